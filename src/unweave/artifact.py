@@ -1,0 +1,240 @@
+"""An artefact: a folder of files that a person can open, with a manifest that says what it is.
+
+`config.json`, the manifest, is written last. It holds the kind of the artefact, the settings it was
+made with, the fingerprints of the artefacts it was made from, and the size and SHA-256 of each file.
+A folder is built beside its final place and swapped in whole, so a reader sees the old artefact or
+the new one, never a half-written one.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from unweave.errors import ArtifactInUse, CorruptArtifact, MissingArtifact
+from unweave.progress import Stopwatch
+
+MANIFEST = "config.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What an artefact's `config.json` says."""
+
+    kind: str
+    settings: dict[str, Any]
+    """Everything a user could have chosen differently; the same settings and sources give the same artefact."""
+    made_from: dict[str, str]
+    """Fingerprint of each artefact this one was computed from, by its name in the project."""
+    files: dict[str, dict[str, Any]]
+    """Bytes and SHA-256 of each file, by its path in the folder."""
+    results: dict[str, Any] = field(default_factory=dict)
+    """What was measured on the way, for people to read."""
+    seconds: float = 0.0
+    format: int = FORMAT
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the kind, settings, sources and contents, as hex."""
+        identity = [self.format, self.kind, self.settings, self.made_from, self.files]
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def bytes(self) -> int:
+        """Size of all files together."""
+        return sum(int(entry["bytes"]) for entry in self.files.values())
+
+
+def read_manifest(folder: Path, kind: str) -> Manifest:
+    """Open an artefact's manifest and check that its files are all there, whole.
+
+    Sizes are checked on every open; checksums by `verify`, which reads every byte.
+
+    Raises:
+        MissingArtifact: there is no such folder.
+        CorruptArtifact: the manifest is unreadable, of another kind, or a file is missing or truncated.
+    """
+    _recover(folder)
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise MissingArtifact(f"there is no {kind} in {folder} ({MANIFEST} not found)")
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        manifest = Manifest(**fields)
+        sizes = {name: int(entry["bytes"]) for name, entry in manifest.files.items()}
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CorruptArtifact(f"{path} is not a manifest of unweave ({error}); rebuild the {kind}") from error
+    if manifest.kind != kind or manifest.format != FORMAT:
+        raise CorruptArtifact(
+            f"{folder} holds a {manifest.kind} of format {manifest.format}, not a {kind} of format {FORMAT}"
+        )
+    for name, expected in sizes.items():
+        actual = (folder / name).stat().st_size if (folder / name).is_file() else None
+        if actual != expected:
+            found = "is missing" if actual is None else f"has {actual} bytes, expected {expected}"
+            raise CorruptArtifact(f"{folder / name} {found}: it was truncated or changed; rebuild the {kind}")
+    return manifest
+
+
+def verify(folder: Path, manifest: Manifest) -> None:
+    """Read every file and compare its SHA-256.
+
+    Raises:
+        CorruptArtifact: a file's contents are not those that were written.
+    """
+    for name, entry in manifest.files.items():
+        if _sha256(folder / name) != entry["sha256"]:
+            raise CorruptArtifact(f"{folder / name} does not match its checksum; rebuild the {manifest.kind}")
+
+
+class Build:
+    """An artefact in the making; `path` is where its files go."""
+
+    def __init__(self, path: Path, earlier_seconds: float) -> None:
+        self.path = path
+        self.results: dict[str, Any] = {}
+        self._watch = Stopwatch()
+        self._earlier_seconds = earlier_seconds
+
+    @property
+    def seconds(self) -> float:
+        """Time spent so far, that of killed runs up to their last checkpoint included."""
+        return self._earlier_seconds + self._watch.seconds
+
+    def checkpoint(self) -> None:
+        """Note that all work up to here is safely on disk."""
+        write_atomically(self.path / _ELAPSED, lambda p: p.write_text(str(self.seconds), encoding="utf-8"))
+
+
+_PURPOSE, _ELAPSED, _LOCK = "purpose.json", "elapsed", "lock"
+_SCAFFOLD = {_PURPOSE, _ELAPSED, _LOCK}
+
+
+@contextmanager
+def build(
+    folder: Path,
+    kind: str,
+    *,
+    settings: Mapping[str, Any],
+    made_from: Mapping[str, str],
+    mutable: frozenset[str] = frozenset(),
+) -> Iterator[Build]:
+    """Make the artefact at `folder`: yield a place to write, then swap it in.
+
+    A killed build of the same settings and sources is found again with all its files, so that the
+    caller can go on from what is whole; one of other settings is discarded.
+
+    Args:
+        mutable: files that may change after the build (people edit names); they carry no checksum.
+
+    Raises:
+        ArtifactInUse: another process is building the same artefact.
+    """
+    partial = folder.with_name(folder.name + ".partial")
+    partial.mkdir(parents=True, exist_ok=True)
+    with _locked(partial):
+        purpose = json.dumps({"kind": kind, "settings": settings, "made_from": made_from}, sort_keys=True)
+        made = Build(partial, _resume(partial, purpose))
+        try:
+            yield made
+        except BaseException:
+            if not (partial / _ELAPSED).exists():  # nothing was checkpointed, so nothing is worth keeping
+                shutil.rmtree(partial, ignore_errors=True)
+            raise
+        for name in _SCAFFOLD - {_LOCK}:
+            (partial / name).unlink(missing_ok=True)
+        files = {
+            str(p.relative_to(partial)): {"bytes": p.stat().st_size, "sha256": _sha256(p)}
+            for p in sorted(partial.rglob("*"))
+            if p.is_file() and p.name != _LOCK and p.name not in mutable
+        }
+        # Through JSON, so that what is compared later is what was written (tuples become lists).
+        manifest = Manifest(
+            kind=kind,
+            settings=json.loads(json.dumps(settings)),
+            made_from=dict(made_from),
+            files=files,
+            results=made.results,
+            seconds=round(made.seconds, 2),
+        )
+        text = json.dumps(asdict(manifest), indent=1)
+        write_atomically(partial / MANIFEST, lambda p: p.write_text(text, encoding="utf-8"))
+        (partial / _LOCK).unlink()
+        _swap_in(partial, folder)
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a file beside `path`, then rename it there; on failure nothing is left.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written; `path` is as it was.
+    """
+    aside = path.with_name(path.name + ".writing")
+    try:
+        write(aside)
+        with aside.open("rb+") as file:
+            os.fsync(file.fileno())
+        aside.replace(path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+
+
+def _resume(partial: Path, purpose: str) -> float:
+    """Keep the files of a killed build with the same purpose, else start empty. Returns its seconds."""
+    stated = partial / _PURPOSE
+    if stated.is_file() and stated.read_text(encoding="utf-8") == purpose:
+        for half_written in partial.rglob("*.writing"):
+            half_written.unlink()
+        elapsed = partial / _ELAPSED
+        return float(elapsed.read_text(encoding="utf-8")) if elapsed.is_file() else 0.0
+    for leftover in partial.iterdir():
+        if leftover.name != _LOCK:
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+    write_atomically(stated, lambda p: p.write_text(purpose, encoding="utf-8"))
+    return 0.0
+
+
+@contextmanager
+def _locked(partial: Path) -> Iterator[None]:
+    with (partial / _LOCK).open("a", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                raise
+            raise ArtifactInUse(
+                f"another process is writing {partial.with_suffix('')}; wait for it to end, or stop it"
+            ) from error
+        yield
+
+
+def _swap_in(partial: Path, folder: Path) -> None:
+    old = folder.with_name(folder.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    partial.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _recover(folder: Path) -> None:
+    """Undo a swap that was killed between its two renames."""
+    old = folder.with_name(folder.name + ".old")
+    if old.exists() and not folder.exists():
+        old.rename(folder)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

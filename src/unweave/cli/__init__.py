@@ -1,0 +1,309 @@
+"""The command line: one command a stage of the pipeline. Each parses, makes one call and shows what came back."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import typing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from unweave import __version__
+from unweave.errors import UnweaveError
+
+if TYPE_CHECKING:
+    from unweave.pipeline import Outcome
+    from unweave.project import Project
+
+_PROJECT = click.argument("project", type=click.Path(file_okay=False, path_type=Path))
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
+
+
+class _Group(click.Group):
+    """Turns errors that a user can act on into one line on stderr and exit 1."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)  # in the order of the pipeline, not of the alphabet
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UnweaveError as error:
+            raise click.ClickException(_one_line(error)) from error
+        except OSError as error:
+            if isinstance(error, BrokenPipeError):
+                raise
+            where = f" ({error.filename})" if error.filename else ""
+            raise click.ClickException(
+                f"{error.strerror or error}{where}; nothing half-written was left, so the command can be run again"
+            ) from error
+        except KeyboardInterrupt:
+            click.echo("stopped; what was finished is kept, and the same command goes on from there", err=True)
+            ctx.exit(130)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="unweave")
+def main() -> None:
+    """Make dense retrieval readable.
+
+    A project folder goes through init, embed, fit, name and index; then search, explain, evaluate and report use it.
+    """
+    logging.basicConfig(level=logging.WARNING, format="note: %(message)s", stream=sys.stderr)
+
+
+@main.command()
+@_PROJECT
+@click.option("--corpus", required=True, help="BEIR folder, .jsonl, .csv, .tsv or .parquet file, folder of text "
+              "files, or the built-in 'vital-articles'.")  # fmt: skip
+@click.option("--drop-unknown", is_flag=True, help="Leave out judgements of passages that the corpus does not have.")
+@_JSON
+def init(project: Path, corpus: str, drop_unknown: bool, as_json: bool) -> None:
+    """Make a PROJECT folder from a corpus, with its queries and judgements if it has any."""
+    from unweave.collections import open_collection
+    from unweave.project import Project
+
+    made = Project.create(project, open_collection(corpus), drop_unknown=drop_unknown)
+    counts = {**made.corpus.manifest.results, **made.queries.manifest.results}
+    if as_json:
+        _print_json({"project": str(project), **counts})
+        return
+    judged = ", ".join(f"{n:,} judged in {split}" for split, n in counts["judged_queries"].items())
+    click.echo(f"{project}: {counts['n_passages']:,} passages, {counts['n_queries']:,} queries" + (judged and f" ({judged})"))
+    click.echo(f"settings: {project / 'unweave.toml'}")
+
+
+def _stage_options(stage: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """One option for each of a stage's settings. What is given is kept in the project's `unweave.toml`."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        from unweave import settings
+
+        config = typing.get_type_hints(settings.Settings)[stage]
+        for field in reversed(fields(config)):
+            kind = settings.value_type(config, field.name)
+            flag = field.name.replace("_", "-")
+            command = click.option(
+                f"--{flag}/--no-{flag}" if kind is bool else f"--{flag}",
+                field.name,
+                type=None if kind is bool else kind,
+                default=None,
+                help=settings.documentation(config)[field.name],
+            )(command)
+        return command
+
+    return decorate
+
+
+def _open(project: Path, **stages: dict[str, Any]) -> Project:
+    """Open a project, after noting in its settings the options that were given for some stages."""
+    from unweave import settings
+    from unweave.project import Project
+
+    Project.open(project)
+    for stage, options in stages.items():
+        given = {name: value for name, value in options.items() if value is not None}
+        settings.update(project / settings.FILE, stage, given)
+    return Project.open(project)
+
+
+def _show(outcomes: Sequence[Outcome], as_json: bool) -> None:
+    from unweave.cli import show
+
+    if as_json:
+        _print_json({done.artifact: {**done._asdict(), "artifact": done.artifact} for done in outcomes})
+        return
+    for done in outcomes:
+        click.echo(show.outcome(done))
+
+
+@main.command()
+@_PROJECT
+@click.option("--passages", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="Bring embeddings: a .npy file, one row a passage.")  # fmt: skip
+@click.option("--passage-ids", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="The id of each row of --passages, one a line.")  # fmt: skip
+@click.option("--queries", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="Bring embeddings: a .npy file, one row a query.")  # fmt: skip
+@click.option("--query-ids", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="The id of each row of --queries, one a line.")  # fmt: skip
+@_stage_options("encoder")
+@_stage_options("embed")
+@_JSON
+def embed(
+    project: Path,
+    passages: Path | None,
+    passage_ids: Path | None,
+    queries: Path | None,
+    query_ids: Path | None,
+    sentences: int | None,
+    language: str | None,
+    as_json: bool,
+    **encoder: Any,
+) -> None:
+    """Embed the corpus, its sentences and its queries, or bring embeddings made elsewhere."""
+    from unweave import pipeline
+    from unweave.encoders import PRECOMPUTED
+
+    if passages is not None and encoder["model"] is None:
+        encoder["model"] = PRECOMPUTED
+    opened = _open(project, encoder=encoder, embed={"sentences": sentences, "language": language})
+    with _progress():
+        if passages is None and queries is None:
+            _show(pipeline.embed(opened), as_json)
+            return
+        brought = [("passages", passages, passage_ids), ("queries", queries, query_ids)]
+        _show([pipeline.bring_embeddings(opened, of, file, ids) for of, file, ids in brought if file], as_json)
+
+
+@main.command()
+@_PROJECT
+@_stage_options("fit")
+@_JSON
+def fit(project: Path, as_json: bool, **options: Any) -> None:
+    """Train the sparse autoencoder, and encode the passages with it."""
+    from unweave import pipeline
+
+    opened = _open(project, fit=options)
+    with _progress():
+        _show(pipeline.fit(opened), as_json)
+
+
+@main.command()
+@_PROJECT
+@_stage_options("name")
+@_JSON
+def name(project: Path, as_json: bool, **options: Any) -> None:
+    """Name every live concept by the phrases that set its texts apart."""
+    from unweave import pipeline
+
+    opened = _open(project, name=options)
+    with _progress():
+        _show([pipeline.name(opened)], as_json)
+
+
+@main.command()
+@_PROJECT
+@_JSON
+def index(project: Path, as_json: bool) -> None:
+    """Build the concept index, once for each scoring profile."""
+    from unweave import pipeline
+
+    opened = _open(project)
+    with _progress():
+        _show(pipeline.index(opened), as_json)
+
+
+_PROFILE = click.option(
+    "--profile", type=click.Choice(["default", "paper"]), default="default", show_default=True, help="Scoring formula."
+)
+
+
+@main.command()
+@_PROJECT
+@click.argument("query")
+@click.option("--cutoff", "-k", default=10, show_default=True, type=click.IntRange(min=1), help="Passages to show.")
+@click.option("--explain", is_flag=True, help="Show which concepts make up each score.")
+@click.option("--rescore", is_flag=True, help="Order the best thousand anew by the dense query and stored codes.")
+@_PROFILE
+@_JSON
+def search(
+    project: Path, query: str, cutoff: int, explain: bool, rescore: bool, profile: str, as_json: bool
+) -> None:
+    """Search PROJECT for QUERY by concepts."""
+    from unweave.cli import show
+
+    opened = _open(project)
+    hits = opened.search(query, cutoff, explain=explain, profile=profile, rescore=rescore)
+    if as_json:
+        _print_json({"query": query, "hits": [hit.to_dict() for hit in hits]})
+        return
+    for hit in hits:
+        for line in show.hit(hit):
+            click.echo(line)
+    if not hits:
+        click.echo("no passage shares a concept with this query", err=True)
+
+
+@main.command()
+@_PROJECT
+@click.argument("query")
+@click.argument("passage_id")
+@click.option("--top", default=10, show_default=True, type=click.IntRange(min=1), help="Concepts to show.")
+@_JSON
+def explain(project: Path, query: str, passage_id: str, top: int, as_json: bool) -> None:
+    """Explain the dense score of QUERY and the passage PASSAGE_ID as named concepts, bias and residual."""
+    from unweave.cli import show
+
+    explanation = _open(project).explain(query, passage_id)
+    explanation.check()
+    if as_json:
+        _print_json({"query": query, "passage_id": passage_id, **explanation.to_dict()})
+        return
+    for line in show.explain(explanation, top):
+        click.echo(line)
+
+
+@main.command()
+@_PROJECT
+@_stage_options("evaluate")
+@_JSON
+def evaluate(project: Path, as_json: bool, **options: Any) -> None:
+    """Compare BM25, dense search and CL-SR on the project's judged queries."""
+    from unweave.cli import show
+    from unweave.evaluation import evaluate as evaluation
+
+    opened = _open(project, evaluate=options)
+    with _progress():
+        evaluation.evaluate(opened)
+    measured = evaluation.Evaluation.load(project / evaluation.KIND)
+    if as_json:
+        _print_json({"split": measured.split, "n_queries": measured.n_queries, "systems": evaluation.table(measured),
+                     "sae": measured.sae})  # fmt: skip
+        return
+    for line in show.evaluation(measured):
+        click.echo(line)
+
+
+@main.command()
+@_PROJECT
+@click.option("--query", "queries", multiple=True, help="A search to show explained; give it several times.")
+@_JSON
+def report(project: Path, queries: tuple[str, ...], as_json: bool) -> None:
+    """Write PROJECT/report.html: one file that opens from disk."""
+    from unweave.report import write_report
+
+    with _progress():
+        path = write_report(_open(project), queries)
+    if as_json:
+        _print_json({"report": str(path)})
+    else:
+        click.echo(path)
+
+
+@contextmanager
+def _progress() -> Iterator[None]:
+    from unweave import progress
+
+    with progress.shown():
+        yield
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(value, ensure_ascii=True))
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+# Registered last, so that it stands last in the help.
+from unweave.cli.demo import demo  # noqa: E402
+
+main.add_command(demo)

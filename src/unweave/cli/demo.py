@@ -1,0 +1,83 @@
+"""The whole path on real text: every command of the pipeline, one after the other, as a user would type them."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import click
+
+from unweave.progress import Stopwatch
+
+SEARCHES = {
+    "vital-articles": (
+        "Device to generate electricity from wind",
+        "Sleep state of animals during winter",
+        "Study of the origin of words",
+    )
+}
+"""Held-out queries to show, by corpus; of another corpus, its first judged queries are shown."""
+
+
+@click.command()
+@click.argument("project", type=click.Path(file_okay=False, path_type=Path), default="demo")
+@click.option("--corpus", default="vital-articles", show_default=True, help="What to run on, as for init.")
+@click.pass_context
+def demo(ctx: click.Context, project: Path, corpus: str) -> None:
+    """Run the main job from corpus to report in the folder PROJECT, on Wikipedia's vital articles.
+
+    Steps that are done are not done again; a stopped run goes on where it was.
+    """
+    steps = _Steps(ctx, project)
+    if not (project / "unweave.toml").exists():
+        steps.run("init", "--corpus", corpus)
+    for command in ("embed", "fit", "name", "index", "evaluate"):
+        steps.run(command)
+    queries = SEARCHES.get(corpus) or _judged_queries(project, 3)
+    for query in queries:
+        steps.run("search", query, "--explain", "--cutoff", "3")
+    steps.run("report", *(word for query in queries for word in ("--query", query)))
+    click.echo("time of each step: " + ", ".join(f"{name} {taken:.0f} s" for name, taken in steps.seconds.items()))
+    click.echo(f"together: {sum(steps.seconds.values()):.0f} s\n")
+    click.echo("the report, to open in a browser:")
+    click.echo(f"  {(project / 'report.html').resolve()}\n")
+    click.echo("next, for example:")
+    folder, query = shlex.quote(str(project)), shlex.quote(queries[0])
+    click.echo(f"  unweave search {folder} {query} --explain --rescore")
+    click.echo(f"  unweave explain {folder} {query} {shlex.quote(_best_passage(project, queries[0]))}")
+    click.echo("  unweave demo mine --corpus YOUR_FOLDER_OR_FILE")
+
+
+class _Steps:
+    """Runs commands as if they were typed, shows them, and keeps the time of each."""
+
+    def __init__(self, ctx: click.Context, project: Path) -> None:
+        self._ctx = ctx
+        self._project = str(project)
+        self.seconds: dict[str, float] = {}
+
+    def run(self, name: str, *arguments: str) -> None:
+        from unweave.cli import main
+
+        words = [self._project, *arguments]
+        click.secho(f"$ unweave {name} {shlex.join(words)}", bold=True)
+        command = main.commands[name]
+        watch = Stopwatch()
+        with command.make_context(name, words, parent=self._ctx.parent) as context:
+            command.invoke(context)
+        self.seconds[name] = self.seconds.get(name, 0.0) + watch.seconds
+        click.echo()
+
+
+def _judged_queries(project: Path, most: int) -> tuple[str, ...]:
+    from unweave.project import Project
+
+    opened = Project.open(project)
+    judged = opened.queries.judged(opened.settings.evaluate.split)
+    return tuple(opened.queries.all[position].text for position in judged[:most])
+
+
+def _best_passage(project: Path, query: str) -> str:
+    from unweave.project import Project
+
+    return Project.open(project).search(query, 1)[0].passage.passage_id

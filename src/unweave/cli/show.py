@@ -1,0 +1,93 @@
+"""What the command line prints: tables, hits and explanations as plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from unweave.evaluation.evaluate import Evaluation
+from unweave.evaluation.evaluate import table as systems_table
+from unweave.explanation import Contribution, Explanation
+from unweave.pipeline import Outcome
+from unweave.records import Hit, plain
+
+_UNITS = {"nDCG@10": "{:.3f}", "R@100": "{:.3f}", "RR@10": "{:.3f}", "bytes/passage": "{:,.0f}", "ms/query": "{:.2f}"}
+
+
+def table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Rows of one shape as aligned columns, numbers to the right."""
+    if not rows:
+        return
+    cells = [list(rows[0])] + [[_cell(name, value) for name, value in row.items()] for row in rows]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
+    for number, row in enumerate(cells):
+        first, *rest = (cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths)))
+        yield "  ".join([first, *rest]).rstrip()
+        if number == 0:
+            yield "  ".join("─" * width for width in widths)
+
+
+def outcome(done: Outcome) -> str:
+    """One line on what a stage did about one artefact."""
+    if "undefined" in done.results:
+        return f"{done.artifact}: left out: {done.results['undefined']}"
+    simple = {k: v for k, v in done.results.items() if isinstance(v, int | float | str)}
+    said = ", ".join(f"{name.replace('_', ' ')} {_number(value)}" for name, value in simple.items())
+    state = f"made in {done.seconds:.1f} s" if done.fresh else "already there"
+    return f"{done.artifact}: {state}" + (f" ({said})" if said else "")
+
+
+def hit(found: Hit, top: int = 5) -> Iterator[str]:
+    """A hit, and below it the reasons for its score, if it carries them."""
+    title = plain(found.passage.title or found.passage.text, 80)
+    yield f"{found.rank:>3}  {found.score:8.3f}  {title}  [{plain(found.passage.passage_id, 60)}]"
+    for explanation in (found.explanation, found.dense_explanation):
+        if explanation is not None:
+            yield from (f"     {line}" for line in explain(explanation, top))
+
+
+def explain(explanation: Explanation, top: int = 5) -> Iterator[str]:
+    """A score as the sum of its parts: the largest contributions, the others together, bias and residual."""
+    label = {"concepts": "concept score", "dense": "dense score", "rescored": "rescored"}[explanation.of]
+    yield f"{label} {explanation.score:.4f} ="
+    for contribution in explanation.contributions[:top]:
+        yield f"  {contribution.value:+9.4f}  {concept(contribution)}"
+    others = explanation.contributions[top:]
+    if others:
+        yield f"  {sum(c.value for c in others):+9.4f}  {len(others)} more concepts"
+    if explanation.of != "concepts":
+        yield f"  {explanation.bias:+9.4f}  shared by all passages (bias)"
+    note = "nothing is left over" if explanation.of != "dense" else f"{explanation.explained_share:.0%} explained"
+    yield f"  {explanation.residual:+9.4f}  residual: {note}"
+
+
+def concept(contribution: Contribution) -> str:
+    """A latent by its name, and its number to look it up with."""
+    name = "(unnamed)" if contribution.name is None else plain(contribution.name, 60)
+    return f"{name}  #{contribution.latent}"
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return "undefined" if name == "nDCG@10" else "-"
+    return _UNITS[name].format(value) if name in _UNITS else str(value)
+
+
+def _number(value: float | str) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def evaluation(measured: Evaluation) -> Iterator[str]:
+    """The table of systems, and below it what the SAE does to embeddings."""
+    yield f"{measured.n_queries:,} held-out queries, split {measured.split!r}"
+    yield ""
+    yield from table(systems_table(measured))
+    yield ""
+    sae = measured.sae
+    for of, result in sae["held_out"].items():
+        yield f"held-out {of}: NMSE {result['nmse']:.3f}, mean L0 {result['l0']:.1f} ({result['n_texts']:,} texts)"
+    yield (
+        f"texts trained on: NMSE {sae['nmse']:.3f}, mean L0 {sae['l0']:.1f}; "
+        f"{sae['live_latents']:,} of {sae['n_latents']:,} latents live"
+    )
+    yield "ms/query: median time of one search, without embedding the query"

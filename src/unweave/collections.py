@@ -1,0 +1,176 @@
+"""Read what users have: a BEIR folder, JSONL, CSV, TSV, Parquet, or a folder of text files."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, cast
+
+from unweave.errors import BadData, MissingExtra
+from unweave.queries import Qrels, read_qrels
+from unweave.records import Passage, Query
+
+ID_FIELDS = ("_id", "id", "passage_id", "doc_id", "docid")
+TITLE_FIELDS = ("title",)
+TEXT_FIELDS = ("text", "contents", "body", "passage", "content")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collection:
+    """Passages with, where there are any, queries and judgements."""
+
+    passages: Iterable[Passage]
+    """Read lazily, once."""
+    queries: Iterable[Query] = ()
+    qrels: Mapping[str, Qrels] = field(default_factory=dict)
+    """Judgements by split."""
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """Where the texts come from and under what terms."""
+
+
+def open_collection(source: str) -> Collection:
+    """The collection at a path, or the built-in one named `vital-articles`.
+
+    A folder with `corpus.jsonl` (or `.gz`) is a BEIR collection; any other folder is read as one
+    passage per `*.txt` or `*.md` file. A file is read by its ending.
+
+    Raises:
+        BadData: nothing is there, or it is of no known format.
+    """
+    if source == "vital-articles":
+        from unweave.vital_articles import vital_articles
+
+        return vital_articles()
+    path = Path(source)
+    about = {"source": path.name}
+    if path.is_dir():
+        if _either(path / "corpus.jsonl"):
+            return _beir(path)
+        return Collection(passages=_text_files(path), about=about)
+    if not path.exists():
+        raise BadData(f"{source} is neither a file nor a folder, nor a built-in collection ('vital-articles')")
+    ending = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
+    reader = _READERS.get(ending.lower())
+    if reader is None:
+        raise BadData(f"{path.name}: cannot tell its format; expected one of {', '.join(sorted(_READERS))} or a folder")
+    return Collection(passages=_passages(path.name, reader(path)), about=about)
+
+
+def _beir(folder: Path) -> Collection:
+    corpus = cast(Path, _either(folder / "corpus.jsonl"))
+    queries = _either(folder / "queries.jsonl")
+    qrels = {path.stem: read_qrels(path) for path in sorted((folder / "qrels").glob("*.tsv"))}
+    return Collection(
+        passages=_passages(corpus.name, _read_jsonl(corpus)),
+        queries=_queries(queries) if queries else (),
+        qrels=qrels,
+        about={"source": folder.resolve().name},
+    )
+
+
+def _queries(path: Path) -> Iterator[Query]:
+    for where, row in _read_jsonl(path):
+        query_id, text = _first(row, ID_FIELDS, where), _first(row, TEXT_FIELDS, where)
+        yield Query(str(query_id), str(text))
+
+
+def _passages(name: str, rows: Iterator[tuple[str, dict[str, Any]]]) -> Iterator[Passage]:
+    for where, row in rows:
+        passage_id = _first(row, ID_FIELDS, f"{name}, {where}")
+        text = _first(row, TEXT_FIELDS, f"{name}, {where}")
+        title = next((row[f] for f in TITLE_FIELDS if row.get(f)), "")
+        known = {*ID_FIELDS, *TITLE_FIELDS, *TEXT_FIELDS}
+        extra = {k: v for k, v in row.items() if k not in known and v not in (None, "", {})}
+        metadata = extra.pop("metadata", None)
+        extra.update(metadata if isinstance(metadata, dict) else {})
+        yield Passage(str(passage_id), str(title), "" if text is None else str(text), extra)
+
+
+def _first(row: Mapping[str, Any], names: tuple[str, ...], where: str) -> Any:
+    for name in names:
+        if name in row:
+            return row[name]
+    raise BadData(f"{where}: none of the fields {', '.join(names)} is there; it has {', '.join(map(str, row)) or 'none'}")
+
+
+def _read_jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    with _open_text(path) as file:
+        try:
+            for number, line in enumerate(file, start=1):
+                if not line.strip():
+                    continue
+                row = json.loads(line)
+                if not isinstance(row, dict):
+                    raise BadData(f"{path.name}, line {number}: expected a JSON object, got {line.strip()[:60]!r}")
+                yield f"line {number}", row
+        except json.JSONDecodeError as error:
+            raise BadData(f"{path.name}, line {number}: not JSON ({error}); is the file truncated?") from error
+        except (EOFError, gzip.BadGzipFile, UnicodeDecodeError) as error:
+            raise BadData(f"{path.name}: cannot be read to its end ({error}); is the file truncated?") from error
+
+
+def _read_csv(path: Path, delimiter: str = ",") -> Iterator[tuple[str, dict[str, Any]]]:
+    with _open_text(path) as file:
+        reader = csv.DictReader(file, delimiter=delimiter, strict=True)
+        try:
+            for row in reader:
+                if None in row or None in row.values():
+                    raise BadData(f"{path.name}, line {reader.line_num}: not as many columns as the header has")
+                yield f"line {reader.line_num}", row
+        except (csv.Error, UnicodeDecodeError, EOFError) as error:
+            raise BadData(f"{path.name}, line {reader.line_num}: {error}; is the file truncated?") from error
+
+
+def _read_tsv(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    return _read_csv(path, delimiter="\t")
+
+
+def _read_parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise MissingExtra("reading Parquet", "parquet") from error
+    try:
+        number = 0
+        for batch in pq.ParquetFile(path).iter_batches():
+            for row in batch.to_pylist():
+                yield f"row {number}", row
+                number += 1
+    except (pa.ArrowException, OSError) as error:
+        raise BadData(f"{path.name}: not a whole Parquet file ({error}); is it truncated?") from error
+
+
+def _text_files(folder: Path) -> Iterator[Passage]:
+    """One passage a file, its path below the folder as id; links that lead elsewhere are not followed."""
+    for path in sorted(p for pattern in ("*.txt", "*.md") for p in folder.rglob(pattern)):
+        if path.is_symlink() or not path.is_file():
+            continue
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise BadData(f"{path.name} is not UTF-8 text ({error}); convert it or take it out of the folder") from error
+        yield Passage(path.relative_to(folder).as_posix(), path.stem.replace("_", " "), text)
+
+
+_READERS: dict[str, Callable[[Path], Iterator[tuple[str, dict[str, Any]]]]] = {
+    ".jsonl": _read_jsonl,
+    ".csv": _read_csv,
+    ".tsv": _read_tsv,
+    ".parquet": _read_parquet,
+}
+
+
+def _either(path: Path) -> Path | None:
+    """The file, or its gzipped form, or None."""
+    return next((p for p in (path, path.with_name(path.name + ".gz")) if p.is_file()), None)
+
+
+def _open_text(path: Path) -> IO[str]:
+    raw = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
+    return io.TextIOWrapper(cast(IO[bytes], raw), encoding="utf-8-sig", newline="")

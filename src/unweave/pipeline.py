@@ -1,0 +1,394 @@
+"""The stages of a project: embed, fit, name, index. Each makes its artefacts once and says what it did."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csc_array, csr_array, vstack
+
+from unweave import progress
+from unweave.artifact import MANIFEST, Build, build, read_manifest
+from unweave.concepts import store
+from unweave.concepts.keyphrases import KeyphraseConfig, Phrases, strongest_texts
+from unweave.concepts.store import Concept, Example
+from unweave.corpus import Corpus
+from unweave.embeddings import Embeddings
+from unweave.encoders import PRECOMPUTED
+from unweave.errors import BadData, ScoringUndefined
+from unweave.index.inverted import InvertedIndex
+from unweave.index.scoring import PROFILES, passage_impacts
+from unweave.latents import save_latents
+from unweave.project import ARTIFACTS, Project
+from unweave.queries import TRAIN_SPLIT
+from unweave.sae.model import WEIGHTS, SAEConfig
+from unweave.sentences import PASSAGE, draw_sentences
+from unweave.settings import FitConfig
+
+TEXTS = ("passages", "sentences", "queries")
+
+
+class Outcome(NamedTuple):
+    """What a stage did about one artefact."""
+
+    artifact: str
+    fresh: bool
+    """False if it was there already, up to date."""
+    seconds: float
+    """Time it took to make, whenever that was."""
+    results: dict[str, Any]
+
+
+def _ensure(
+    project: Project,
+    name: str,
+    make: Callable[[], object],
+    *,
+    settings: Mapping[str, Any],
+    made_from: Mapping[str, str],
+) -> Outcome:
+    """Make an artefact unless it is there with these settings and sources."""
+    kind = ARTIFACTS[name].kind
+    fresh = True
+    if (project.path / name / MANIFEST).exists():
+        there = read_manifest(project.path / name, kind)
+        fresh = (there.settings, there.made_from) != (dict(settings), dict(made_from))
+    if fresh:
+        make()
+    manifest = read_manifest(project.path / name, kind)
+    return Outcome(name, fresh, manifest.seconds, manifest.results)
+
+
+# --- embed ----------------------------------------------------------------------------------------
+
+
+def embed(project: Project) -> list[Outcome]:
+    """Embed the queries, the passages and, as the settings say, sentences of the passages."""
+    outcomes = []
+    config = project.settings.embed
+    if config.sentences:
+        settings, made_from = asdict(config), project.made_from("corpus")
+        outcomes.append(
+            _ensure(
+                project,
+                "sentences",
+                lambda: Corpus.write(
+                    project.path / "sentences",
+                    draw_sentences(project.corpus, config.sentences, config.language),
+                    settings=settings,
+                    made_from=made_from,
+                ),
+                settings=settings,
+                made_from=made_from,
+            )
+        )
+    encoder = project.encoder
+    if len(project.queries):
+        texts = [query.text for query in project.queries.all]
+        outcomes.append(_embed(project, "queries", len(texts), lambda a, b: encoder.encode_queries(texts[a:b])))
+    for of, corpus in (("passages", project.corpus), ("sentences", project.sentences)):
+        if corpus is not None:
+            rows = _encode_passages(project, corpus)
+            outcomes.append(_embed(project, of, len(corpus), rows))
+    return outcomes
+
+
+def _encode_passages(project: Project, corpus: Corpus) -> Callable[[int, int], NDArray[np.float32]]:
+    return lambda a, b: project.encoder.encode_passages([passage.content for passage in corpus[a:b]])
+
+
+def _embed(project: Project, of: str, n: int, rows: Callable[[int, int], NDArray[np.float32]]) -> Outcome:
+    name, source = f"embeddings/{of}", "corpus" if of == "passages" else of
+    settings, made_from = {"encoder": project.encoder.identity}, project.made_from(source)
+    write = lambda: Embeddings.write(  # noqa: E731 - called at most once, by _ensure
+        project.path / name, n, rows, label=f"embedding {of}", settings=settings, made_from=made_from
+    )
+    return _ensure(project, name, write, settings=settings, made_from=made_from)
+
+
+def bring_embeddings(project: Project, of: str, vectors: Path, ids: Path | None) -> Outcome:
+    """Use embeddings that were made elsewhere for the passages or the queries.
+
+    Args:
+        of: `passages` or `queries`.
+        vectors: a `.npy` file, (n, d_in).
+        ids: a text file with the id of each row, one a line; without it, rows are in the project's order.
+
+    Raises:
+        BadData: the file is no array of numbers, or its rows and ids do not fit the project's.
+    """
+    try:
+        array = np.load(vectors, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise BadData(f"{vectors}: not a whole .npy array ({error})") from error
+    if array.ndim != 2 or array.dtype.kind != "f":
+        raise BadData(f"{vectors}: expected floats of shape (n, d_in), got {array.dtype} of shape {array.shape}")
+    wanted = project.corpus.ids if of == "passages" else [query.query_id for query in project.queries.all]
+    order = np.arange(len(array)) if ids is None else _order(wanted, ids, of)
+    if len(order) != len(wanted) or order.max(initial=-1) >= len(array):
+        raise BadData(f"{vectors} has {len(array)} rows, but the project has {len(wanted)} {of}; give their ids too")
+    source = "corpus" if of == "passages" else of
+    settings = {"encoder": {"model": PRECOMPUTED, "file": vectors.name}}
+    made_from = project.made_from(source)
+    Embeddings.write(
+        project.path / "embeddings" / of,
+        len(wanted),
+        lambda a, b: np.asarray(array[order[a:b]], dtype=np.float32),
+        label=f"reading {of} from {vectors.name}",
+        settings=settings,
+        made_from=made_from,
+    )
+    manifest = project.manifest(f"embeddings/{of}")
+    return Outcome(f"embeddings/{of}", True, manifest.seconds, manifest.results)
+
+
+def _order(wanted: list[str], ids: Path, of: str) -> NDArray[np.int64]:
+    """Which row of the file each of the project's texts has."""
+    given = ids.read_text(encoding="utf-8").splitlines()
+    row = {name: i for i, name in enumerate(given)}
+    if len(row) != len(given):
+        raise BadData(f"{ids}: {len(given) - len(row)} id(s) occur more than once")
+    missing = [name for name in wanted if name not in row]
+    if missing:
+        raise BadData(f"{ids}: {len(missing)} of the project's {of} have no embedding, first {missing[0]!r}")
+    return np.array([row[name] for name in wanted], dtype=np.int64)
+
+
+# --- fit ------------------------------------------------------------------------------------------
+
+
+class Training(NamedTuple):
+    """Which rows of each kind of text are trained on, and which are held out."""
+
+    trained: dict[str, NDArray[np.int64]]
+    held_out: dict[str, NDArray[np.int64]]
+
+
+def fit(project: Project) -> list[Outcome]:
+    """Train the SAE on passages, sentences and training queries; then encode the passages."""
+    config = project.settings.fit
+    sources = [f"embeddings/{of}" for of in TEXTS if of == "passages" or project.has(f"embeddings/{of}")]
+    made_from = project.made_from("corpus", *sources)
+    passages = project.embeddings("passages")
+    assert passages is not None
+    drawn = draw_training_texts(project)
+    n_texts = sum(map(len, drawn.trained.values()))
+    sae_config = SAEConfig(
+        d_in=passages.d_in,
+        n_latents=config.n_latents or default_n_latents(n_texts, passages.d_in, config.k),
+        k=config.k,
+        encoder=project.settings.encoder.model,
+    )
+    settings = {"sae": asdict(sae_config), "training": asdict(config)}
+    outcome = _ensure(
+        project,
+        "sae",
+        lambda: _fit(project, sae_config, drawn, settings, made_from),
+        settings=settings,
+        made_from=made_from,
+    )
+    vars(project).pop("sae", None)
+    return [outcome, _encode(project)]
+
+
+def default_n_latents(n_texts: int, d_in: int, k: int) -> int:
+    """A power of two times d_in, about one latent to five texts: wider dictionaries memorise, or die."""
+    expansion = 2 ** min(5, max(1, round(math.log2(max(1.0, n_texts / 5 / d_in)))))
+    return max(k, d_in * expansion)
+
+
+def default_steps(n_texts: int, batch_size: int) -> int:
+    """Twenty passes over the texts, but at least 300 batches, and no more than 3,000 or two passes."""
+    per_pass = n_texts / batch_size
+    return max(300, min(round(20 * per_pass), max(3000, round(2 * per_pass))))
+
+
+def draw_training_texts(project: Project) -> Training:
+    """Split the texts: held-out passages take their sentences with them; queries to evaluate on are held out.
+
+    Queries are trained on if they are judged in the `train` split and in no other.
+    """
+    random = np.random.default_rng(project.settings.fit.seed)
+    passage_held = random.random(len(project.corpus)) < project.settings.fit.held_out
+    passage_held[random.integers(len(project.corpus))] = len(project.corpus) > 1  # never none
+    held = {"passages": passage_held}
+    if project.has("embeddings/sentences") and project.sentences is not None:
+        of_passage = np.array([s.metadata[PASSAGE] for s in project.sentences], dtype=np.int64)
+        held["sentences"] = passage_held[of_passage]
+    if project.has("embeddings/queries"):
+        queries = project.queries
+        split_of = {split: set(queries.judged(split)) for split in queries.splits}
+        training = split_of.pop(TRAIN_SPLIT, set()).difference(*split_of.values())
+        held["queries"] = np.array([i not in training for i in range(len(queries))], dtype=bool)
+    return Training(
+        {of: np.flatnonzero(~mask) for of, mask in held.items()},
+        {of: np.flatnonzero(mask) for of, mask in held.items()},
+    )
+
+
+def _fit(
+    project: Project, sae_config: SAEConfig, drawn: Training, settings: Mapping[str, Any], made_from: Mapping[str, str]
+) -> None:
+    from unweave.sae.training import TrainConfig, train
+
+    config: FitConfig = project.settings.fit
+    texts = _gather(project, drawn.trained)
+    with build(project.path / "sae", "sae", settings=settings, made_from=made_from) as made:
+        trained = train(
+            texts,
+            _gather(project, {of: drawn.held_out[of] for of in drawn.held_out if of != "queries"}),
+            sae_config,
+            TrainConfig(
+                steps=config.steps or default_steps(len(texts), config.batch_size),
+                batch_size=config.batch_size,
+                lr=config.lr,
+                seed=config.seed,
+            ),
+            device=config.device,
+            checkpoint=made,
+        )
+        trained.sae.write_weights(made.path / WEIGHTS)
+        made.results.update(
+            trained_on={of: len(rows) for of, rows in drawn.trained.items()},
+            **trained.sae.measure(texts)._asdict(),
+            held_out={
+                of: trained.sae.measure(_gather(project, {of: rows}))._asdict()
+                for of, rows in drawn.held_out.items()
+                if len(rows) > 1
+            },
+            threshold=trained.sae.threshold,
+            history=trained.history,
+        )
+
+
+def _gather(project: Project, rows: Mapping[str, NDArray[np.int64]]) -> NDArray[np.float32]:
+    taken = []
+    for of, positions in rows.items():
+        embeddings = project.embeddings(of)
+        assert embeddings is not None
+        taken.append(embeddings.take(positions))
+    widths = {block.shape[1] for block in taken}
+    if len(widths) > 1:
+        raise BadData(f"passages and queries are embedded in different widths: {sorted(widths)}; embed both with one model")
+    return np.concatenate(taken)
+
+
+def _encode(project: Project) -> Outcome:
+    """The passages' latents."""
+    made_from = project.made_from("embeddings/passages", "sae")
+    settings = {"n_latents": project.sae.config.n_latents}
+    write = lambda: save_latents(  # noqa: E731 - called at most once, by _ensure
+        project.path / "latents", encode_all(project, "passages"), settings={}, made_from=made_from
+    )
+    outcome = _ensure(project, "latents", write, settings=settings, made_from=made_from)
+    vars(project).pop("latents", None)
+    return outcome
+
+
+def encode_all(project: Project, of: str) -> csr_array:
+    """Latents of every passage, sentence or query, (n_texts, n_latents)."""
+    embeddings = project.embeddings(of)
+    if embeddings is None:
+        return csr_array((0, project.sae.config.n_latents), dtype=np.float32)
+    return csr_array(vstack([project.sae.encode(batch) for batch in embeddings.batches()], format="csr"))
+
+
+# --- name -----------------------------------------------------------------------------------------
+
+_CONCEPTS_A_TRANSACTION = 200
+
+
+def name(project: Project) -> Outcome:
+    """Name every live latent by keyphrases of the passages and sentences that activate it."""
+    config = project.settings.name
+    sentences = ["embeddings/sentences"] if project.has("embeddings/sentences") else []
+    made_from = project.made_from("corpus", "sae", "latents", *sentences)
+    settings = {"namer": "keyphrases", **asdict(config)}
+    outcome = _ensure(
+        project, "concepts", lambda: _name(project, config, settings, made_from), settings=settings, made_from=made_from
+    )
+    vars(project).pop("concepts", None)
+    return outcome
+
+
+def _name(
+    project: Project, config: KeyphraseConfig, settings: Mapping[str, Any], made_from: Mapping[str, str]
+) -> None:
+    folder = project.path / "concepts"
+    with build(folder, store.KIND, settings=settings, made_from=made_from, mutable=frozenset({store.DATABASE})) as made:
+        database = made.path / store.DATABASE
+        store.create(database)
+        sources = {"passages": project.latents, "sentences": encode_all(project, "sentences")}
+        latents = csc_array(vstack(list(sources.values())).tocsc())
+        live = np.flatnonzero(np.diff(latents.indptr))
+        todo = [int(j) for j in live if int(j) not in store.named_latents(database)]
+        phrases = Phrases(_texts(project), config)
+        with progress.steps("naming", total=len(live), unit="concepts", done=len(live) - len(todo)) as advance:
+            for start in range(0, len(todo), _CONCEPTS_A_TRANSACTION):
+                some = todo[start : start + _CONCEPTS_A_TRANSACTION]
+                store.add(database, [_concept(j, latents, sources, phrases, config) for j in some])
+                made.checkpoint()
+                advance(len(some))
+        _summarise(made, database)
+
+
+def _texts(project: Project) -> list[str]:
+    """Every text in the order of the stacked latents: passages, then sentences."""
+    texts = [passage.content for passage in project.corpus]
+    if project.has("embeddings/sentences") and project.sentences is not None:
+        texts += [sentence.content for sentence in project.sentences]
+    return texts
+
+
+def _concept(
+    latent: int, latents: csc_array, sources: Mapping[str, csr_array], phrases: Phrases, config: KeyphraseConfig
+) -> Concept:
+    texts, activations = strongest_texts(latents, latent, config.strongest_texts)
+    found = phrases.name(texts, activations)
+    starts = np.cumsum([0, *(len_rows.shape[0] for len_rows in sources.values())])
+    examples = []
+    for text, activation in zip(texts[: config.examples].tolist(), activations.tolist(), strict=False):
+        nth = int(np.searchsorted(starts, text, side="right")) - 1
+        examples.append(Example(list(sources)[nth], int(text - starts[nth]), float(activation)))
+    column = latents.indices[latents.indptr[latent] : latents.indptr[latent + 1]]
+    return Concept(
+        latent=latent,
+        name=found.text if found else None,
+        namer="keyphrases",
+        coverage=found.coverage if found else None,
+        document_frequency=int((column < starts[1]).sum()),
+        strongest=float(activations[0]),
+        examples=tuple(examples),
+    )
+
+
+def _summarise(made: Build, database: Path) -> None:
+    with store.connected(database) as db:
+        live, named, coverage = db.execute("SELECT count(*), count(name), avg(coverage) FROM concepts").fetchone()
+    made.results.update(live=live, named=named, mean_coverage=coverage)
+
+
+# --- index ----------------------------------------------------------------------------------------
+
+
+def index(project: Project) -> list[Outcome]:
+    """Build one concept index a scoring profile; a profile that is undefined for this corpus is left out."""
+    outcomes = []
+    made_from = project.made_from("latents")
+    for profile, scoring in PROFILES.items():
+        settings = {"scoring": asdict(scoring), "n_passages": project.latents.shape[0]}
+
+        def make(profile: str = profile) -> None:
+            impacts = passage_impacts(project.latents, PROFILES[profile])
+            InvertedIndex.build(impacts, PROFILES[profile]).save(project.path / "index" / profile, made_from=made_from)
+
+        try:
+            outcomes.append(_ensure(project, f"index/{profile}", make, settings=settings, made_from=made_from))
+        except ScoringUndefined as error:
+            outcomes.append(Outcome(f"index/{profile}", False, 0.0, {"undefined": str(error)}))
+    return outcomes

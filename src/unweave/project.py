@@ -1,0 +1,274 @@
+"""A project: the folder that holds every artefact of one corpus, and what each was made from."""
+
+from __future__ import annotations
+
+import shutil
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from unweave import settings
+from unweave.artifact import Manifest, read_manifest
+from unweave.collections import Collection
+from unweave.concepts.store import Concepts
+from unweave.corpus import Corpus
+from unweave.embeddings import Embeddings
+from unweave.encoders import Encoder, open_encoder
+from unweave.errors import BadData, MissingArtifact, StaleArtifact, UnweaveError
+from unweave.explanation import Explanation
+from unweave.explanation import explain as explain_dense
+from unweave.index.inverted import InvertedIndex
+from unweave.latents import load_latents
+from unweave.queries import QuerySet
+from unweave.records import Hit
+from unweave.retrieval import ConceptSearcher
+from unweave.sae.model import SAE
+
+
+class _Place(NamedTuple):
+    kind: str
+    command: str
+    """The command that makes it."""
+
+
+ARTIFACTS = {
+    "corpus": _Place("corpus", "init"),
+    "queries": _Place("queries", "init"),
+    "sentences": _Place("corpus", "embed"),
+    "embeddings/passages": _Place("embeddings", "embed"),
+    "embeddings/sentences": _Place("embeddings", "embed"),
+    "embeddings/queries": _Place("embeddings", "embed"),
+    "sae": _Place("sae", "fit"),
+    "latents": _Place("latents", "fit"),
+    "concepts": _Place("concepts", "name"),
+    "index/default": _Place("index", "index"),
+    "index/paper": _Place("index", "index"),
+    "evaluation": _Place("evaluation", "evaluate"),
+}
+"""Where each artefact lies below the project's folder."""
+
+
+class Project:
+    """Opens the artefacts of a project and refuses those made from something that has changed since."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.settings = settings.Settings.read(path / settings.FILE)
+
+    @classmethod
+    def open(cls, path: Path | str) -> Self:
+        """Open a project folder.
+
+        Raises:
+            MissingArtifact: the folder is not a project.
+        """
+        path = Path(path)
+        if not (path / settings.FILE).is_file():
+            raise MissingArtifact(f"{path} is not a project: it has no {settings.FILE}; make one with: unweave init")
+        return cls(path)
+
+    @classmethod
+    def create(cls, path: Path | str, collection: Collection, *, drop_unknown: bool = False) -> Self:
+        """Make a project from a collection; if that fails, nothing of it is left.
+
+        Args:
+            drop_unknown: leave out judgements of passages that the corpus does not have, rather than refuse.
+
+        Raises:
+            BadData: there is a project already, the corpus is empty, ids repeat, or judgements name unknown ids.
+        """
+        path = Path(path)
+        if (path / settings.FILE).exists():
+            raise BadData(f"{path} is a project already; open it, or give a new folder")
+        try:
+            corpus = Corpus.write(path / "corpus", collection.passages, settings={"about": dict(collection.about)})
+            qrels = {
+                split: _known(judged, split, corpus, drop_unknown=drop_unknown)
+                for split, judged in collection.qrels.items()
+            }
+            made_from = {"corpus": corpus.manifest.fingerprint}
+            QuerySet.write(path / "queries", collection.queries, qrels, settings={}, made_from=made_from)
+            settings.write_default(path / settings.FILE)  # last: its presence says that the project is whole
+        except BaseException:
+            for half_made in ("corpus", "queries"):
+                shutil.rmtree(path / half_made, ignore_errors=True)
+            if path.is_dir() and not any(path.iterdir()):
+                path.rmdir()
+            raise
+        return cls(path)
+
+    def manifest(self, name: str) -> Manifest:
+        """The manifest of an artefact that is there and up to date.
+
+        Raises:
+            MissingArtifact: it has not been made.
+            StaleArtifact: it was made from an artefact that has changed since.
+        """
+        place = ARTIFACTS[name]
+        try:
+            manifest = read_manifest(self.path / name, place.kind)
+        except MissingArtifact:
+            raise MissingArtifact(
+                f"{self.path} has no {name} yet; run: unweave {place.command} {self.path}"
+            ) from None
+        for source, fingerprint in manifest.made_from.items():
+            if self.manifest(source).fingerprint != fingerprint:
+                raise StaleArtifact(
+                    f"{name} was made from another {source} than the one that is there now; "
+                    f"run: unweave {place.command} {self.path}"
+                )
+        return manifest
+
+    def has(self, name: str) -> bool:
+        """Whether an artefact is there and up to date."""
+        try:
+            self.manifest(name)
+        except (MissingArtifact, StaleArtifact):
+            return False
+        return True
+
+    def made_from(self, *names: str) -> dict[str, str]:
+        """Fingerprints of the artefacts that another is about to be made from."""
+        return {name: self.manifest(name).fingerprint for name in names}
+
+    def _folder(self, name: str) -> Path:
+        self.manifest(name)
+        return self.path / name
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        """The passages."""
+        return Corpus.load(self._folder("corpus"))
+
+    @cached_property
+    def queries(self) -> QuerySet:
+        """The queries and judgements; there may be none."""
+        return QuerySet.load(self._folder("queries"))
+
+    @cached_property
+    def sentences(self) -> Corpus | None:
+        """Sentences of passages, if the project uses any; each one's metadata holds its passage's position."""
+        return Corpus.load(self._folder("sentences")) if self.has("sentences") else None
+
+    def embeddings(self, of: str) -> Embeddings | None:
+        """Embeddings of `passages`, `sentences` or `queries`; None if the project has none of these texts."""
+        name = f"embeddings/{of}"
+        if of != "passages" and not self.has(name):
+            return None
+        return Embeddings.load(self._folder(name))
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The model that embeds texts; loaded on first use."""
+        return open_encoder(self.settings.encoder)
+
+    @cached_property
+    def sae(self) -> SAE:
+        """The trained SAE."""
+        return SAE.load(self._folder("sae"))
+
+    @cached_property
+    def latents(self) -> csr_array:
+        """The passages' latents, (n_passages, n_latents)."""
+        return load_latents(self._folder("latents"))
+
+    @cached_property
+    def concepts(self) -> Concepts:
+        """The latents' names."""
+        return Concepts.load(self._folder("concepts"))
+
+    def searcher(self, profile: str = "default") -> ConceptSearcher:
+        """Search by concepts, scored as one profile says: `default` or `paper`."""
+        if f"index/{profile}" not in ARTIFACTS:
+            raise BadData(f"there is no scoring profile {profile!r}; expected 'default' or 'paper'")
+        return ConceptSearcher(self.sae, InvertedIndex.load(self._folder(f"index/{profile}")), self.latents)
+
+    def query_vector(self, query: str | NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+        """The embedding of a query text, (d_in,), or the vector itself."""
+        if not isinstance(query, str):
+            return np.asarray(query, dtype=np.float32)
+        if not query.strip():
+            raise BadData("the query is empty; give a question or a few words")
+        return self.encoder.encode_queries([query])[0]
+
+    def search(
+        self,
+        query: str | NDArray[np.floating[Any]],
+        cutoff: int = 10,
+        *,
+        explain: bool = False,
+        profile: str = "default",
+        rescore: bool = False,
+    ) -> list[Hit]:
+        """Search by concepts.
+
+        Args:
+            query: a text, or its embedding, (d_in,).
+            cutoff: how many hits at most.
+            explain: give each hit its score as named concepts, and the dense score of the same pair.
+            profile: how latents make a score, `default` or `paper`.
+            rescore: order the best thousand anew by the dense query and their stored codes.
+        """
+        if cutoff < 1:
+            raise BadData(f"cutoff must be at least 1, got {cutoff}")
+        vector, searcher = self.query_vector(query), self._searcher(profile)
+        hits = searcher.rescored(vector, cutoff) if rescore else searcher.search(vector, cutoff)
+        explainer = searcher.explain_rescored if rescore else searcher.explain
+        found = []
+        for rank, (position, score) in enumerate(zip(hits.passages.tolist(), hits.scores.tolist(), strict=True), 1):
+            why = dense = None
+            if explain:
+                why = explainer(vector, position, score, self.concepts)
+                dense = self._explain_dense(vector, position)
+                for explanation in (why, dense):
+                    explanation.check()
+            found.append(Hit(rank, score, self.corpus[position], why, dense))
+        return found
+
+    def explain(self, query: str | NDArray[np.floating[Any]], passage_id: str) -> Explanation:
+        """The dense score of a query and a passage as named concepts, bias and residual.
+
+        Raises:
+            BadData: the corpus has no passage of this id.
+        """
+        position = self.corpus.position(passage_id)
+        if position is None:
+            raise BadData(f"the corpus has no passage with the id {passage_id!r}; ids are shown by: unweave search")
+        return self._explain_dense(self.query_vector(query), position)
+
+    def _explain_dense(self, query: NDArray[np.float32], position: int) -> Explanation:
+        embedding = self._passage_embeddings.rows(position, position + 1)[0]
+        return explain_dense(query, embedding, self.sae, self.concepts)
+
+    @cached_property
+    def _passage_embeddings(self) -> Embeddings:
+        return Embeddings.load(self._folder("embeddings/passages"))
+
+    def _searcher(self, profile: str) -> ConceptSearcher:
+        if profile not in self._searchers:
+            self._searchers[profile] = self.searcher(profile)
+        return self._searchers[profile]
+
+    @cached_property
+    def _searchers(self) -> dict[str, ConceptSearcher]:
+        return {}
+
+
+def _known(
+    judged: dict[str, dict[str, int]], split: str, corpus: Corpus, *, drop_unknown: bool
+) -> dict[str, dict[str, int]]:
+    """Judgements of passages that the corpus has."""
+    unknown = [(q, d) for q, grades in judged.items() for d in grades if corpus.position(d) is None]
+    if unknown and not drop_unknown:
+        query_id, passage_id = unknown[0]
+        raise BadData(
+            f"qrels/{split} name {len(unknown)} passage id(s) that the corpus does not have, first {passage_id!r} "
+            f"for query {query_id!r}; do both come from the same collection? To leave them out: --drop-unknown"
+        )
+    dropped = set(unknown)
+    kept = {q: {d: g for d, g in grades.items() if (q, d) not in dropped} for q, grades in judged.items()}
+    return {q: grades for q, grades in kept.items() if grades}

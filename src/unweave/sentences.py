@@ -1,0 +1,41 @@
+"""The sentences of a corpus: short texts in which a concept often stands alone, to train on and to name by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from unweave.corpus import Corpus
+from unweave.errors import MissingExtra
+from unweave.records import Passage
+
+_FEWEST_WORDS = 4
+PASSAGE = "passage"
+"""Metadata field of a sentence: the position of its passage."""
+
+
+def draw_sentences(corpus: Corpus, most: int, language: str) -> Iterator[Passage]:
+    """At most `most` sentences, in corpus order, every sentence as likely as any other.
+
+    Sentences of under four words are left out. The same corpus always gives the same sentences.
+    """
+    counts = np.array([len(_split(passage.text, language)) for passage in corpus])
+    drawn = np.ones(counts.sum(), dtype=bool)
+    if counts.sum() > most:
+        drawn[:] = False
+        drawn[np.random.default_rng(0).choice(counts.sum(), size=most, replace=False)] = True
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    for position, passage in enumerate(corpus):
+        for nth in np.flatnonzero(drawn[starts[position] : starts[position + 1]]):
+            sentence = _split(passage.text, language)[nth]
+            yield Passage(f"{passage.passage_id}#{nth}", "", sentence, {PASSAGE: position})
+
+
+def _split(text: str, language: str) -> list[str]:
+    try:
+        import sentencex
+    except ImportError as error:
+        raise MissingExtra("splitting passages into sentences", "encode") from error
+    found = (sentence.strip() for sentence in sentencex.segment(language, text))
+    return [sentence for sentence in found if len(sentence.split()) >= _FEWEST_WORDS]

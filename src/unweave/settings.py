@@ -1,0 +1,178 @@
+"""A project's settings: one table of `unweave.toml` a stage, the same fields as the options of its command."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+import tomllib
+import types
+import typing
+from dataclasses import MISSING, Field, dataclass, field, fields
+from functools import cache
+from pathlib import Path
+from typing import Any, Self
+
+from unweave.artifact import write_atomically
+from unweave.concepts.keyphrases import KeyphraseConfig
+from unweave.encoders import EncoderConfig
+from unweave.errors import BadData
+
+FILE = "unweave.toml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedConfig:
+    """Which texts are embedded beside passages and queries."""
+
+    sentences: int = 20_000
+    """Sentences of the passages to embed too, at most, drawn evenly: an SAE learns more from short texts. 0 for none."""
+    language: str = "en"
+    """Language of the passages, as an ISO 639 code; it decides where sentences end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitConfig:
+    """How the SAE is trained; what is not set is chosen from the number of texts and their width."""
+
+    k: int = 32
+    """Active latents per text, on average."""
+    n_latents: int | None = None
+    """Size of the dictionary; by default a power of two times the embedding's width, about one latent to five texts."""
+    steps: int | None = None
+    """Batches to train on; by default twenty passes over the texts, within bounds."""
+    batch_size: int = 512
+    """Texts in a batch."""
+    lr: float = 4e-3
+    """Adam's highest step size."""
+    held_out: float = 0.05
+    """Share of the passages that, with their sentences, are never trained on, to measure NMSE."""
+    seed: int = 0
+    """Decides initial directions, the order of texts and which are held out."""
+    device: str = "cpu"
+    """Where to train: cpu, cuda, cuda:1."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.held_out < 1:
+            raise ValueError(f"held_out must lie between 0 and 1, got {self.held_out}")
+        for name in ("k", "n_latents", "steps", "batch_size", "lr"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ValueError(f"{name} must be above 0, got {value}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """What is measured."""
+
+    split: str = "test"
+    """Which judgements to evaluate against."""
+    cutoff: int = 100
+    """Depth of every ranking."""
+    candidates: int = 1000
+    """Hits by concepts that rescoring orders anew."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All stages of a project."""
+
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    embed: EmbedConfig = field(default_factory=EmbedConfig)
+    fit: FitConfig = field(default_factory=FitConfig)
+    name: KeyphraseConfig = field(default_factory=KeyphraseConfig)
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a project's settings; what the file leaves out has its default.
+
+        Raises:
+            BadData: the file is not TOML, or has a table, key or type that is not known.
+        """
+        try:
+            tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise BadData(f"{path}: not valid TOML ({error})") from error
+        stages = {f.name: typing.get_type_hints(cls)[f.name] for f in fields(cls)}
+        unknown = [name for name in tables if name not in stages]
+        if unknown:
+            raise BadData(f"{path}: unknown table [{unknown[0]}]; expected {', '.join(stages)}")
+        return cls(**{name: _stage(stages[name], table, f"{path}, [{name}]") for name, table in tables.items()})
+
+
+def write_default(path: Path) -> None:
+    """Write settings for a new project: every field with its default and its meaning."""
+    lines = []
+    for stage in fields(Settings):
+        config = typing.get_type_hints(Settings)[stage.name]
+        lines += [f"# {inspect.getdoc(config)}", f"[{stage.name}]"]
+        for setting in fields(config):
+            lines += textwrap.wrap(documentation(config)[setting.name], 110, initial_indent="# ", subsequent_indent="# ")
+            value = _default(setting)
+            lines.append(f"# {setting.name} =" if value is None else f"{setting.name} = {_toml(value)}")
+        lines.append("")
+    write_atomically(path, lambda p: p.write_text("\n".join(lines), encoding="utf-8"))
+
+
+def update(path: Path, stage: str, changes: dict[str, Any]) -> Settings:
+    """Change some settings of one stage in the file, comments kept, and return all settings.
+
+    Raises:
+        BadData: a value is not of the setting's type or out of its range; the file is as it was.
+    """
+    import tomlkit
+
+    document = tomlkit.parse(path.read_text(encoding="utf-8"))
+    table = document.setdefault(stage, tomlkit.table())
+    table.update(changes)
+    config = typing.get_type_hints(Settings)[stage]
+    _stage(config, table.unwrap(), f"{path}, [{stage}]")
+    if changes:
+        write_atomically(path, lambda p: p.write_text(tomlkit.dumps(document), encoding="utf-8"))
+    return Settings.read(path)
+
+
+@cache
+def documentation(config: type) -> dict[str, str]:
+    """The sentence under each field of a settings class, by field name."""
+    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(config))).body
+    assert isinstance(definition, ast.ClassDef)
+    documented = {}
+    for statement, after in zip(definition.body, definition.body[1:], strict=False):
+        if isinstance(statement, ast.AnnAssign) and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+            documented[ast.unparse(statement.target)] = str(after.value.value)
+    return documented
+
+
+def value_type(config: type, name: str) -> type:
+    """The plain type of a field: int for `int | None`."""
+    hint = typing.get_type_hints(config)[name]
+    if isinstance(hint, types.UnionType):
+        hint = next(t for t in typing.get_args(hint) if t is not types.NoneType)
+    return typing.cast(type, hint)
+
+
+def _stage(config: type, table: dict[str, Any], where: str) -> Any:
+    known = {f.name for f in fields(config)}
+    for name, value in table.items():
+        if name not in known:
+            raise BadData(f"{where}: unknown setting {name!r}; expected {', '.join(sorted(known))}")
+        expected = value_type(config, name)
+        fits = isinstance(value, expected) or (expected is float and isinstance(value, int))
+        if not fits or (isinstance(value, bool) and expected is not bool):
+            raise BadData(f"{where}: {name} = {value!r} should be of type {expected.__name__}")
+    try:
+        return config(**table)
+    except ValueError as error:
+        raise BadData(f"{where}: {error}") from error
+
+
+def _default(setting: Field[Any]) -> Any:
+    return setting.default if setting.default is not MISSING else None
+
+
+def _toml(value: Any) -> str:
+    import tomlkit
+
+    return tomlkit.item(value).as_string()
