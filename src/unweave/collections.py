@@ -95,7 +95,9 @@ def _first(row: Mapping[str, Any], names: tuple[str, ...], where: str) -> Any:
     for name in names:
         if name in row:
             return row[name]
-    raise BadData(f"{where}: none of the fields {', '.join(names)} is there; it has {', '.join(map(str, row)) or 'none'}")
+    raise BadData(
+        f"{where}: none of the fields {', '.join(names)} is there; it has {', '.join(map(str, row)) or 'none'}"
+    )
 
 
 def _read_jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -154,7 +156,9 @@ def _text_files(folder: Path) -> Iterator[Passage]:
         try:
             text = path.read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
-            raise BadData(f"{path.name} is not UTF-8 text ({error}); convert it or take it out of the folder") from error
+            raise BadData(
+                f"{path.name} is not UTF-8 text ({error}); convert it or take it out of the folder"
+            ) from error
         yield Passage(path.relative_to(folder).as_posix(), path.stem.replace("_", " "), text)
 
 

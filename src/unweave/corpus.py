@@ -70,11 +70,15 @@ class Corpus(Sequence[Passage]):
             BadData: there is no passage at all, an id occurs twice or is empty.
         """
         with build(folder, cls.kind, settings=settings, made_from=made_from or {}) as made:
-            offsets, hashes, blank = [0], [], []
+            offsets: list[int] = [0]
+            hashes: list[int] = []
+            blank: list[str] = []
             with (made.path / "passages.jsonl").open("wb") as file:
                 for passage in passages:
                     if not passage.passage_id:
-                        raise BadData(f"passage {len(hashes)} (counting from 0) has an empty id; ids must name passages")
+                        raise BadData(
+                            f"passage {len(hashes)} (counting from 0) has an empty id; ids must name passages"
+                        )
                     if not passage.content:
                         blank.append(passage.passage_id)
                     line = json.dumps(passage._asdict(), ensure_ascii=False).encode("utf-8", "replace") + b"\n"
@@ -138,9 +142,7 @@ def _id_hash(passage_id: str) -> int:
     return int.from_bytes(digest, "little")
 
 
-def _refuse_repeated_ids(
-    lines: Path, offsets: list[int], hashes: NDArray[np.uint64], order: NDArray[np.int64]
-) -> None:
+def _refuse_repeated_ids(lines: Path, offsets: list[int], hashes: NDArray[np.uint64], order: NDArray[np.int64]) -> None:
     """Equal hashes are looked up, so that a rare collision of different ids passes."""
     equal = np.flatnonzero(hashes[order][1:] == hashes[order][:-1])
     if not len(equal):

@@ -112,9 +112,7 @@ def refuse_unusable(vectors: NDArray[np.floating[Any]], what: str, first: int = 
         )
 
 
-def _write_shards(
-    made: Build, n: int, rows: Callable[[int, int], NDArray[np.floating[Any]]], label: str
-) -> None:
+def _write_shards(made: Build, n: int, rows: Callable[[int, int], NDArray[np.floating[Any]]], label: str) -> None:
     starts = range(0, n, SHARD_ROWS)
     paths = [made.path / f"{number:06d}.npy" for number in range(len(starts))]
     done = sum(min(SHARD_ROWS, n - start) for start, path in zip(starts, paths, strict=True) if path.exists())

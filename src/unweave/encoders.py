@@ -154,10 +154,10 @@ def _packaged_folder(model: str) -> Path | None:
 
 def _quieten() -> None:
     """The loading bars of transformers are not part of our output."""
-    import transformers
+    from transformers.utils import logging as of_transformers
 
-    transformers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.set_verbosity_error()
+    of_transformers.disable_progress_bar()  # type: ignore[no-untyped-call]
+    of_transformers.set_verbosity_error()  # type: ignore[no-untyped-call]
 
 
 def _first_line(error: Exception) -> str:

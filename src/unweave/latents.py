@@ -1,8 +1,8 @@
 """Latents on disk: which latents each text activates, and how strongly; one sparse row a text.
 
-    offsets.npy      (n_texts + 1,) int64
-    latents.npy      (n_active,) int32, ascending within a row
-    activations.npy  (n_active,) float32, > 0
+offsets.npy      (n_texts + 1,) int64
+latents.npy      (n_active,) int32, ascending within a row
+activations.npy  (n_active,) float32, > 0
 """
 
 from __future__ import annotations

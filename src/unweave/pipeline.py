@@ -198,7 +198,7 @@ def fit(project: Project) -> list[Outcome]:
 
 def default_n_latents(n_texts: int, d_in: int, k: int) -> int:
     """A power of two times d_in, about one latent to five texts: wider dictionaries memorise, or die."""
-    expansion = 2 ** min(5, max(1, round(math.log2(max(1.0, n_texts / 5 / d_in)))))
+    expansion: int = 2 ** min(5, max(1, round(math.log2(max(1.0, n_texts / 5 / d_in)))))
     return max(k, d_in * expansion)
 
 
@@ -274,7 +274,9 @@ def _gather(project: Project, rows: Mapping[str, NDArray[np.int64]]) -> NDArray[
         taken.append(embeddings.take(positions))
     widths = {block.shape[1] for block in taken}
     if len(widths) > 1:
-        raise BadData(f"passages and queries are embedded in different widths: {sorted(widths)}; embed both with one model")
+        raise BadData(
+            f"passages and queries are embedded in different widths: {sorted(widths)}; embed both with one model"
+        )
     return np.concatenate(taken)
 
 
@@ -316,9 +318,7 @@ def name(project: Project) -> Outcome:
     return outcome
 
 
-def _name(
-    project: Project, config: KeyphraseConfig, settings: Mapping[str, Any], made_from: Mapping[str, str]
-) -> None:
+def _name(project: Project, config: KeyphraseConfig, settings: Mapping[str, Any], made_from: Mapping[str, str]) -> None:
     folder = project.path / "concepts"
     with build(folder, store.KIND, settings=settings, made_from=made_from, mutable=frozenset({store.DATABASE})) as made:
         database = made.path / store.DATABASE

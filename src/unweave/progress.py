@@ -29,7 +29,7 @@ def steps(label: str, total: int, unit: str, done: int = 0) -> Iterator[Advance]
     Yields a function to call with the number of units just finished.
     """
     if not _shown.get():
-        yield lambda n: None
+        yield lambda _: None
         return
     from tqdm import tqdm
 

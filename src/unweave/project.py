@@ -18,7 +18,7 @@ from unweave.concepts.store import Concepts
 from unweave.corpus import Corpus
 from unweave.embeddings import Embeddings
 from unweave.encoders import Encoder, open_encoder
-from unweave.errors import BadData, MissingArtifact, StaleArtifact, UnweaveError
+from unweave.errors import BadData, MissingArtifact, StaleArtifact
 from unweave.explanation import Explanation
 from unweave.explanation import explain as explain_dense
 from unweave.index.inverted import InvertedIndex
@@ -112,9 +112,7 @@ class Project:
         try:
             manifest = read_manifest(self.path / name, place.kind)
         except MissingArtifact:
-            raise MissingArtifact(
-                f"{self.path} has no {name} yet; run: unweave {place.command} {self.path}"
-            ) from None
+            raise MissingArtifact(f"{self.path} has no {name} yet; run: unweave {place.command} {self.path}") from None
         for source, fingerprint in manifest.made_from.items():
             if self.manifest(source).fingerprint != fingerprint:
                 raise StaleArtifact(
@@ -193,7 +191,8 @@ class Project:
             return np.asarray(query, dtype=np.float32)
         if not query.strip():
             raise BadData("the query is empty; give a question or a few words")
-        return self.encoder.encode_queries([query])[0]
+        vector: NDArray[np.float32] = self.encoder.encode_queries([query])[0]
+        return vector
 
     def search(
         self,

@@ -1,7 +1,7 @@
 """The queries of a collection and which passages people judged relevant to them.
 
-    queries.jsonl      one JSON object a line: query_id, text
-    qrels/SPLIT.tsv    query-id, corpus-id, score: graded judgements of one split, as in BEIR
+queries.jsonl      one JSON object a line: query_id, text
+qrels/SPLIT.tsv    query-id, corpus-id, score: graded judgements of one split, as in BEIR
 """
 
 from __future__ import annotations

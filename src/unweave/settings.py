@@ -26,7 +26,7 @@ class EmbedConfig:
     """Which texts are embedded beside passages and queries."""
 
     sentences: int = 20_000
-    """Sentences of the passages to embed too, at most, drawn evenly: an SAE learns more from short texts. 0 for none."""
+    """Sentences of the passages to embed too, at most, drawn evenly: an SAE learns more from short texts; 0: none."""
     language: str = "en"
     """Language of the passages, as an ISO 639 code; it decides where sentences end."""
 
@@ -108,7 +108,8 @@ def write_default(path: Path) -> None:
         config = typing.get_type_hints(Settings)[stage.name]
         lines += [f"# {inspect.getdoc(config)}", f"[{stage.name}]"]
         for setting in fields(config):
-            lines += textwrap.wrap(documentation(config)[setting.name], 110, initial_indent="# ", subsequent_indent="# ")
+            meaning = documentation(config)[setting.name]
+            lines += textwrap.wrap(meaning, 110, initial_indent="# ", subsequent_indent="# ")
             value = _default(setting)
             lines.append(f"# {setting.name} =" if value is None else f"{setting.name} = {_toml(value)}")
         lines.append("")
@@ -140,8 +141,9 @@ def documentation(config: type) -> dict[str, str]:
     assert isinstance(definition, ast.ClassDef)
     documented = {}
     for statement, after in zip(definition.body, definition.body[1:], strict=False):
-        if isinstance(statement, ast.AnnAssign) and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
-            documented[ast.unparse(statement.target)] = str(after.value.value)
+        match statement, after:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(sentence))):
+                documented[name] = sentence
     return documented
 
 
@@ -175,4 +177,4 @@ def _default(setting: Field[Any]) -> Any:
 def _toml(value: Any) -> str:
     import tomlkit
 
-    return tomlkit.item(value).as_string()
+    return str(tomlkit.item(value).as_string())

@@ -55,7 +55,9 @@ def main() -> None:
 
     A project folder goes through init, embed, fit, name and index; then search, explain, evaluate and report use it.
     """
-    logging.basicConfig(level=logging.WARNING, format="note: %(message)s", stream=sys.stderr)
+    notes = logging.StreamHandler(sys.stderr)
+    notes.setFormatter(logging.Formatter("note: %(message)s"))
+    logging.getLogger("unweave").handlers = [notes]  # other libraries' logs are not ours to show
 
 
 @main.command()
@@ -75,7 +77,9 @@ def init(project: Path, corpus: str, drop_unknown: bool, as_json: bool) -> None:
         _print_json({"project": str(project), **counts})
         return
     judged = ", ".join(f"{n:,} judged in {split}" for split, n in counts["judged_queries"].items())
-    click.echo(f"{project}: {counts['n_passages']:,} passages, {counts['n_queries']:,} queries" + (judged and f" ({judged})"))
+    click.echo(
+        f"{project}: {counts['n_passages']:,} passages, {counts['n_queries']:,} queries" + (judged and f" ({judged})")
+    )
     click.echo(f"settings: {project / 'unweave.toml'}")
 
 
@@ -213,9 +217,7 @@ _PROFILE = click.option(
 @click.option("--rescore", is_flag=True, help="Order the best thousand anew by the dense query and stored codes.")
 @_PROFILE
 @_JSON
-def search(
-    project: Path, query: str, cutoff: int, explain: bool, rescore: bool, profile: str, as_json: bool
-) -> None:
+def search(project: Path, query: str, cutoff: int, explain: bool, rescore: bool, profile: str, as_json: bool) -> None:
     """Search PROJECT for QUERY by concepts."""
     from unweave.cli import show
 

@@ -12,8 +12,8 @@ from unweave.progress import Stopwatch
 SEARCHES = {
     "vital-articles": (
         "Device to generate electricity from wind",
-        "Sleep state of animals during winter",
-        "Study of the origin of words",
+        "Supernatural beings from Japanese folklore",
+        "Deliberate use of someone else's identity",
     )
 }
 """Held-out queries to show, by corpus; of another corpus, its first judged queries are shown."""

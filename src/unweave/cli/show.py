@@ -21,8 +21,8 @@ def table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     cells = [list(rows[0])] + [[_cell(name, value) for name, value in row.items()] for row in rows]
     widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
     for number, row in enumerate(cells):
-        first, *rest = (cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths)))
-        yield "  ".join([first, *rest]).rstrip()
+        numbers = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        yield "  ".join([row[0].ljust(widths[0]), *numbers])
         if number == 0:
             yield "  ".join("─" * width for width in widths)
 

@@ -26,8 +26,8 @@ from unweave.errors import MissingExtra
 from unweave.records import plain
 
 _LONGEST = 3
-_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
-_BREAK = re.compile(r"[^\w\s'’-]+|\s-\s")
+_WORD = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*")
+_BREAK = re.compile(r"[^\w\s'\u2019-]+|\s-\s")
 _MOST_CHARACTERS = 60
 
 
@@ -98,18 +98,20 @@ class Phrases:
             covered[of_candidate] = True
         if not chosen:
             return None
-        shown = [self._as_written(self._vocabulary[present[c]], texts) for c in chosen]
+        shown = self._as_written([self._vocabulary[present[c]] for c in chosen], texts)
         return Name(plain(", ".join(shown), _MOST_CHARACTERS), float(weights[covered].sum()))
 
     def _overlap(self, a: int, b: int) -> bool:
         return bool(set(self._vocabulary[a].split()) & set(self._vocabulary[b].split()))
 
-    def _as_written(self, stems: str, texts: NDArray[np.int64]) -> str:
-        """The commonest way in which a phrase is written in these texts."""
-        written = Counter(
-            surface for t in texts for key, surface in _phrases_with_surface(self._texts[t]) if key == stems
-        )
-        return min(written, key=lambda surface: (-written[surface], surface))
+    def _as_written(self, phrases: list[str], texts: NDArray[np.int64]) -> list[str]:
+        """The commonest way in which each phrase, given by its stems, is written in these texts."""
+        written: dict[str, Counter[str]] = {phrase: Counter() for phrase in phrases}
+        for text in texts:
+            for stems, surface in _phrases_with_surface(self._texts[text]):
+                if stems in written:
+                    written[stems][surface] += 1
+        return [min(counts, key=lambda surface: (-counts[surface], surface)) for counts in written.values()]
 
 
 def strongest_texts(latents: csc_array, latent: int, most: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

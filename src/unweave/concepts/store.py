@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -21,7 +21,7 @@ CREATE TABLE IF NOT EXISTS concepts (
     latent INTEGER PRIMARY KEY,
     name TEXT,                    -- NULL: no phrase sets this latent apart
     namer TEXT NOT NULL,          -- what made the name
-    coverage REAL,                -- share of the latent's activation, over its strongest texts, that the name occurs with
+    coverage REAL,                -- share of the latent's activation that goes with the name
     document_frequency INTEGER NOT NULL,  -- passages in which the latent is active
     strongest REAL NOT NULL       -- its highest activation
 );
@@ -102,7 +102,7 @@ class Concepts(Mapping[int, str]):
             examples = db.execute(
                 "SELECT source, position, activation FROM examples WHERE latent = ? ORDER BY rank", (latent,)
             ).fetchall()
-        return Concept(*row, examples=tuple(Example(*e) for e in examples)) if row else None
+        return replace(Concept(*row), examples=tuple(Example(*e) for e in examples)) if row else None
 
     def by_document_frequency(self) -> list[Concept]:
         """Every live concept, without its examples, the most frequent first."""

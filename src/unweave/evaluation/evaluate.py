@@ -141,9 +141,7 @@ def _systems(project: Project) -> dict[str, Callable[[], System | None]]:
 
     def rescored() -> RescoredCLSR:
         index_bytes = project.manifest("index/default").bytes / n
-        return RescoredCLSR(
-            project.searcher("default"), project.settings.evaluate.candidates, index_bytes + code_bytes
-        )
+        return RescoredCLSR(project.searcher("default"), project.settings.evaluate.candidates, index_bytes + code_bytes)
 
     return {
         "BM25": lambda: BM25([passage.content for passage in project.corpus]),

@@ -48,7 +48,7 @@ class BM25:
 
     @property
     def bytes_per_passage(self) -> float:
-        return sum(self._retriever.scores[name].nbytes for name in ("data", "indices", "indptr")) / self._n
+        return float(sum(self._retriever.scores[name].nbytes for name in ("data", "indices", "indptr"))) / self._n
 
     def search(self, query: EmbeddedQuery, cutoff: int) -> Hits:
         (terms,) = self._tokenizer.tokenize([query.text], update_vocab=False, show_progress=False, return_as="ids")
@@ -64,7 +64,7 @@ class Dense:
 
     @property
     def bytes_per_passage(self) -> float:
-        return self.passages.shape[1] * 4
+        return 4.0 * int(self.passages.shape[1])
 
     def search(self, query: EmbeddedQuery, cutoff: int) -> Hits:
         return best(self.passages @ query.vector, np.arange(len(self.passages)), cutoff)
@@ -112,4 +112,4 @@ class RescoredCLSR:
 
 def _normalized(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
+    return np.asarray(vectors / np.maximum(lengths, np.finfo(np.float32).tiny), dtype=np.float32)

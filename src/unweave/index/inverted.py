@@ -88,8 +88,9 @@ class InvertedIndex:
             MissingArtifact, CorruptArtifact: there is none, or it is damaged.
         """
         manifest = read_manifest(folder, "index")
-        arrays = [np.load(folder / f"{name}.npy", mmap_mode="r") for name in _ARRAYS]
-        index = cls(Scoring(**manifest.settings["scoring"]), *arrays, int(manifest.settings["n_passages"]))
+        offsets, passages, impacts = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in _ARRAYS)
+        scoring = Scoring(**manifest.settings["scoring"])
+        index = cls(scoring, offsets, passages, impacts, int(manifest.settings["n_passages"]))
         if not index.offsets[-1] == len(index.passages) == len(index.impacts):
             raise CorruptArtifact(f"{folder}: its three arrays do not fit together; build the index again")
         return index

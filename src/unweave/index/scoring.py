@@ -11,7 +11,7 @@ Source: Park, Kim & Ko 2025, arXiv 2506.00041.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,2 +1,159 @@
-def write_report(p, q):
-    (p.path/"report.html").write_text("x"); return p.path/"report.html"
+"""A project's report: one HTML file that opens from disk and asks nothing of the network.
+
+Every text of the corpus is escaped by the template engine; a content security policy forbids scripts and requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from unweave.artifact import write_atomically
+from unweave.concepts.store import Concept
+from unweave.errors import MissingExtra
+from unweave.evaluation.evaluate import KIND, Evaluation
+from unweave.evaluation.measures import MEASURES
+from unweave.explanation import Contribution, Explanation
+from unweave.project import Project
+from unweave.records import Hit, plain
+
+FILE = "report.html"
+_CONCEPTS_SHOWN = 8
+_EXAMPLES_SHOWN = 3
+_HITS_SHOWN = 3
+_BARS_SHOWN = 6
+_FEWEST_FOR_RARE = 3
+
+
+class ConceptCard(NamedTuple):
+    """A concept as the page shows it."""
+
+    latent: int
+    name: str | None
+    coverage: float | None
+    document_frequency: int
+    note: str
+    """What earned it its place, e.g. its usefulness."""
+    examples: list[tuple[str, float]]
+    """Texts that activate it most, and how strongly relative to the strongest."""
+
+
+class Bar(NamedTuple):
+    """One part of a score, as wide as its share of the largest part."""
+
+    label: str
+    latent: int | None
+    value: float
+    width: float
+    """Percent of the widest bar."""
+
+
+class ExplainedHit(NamedTuple):
+    """A hit with its two accounts."""
+
+    hit: Hit
+    concepts: list[Bar]
+    dense: list[Bar]
+
+
+def write_report(project: Project, queries: Sequence[str] = ()) -> Path:
+    """Write `report.html` into the project's folder and return its path.
+
+    Args:
+        queries: searches to show with every hit explained.
+
+    Raises:
+        MissingArtifact: the project has not been evaluated yet, or lacks an earlier step.
+    """
+    try:
+        import jinja2
+    except ImportError as error:
+        raise MissingExtra("the report", "report") from error
+    from unweave.report import plots
+
+    project.manifest(KIND)
+    measured = Evaluation.load(project.path / KIND)
+    fitted = project.manifest("sae")
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters["plain"] = plain
+    page = environment.get_template("page.html").render(
+        name=project.path.resolve().name,
+        corpus=project.manifest("corpus"),
+        embeddings=project.manifest("embeddings/passages").settings["encoder"],
+        sae=fitted.settings["sae"],
+        fitted=fitted.results,
+        naming=project.manifest("concepts").results,
+        measured=measured,
+        measures=MEASURES,
+        best={m: max((r.measures[m] for r in measured.rows if r.measures), default=0.0) for m in MEASURES},
+        training=plots.training_curve(fitted.results["history"], fitted.settings["sae"]["k"]),
+        histograms=plots.histograms(project.latents),
+        concepts=_concepts(project, measured),
+        searches=[(query, _explained(project, query)) for query in queries],
+    )
+    path = project.path / FILE
+    write_atomically(path, lambda p: p.write_text(page, encoding="utf-8"))
+    return path
+
+
+def _concepts(project: Project, measured: Evaluation) -> dict[str, list[ConceptCard]]:
+    by_frequency = [c for c in project.concepts.by_document_frequency() if c.document_frequency]
+    n = len(project.corpus)
+    rare = [c for c in reversed(by_frequency) if c.document_frequency >= _FEWEST_FOR_RARE]
+    useful = measured.usefulness[:_CONCEPTS_SHOWN]
+    return {
+        "useful": list(_cards(project, ((j, f"+{gain:.2f} score to relevant passages") for j, gain in useful))),
+        "frequent": list(_cards(project, _by_share(by_frequency[:_CONCEPTS_SHOWN], n))),
+        "rare": list(_cards(project, _by_share(rare[:_CONCEPTS_SHOWN], n))),
+    }
+
+
+def _by_share(concepts: Iterable[Concept], n_passages: int) -> Iterable[tuple[int, str]]:
+    return ((c.latent, f"in {c.document_frequency / n_passages:.2%} of passages") for c in concepts)
+
+
+def _cards(project: Project, chosen: Iterable[tuple[int, str]]) -> Iterable[ConceptCard]:
+    for latent, note in chosen:
+        concept = project.concepts.concept(latent)
+        if concept is None:
+            continue
+        sources = {"passages": project.corpus, "sentences": project.sentences}
+        examples: list[tuple[str, float]] = []
+        for example in concept.examples:
+            corpus = sources[example.source]
+            assert corpus is not None
+            passage = corpus[example.position]
+            text = plain(passage.text or passage.title, 160)
+            # A sentence and the passage it opens begin alike: one of them is enough.
+            if not any(text[:40] in shown for shown, _ in examples):
+                examples.append((text, example.activation / concept.strongest))
+        yield ConceptCard(
+            latent, concept.name, concept.coverage, concept.document_frequency, note, examples[:_EXAMPLES_SHOWN]
+        )
+
+
+def _explained(project: Project, query: str) -> list[ExplainedHit]:
+    hits = project.search(query, _HITS_SHOWN, explain=True)
+    return [ExplainedHit(hit, _bars(hit.explanation), _bars(hit.dense_explanation)) for hit in hits]
+
+
+def _bars(explanation: Explanation | None) -> list[Bar]:
+    """The largest contributions, the others together, then bias and residual."""
+    assert explanation is not None
+    shown = explanation.contributions[:_BARS_SHOWN]
+    others = explanation.contributions[_BARS_SHOWN:]
+    parts: list[tuple[str, int | None, float]] = [(_label(c), c.latent, c.value) for c in shown]
+    if others:
+        parts.append((f"{len(others)} more concepts", None, sum(c.value for c in others)))
+    if explanation.of != "concepts":
+        parts.append(("shared by all passages (bias)", None, explanation.bias))
+    parts.append(("residual", None, explanation.residual))
+    widest = max((abs(value) for _, _, value in parts), default=1.0) or 1.0
+    return [Bar(label, latent, value, 100 * abs(value) / widest) for label, latent, value in parts]
+
+
+def _label(contribution: Contribution) -> str:
+    return "(unnamed)" if contribution.name is None else plain(contribution.name, 60)

@@ -84,9 +84,8 @@ class SAE:
         try:
             config = SAEConfig(**manifest.settings["sae"])
             tensors = load_file(folder / WEIGHTS)
-            sae = cls(
-                config, *(tensors[name] for name in ("W_enc", "b_enc", "W_dec", "b_pre")), float(tensors["threshold"][0])
-            )
+            threshold = float(tensors["threshold"][0])
+            sae = cls(config, tensors["W_enc"], tensors["b_enc"], tensors["W_dec"], tensors["b_pre"], threshold)
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise CorruptArtifact(f"{folder} is not a whole SAE ({error}); fit it again") from error
         shape = (config.n_latents, config.d_in)

@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 _CHECKPOINT = "checkpoint.safetensors"
 _CHECKPOINT_SECONDS = 15.0
 _SAMPLE_ROWS = 4096
+_CALIBRATION_ROWS = 200_000
 _INITIAL_NOISE = 0.3
 
 
@@ -87,7 +88,8 @@ class Active(NamedTuple):
             where = torch.sparse_csr_tensor(
                 offsets, self.columns, torch.zeros_like(self.values), (len(left), len(right)), check_invariants=False
             )
-            return torch.sparse.sampled_addmm(where, left, right.T, beta=0.0).values()
+            products: Tensor = torch.sparse.sampled_addmm(where, left, right.T, beta=0.0)
+            return products.values()
 
 
 class Step(NamedTuple):
@@ -120,7 +122,7 @@ def step(p: Parameters, x: Tensor, k: int, *, dead: Tensor, aux_alpha: float, hi
     """Loss and gradients of one batch, x: (batch, d_in).
 
     loss = mean over the batch of |x - x_hat|^2 + aux_alpha |e - e_hat|^2, where e = x - x_hat is held fixed
-    and e_hat is what the strongest dead latents, d_in / 2 a text, make of it. Without dead latents the second term is 0.
+    and e_hat is what the strongest dead latents, d_in / 2 a text, make of it. Nothing dead: no second term.
 
     Args:
         dead: (n_dead,) int64, the latents that count as dead.
@@ -141,7 +143,8 @@ def step(p: Parameters, x: Tensor, k: int, *, dead: Tensor, aux_alpha: float, hi
         auxiliary = _gradients(p, centred, revived, missed)
         gradients = Parameters(*(g + aux_alpha * a for g, a in zip(gradients, auxiliary, strict=True)))
     cut = float(active.values.min()) if len(active.values) else 0.0
-    return Step(float(loss), gradients, active.columns.unique(), cut)
+    fired = (torch.bincount(active.columns, minlength=len(p.W_enc)) > 0).nonzero()[:, 0]
+    return Step(float(loss), gradients, fired, cut)
 
 
 def _strongest_per_row(activations: Tensor, among: Tensor, most: int) -> Active:
@@ -215,7 +218,7 @@ def train(
     device: str = "cpu",
     checkpoint: Build | None = None,
 ) -> Trained:
-    """Train an SAE on embeddings, (n, d_in), and calibrate its threshold so that L0 is k.
+    """Train an SAE on embeddings, (n, d_in), and calibrate its threshold so that their mean L0 is k.
 
     The same arguments give the same SAE, bit for bit on one machine, also when the run was killed and
     went on from its last checkpoint.
@@ -244,7 +247,7 @@ def train(
             losses.append(done.loss)
             advance(1)
             if number + 1 in reports:
-                snapshot = _calibrated(state.parameters, data, sae_config, config.seed)
+                snapshot = _calibrated(state.parameters, data, sae_config, config.seed, _SAMPLE_ROWS)
                 history.append(_report(number + 1, losses, snapshot, held_out, state, config))
                 losses.clear()
                 if checkpoint and watch.seconds > _CHECKPOINT_SECONDS:
@@ -252,7 +255,7 @@ def train(
                     watch = Stopwatch()
     if checkpoint:
         (checkpoint.path / _CHECKPOINT).unlink(missing_ok=True)
-    return Trained(_calibrated(state.parameters, data, sae_config, config.seed, rows=len(data)), history)
+    return Trained(_calibrated(state.parameters, data, sae_config, config.seed, _CALIBRATION_ROWS), history)
 
 
 def _check(texts: NDArray[np.float32], sae_config: SAEConfig) -> None:
@@ -316,23 +319,23 @@ def schedule(number: int, config: TrainConfig) -> float:
     return min(rise, fall)
 
 
-def _calibrated(p: Parameters, data: Tensor, sae_config: SAEConfig, seed: int, rows: int = _SAMPLE_ROWS) -> SAE:
-    """The SAE with the threshold at which texts of the data have k active latents on average."""
-    sample = data
-    if rows < len(data):
-        sample = data[torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))[:rows]]
-    budget, hint = 0, 0.0
+def _calibrated(p: Parameters, data: Tensor, sae_config: SAEConfig, seed: int, rows: int) -> SAE:
+    """The SAE with the threshold at which `rows` texts of the data have k active latents each, on average."""
+    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))[:rows]
+    budget = sae_config.k * len(order)
     kept = torch.empty(0)
-    for block in sample.split(_SAMPLE_ROWS):
-        activations = torch.addmm(p.b_enc, block.to(p.b_enc.device) - p.b_pre, p.W_enc.T)
-        budget += sae_config.k * len(block)
-        kept = torch.cat([kept, activations[activations > hint].cpu()])
+    floor = 0.0  # nothing at or below it can be among the budget + 1 strongest
+    for start in range(0, len(order), _SAMPLE_ROWS):
+        block = data[order[start : start + _SAMPLE_ROWS]].to(p.b_enc.device)
+        activations = torch.addmm(p.b_enc, block - p.b_pre, p.W_enc.T)
+        kept = torch.cat([kept, activations[activations > floor].cpu()])
         if len(kept) > budget + 1:
-            # Entry number budget + 1 from above: exactly `budget` lie above it.
             kept = kept.topk(budget + 1).values
+            floor = float(kept.min())
+    # Exactly `budget` activations lie above the one that comes next; if all fit, only 0 is left out.
     threshold = float(kept.min()) if len(kept) > budget else 0.0
-    arrays = (t.detach().cpu().numpy().copy() for t in p)
-    return SAE(sae_config, *arrays, threshold=max(threshold, 0.0))
+    W_enc, b_enc, W_dec, b_pre = (t.detach().cpu().numpy().copy() for t in p)
+    return SAE(sae_config, W_enc, b_enc, W_dec, b_pre, threshold)
 
 
 def _report_steps(steps: int) -> set[int]:

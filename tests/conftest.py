@@ -1,0 +1,99 @@
+"""What several test files share: SAEs that can be calculated by hand, and sparse data with a known dictionary."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from numpy.typing import NDArray
+
+from unweave.artifact import MANIFEST
+from unweave.sae.model import SAE, SAEConfig
+
+# The same examples in every run: a test that fails here fails everywhere.
+settings.register_profile("unweave", deadline=None, max_examples=50, derandomize=True)
+settings.load_profile("unweave")
+
+
+@pytest.fixture(scope="session")
+def identity_sae() -> SAE:
+    """Latent j is axis j of three, without biases; activations up to 0.5 count as 0."""
+    axes = np.eye(3, dtype=np.float32)
+    config = SAEConfig(d_in=3, n_latents=3, k=1, encoder="toy")
+    return SAE(config, axes, np.zeros(3, np.float32), axes, np.zeros(3, np.float32), threshold=0.5)
+
+
+@pytest.fixture(scope="session")
+def sae_with_biases() -> SAE:
+    """Three latents on two dimensions, every part of the formula in use.
+
+    For x = (3, 4): x - b_pre = (2, 2), so W_enc (x - b_pre) + b_enc = (2, 2 - 1, 4 + 0.5) = (2, 1, 4.5).
+    Only what exceeds the threshold of 1 stays: z = (2, 0, 4.5).
+    x_hat = 2 (1, 0) + 4.5 (0.6, 0.8) + b_pre = (4.7, 3.6) + (1, 2) = (5.7, 5.6).
+    """
+    return SAE(
+        SAEConfig(d_in=2, n_latents=3, k=2),
+        W_enc=np.array([[1, 0], [0, 1], [1, 1]], np.float32),
+        b_enc=np.array([0, -1, 0.5], np.float32),
+        W_dec=np.array([[1, 0], [0, 1], [0.6, 0.8]], np.float32),
+        b_pre=np.array([1, 2], np.float32),
+        threshold=1.0,
+    )
+
+
+@pytest.fixture(scope="session")
+def random_sae() -> Callable[..., SAE]:
+    """An SAE with random directions and biases: `random_sae(seed)`."""
+
+    def make(seed: int, d_in: int = 8, n_latents: int = 24) -> SAE:
+        random = np.random.default_rng(seed)
+        directions = unit(random.normal(size=(n_latents, d_in)))
+        b_enc, b_pre = (random.normal(0, 0.1, size).astype(np.float32) for size in (n_latents, d_in))
+        W_enc = directions + random.normal(0, 0.05, directions.shape).astype(np.float32)
+        return SAE(SAEConfig(d_in=d_in, n_latents=n_latents, k=4), W_enc, b_enc, directions, b_pre, threshold=0.25)
+
+    return make
+
+
+class SparseData(NamedTuple):
+    """Embeddings that are sums of a few directions of a dictionary."""
+
+    embeddings: NDArray[np.float32]  # (n, d_in)
+    dictionary: NDArray[np.float32]  # (n_directions, d_in), rows of length 1
+
+
+@pytest.fixture(scope="session")
+def sparse_data() -> Callable[..., SparseData]:
+    """Each text is the sum of `active` of `n_directions` random directions, each 1 to 2 long."""
+
+    def make(n: int = 1200, d_in: int = 16, n_directions: int = 20, active: int = 2, seed: int = 0) -> SparseData:
+        random = np.random.default_rng(seed)
+        dictionary = unit(random.normal(size=(n_directions, d_in)))
+        chosen = random.random((n, n_directions)).argsort(axis=1)[:, :active]
+        strengths = random.uniform(1, 2, size=(n, active)).astype(np.float32)
+        return SparseData((strengths[:, :, None] * dictionary[chosen]).sum(axis=1), dictionary)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tamper() -> Callable[[Path, bytes], None]:
+    """Replace a file of an artefact and let the manifest state the new size: only a reader's own checks are left."""
+
+    def replace(path: Path, content: bytes) -> None:
+        path.write_bytes(content)
+        manifest = json.loads((path.parent / MANIFEST).read_text())
+        manifest["files"][path.name]["bytes"] = len(content)
+        (path.parent / MANIFEST).write_text(json.dumps(manifest))
+
+    return replace
+
+
+def unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Rows scaled to length 1."""
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)

@@ -1,0 +1,206 @@
+"""Evaluation: our measures against trec_eval's, runs on disk, and each compared system against an obvious one."""
+
+from __future__ import annotations
+
+import bm25s
+import ir_measures
+import numpy as np
+import pytest
+import pytrec_eval
+import Stemmer
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.sparse import csr_array
+
+from unweave.errors import BadData
+from unweave.evaluation.measures import MEASURES, measure
+from unweave.evaluation.runs import read_run, write_run
+from unweave.evaluation.systems import BM25, CLSR, Dense, EmbeddedQuery, Reconstructed, RescoredCLSR
+from unweave.index.inverted import InvertedIndex
+from unweave.index.scoring import PROFILES, passage_impacts
+from unweave.retrieval import ConceptSearcher
+
+# --- measures --------------------------------------------------------------------------------------
+
+
+def random_run_and_qrels(seed: int):
+    """Twelve judged queries with grades 0 to 3; the last two have no hits, one of them not even an empty list."""
+    random = np.random.default_rng(seed)
+    queries = [f"q{i}" for i in range(12)]
+    passages = [f"d{i}" for i in range(150)]
+    qrels = {
+        q: {str(d): int(random.integers(0, 4)) for d in random.choice(passages, 30, replace=False)} for q in queries
+    }
+    run = {}
+    for q in queries[:10]:
+        hits = random.choice(passages, int(random.integers(1, 140)), replace=False).tolist()
+        run[q] = list(zip(hits, sorted(random.random(len(hits)).tolist(), reverse=True), strict=True))
+    return run | {"q10": []}, qrels
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_our_measures_are_trec_evals(seed):
+    run, qrels = random_run_and_qrels(seed)
+    scored = {q: dict(hits) for q, hits in run.items() if hits}
+    trec = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut.10", "recall.100"}).evaluate(scored)
+    # trec_eval has no cutoff for the reciprocal rank: only the ten best are shown to it.
+    ten = {q: dict(hits[:10]) for q, hits in run.items() if hits}
+    reciprocal = pytrec_eval.RelevanceEvaluator(qrels, {"recip_rank"}).evaluate(ten)
+    ours = measure(run, qrels)
+    assert set(ours) == set(MEASURES)
+    for name, column, values in (
+        ("nDCG@10", "ndcg_cut_10", trec),
+        ("R@100", "recall_100", trec),
+        ("RR@10", "recip_rank", reciprocal),
+    ):
+        # As `trec_eval -c`: the mean is over all 12 judged queries, the two without hits count 0.
+        expected = {q: values[q][column] if q in values else 0.0 for q in qrels}
+        assert ours[name].per_query == pytest.approx(expected, abs=1e-9)
+        assert ours[name].per_query["q10"] == ours[name].per_query["q11"] == 0
+        assert ours[name].mean == pytest.approx(sum(expected.values()) / 12, abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_our_means_are_those_of_ir_measures(seed):
+    run, qrels = random_run_and_qrels(seed)
+    names = [*MEASURES, "AP", "P@5", "R(rel=2)@50"]
+    scored = {q: dict(hits) for q, hits in run.items() if hits}
+    expected = ir_measures.calc_aggregate([ir_measures.parse_measure(name) for name in names], qrels, scored)
+    ours = measure(run, qrels, names)
+    assert {name: ours[name].mean for name in names} == pytest.approx(
+        {str(m): v for m, v in expected.items()}, abs=1e-9
+    )
+
+
+def test_measures_by_hand():
+    # Query a: the relevant passage is second: RR 1/2, recall 1, nDCG (1 / log2 3) / 1. Query b finds nothing: 0.
+    measured = measure({"a": [("x", 2.0), ("y", 1.0)]}, {"a": {"y": 1, "x": 0}, "b": {"z": 1}})
+    assert measured["RR@10"].per_query == {"a": 0.5, "b": 0.0}
+    assert measured["R@100"].mean == 0.5
+    assert measured["nDCG@10"].mean == pytest.approx(1 / np.log2(3) / 2)
+
+
+def test_a_query_without_judgements_does_not_count():
+    measured = measure({"a": [("y", 1.0)], "unjudged": [("y", 1.0)]}, {"a": {"y": 1}})
+    assert measured["R@100"].per_query == {"a": 1.0}
+
+
+# --- runs on disk ----------------------------------------------------------------------------------
+
+identifiers = st.text(st.sampled_from("aZ0-_. %+\t\n\r\x0b\x0céß漢#/?&"), min_size=1, max_size=8)
+scores = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@given(
+    st.dictionaries(identifiers, st.lists(st.tuples(identifiers, scores), min_size=1, max_size=4), max_size=4),
+)
+def test_a_run_survives_its_file(tmp_path_factory, run):
+    path = tmp_path_factory.mktemp("run") / "a.trec"
+    write_run(path, run, "toy")
+    assert read_run(path) == run
+
+
+def test_a_run_file_has_trecs_six_columns_and_no_blank_in_an_id(tmp_path):
+    write_run(tmp_path / "a.trec", {"wind power": [("50% rye", 1.5), ("b", 0.25)]}, "toy")
+    assert (tmp_path / "a.trec").read_text() == "wind%20power Q0 50%25%20rye 1 1.5 toy\nwind%20power Q0 b 2 0.25 toy\n"
+
+
+def test_an_untouched_run_file_is_read_by_ir_measures_too(tmp_path):
+    write_run(tmp_path / "a.trec", {"q": [("d1", 2.0), ("d2", 1.0)]}, "toy")
+    docs = list(ir_measures.read_trec_run(str(tmp_path / "a.trec")))
+    assert [(d.query_id, d.doc_id, d.score) for d in docs] == [("q", "d1", 2.0), ("q", "d2", 1.0)]
+
+
+@pytest.mark.parametrize("line", ["q Q0 d 1 0.5", "q Q0 d 1 high toy", "q Q0 d e 1 0.5 toy", ""])
+def test_a_malformed_line_is_an_error_with_its_number(tmp_path, line):
+    (tmp_path / "a.trec").write_text(f"q Q0 d 1 0.5 toy\n{line}\nq Q0 e 2 0.25 toy\n")
+    with pytest.raises(BadData, match=rf"a\.trec:2: not a line of a TREC run: '{line}'"):
+        read_run(tmp_path / "a.trec")
+
+
+# --- the compared systems --------------------------------------------------------------------------
+
+TEXTS = [
+    "The wind turbine on the ridge turned all night long in the storm",
+    "Bakers knead sourdough before the town wakes",
+    "A turbine hums",
+    "Sourdough, rye and wind-dried apples: bakers trade them for oil",
+    "Oil for the turbine blades comes by boat, and the boat waits for wind again",
+]
+
+
+@pytest.mark.parametrize(
+    "text", ["wind turbine", "the bakers and their sourdough", "boats with oil", "turbine, turbine oil"]
+)
+def test_bm25_ranks_as_bm25s_does(text):
+    stemmer = Stemmer.Stemmer("english")
+    retriever = bm25s.BM25(method="lucene", k1=1.2, b=0.75)
+    retriever.index(bm25s.tokenize(TEXTS, stopwords="en", stemmer=stemmer, show_progress=False), show_progress=False)
+    tokens = bm25s.tokenize([text], stopwords="en", stemmer=stemmer, show_progress=False)
+    documents, expected = retriever.retrieve(tokens, k=len(TEXTS), show_progress=False)
+    found = expected[0] > 0
+    hits = BM25(TEXTS).search(EmbeddedQuery(text, np.zeros(1, np.float32)), cutoff=10)
+    assert found.any()
+    assert hits.passages.tolist() == documents[0][found].tolist()
+    np.testing.assert_allclose(hits.scores, expected[0][found], rtol=1e-6)
+
+
+def test_bm25_finds_nothing_for_words_that_no_passage_has():
+    system = BM25(TEXTS)
+    for text in ("zeppelin", "", "the of"):
+        assert len(system.search(EmbeddedQuery(text, np.zeros(1, np.float32)), cutoff=10).passages) == 0
+
+
+@given(
+    arrays(np.float32, st.tuples(st.integers(1, 12), st.just(3)), elements=st.sampled_from([-1.0, 0.0, 0.5, 2.0])),
+    arrays(np.float32, 3, elements=st.sampled_from([-1.0, 1.0, 2.0])),
+    st.integers(1, 15),
+)
+def test_dense_search_equals_brute_force(passages, vector, cutoff):
+    products = [sum(float(a) * float(b) for a, b in zip(p, vector, strict=True)) for p in passages]
+    expected = sorted(range(len(passages)), key=lambda d: (-products[d], d))[:cutoff]
+    hits = Dense(passages).search(EmbeddedQuery("", vector), cutoff)
+    assert hits.passages.tolist() == expected
+    assert hits.scores.tolist() == [products[d] for d in expected]
+
+
+def test_reconstructed_dense_by_hand(identity_sae):
+    # The identity SAE drops what is not above 0.5. Passages: (3, 4, 0.1) -> (3, 4, 0), of length 5 -> (0.6, 0.8, 0);
+    # (0, 2, 0.5) -> (0, 2, 0) -> (0, 1, 0). Query (1, 1, 0.2) -> (1, 1, 0) -> (0.7071, 0.7071, 0).
+    # Scores 0.7071 * 1.4 = 0.98995 and 0.7071.
+    passages = identity_sae.reconstruct(np.array([[0.0, 2.0, 0.5], [3.0, 4.0, 0.1]]))
+    system = Reconstructed(identity_sae, passages)
+    hits = system.search(EmbeddedQuery("", np.array([1, 1, 0.2], np.float32)), cutoff=5)
+    assert hits.passages.tolist() == [1, 0]
+    np.testing.assert_allclose(hits.scores, [1.4 / np.sqrt(2), 1 / np.sqrt(2)], rtol=1e-6)
+
+
+def test_a_passage_that_reconstructs_to_nothing_scores_zero(identity_sae):
+    system = Reconstructed(identity_sae, np.array([[0, 0, 0], [0, 2, 0]], np.float32))
+    hits = system.search(EmbeddedQuery("", np.array([0, 1, 0], np.float32)), cutoff=5)
+    assert (hits.passages.tolist(), hits.scores.tolist()) == ([1, 0], [1, 0])
+
+
+def test_the_concept_systems_search_as_their_searcher_does(random_sae):
+    sae = random_sae(0)
+    embeddings = np.random.default_rng(0).normal(size=(20, 8)).astype(np.float32)
+    codes = sae.encode(embeddings)
+    index = InvertedIndex.build(passage_impacts(csr_array(codes), PROFILES["default"]), PROFILES["default"])
+    searcher = ConceptSearcher(sae, index, codes)
+    query = EmbeddedQuery("", embeddings[3])
+    for system, hits in (
+        (CLSR(searcher, 1.0), searcher.search(query.vector, 5)),
+        (RescoredCLSR(searcher, 8, 1.0), searcher.rescored(query.vector, 5, 8)),
+    ):
+        found = system.search(query, 5)
+        assert found.passages.tolist() == hits.passages.tolist()
+        assert found.scores.tolist() == hits.scores.tolist()
+        assert len(found.passages) == 5
+
+
+def test_the_size_of_what_is_searched_is_counted():
+    assert Dense(np.ones((7, 384), np.float32)).bytes_per_passage == 384 * 4
+    one, two = BM25(["turbine"] * 4), BM25(["turbine oil"] * 4)
+    # A posting is an int32 id and a float32 score; one more term also adds one more offset.
+    assert two.bytes_per_passage - one.bytes_per_passage >= 8

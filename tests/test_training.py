@@ -1,0 +1,327 @@
+"""Training: gradients against autograd, the batch's budget, the calibrated threshold, killed runs."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from safetensors import safe_open
+
+from unweave.artifact import build
+from unweave.errors import BadData, DimensionMismatch
+from unweave.sae.model import SAE, SAEConfig
+from unweave.sae.training import Parameters, TrainConfig, schedule, step, strongest_of_batch, train
+
+SMALL = SAEConfig(d_in=16, n_latents=32, k=2)
+SHORT = TrainConfig(steps=60, batch_size=64, lr=1e-2)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Steps this small take ten times as long when threads wait for each other on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+# --- the batch's budget ----------------------------------------------------------------------------
+
+
+def test_the_batch_budget_goes_where_activations_are_strong():
+    # k=1 on two rows keeps the two strongest of all four: 4 and 3, both of the first row.
+    active = strongest_of_batch(torch.tensor([[4.0, 3.0], [1.0, 2.0]]), budget=2)
+    assert active.rows.tolist() == [0, 0]
+    assert active.columns.tolist() == [0, 1]
+    assert active.values.tolist() == [4, 3]
+
+
+def test_a_batch_with_fewer_positive_activations_than_its_budget_keeps_just_those():
+    active = strongest_of_batch(torch.tensor([[-4.0, 0.0], [1.0, -2.0]]), budget=3)
+    assert (active.rows.tolist(), active.columns.tolist(), active.values.tolist()) == ([1], [0], [1])
+
+
+@given(
+    arrays(np.float32, (4, 6), elements=st.floats(-3, 3, width=32), unique=True),
+    st.integers(1, 24),
+    st.floats(0, 4),
+)
+def test_a_hint_never_changes_what_is_kept(activations, budget, hint):
+    plain = strongest_of_batch(torch.from_numpy(activations), budget)
+    hinted = strongest_of_batch(torch.from_numpy(activations), budget, hint)
+    assert all(torch.equal(a, b) for a, b in zip(plain, hinted, strict=True))
+
+
+@given(
+    arrays(np.float32, (4, 6), elements=st.floats(-3, 3, width=32), unique=True),
+    st.integers(1, 24),
+)
+def test_what_is_kept_is_the_head_of_a_full_sort(activations, budget):
+    # Row order, because the gradients read rows as runs.
+    positive = sorted((-a, i) for i, a in enumerate(activations.ravel().tolist()) if a > 0)
+    expected = sorted(i for _, i in positive[:budget])
+    active = strongest_of_batch(torch.from_numpy(activations), budget)
+    assert (active.rows * 6 + active.columns).tolist() == expected
+    assert active.values.tolist() == activations.ravel()[expected].tolist()
+
+
+# --- gradients -------------------------------------------------------------------------------------
+
+
+def obvious_loss(p: Parameters, x: torch.Tensor, k: int, dead: torch.Tensor, aux_alpha: float) -> torch.Tensor:
+    """The objective of `step`, dense and for autograd."""
+    activations = (x - p.b_pre) @ p.W_enc.T + p.b_enc
+    strongest = torch.relu(activations).flatten().topk(k * len(x)).indices
+    z = torch.zeros_like(activations).flatten().scatter(0, strongest, torch.relu(activations).flatten()[strongest])
+    error = x - (z.view_as(activations) @ p.W_dec + p.b_pre)
+    loss = error.square().sum() / len(x)
+    if len(dead) and aux_alpha:
+        best = torch.relu(activations[:, dead]).topk(min(len(dead), x.shape[1] // 2), dim=1)
+        revived = torch.zeros_like(activations).scatter(1, dead[best.indices], best.values)
+        loss = loss + aux_alpha * (error.detach() - revived @ p.W_dec).square().sum() / len(x)
+    return loss
+
+
+def random_parameters(seed: int, n_latents: int = 14, d_in: int = 6) -> Parameters:
+    random = torch.Generator().manual_seed(seed)
+    tensors = [
+        torch.randn(shape, generator=random, dtype=torch.float64)
+        for shape in ((n_latents, d_in), n_latents, (n_latents, d_in), d_in)
+    ]
+    tensors[2] = torch.nn.functional.normalize(tensors[2])
+    return Parameters(*(t.requires_grad_() for t in tensors))
+
+
+@pytest.mark.parametrize(
+    ("dead", "aux_alpha"),
+    [
+        ([], 1 / 32),
+        ([2, 3, 5, 7, 11], 1 / 32),  # more dead latents than the d_in / 2 = 3 that may answer a text
+        ([4], 0.5),
+        ([0, 9], 0.0),
+    ],
+    ids=["none dead", "five dead", "one dead", "AuxK off"],
+)
+@pytest.mark.parametrize("hint", [0.0, 0.5, 100.0], ids=["no hint", "low hint", "hint far too high"])
+def test_the_gradients_written_by_hand_are_autograds(dead, aux_alpha, hint):
+    dead = torch.tensor(dead, dtype=torch.int64)
+    for seed in range(5):
+        p = random_parameters(seed)
+        x = torch.randn(7, 6, generator=torch.Generator().manual_seed(100 + seed), dtype=torch.float64)
+        loss = obvious_loss(p, x, 2, dead, aux_alpha)
+        expected = torch.autograd.grad(loss, p)
+        with torch.no_grad():
+            done = step(p, x, 2, dead=dead, aux_alpha=aux_alpha, hint=hint)
+        assert done.loss == pytest.approx(loss.item(), rel=1e-12)
+        for name, gradient, autograds in zip(Parameters._fields, done.gradients, expected, strict=True):
+            assert autograds.norm() > 0
+            torch.testing.assert_close(gradient, autograds, rtol=1e-10, atol=1e-12, msg=lambda m, n=name: f"{n}: {m}")
+
+
+def test_the_gradients_hold_when_fewer_latents_are_positive_than_k_asks_for():
+    # b_enc of -1.5 leaves few activations above 0: k = 10 of 14 latents cannot be filled.
+    p = random_parameters(0)
+    p = p._replace(b_enc=(p.b_enc.detach() - 1.5).requires_grad_())
+    x = torch.randn(7, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    none = torch.empty(0, dtype=torch.int64)
+    expected = torch.autograd.grad(obvious_loss(p, x, 10, none, 0.0), p)
+    with torch.no_grad():
+        done = step(p, x, 10, dead=none, aux_alpha=0.0)
+        active = strongest_of_batch((x - p.b_pre) @ p.W_enc.T + p.b_enc, 70)
+    assert len(active.values) < 70
+    for gradient, autograds in zip(done.gradients, expected, strict=True):
+        torch.testing.assert_close(gradient, autograds, rtol=1e-10, atol=1e-12)
+
+
+def test_auxk_gives_dead_latents_a_gradient_and_nothing_else_does():
+    # The encoder of latents 0 to 3 is weak, so that they never win a place among the strongest.
+    p = random_parameters(0)
+    p = p._replace(W_enc=p.W_enc.detach().clone(), b_enc=p.b_enc.detach().clone())
+    p.W_enc[:4] *= 1e-3
+    p.b_enc[:4] = 1e-3
+    x = torch.randn(7, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    dead = torch.arange(4)
+    with torch.no_grad():
+        without = step(p, x, 2, dead=dead[:0], aux_alpha=1 / 32)
+        revived = step(p, x, 2, dead=dead, aux_alpha=1 / 32)
+    assert not without.gradients.W_enc[:4].any()
+    assert (revived.gradients.W_enc[:4].norm(dim=1) > 0).all()
+    torch.testing.assert_close(revived.gradients.W_dec[4:], without.gradients.W_dec[4:])
+
+
+def test_a_step_tells_which_latents_fired_and_where_it_cut():
+    # Identity encoder and no biases: activations are x; k=1 on two rows keeps 4 and 3.
+    p = Parameters(torch.eye(2), torch.zeros(2), torch.eye(2), torch.zeros(2))
+    done = step(p, torch.tensor([[4.0, 0.5], [3.0, 2.0]]), 1, dead=torch.empty(0, dtype=torch.int64), aux_alpha=0)
+    assert done.fired.tolist() == [0]
+    assert done.cut == 3
+    # What is left over: 0.5 in the first row, 2 in the second; (0.25 + 4) / 2 texts.
+    assert done.loss == pytest.approx(4.25 / 2)
+
+
+# --- the run ---------------------------------------------------------------------------------------
+
+
+def test_the_step_size_rises_stays_and_falls():
+    # 100 steps, 10 of warm-up: 1/10 at first, 1 from the tenth; level until half-way; then 50 steps down to 1/50.
+    config = TrainConfig(steps=100, warmup_steps=10)
+    at = {number: schedule(number, config) for number in (0, 4, 9, 50, 75, 99)}
+    assert at == pytest.approx({0: 0.1, 4: 0.5, 9: 1.0, 50: 1.0, 75: 0.5, 99: 0.02})
+
+
+def test_a_short_training_warms_up_for_a_quarter_of_it_at_most():
+    # 8 steps, so 2 of warm-up in place of 100; then 4 steps down: 1, .75, .5, .25.
+    shares = [schedule(number, TrainConfig(steps=8)) for number in range(8)]
+    assert shares == pytest.approx([0.5, 1, 1, 1, 1, 0.75, 0.5, 0.25])
+    assert schedule(0, TrainConfig(steps=1)) == 1
+
+
+@pytest.fixture(scope="module")
+def texts(sparse_data):
+    return sparse_data(n=1200).embeddings
+
+
+@pytest.fixture(scope="module")
+def trained(texts):
+    return train(texts[:1000], texts[1000:], SMALL, SHORT)
+
+
+def test_training_recovers_the_directions_that_sparse_data_is_made_of(sparse_data):
+    embeddings, dictionary = sparse_data(n=2200)
+    texts, held_out = embeddings[:2000], embeddings[2000:]
+    sae, history = train(texts, held_out, SMALL, TrainConfig(steps=500, batch_size=128, lr=1e-2, dead_after=5000))
+    assert history[-1]["nmse_held_out"] < 0.5 * history[0]["nmse_held_out"]
+    assert history[-1]["nmse_held_out"] < 0.5 * random_dictionary(texts).measure(held_out).nmse
+    # Most of the 20 true directions are the direction of some latent.
+    nearest = (dictionary @ sae.W_dec.T).max(axis=1)
+    assert (nearest > 0.95).mean() > 0.8
+
+
+def random_dictionary(texts: np.ndarray) -> SAE:
+    """As many random directions, with the threshold at which L0 is k and the scale that suits them best."""
+    directions = np.random.default_rng(0).normal(size=(SMALL.n_latents, SMALL.d_in))
+    directions = (directions / np.linalg.norm(directions, axis=1, keepdims=True)).astype(np.float32)
+    mean = texts.mean(axis=0)
+    products = (texts - mean) @ directions.T
+    threshold = np.sort(products, axis=None)[-SMALL.k * len(texts) - 1]
+    guess = np.where(products > threshold, products, 0) @ directions
+    scale = float(((texts - mean) * guess).sum() / np.square(guess).sum())
+    no_bias = np.zeros(SMALL.n_latents, np.float32)
+    sae = SAE(SMALL, scale * directions, no_bias, directions, mean, threshold=scale * float(threshold))
+    assert sae.measure(texts).l0 == pytest.approx(SMALL.k, rel=0.01)
+    return sae
+
+
+def test_the_calibrated_threshold_gives_k_latents_a_text(trained, texts):
+    # 1,000 texts at k = 2: 2,000 active entries, one more or less where NumPy rounds otherwise than torch.
+    assert trained.sae.encode(texts[:1000]).nnz == pytest.approx(2000, abs=1)
+    assert trained.sae.threshold > 0
+
+
+def test_directions_keep_length_one(trained):
+    np.testing.assert_allclose(np.linalg.norm(trained.sae.W_dec, axis=1), 1, rtol=1e-5)
+
+
+def test_the_history_goes_on_to_the_last_step(trained):
+    numbers = [entry["step"] for entry in trained.history]
+    assert numbers == sorted(set(numbers))
+    assert numbers[-1] == SHORT.steps
+    assert trained.history[-1]["texts"] == SHORT.steps * SHORT.batch_size
+    assert trained.history[-1]["loss"] < trained.history[0]["loss"]
+
+
+def test_the_auxiliary_loss_takes_part_only_once_latents_are_dead(trained, texts):
+    without = replace(SHORT, aux_alpha=0)
+    # 60 batches of 64 are 3,840 texts: by then nothing can have been silent for 50,000, so AuxK changed nothing.
+    assert max(entry["dead_latents"] for entry in trained.history) == 0
+    assert_same(train(texts[:1000], texts[1000:], SMALL, without), trained)
+    # Silent for one batch is dead here, and the 20 directions of the data leave 12 of 32 latents without much to do.
+    strict = train(texts[:1000], texts[1000:], SMALL, replace(SHORT, dead_after=64))
+    assert max(entry["dead_latents"] for entry in strict.history) > 0
+    assert not np.array_equal(strict.sae.W_enc, trained.sae.W_enc)
+
+
+def test_the_same_seed_gives_the_same_sae_and_another_seed_another(trained, texts):
+    again = train(texts[:1000], texts[1000:], SMALL, SHORT)
+    assert_same(again, trained)
+    other = train(texts[:1000], texts[1000:], SMALL, replace(SHORT, seed=1))
+    assert not np.array_equal(other.sae.W_dec, trained.sae.W_dec)
+
+
+def test_a_batch_larger_than_the_data_is_all_of_the_data(texts):
+    config = TrainConfig(steps=5, batch_size=512)
+    assert_same(
+        train(texts[:40], texts[40:80], SMALL, config),
+        train(texts[:40], texts[40:80], SMALL, replace(config, batch_size=40)),
+    )
+
+
+def test_a_killed_run_goes_on_to_the_same_sae_and_history(trained, texts, tmp_path):
+    np.save(tmp_path / "texts.npy", texts)
+    killed = subprocess.run([sys.executable, "-c", _KILLED_AT_STEP_37, str(tmp_path)], capture_output=True, text=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    partial = tmp_path / "sae.partial" / "checkpoint.safetensors"
+    with safe_open(partial, framework="pt") as file:
+        assert 0 < int(file.get_tensor("number")) < 37
+    with build(tmp_path / "sae", "sae", settings={}, made_from={}) as made:
+        resumed = train(texts[:1000], texts[1000:], SMALL, SHORT, checkpoint=made)
+        assert not partial.exists()
+    assert_same(resumed, trained)
+
+
+_KILLED_AT_STEP_37 = """
+import os, pathlib, signal, sys
+import numpy as np, torch
+from unweave.artifact import build
+from unweave.sae import training
+from unweave.sae.model import SAEConfig
+
+learn = training._learn
+
+def learn_until_killed(state, x, number, *rest):
+    if number == 37:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return learn(state, x, number, *rest)
+
+torch.set_num_threads(1)
+training._learn = learn_until_killed
+training._CHECKPOINT_SECONDS = 0
+folder = pathlib.Path(sys.argv[1])
+texts = np.load(folder / "texts.npy")
+config = training.TrainConfig(steps=60, batch_size=64, lr=1e-2)
+with build(folder / "sae", "sae", settings={}, made_from={}) as made:
+    training.train(texts[:1000], texts[1000:], SAEConfig(d_in=16, n_latents=32, k=2), config, checkpoint=made)
+"""
+
+
+def assert_same(a, b):
+    for name in ("W_enc", "b_enc", "W_dec", "b_pre"):
+        np.testing.assert_array_equal(getattr(a.sae, name), getattr(b.sae, name), err_msg=name)
+    assert a.sae.threshold == b.sae.threshold
+    assert a.history == b.history
+
+
+# --- what it refuses -------------------------------------------------------------------------------
+
+
+def test_embeddings_that_are_all_the_same_cannot_train_an_sae():
+    with pytest.raises(BadData, match="all embeddings are the same"):
+        train(np.ones((10, 16), np.float32), np.ones((2, 16), np.float32), SMALL, SHORT)
+
+
+def test_one_text_cannot_train_an_sae():
+    with pytest.raises(BadData, match=r"1 text\(s\) cannot train an SAE"):
+        train(np.ones((1, 16), np.float32), np.ones((2, 16), np.float32), SMALL, SHORT)
+
+
+def test_embeddings_of_another_width_cannot_train_an_sae():
+    with pytest.raises(DimensionMismatch, match=r"shape \(10, 15\) came in, but the SAE reads \(n, 16\)"):
+        train(np.ones((10, 15), np.float32), np.ones((2, 15), np.float32), SMALL, SHORT)
