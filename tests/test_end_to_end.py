@@ -28,7 +28,10 @@ from unweave.records import Passage, Query
 from unweave.vital_articles import vital_articles
 
 N_ARTICLES = 350
-SMALL = {"fit": ["--steps", "80", "--n-latents", "768", "--k", "32", "--batch-size", "128"], "embed": ["--sentences", "300"]}
+SMALL = {
+    "fit": ["--steps", "80", "--n-latents", "768", "--k", "32", "--batch-size", "128"],
+    "embed": ["--sentences", "300"],
+}
 QUERY = "Device to generate electricity from wind"
 
 
@@ -168,9 +171,7 @@ def test_steps_that_are_done_are_not_done_again(project_folder: Path) -> None:
     assert after == before
 
 
-def test_an_artefact_made_from_another_is_refused_with_the_command_to_run(
-    project_folder: Path, tmp_path: Path
-) -> None:
+def test_an_artefact_made_from_another_is_refused_with_the_command_to_run(project_folder: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     subprocess.run(["cp", "-r", project_folder, copy], check=True)
     unweave("fit", copy, "--seed", "7")

@@ -18,7 +18,16 @@ from safetensors import safe_open
 from unweave.artifact import build
 from unweave.errors import BadData, DimensionMismatch
 from unweave.sae.model import SAE, SAEConfig
-from unweave.sae.training import Parameters, TrainConfig, schedule, step, strongest_of_batch, train
+from unweave.sae.training import (
+    Parameters,
+    TrainConfig,
+    _initial_state,
+    _learn,
+    schedule,
+    step,
+    strongest_of_batch,
+    train,
+)
 
 SMALL = SAEConfig(d_in=16, n_latents=32, k=2)
 SHORT = TrainConfig(steps=60, batch_size=64, lr=1e-2)
@@ -194,6 +203,26 @@ def trained(texts):
     return train(texts[:1000], texts[1000:], SMALL, SHORT)
 
 
+def test_three_batches_are_three_obvious_steps_of_adam(texts):
+    # Autograd, no gradient along the directions themselves, torch's plain Adam, directions back to length 1.
+    config = TrainConfig(steps=12, batch_size=64, lr=1e-2)  # 3 steps of warm-up: 1/3, 2/3 and all of lr
+    state = _initial_state(torch.from_numpy(texts), SMALL, config, "cpu")
+    p = Parameters(*(t.detach().clone().requires_grad_() for t in state.parameters))
+    adam = torch.optim.Adam(p)
+    for number in range(3):
+        x = torch.from_numpy(texts[64 * number : 64 * (number + 1)])
+        _learn(state, x, number, SMALL.k, config, 0.0)
+        adam.zero_grad()
+        obvious_loss(p, x, SMALL.k, torch.empty(0, dtype=torch.int64), 0.0).backward()
+        with torch.no_grad():
+            p.W_dec.grad -= (p.W_dec.grad * p.W_dec).sum(dim=1, keepdim=True) * p.W_dec
+            adam.param_groups[0]["lr"] = config.lr * (number + 1) / 3
+            adam.step()
+            p.W_dec.div_(p.W_dec.norm(dim=1, keepdim=True))
+    for name, fast, obvious in zip(Parameters._fields, state.parameters, p, strict=True):
+        torch.testing.assert_close(fast, obvious.detach(), rtol=0, atol=1e-5, msg=lambda m, n=name: f"{n}: {m}")
+
+
 def test_training_recovers_the_directions_that_sparse_data_is_made_of(sparse_data):
     embeddings, dictionary = sparse_data(n=2200)
     texts, held_out = embeddings[:2000], embeddings[2000:]
@@ -224,6 +253,15 @@ def test_the_calibrated_threshold_gives_k_latents_a_text(trained, texts):
     # 1,000 texts at k = 2: 2,000 active entries, one more or less where NumPy rounds otherwise than torch.
     assert trained.sae.encode(texts[:1000]).nnz == pytest.approx(2000, abs=1)
     assert trained.sae.threshold > 0
+
+
+def test_the_threshold_is_calibrated_over_all_texts_however_unevenly_the_latents_lie(sparse_data):
+    # The first 4,096 texts, which are read as one block, are three times as long and hold most of the active entries.
+    texts = sparse_data(n=5000).embeddings
+    texts[:4096] *= 3
+    sae, _ = train(texts, texts[:50], SMALL, TrainConfig(steps=5, batch_size=64))
+    assert sae.encode(texts).nnz == pytest.approx(10_000, abs=2)
+    assert sae.encode(texts[:4096]).nnz > 1.1 * 2 * 4096
 
 
 def test_directions_keep_length_one(trained):
@@ -264,17 +302,21 @@ def test_a_batch_larger_than_the_data_is_all_of_the_data(texts):
     )
 
 
-def test_a_killed_run_goes_on_to_the_same_sae_and_history(trained, texts, tmp_path):
+def test_a_killed_run_goes_on_to_the_same_sae_and_history(texts, tmp_path):
+    # Latents silent for 300 texts are dead, so how long each has been silent has to come through the kill as well.
+    config = replace(SHORT, dead_after=300)
+    uninterrupted = train(texts[:1000], texts[1000:], SMALL, config)
+    assert max(entry["dead_latents"] for entry in uninterrupted.history) > 0
     np.save(tmp_path / "texts.npy", texts)
     killed = subprocess.run([sys.executable, "-c", _KILLED_AT_STEP_37, str(tmp_path)], capture_output=True, text=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    partial = tmp_path / "sae.partial" / "checkpoint.safetensors"
-    with safe_open(partial, framework="pt") as file:
+    checkpoint = tmp_path / "sae.partial" / "checkpoint.safetensors"
+    with safe_open(checkpoint, framework="pt") as file:
         assert 0 < int(file.get_tensor("number")) < 37
     with build(tmp_path / "sae", "sae", settings={}, made_from={}) as made:
-        resumed = train(texts[:1000], texts[1000:], SMALL, SHORT, checkpoint=made)
-        assert not partial.exists()
-    assert_same(resumed, trained)
+        resumed = train(texts[:1000], texts[1000:], SMALL, config, checkpoint=made)
+        assert not checkpoint.exists()
+    assert_same(resumed, uninterrupted)
 
 
 _KILLED_AT_STEP_37 = """
@@ -296,7 +338,7 @@ training._learn = learn_until_killed
 training._CHECKPOINT_SECONDS = 0
 folder = pathlib.Path(sys.argv[1])
 texts = np.load(folder / "texts.npy")
-config = training.TrainConfig(steps=60, batch_size=64, lr=1e-2)
+config = training.TrainConfig(steps=60, batch_size=64, lr=1e-2, dead_after=300)
 with build(folder / "sae", "sae", settings={}, made_from={}) as made:
     training.train(texts[:1000], texts[1000:], SAEConfig(d_in=16, n_latents=32, k=2), config, checkpoint=made)
 """

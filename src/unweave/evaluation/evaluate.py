@@ -56,10 +56,14 @@ class Evaluation:
     def load(cls, folder: Path) -> Evaluation:
         """Read a project's evaluation."""
         read_manifest(folder, KIND)
-        record = json.loads((folder / _REPORT).read_text(encoding="utf-8"))
-        record["rows"] = [Row(**row) for row in record["rows"]]
-        record["usefulness"] = [(int(latent), float(value)) for latent, value in record["usefulness"]]
-        return cls(**record)
+        return cls.from_dict(json.loads((folder / _REPORT).read_text(encoding="utf-8")))
+
+    @classmethod
+    def from_dict(cls, record: dict[str, Any]) -> Evaluation:
+        """Read what was written as JSON."""
+        rows = [Row(**row) for row in record["rows"]]
+        usefulness = [(int(latent), float(gain)) for latent, gain in record["usefulness"]]
+        return cls(record["split"], record["n_queries"], rows, record["sae"], usefulness)
 
 
 def evaluate(project: Project) -> Outcome:

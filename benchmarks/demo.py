@@ -1,0 +1,141 @@
+"""How well and how fast does the main job run? On Wikipedia's vital articles and, where it is at hand, on SciFact.
+
+    python benchmarks/demo.py [--projects FOLDER] [--quick] [--write-readme]
+
+Runs `unweave demo` for each collection (a project that is done is not done again), then collects the tables, the
+time of each step and one explained hit into `benchmarks/results/demo.json`. SciFact is read from $UNWEAVE_DATA/scifact.
+`--quick` leaves SciFact out. `--write-readme` renews the figures in README.md, which a test holds to the results.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from unweave.artifact import read_manifest
+from unweave.cli import show
+from unweave.evaluation.evaluate import KIND, Evaluation
+from unweave.explanation import Explanation
+from unweave.project import ARTIFACTS, Project
+from unweave.records import Hit, Passage
+
+ROOT = Path(__file__).parent.parent
+RESULTS = Path(__file__).parent / "results" / "demo.json"
+QUERY = "Device to generate electricity from wind"
+STAGES = ("embed", "fit", "name", "index", "evaluate")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--projects", type=Path, default=ROOT, help="folder of the projects (default: the repository)")
+    parser.add_argument("--quick", action="store_true", help="the vital articles alone")
+    parser.add_argument("--write-readme", action="store_true", help="renew the figures in README.md")
+    options = parser.parse_args()
+    collections = {"demo": "vital-articles"}
+    data = os.environ.get("UNWEAVE_DATA")
+    if data and not options.quick:
+        collections["scifact"] = str(Path(data) / "scifact")
+    results: dict[str, Any] = {"about": about(), "collections": {}}
+    for name, corpus in collections.items():
+        folder = options.projects / name
+        subprocess.run([sys.executable, "-m", "unweave", "demo", folder, "--corpus", corpus], check=True)
+        results["collections"][name] = measured(folder)
+    project = Project.open(options.projects / "demo")
+    results["hit"] = without_text(project.search(QUERY, 1, explain=True)[0])
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    if options.write_readme:
+        readme = ROOT / "README.md"
+        readme.write_text(renewed(readme.read_text(encoding="utf-8"), results), encoding="utf-8")
+    print(json.dumps(headline(results)))
+
+
+def measured(folder: Path) -> dict[str, Any]:
+    """A project's evaluation and the seconds of each of its stages."""
+    seconds = dict.fromkeys(STAGES, 0.0)
+    for name, place in ARTIFACTS.items():
+        if (folder / name / "config.json").exists() and place.command in seconds:
+            seconds[place.command] += read_manifest(folder / name, place.kind).seconds
+    evaluation = Evaluation.load(folder / KIND)
+    return {
+        "evaluation": {
+            "split": evaluation.split,
+            "n_queries": evaluation.n_queries,
+            "rows": [vars(row) for row in evaluation.rows],
+            "sae": evaluation.sae,
+        },
+        "seconds": {name: round(taken, 1) for name, taken in seconds.items()},
+    }
+
+
+def without_text(hit: Hit) -> dict[str, Any]:
+    """A hit without its passage's text, which is not ours to copy."""
+    record = hit.to_dict()
+    del record["text"]
+    return record
+
+
+def about() -> dict[str, Any]:
+    commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    return {
+        "date": datetime.date.today().isoformat(),
+        "commit": commit.stdout.strip(),
+        "python": platform.python_version(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "versions": {
+            name: version(name) for name in ("torch", "sentence-transformers", "numpy", "bm25s", "ir-measures")
+        },
+    }
+
+
+def headline(results: dict[str, Any]) -> dict[str, float]:
+    """Ratios of nDCG@10 on the vital articles."""
+    rows = {row["system"]: row for row in results["collections"]["demo"]["evaluation"]["rows"]}
+    dense = rows["dense"]["measures"]["nDCG@10"]
+    shares = {
+        "clsr_share_of_dense": rows["CL-SR"]["measures"]["nDCG@10"] / dense,
+        "rescored_share_of_dense": rows["CL-SR rescored"]["measures"]["nDCG@10"] / dense,
+        "seconds": sum(results["collections"]["demo"]["seconds"].values()),
+    }
+    return {name: round(value, 4) for name, value in shares.items()}
+
+
+def renewed(readme: str, results: dict[str, Any]) -> str:
+    """The README with the blocks between its markers written anew from the results."""
+    for name, lines in blocks(results).items():
+        begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"
+        before, rest = readme.split(begin)
+        readme = before + begin + "```text\n" + "\n".join(lines) + "\n```\n" + end + rest.split(end, 1)[1]
+    return readme
+
+
+def blocks(results: dict[str, Any]) -> dict[str, list[str]]:
+    """What the README shows, by the name of its block, as the command line prints it."""
+    shown = {"hit": list(show.hit(hit_of(results["hit"])))}
+    for name, collection in results["collections"].items():
+        shown[name] = list(show.evaluation(Evaluation.from_dict({**collection["evaluation"], "usefulness": []})))
+    seconds = results["collections"]["demo"]["seconds"]
+    shown["seconds"] = [", ".join(f"{name} {taken:.0f} s" for name, taken in seconds.items())]
+    return shown
+
+
+def hit_of(record: dict[str, Any]) -> Hit:
+    return Hit(
+        record["rank"],
+        record["score"],
+        Passage(record["passage_id"], record["title"], ""),
+        Explanation.from_dict(record["explanation"]),
+        Explanation.from_dict(record["dense_explanation"]),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,333 @@
+"""The command line when something is wrong: one line that says what, an exit code, and nothing half-made."""
+
+import gzip
+import json
+import logging
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from unweave.cli import main
+
+TWO = [{"_id": "a", "text": "The moon pulls the sea."}, {"_id": "b", "text": "Wind turns the blades."}]
+COMMANDS = list(main.commands)
+
+
+@pytest.fixture(autouse=True)
+def notes_end_with_the_test(monkeypatch):
+    # The command line sends the library's notes to the stderr of the moment; here that is gone after each command.
+    monkeypatch.setattr(logging.getLogger("unweave"), "handlers", [])
+
+
+def unweave(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def unweave_process(*arguments: object, **environment: str) -> subprocess.CompletedProcess:
+    """The command as a user types it."""
+    command = [sys.executable, "-c", "from unweave.cli import main; main()", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, env=os.environ | environment)
+
+
+def error(done: Result | subprocess.CompletedProcess) -> str:
+    """The one line that a refused command says."""
+    if isinstance(done, Result):
+        assert isinstance(done.exception, SystemExit), f"a traceback: {done.exception!r}"
+    code = done.exit_code if isinstance(done, Result) else done.returncode
+    assert (code, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("Error: ")
+    return line
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder with its contents."""
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def jsonl(path: Path, rows: list[dict]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def beir(folder: Path, judged: str) -> Path:
+    jsonl(folder / "corpus.jsonl", TWO)
+    jsonl(folder / "queries.jsonl", [{"_id": "q1", "text": "What pulls the sea?"}])
+    (folder / "qrels").mkdir()
+    (folder / "qrels" / "test.tsv").write_text(f"query-id\tcorpus-id\tscore\nq1\ta\t1\n{judged}\n")
+    return folder
+
+
+@pytest.fixture
+def project(tmp_path) -> Path:
+    """A project of two passages that is just begun."""
+    assert unweave("init", tmp_path / "project", "--corpus", jsonl(tmp_path / "two.jsonl", TWO)).exit_code == 0
+    return tmp_path / "project"
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder that takes 64 kB: a disk of that size, or, where mounting is not allowed, a limit on each file."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = shutil.which("mount")
+    command = [mount, "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk]
+    if mount and subprocess.run(command, capture_output=True).returncode == 0:
+        yield disk
+        subprocess.run(["umount", "-l", disk], check=True)
+        return
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64 * 1024, limits[1]))
+    yield disk
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+# --- init -----------------------------------------------------------------------------------------
+
+
+def test_init_makes_a_project_that_says_where_its_settings_are(tmp_path):
+    done = unweave("init", tmp_path / "mine", "--corpus", jsonl(tmp_path / "two.jsonl", TWO))
+    assert (done.exit_code, done.stderr) == (0, "")
+    settings = tmp_path / "mine" / "unweave.toml"
+    assert done.stdout.splitlines() == [f"{tmp_path}/mine: 2 passages, 0 queries", f"settings: {settings}"]
+    assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == ["corpus", "queries", "unweave.toml"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("empty.jsonl", "", "the corpus is empty: its source holds no passage"),
+        ("twice.jsonl", json.dumps(TWO[0]) + "\n" + json.dumps(TWO[0]), "occur more than once, first 'a' at positions"),
+        ("cut.jsonl", json.dumps(TWO[0]) + '\n{"_id": "b', "cut.jsonl, line 2: not JSON"),
+        ("unnamed.csv", "id,text\n,one\n", "passage 0 (counting from 0) has an empty id"),
+        ("short.tsv", "id\ttext\na\n", "short.tsv, line 2: not as many columns"),
+        ("words.csv", "id,words\na,one\n", "words.csv, line 2: none of the fields text, contents"),
+        ("cut.parquet", "PAR1", "cut.parquet: not a whole Parquet file"),
+        ("paper.pdf", "%PDF", "paper.pdf: cannot tell its format"),
+    ],
+)
+def test_init_refuses_a_bad_corpus_and_leaves_nothing(tmp_path, name, content, said):
+    (tmp_path / name).write_text(content)
+    assert said in error(unweave("init", tmp_path / "mine", "--corpus", tmp_path / name))
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_init_refuses_a_path_where_nothing_is(tmp_path):
+    line = error(unweave("init", tmp_path / "mine", "--corpus", tmp_path / "nowhere"))
+    assert line.endswith("nowhere is neither a file nor a folder, nor a built-in collection ('vital-articles')")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("judged", "said"),
+    [
+        ("q1\tz\t1", "qrels/test name 1 passage id(s) that the corpus does not have, first 'z' for query 'q1'"),
+        ("q9\ta\t1", "qrels/test judge 1 query id(s) that the queries file does not have, first 'q9'"),
+        ("q1\ta\tgood", "test.tsv:3: the grade 'good' is not a whole number"),
+    ],
+)
+def test_init_refuses_bad_judgements_and_leaves_nothing(tmp_path, judged, said):
+    source = beir(tmp_path / "beir", judged)
+    assert said in error(unweave("init", tmp_path / "mine", "--corpus", source))
+    assert [path.name for path in tmp_path.iterdir()] == ["beir"]
+
+
+def test_judgements_of_unknown_passages_are_left_out_where_that_is_asked_for(tmp_path):
+    source = beir(tmp_path / "beir", "q1\tz\t1")
+    refused = error(unweave("init", tmp_path / "mine", "--corpus", source))
+    assert refused.endswith("To leave them out: --drop-unknown")
+    assert unweave("init", tmp_path / "mine", "--corpus", source, "--drop-unknown").exit_code == 0
+    kept = (tmp_path / "mine" / "queries" / "qrels" / "test.tsv").read_text()
+    assert kept == "query-id\tcorpus-id\tscore\nq1\ta\t1\n"
+
+
+def test_init_leaves_a_project_that_is_there_as_it_is(project, tmp_path):
+    before = files(project)
+    assert "is a project already" in error(unweave("init", project, "--corpus", tmp_path / "two.jsonl"))
+    assert files(project) == before
+
+
+def test_init_on_a_full_disk_leaves_nothing(small_disk, tmp_path):
+    much = tmp_path / "much.csv.gz"
+    much.write_bytes(gzip.compress(b"id,text\na," + b"x" * 100_000))
+    line = error(unweave_process("init", small_disk / "mine", "--corpus", much))
+    assert "No space left on device" in line or "File too large" in line
+    assert list(small_disk.iterdir()) == []
+    little = jsonl(tmp_path / "little.jsonl", TWO)
+    assert unweave_process("init", small_disk / "mine", "--corpus", little).returncode == 0
+
+
+# --- steps out of order ---------------------------------------------------------------------------
+
+ARGUMENTS = {"search": ["sea"], "explain": ["sea", "a"]}
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name not in ("init", "demo")])
+def test_a_folder_that_is_not_a_project_is_refused(tmp_path, command):
+    (tmp_path / "notes.txt").write_text("mine")
+    line = error(unweave(command, tmp_path, *ARGUMENTS.get(command, [])))
+    assert f"{tmp_path} is not a project: it has no unweave.toml; make one with: unweave init" in line
+    assert files(tmp_path) == {"notes.txt": b"mine"}
+
+
+@pytest.mark.parametrize(
+    ("command", "needed"), [("fit", ["embed"]), ("name", ["fit"]), ("index", ["fit"]), ("search", ["fit", "index"])]
+)
+def test_a_step_out_of_order_names_the_command_to_run(project, command, needed):
+    before = files(project)
+    line = error(unweave(command, project, *ARGUMENTS.get(command, [])))
+    assert line.endswith(tuple(f"run: unweave {name} {project}" for name in needed))
+    assert files(project) == before
+
+
+def test_an_id_that_the_corpus_does_not_have_is_refused(project):
+    line = error(unweave("explain", project, "sea", "z"))
+    assert line == "Error: the corpus has no passage with the id 'z'; ids are shown by: unweave search"
+
+
+def test_an_empty_query_is_refused(project):
+    assert error(unweave("search", project, "  ")) == "Error: the query is empty; give a question or a few words"
+
+
+def test_a_truncated_artefact_is_named_with_its_sizes(project, tmp_path):
+    np.save(tmp_path / "x.npy", np.ones((2, 3), np.float32))
+    passages = project / "corpus" / "passages.jsonl"
+    whole = passages.stat().st_size
+    os.truncate(passages, 10)
+    line = error(unweave("embed", project, "--passages", tmp_path / "x.npy"))
+    assert f"passages.jsonl has 10 bytes, expected {whole}: it was truncated or changed; rebuild the corpus" in line
+
+
+# --- embeddings -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("array", "said"),
+    [
+        ([[1, np.nan], [1, 1]], "x.npy: row 0 holds NaN or infinite values"),
+        ([[1, 1], [0, 0]], "x.npy: row 1 is a zero vector, which has no direction"),
+        ([[1, 1]], "x.npy has 1 rows, but the project has 2 passages"),
+        ([1, 1], "x.npy: expected floats of shape (n, d_in), got float64 of shape (2,)"),
+        ([[1, None], [1, 1]], "x.npy: not a whole .npy array"),
+    ],
+)
+def test_brought_embeddings_that_cannot_be_used_are_refused_and_nothing_is_left(project, tmp_path, array, said):
+    np.save(tmp_path / "x.npy", np.array(array, dtype=object if None in np.ravel(array) else float))
+    before = set(files(project))
+    assert said in error(unweave("embed", project, "--passages", tmp_path / "x.npy"))
+    assert set(files(project)) == before
+
+
+def test_queries_of_another_width_than_the_passages_are_refused(tmp_path):
+    assert unweave("init", tmp_path / "p", "--corpus", beir(tmp_path / "beir", "q1\tb\t0")).exit_code == 0
+    np.save(tmp_path / "x.npy", np.ones((2, 3)))
+    np.save(tmp_path / "q.npy", np.ones((1, 4)))
+    arguments = ["--passages", tmp_path / "x.npy", "--queries", tmp_path / "q.npy"]
+    results = [unweave("embed", tmp_path / "p", *arguments), unweave("fit", tmp_path / "p")]
+    refused = next(result for result in results if result.exit_code)
+    assert "widths: [3, 4]; embed both with one model" in error(refused)
+    assert not (tmp_path / "p" / "sae").exists()
+
+
+def test_an_encoder_that_is_not_there_is_named_with_the_way_out(project, tmp_path):
+    offline = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "cache")}
+    before = set(files(project))
+    arguments = ["--model", "no/such-model", "--sentences", "0"]
+    line = error(unweave_process("embed", project, *arguments, **offline))
+    assert "encoder 'no/such-model' could not be loaded" in line
+    assert "Give the path of a folder, or use the default 'sentence-transformers/all-MiniLM-L6-v2'" in line
+    assert set(files(project)) == before
+
+
+# --- settings and usage ---------------------------------------------------------------------------
+
+
+def test_an_option_out_of_range_is_refused_and_the_settings_stay(project):
+    before = files(project)
+    assert "[fit]: held_out must lie between 0 and 1, got 1.5" in error(unweave("fit", project, "--held-out", "1.5"))
+    assert files(project) == before
+
+
+def test_a_damaged_settings_file_is_refused(project):
+    (project / "unweave.toml").write_text("[fit]\nkk = 3\n")
+    assert "unweave.toml, [fit]: unknown setting 'kk'" in error(unweave("index", project))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["serch", "P", "sea"], "No such command 'serch'"),
+        (["init", "P"], "Missing option '--corpus'"),
+        (["search", "P"], "Missing argument 'QUERY'"),
+        (["search", "P", "sea", "--cutoff", "0"], "0 is not in the range x>=1"),
+        (["search", "P", "sea", "--profile", "mine"], "'mine' is not one of 'default', 'paper'"),
+        (["fit", "P", "--k", "many"], "'many' is not a valid integer"),
+        (["embed", "P", "--passages", "nowhere.npy"], "File 'nowhere.npy' does not exist"),
+        (["index", __file__], "is a file"),
+    ],
+)
+def test_a_command_that_is_typed_wrongly_exits_with_2_and_shows_its_usage(tmp_path, monkeypatch, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    done = unweave(*arguments)
+    usage, *_, line = done.stderr.splitlines()
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert usage.startswith("Usage: ")
+    assert line.startswith("Error: ")
+    assert said in line
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- help, and what importing costs ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_and_so_has_every_option(name):
+    done = unweave(name, "--help")
+    assert done.exit_code == 0
+    assert f" {name} " in done.stdout.splitlines()[0]
+    command = main.commands[name]
+    assert len(command.help.split()) >= 3
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, f"{name} {parameter.opts[0]} has no help"
+
+
+def test_the_help_lists_the_commands_in_the_order_of_the_pipeline():
+    done = unweave("--help")
+    assert done.exit_code == 0
+    listed = [line.split()[0] for line in done.stdout.partition("Commands:\n")[2].splitlines()]
+    assert listed == COMMANDS
+    assert listed[:5] == ["init", "embed", "fit", "name", "index"]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "import unweave",
+        "from unweave.cli import main; main(['--help'], standalone_mode=False)",
+        "from unweave.cli import main; [main([c, '--help'], standalone_mode=False) for c in main.commands]",
+    ],
+)
+def test_importing_and_asking_for_help_load_no_heavy_library(script):
+    heavy = ["torch", "sentence_transformers", "transformers", "matplotlib", "sklearn", "pyarrow"]
+    check = f"\nimport sys; print('loaded:', [name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script + check], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1] == "loaded: []"
+    assert script != "import unweave" or done.stdout == "loaded: []\n"  # importing says nothing
+
+
+def test_the_installed_command_says_its_version():
+    installed = shutil.which("unweave", path=str(Path(sys.executable).parent))
+    assert installed is not None
+    done = subprocess.run([installed, "--version"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout.split()[0]) == (0, "unweave,")

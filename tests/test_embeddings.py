@@ -1,0 +1,362 @@
+"""Embeddings and latents on disk, embeddings brought from elsewhere, and what names an encoder."""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.sparse import csr_array
+
+from unweave import embeddings as module
+from unweave.artifact import read_manifest
+from unweave.collections import Collection
+from unweave.embeddings import Embeddings
+from unweave.encoders import PRECOMPUTED, EncoderConfig, NoEncoder, SentenceTransformerEncoder, open_encoder
+from unweave.errors import BadData, CorruptArtifact, UnweaveError
+from unweave.latents import load_latents, save_latents
+from unweave.pipeline import bring_embeddings
+from unweave.project import Project
+from unweave.records import Passage, Query
+
+# Ten rows of two; with four rows a shard they lie in shards of 4, 4 and 2.
+ROWS = np.arange(1, 21, dtype=np.float32).reshape(10, 2)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def four_rows_a_shard():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "SHARD_ROWS", 4)
+        yield
+
+
+@pytest.fixture(scope="module")
+def ten_rows(tmp_path_factory, four_rows_a_shard) -> Embeddings:
+    return write(tmp_path_factory.mktemp("embeddings") / "e", ROWS)
+
+
+def write(folder, rows) -> Embeddings:
+    return Embeddings.write(
+        folder, len(rows), lambda a, b: rows[a:b], label="embedding passages", settings={}, made_from={}
+    )
+
+
+def replaced(position: int, row) -> np.ndarray:
+    rows = ROWS.copy()
+    rows[position] = row
+    return rows
+
+
+# --- reading what was written ---------------------------------------------------------------------
+
+
+def test_rows_go_to_shards_that_numpy_can_open(ten_rows):
+    shards = [np.load(path) for path in sorted(ten_rows.folder.glob("*.npy"))]
+    assert [shard.shape for shard in shards] == [(4, 2), (4, 2), (2, 2)]
+    np.testing.assert_array_equal(np.concatenate(shards), ROWS)
+
+
+def test_loaded_embeddings_are_those_that_were_written(ten_rows):
+    loaded = Embeddings.load(str(ten_rows.folder))
+    assert (len(loaded), loaded.d_in, loaded.rows().dtype) == (10, 2, np.float32)
+    np.testing.assert_array_equal(loaded.rows(), ROWS)
+
+
+@given(start=st.integers(0, 12), end=st.none() | st.integers(0, 12))
+def test_rows_equal_a_slice_of_the_array(ten_rows, start, end):
+    np.testing.assert_array_equal(ten_rows.rows(start, end), ROWS[start:end])
+
+
+@given(positions=st.lists(st.integers(0, 9)))
+def test_taken_rows_come_in_the_order_asked_with_repeats(ten_rows, positions):
+    np.testing.assert_array_equal(ten_rows.take(positions), ROWS[np.array(positions, dtype=int)])
+
+
+@given(size=st.integers(1, 12))
+def test_batches_are_full_but_for_the_last_and_hold_all_rows_in_order(ten_rows, size):
+    batches = list(ten_rows.batches(size))
+    assert [len(batch) for batch in batches[:-1]] == [size] * (len(batches) - 1)
+    np.testing.assert_array_equal(np.concatenate(batches), ROWS)
+
+
+def test_a_position_past_the_end_is_an_error(ten_rows):
+    with pytest.raises(IndexError):
+        ten_rows.take([10])
+
+
+def test_half_precision_comes_back_in_single_precision(tmp_path):
+    stored = write(tmp_path / "e", ROWS.astype(np.float16)).rows()
+    assert stored.dtype == np.float32
+    np.testing.assert_array_equal(stored, ROWS)
+
+
+def test_no_texts_have_no_rows(tmp_path):
+    nothing = write(tmp_path / "e", ROWS[:0])
+    assert (len(nothing), list(nothing.batches())) == (0, [])
+    assert nothing.rows().shape == nothing.take([]).shape == (0, 0)
+
+
+# --- what is refused ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ([np.nan, 1], "holds NaN or infinite values"),
+        ([1, np.inf], "holds NaN or infinite values"),
+        ([0, 0], "is a zero vector, which has no direction"),
+    ],
+)
+@pytest.mark.parametrize("position", [0, 3, 5, 9])
+def test_an_unusable_vector_is_named_by_its_row(tmp_path, position, row, said):
+    with pytest.raises(BadData, match=f"embedding passages: row {position} {said}"):
+        write(tmp_path / "e", replaced(position, row))
+    assert not (tmp_path / "e").exists()
+
+
+def test_the_first_of_several_unusable_vectors_is_named(tmp_path):
+    with pytest.raises(BadData, match="row 1 holds NaN"):
+        write(tmp_path / "e", np.array([[1, 1], [np.nan, 1], [1, 1], [1, np.nan]]))
+
+
+def test_an_unusable_vector_in_the_first_shard_leaves_nothing(tmp_path):
+    with pytest.raises(BadData):
+        write(tmp_path / "e", replaced(2, np.nan))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_truncated_shard_is_named(tmp_path):
+    folder = write(tmp_path / "e", ROWS).folder
+    whole = (folder / "000001.npy").stat().st_size
+    os.truncate(folder / "000001.npy", whole - 1)
+    with pytest.raises(CorruptArtifact, match=rf"000001\.npy has {whole - 1} bytes, expected {whole}"):
+        Embeddings.load(folder)
+
+
+def test_a_shard_that_is_not_an_array_is_refused(tmp_path, tamper):
+    folder = write(tmp_path / "e", ROWS).folder
+    tamper(folder / "000001.npy", pickle.dumps(["no array"]))
+    with pytest.raises(CorruptArtifact, match="a shard is not an array"):
+        Embeddings.load(folder)
+
+
+# --- kill -9 --------------------------------------------------------------------------------------
+
+
+def test_a_killed_run_embeds_only_the_shards_that_are_missing(tmp_path):
+    # Ten texts in shards of four; the first run dies while it embeds texts 8 and 9.
+    script = """
+        import os, signal, sys
+        from pathlib import Path
+        import numpy as np
+        from unweave import embeddings
+
+        embeddings.SHARD_ROWS = 4
+        folder, last_start = Path(sys.argv[1]), int(sys.argv[2])
+
+        def rows(start, end):
+            print(start, end, flush=True)
+            if start > last_start:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return np.arange(2 * start + 1, 2 * end + 1, dtype=np.float32).reshape(-1, 2)
+
+        embeddings.Embeddings.write(folder, 10, rows, label="", settings={}, made_from={})
+    """
+
+    def run(last_start: int) -> tuple[int, list[str]]:
+        command = [sys.executable, "-c", textwrap.dedent(script), str(tmp_path / "e"), str(last_start)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=60)
+        return done.returncode, done.stdout.splitlines()
+
+    assert run(last_start=4) == (-signal.SIGKILL, ["0 4", "4 8", "8 10"])
+    assert run(last_start=10) == (0, ["8 10"])
+    np.testing.assert_array_equal(Embeddings.load(tmp_path / "e").rows(), ROWS)
+    assert [path.name for path in tmp_path.iterdir()] == ["e"]
+
+
+# --- embeddings brought from elsewhere ------------------------------------------------------------
+
+PASSAGE_ROWS = np.array([[1, 0], [0, 2], [3, 3]], dtype=np.float32)  # of passages a, b and "c d"
+
+
+@pytest.fixture
+def project(tmp_path) -> Project:
+    passages = [Passage(name, "", f"text of {name}") for name in ("a", "b", "c d")]
+    queries = [Query("q1", "one?"), Query("q2", "two?")]
+    return Project.create(tmp_path / "project", Collection(passages=passages, queries=queries))
+
+
+@pytest.fixture
+def bring(project, tmp_path):
+    """Bring an array, or the bytes of a file, and give the project's embeddings."""
+
+    def bring(array, ids=None, of="passages"):
+        file, id_file = tmp_path / "vectors.npy", tmp_path / "ids.txt"
+        file.write_bytes(array) if isinstance(array, bytes) else np.save(file, array)
+        if ids is not None:
+            id_file.write_text("".join(f"{name}\n" for name in ids))
+        bring_embeddings(project, of, file, None if ids is None else id_file)
+        return project.embeddings(of).rows()
+
+    return bring
+
+
+@pytest.mark.parametrize("dtype", ["<f4", "<f2", "<f8", ">f4"])
+def test_brought_embeddings_without_ids_are_in_the_projects_order(bring, dtype):
+    np.testing.assert_array_equal(bring(PASSAGE_ROWS.astype(dtype)), PASSAGE_ROWS)
+
+
+def test_brought_embeddings_with_ids_may_come_in_any_order(bring):
+    np.testing.assert_array_equal(bring(PASSAGE_ROWS[[2, 0, 1]], ids=["c d", "a", "b"]), PASSAGE_ROWS)
+
+
+def test_brought_embeddings_of_other_texts_are_left_out(bring):
+    more = np.concatenate([[[9, 9]], PASSAGE_ROWS, [[8, 8]]])
+    np.testing.assert_array_equal(bring(more, ids=["z", "a", "b", "c d", "y"]), PASSAGE_ROWS)
+
+
+def test_brought_queries_go_by_the_ids_of_queries(bring):
+    np.testing.assert_array_equal(bring(PASSAGE_ROWS[:2], ids=["q2", "q1"], of="queries"), PASSAGE_ROWS[[1, 0]])
+
+
+def test_brought_embeddings_fill_several_shards_in_the_order_of_their_ids(tmp_path):
+    names = [f"p{i}" for i in range(10)]
+    texts = Collection(passages=[Passage(name, "", name) for name in names])
+    np.save(tmp_path / "reversed.npy", ROWS[::-1])
+    (tmp_path / "ids.txt").write_text("\n".join(reversed(names)))
+    project = Project.create(tmp_path / "project", texts)
+    bring_embeddings(project, "passages", tmp_path / "reversed.npy", tmp_path / "ids.txt")
+    np.testing.assert_array_equal(project.embeddings("passages").rows(), ROWS)
+
+
+@pytest.mark.parametrize(
+    ("array", "ids", "said"),
+    [
+        (PASSAGE_ROWS[:2], None, r"has 2 rows, but the project has 3 passages; give their ids too"),
+        (ROWS, None, r"has 10 rows, but the project has 3 passages"),
+        (PASSAGE_ROWS, ["a", "b", "z"], r"1 of the project's passages have no embedding, first 'c d'"),
+        (PASSAGE_ROWS, ["a", "b", "a"], r"1 id\(s\) occur more than once"),
+        (PASSAGE_ROWS[:2], ["a", "b", "c d"], r"vectors\.npy has 2 rows"),
+        (PASSAGE_ROWS[0], None, r"expected floats of shape \(n, d_in\), got float32 of shape \(2,\)"),
+        (PASSAGE_ROWS.astype(int), None, r"expected floats of shape \(n, d_in\), got int64 of shape \(3, 2\)"),
+        (PASSAGE_ROWS.astype(object), None, r"vectors\.npy: not a whole \.npy array .*Python objects"),
+        (b"", None, r"vectors\.npy: not a whole \.npy array"),
+        (b"no array at all", None, r"vectors\.npy: not a whole \.npy array"),
+        (PASSAGE_ROWS * [[1], [np.nan], [1]], None, r"reading passages from vectors\.npy: row 1 holds NaN"),
+        (PASSAGE_ROWS * [[1], [1], [0]], None, r"reading passages from vectors\.npy: row 2 is a zero vector"),
+    ],
+)
+def test_brought_embeddings_that_do_not_fit_are_refused_and_nothing_is_left(project, bring, array, ids, said):
+    with pytest.raises(BadData, match=said):
+        bring(array, ids)
+    assert not list((project.path / "embeddings").glob("*"))
+
+
+def test_a_truncated_array_is_refused(bring, tmp_path):
+    np.save(tmp_path / "whole.npy", PASSAGE_ROWS)
+    with pytest.raises(BadData, match=r"vectors\.npy: not a whole \.npy array"):
+        bring((tmp_path / "whole.npy").read_bytes()[:-1])
+
+
+class RunsWhenUnpickled:
+    def __reduce__(self):
+        return os.mkdir, (self.trap,)
+
+    def __init__(self, trap: str) -> None:
+        self.trap = trap
+
+
+def test_nothing_that_a_brought_file_holds_is_run(bring, tmp_path):
+    trap = RunsWhenUnpickled(str(tmp_path / "trap"))
+    with pytest.raises(BadData, match=r"vectors\.npy: not a whole \.npy array"):
+        bring(pickle.dumps(trap))
+    with pytest.raises(BadData, match=r"vectors\.npy: not a whole \.npy array"):
+        bring(np.array([[trap]], dtype=object))
+    assert not (tmp_path / "trap").exists()
+
+
+# --- latents --------------------------------------------------------------------------------------
+
+# The second text activates nothing, and nothing activates latent 1.
+LATENTS = csr_array(np.array([[0, 0, 2.5, 1], [0, 0, 0, 0], [0.5, 0, 0, 3]], dtype=np.float32))
+
+
+@pytest.mark.parametrize("latents", [LATENTS, csr_array((3, 4), dtype=np.float32), csr_array((0, 4), dtype=np.float32)])
+def test_latents_come_back_as_they_were_written(tmp_path, latents):
+    save_latents(tmp_path / "l", latents, settings={"k": 2}, made_from={})
+    loaded = load_latents(tmp_path / "l")
+    assert (loaded.shape, loaded.dtype, loaded.nnz) == (latents.shape, np.float32, latents.nnz)
+    np.testing.assert_array_equal(loaded.toarray(), latents.toarray())
+
+
+def test_latents_are_described_by_their_mean_number(tmp_path):
+    save_latents(tmp_path / "l", LATENTS, settings={}, made_from={})
+    results = read_manifest(tmp_path / "l", "latents").results
+    assert results == {"n_texts": 3, "l0": 4 / 3}
+
+
+@pytest.mark.parametrize(("name", "change"), [("latents.npy", 2), ("offsets.npy", 1)])
+def test_latents_whose_arrays_do_not_fit_together_are_refused(tmp_path, name, change):
+    # Latent 3 + 2 is none of four; the last offset 4 + 1 is not the number of activations.
+    save_latents(tmp_path / "l", LATENTS, settings={}, made_from={})
+    stored = np.load(tmp_path / "l" / name)
+    np.save(tmp_path / "l" / name, stored + stored.dtype.type(change))
+    with pytest.raises(CorruptArtifact, match="its three arrays do not fit together"):
+        load_latents(tmp_path / "l")
+
+
+# --- what names an encoder ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def model_folder(tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "model.safetensors").write_bytes(b"abc")
+    return tmp_path / "model"
+
+
+def identity(model, **settings) -> dict:
+    return SentenceTransformerEncoder(EncoderConfig(model=str(model), **settings)).identity
+
+
+def test_a_local_encoder_is_named_by_its_folder_its_weights_and_its_prefixes(model_folder, monkeypatch):
+    # SHA-256 of "abc", as FIPS 180-2 gives it in its first example.
+    weights = "sha256 ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    prefixes = {"query_prefix": "query: ", "passage_prefix": ""}
+    expected = {"model": str(model_folder), "weights": weights, "normalize": True, **prefixes}
+    assert identity(model_folder, query_prefix="query: ") == expected
+    monkeypatch.chdir(model_folder.parent)
+    assert identity("model", query_prefix="query: ") == expected
+
+
+def test_what_only_changes_speed_does_not_name_an_encoder(model_folder):
+    assert identity(model_folder, device="cuda", batch_size=64) == identity(model_folder)
+
+
+@pytest.mark.parametrize("settings", [{"query_prefix": "q: "}, {"passage_prefix": "p: "}, {"normalize": False}])
+def test_what_changes_embeddings_names_another_encoder(model_folder, settings):
+    assert identity(model_folder, **settings) != identity(model_folder)
+
+
+def test_other_weights_in_the_same_folder_are_another_encoder(model_folder):
+    before = identity(model_folder)
+    (model_folder / "model.safetensors").write_bytes(b"abd")
+    assert identity(model_folder) != before
+
+
+def test_a_project_with_brought_embeddings_embeds_no_text():
+    encoder = open_encoder(EncoderConfig(model=PRECOMPUTED))
+    assert isinstance(encoder, NoEncoder)
+    for encode in (encoder.encode_queries, encoder.encode_passages):
+        with pytest.raises(UnweaveError, match="embeddings were brought along, so there is no encoder"):
+            encode(["a text"])
+
+
+def test_naming_an_encoder_loads_nothing():
+    script = "import sys, unweave.encoders as e; e.open_encoder(e.EncoderConfig()); print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout == "False\n"
