@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,7 @@ def verify(folder: Path, manifest: Manifest) -> None:
         CorruptArtifact: a file's contents are not those that were written.
     """
     for name, entry in manifest.files.items():
-        if _sha256(folder / name) != entry["sha256"]:
+        if file_digest(folder / name) != entry["sha256"]:
             raise CorruptArtifact(f"{folder / name} does not match its checksum; rebuild the {manifest.kind}")
 
 
@@ -141,36 +141,39 @@ def build(
         ArtifactInUse: another process is building the same artefact.
     """
     partial = folder.with_name(folder.name + ".partial")
-    partial.mkdir(parents=True, exist_ok=True)
     with _locked(partial):
-        purpose = json.dumps({"kind": kind, "settings": settings, "made_from": made_from}, sort_keys=True)
-        made = Build(partial, _resume(partial, purpose))
         try:
+            made = Build(partial, _resume(partial, kind, settings, made_from))
             yield made
+            manifest = Manifest(
+                kind=kind,
+                # Through JSON, so that what is compared later is what was written (tuples become lists).
+                settings=json.loads(json.dumps(settings)),
+                made_from=dict(made_from),
+                files=_contents(partial, mutable),
+                results=made.results,
+                seconds=round(made.seconds, 2),
+            )
+            text = json.dumps(asdict(manifest), indent=1)
+            write_atomically(partial / MANIFEST, lambda p: p.write_text(text, encoding="utf-8"))
         except BaseException:
             if not (partial / _ELAPSED).exists():  # nothing was checkpointed, so nothing is worth keeping
                 shutil.rmtree(partial, ignore_errors=True)
             raise
-        for name in _SCAFFOLD - {_LOCK}:
+        for name in (_PURPOSE, _ELAPSED):
             (partial / name).unlink(missing_ok=True)
-        files = {
-            str(p.relative_to(partial)): {"bytes": p.stat().st_size, "sha256": _sha256(p)}
-            for p in sorted(partial.rglob("*"))
-            if p.is_file() and p.name != _LOCK and p.name not in mutable
-        }
-        # Through JSON, so that what is compared later is what was written (tuples become lists).
-        manifest = Manifest(
-            kind=kind,
-            settings=json.loads(json.dumps(settings)),
-            made_from=dict(made_from),
-            files=files,
-            results=made.results,
-            seconds=round(made.seconds, 2),
-        )
-        text = json.dumps(asdict(manifest), indent=1)
-        write_atomically(partial / MANIFEST, lambda p: p.write_text(text, encoding="utf-8"))
-        (partial / _LOCK).unlink()
         _swap_in(partial, folder)
+        (folder / _LOCK).unlink()
+
+
+def _contents(partial: Path, mutable: frozenset[str]) -> dict[str, dict[str, Any]]:
+    """Size and checksum of each file of a finished artefact."""
+    aside = _SCAFFOLD | mutable | {MANIFEST}
+    return {
+        str(p.relative_to(partial)): {"bytes": p.stat().st_size, "sha256": file_digest(p)}
+        for p in sorted(partial.rglob("*"))
+        if p.is_file() and p.name not in aside
+    }
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -190,8 +193,9 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         raise
 
 
-def _resume(partial: Path, purpose: str) -> float:
+def _resume(partial: Path, kind: str, settings: Mapping[str, Any], made_from: Mapping[str, str]) -> float:
     """Keep the files of a killed build with the same purpose, else start empty. Returns its seconds."""
+    purpose = json.dumps({"kind": kind, "settings": settings, "made_from": made_from}, sort_keys=True)
     stated = partial / _PURPOSE
     if stated.is_file() and stated.read_text(encoding="utf-8") == purpose:
         for half_written in partial.rglob("*.writing"):
@@ -207,7 +211,15 @@ def _resume(partial: Path, purpose: str) -> float:
 
 @contextmanager
 def _locked(partial: Path) -> Iterator[None]:
-    with (partial / _LOCK).open("a", encoding="utf-8") as lock:
+    """Hold the lock of a build, whose folder is made if need be and taken away again if the lock cannot be."""
+    made = [folder for folder in (partial, *partial.parents) if not folder.exists()]
+    try:
+        partial.mkdir(parents=True, exist_ok=True)
+        lock = (partial / _LOCK).open("a", encoding="utf-8")
+    except OSError:
+        _remove_empty(made)
+        raise
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -216,15 +228,33 @@ def _locked(partial: Path) -> Iterator[None]:
             raise ArtifactInUse(
                 f"another process is writing {partial.with_suffix('')}; wait for it to end, or stop it"
             ) from error
-        yield
+        try:
+            yield
+        except BaseException:
+            _remove_empty(made)
+            raise
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    """Take away folders, the innermost first, that hold nothing."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def _swap_in(partial: Path, folder: Path) -> None:
     old = folder.with_name(folder.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    partial.rename(folder)
+    while True:
+        shutil.rmtree(old, ignore_errors=True)
+        if folder.exists():
+            folder.rename(old)
+        try:
+            partial.rename(folder)
+            break
+        except OSError as error:
+            # A reader that came between the two renames has put the old artefact back.
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
     shutil.rmtree(old, ignore_errors=True)
 
 
@@ -232,9 +262,11 @@ def _recover(folder: Path) -> None:
     """Undo a swap that was killed between its two renames."""
     old = folder.with_name(folder.name + ".old")
     if old.exists() and not folder.exists():
-        old.rename(folder)
+        with suppress(OSError):  # the writer, or another reader, was faster
+            old.rename(folder)
 
 
-def _sha256(path: Path) -> str:
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, as hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -6,6 +6,8 @@ import csv
 import gzip
 import io
 import json
+import sys
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,20 +77,36 @@ def _beir(folder: Path) -> Collection:
 
 def _queries(path: Path) -> Iterator[Query]:
     for where, row in _read_jsonl(path):
-        query_id, text = _first(row, ID_FIELDS, where), _first(row, TEXT_FIELDS, where)
-        yield Query(str(query_id), str(text))
+        where = f"{path.name}, {where}"
+        text = _text(_first(row, TEXT_FIELDS, where), where)
+        if not text.strip():
+            raise BadData(f"{where}: the query has no text")
+        yield Query(_identifier(_first(row, ID_FIELDS, where), where), text)
 
 
 def _passages(name: str, rows: Iterator[tuple[str, dict[str, Any]]]) -> Iterator[Passage]:
     for where, row in rows:
-        passage_id = _first(row, ID_FIELDS, f"{name}, {where}")
-        text = _first(row, TEXT_FIELDS, f"{name}, {where}")
-        title = next((row[f] for f in TITLE_FIELDS if row.get(f)), "")
+        where = f"{name}, {where}"
+        passage_id = _identifier(_first(row, ID_FIELDS, where), where)
+        text = _text(_first(row, TEXT_FIELDS, where), where)
+        title = _text(next((row[f] for f in TITLE_FIELDS if row.get(f)), None), where)
         known = {*ID_FIELDS, *TITLE_FIELDS, *TEXT_FIELDS}
-        extra = {k: v for k, v in row.items() if k not in known and v not in (None, "", {})}
+        extra = {str(k): v for k, v in row.items() if k not in known and v not in (None, "", {})}
         metadata = extra.pop("metadata", None)
         extra.update(metadata if isinstance(metadata, dict) else {})
-        yield Passage(str(passage_id), str(title), "" if text is None else str(text), extra)
+        yield Passage(passage_id, title, text, extra)
+
+
+def _identifier(value: Any, where: str) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise BadData(f"{where}: an id must be a text or a whole number, got {value!r}")
+    return str(value)
+
+
+def _text(value: Any, where: str) -> str:
+    if value is not None and not isinstance(value, str):
+        raise BadData(f"{where}: expected a text, got {type(value).__name__} {str(value)[:60]!r}")
+    return value or ""
 
 
 def _first(row: Mapping[str, Any], names: tuple[str, ...], where: str) -> Any:
@@ -101,31 +119,38 @@ def _first(row: Mapping[str, Any], names: tuple[str, ...], where: str) -> Any:
 
 
 def _read_jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    with _open_text(path) as file:
+    for number, line in enumerate(_lines(path), start=1):
+        if not line.strip():
+            continue
         try:
-            for number, line in enumerate(file, start=1):
-                if not line.strip():
-                    continue
-                row = json.loads(line)
-                if not isinstance(row, dict):
-                    raise BadData(f"{path.name}, line {number}: expected a JSON object, got {line.strip()[:60]!r}")
-                yield f"line {number}", row
-        except json.JSONDecodeError as error:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
             raise BadData(f"{path.name}, line {number}: not JSON ({error}); is the file truncated?") from error
-        except (EOFError, gzip.BadGzipFile, UnicodeDecodeError) as error:
-            raise BadData(f"{path.name}: cannot be read to its end ({error}); is the file truncated?") from error
+        if not isinstance(row, dict):
+            raise BadData(f"{path.name}, line {number}: expected a JSON object, got {line.strip()[:60]!r}")
+        yield f"line {number}", row
 
 
 def _read_csv(path: Path, delimiter: str = ",") -> Iterator[tuple[str, dict[str, Any]]]:
+    csv.field_size_limit(sys.maxsize)
+    reader = csv.DictReader(_lines(path), delimiter=delimiter, strict=True)
+    try:
+        for row in reader:
+            if None in row or None in row.values():
+                raise BadData(f"{path.name}, line {reader.line_num}: not as many columns as the header has")
+            yield f"line {reader.line_num}", row
+    except csv.Error as error:
+        # The inner reader counts the line that failed; the outer one, the last that did not.
+        raise BadData(f"{path.name}, line {reader.reader.line_num}: {error}; is the file truncated?") from error
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """The lines of a text file, gzipped or not, with their ends."""
     with _open_text(path) as file:
-        reader = csv.DictReader(file, delimiter=delimiter, strict=True)
         try:
-            for row in reader:
-                if None in row or None in row.values():
-                    raise BadData(f"{path.name}, line {reader.line_num}: not as many columns as the header has")
-                yield f"line {reader.line_num}", row
-        except (csv.Error, UnicodeDecodeError, EOFError) as error:
-            raise BadData(f"{path.name}, line {reader.line_num}: {error}; is the file truncated?") from error
+            yield from file
+        except (EOFError, gzip.BadGzipFile, zlib.error, UnicodeDecodeError) as error:
+            raise BadData(f"{path.name}: cannot be read to its end ({error}); is the file truncated?") from error
 
 
 def _read_tsv(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:

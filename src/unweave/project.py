@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from unweave import settings
-from unweave.artifact import Manifest, read_manifest
+from unweave.artifact import MANIFEST, Manifest, read_manifest
 from unweave.collections import Collection
 from unweave.concepts.store import Concepts
 from unweave.corpus import Corpus
@@ -84,18 +84,24 @@ class Project:
         path = Path(path)
         if (path / settings.FILE).exists():
             raise BadData(f"{path} is a project already; open it, or give a new folder")
+        for name in ("corpus", "queries"):
+            if (path / name).exists() and not (path / name / MANIFEST).is_file():
+                raise BadData(f"{path / name} is in the way and is not unweave's; give a new or empty project folder")
+        made: list[str] = []
         try:
             corpus = Corpus.write(path / "corpus", collection.passages, settings={"about": dict(collection.about)})
+            made.append("corpus")
             qrels = {
                 split: _known(judged, split, corpus, drop_unknown=drop_unknown)
                 for split, judged in collection.qrels.items()
             }
             made_from = {"corpus": corpus.manifest.fingerprint}
             QuerySet.write(path / "queries", collection.queries, qrels, settings={}, made_from=made_from)
+            made.append("queries")
             settings.write_default(path / settings.FILE)  # last: its presence says that the project is whole
         except BaseException:
-            for half_made in ("corpus", "queries"):
-                shutil.rmtree(path / half_made, ignore_errors=True)
+            for name in made:
+                shutil.rmtree(path / name, ignore_errors=True)
             if path.is_dir() and not any(path.iterdir()):
                 path.rmdir()
             raise
@@ -183,7 +189,8 @@ class Project:
         """Search by concepts, scored as one profile says: `default` or `paper`."""
         if f"index/{profile}" not in ARTIFACTS:
             raise BadData(f"there is no scoring profile {profile!r}; expected 'default' or 'paper'")
-        return ConceptSearcher(self.sae, InvertedIndex.load(self._folder(f"index/{profile}")), self.latents)
+        index = InvertedIndex.load(self._folder(f"index/{profile}"))
+        return ConceptSearcher(self.sae, index, self.latents)
 
     def query_vector(self, query: str | NDArray[np.floating[Any]]) -> NDArray[np.float32]:
         """The embedding of a query text, (d_in,), or the vector itself."""
@@ -214,7 +221,8 @@ class Project:
         """
         if cutoff < 1:
             raise BadData(f"cutoff must be at least 1, got {cutoff}")
-        vector, searcher = self.query_vector(query), self._searcher(profile)
+        searcher = self._searcher(profile)  # before the encoder is loaded: what is missing is said at once
+        vector = self.query_vector(query)
         hits = searcher.rescored(vector, cutoff) if rescore else searcher.search(vector, cutoff)
         explainer = searcher.explain_rescored if rescore else searcher.explain
         found = []

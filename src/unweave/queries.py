@@ -6,7 +6,6 @@ qrels/SPLIT.tsv    query-id, corpus-id, score: graded judgements of one split, a
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterable, Mapping
 from functools import cached_property
@@ -21,6 +20,7 @@ Qrels = dict[str, dict[str, int]]
 """Grade of each judged passage id, by query id; a grade of 1 or more is relevant."""
 
 TRAIN_SPLIT = "train"
+_BREAKS = set("\t\n\r")
 
 
 class QuerySet:
@@ -57,6 +57,8 @@ class QuerySet:
             seen: set[str] = set()
             with (made.path / "queries.jsonl").open("w", encoding="utf-8", errors="replace") as file:
                 for query in queries:
+                    if not query.query_id:
+                        raise BadData(f"query {len(seen)} (counting from 0) has an empty id; ids must name queries")
                     if query.query_id in seen:
                         raise BadData(f"query id {query.query_id!r} occurs more than once; ids must be unique")
                     seen.add(query.query_id)
@@ -110,24 +112,31 @@ def read_qrels(path: Path) -> Qrels:
         BadData: a line has another number of columns, or a grade that is no whole number.
     """
     qrels: Qrels = {}
-    with path.open(encoding="utf-8", newline="") as file:
-        for number, line in enumerate(file, start=1):
-            columns = line.rstrip("\r\n").split("\t") if "\t" in line else line.split()
-            if not line.strip() or (number == 1 and columns[-1].lower() == "score"):
-                continue
-            if len(columns) not in (3, 4):
-                raise BadData(f"{path}:{number}: expected query id, passage id and grade, got {line.strip()!r}")
-            query_id, passage_id, grade = columns[0], columns[-2], columns[-1]
-            try:
-                qrels.setdefault(query_id, {})[passage_id] = int(grade)
-            except ValueError:
-                raise BadData(f"{path}:{number}: the grade {grade!r} is not a whole number") from None
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise BadData(f"{path}: not UTF-8 text ({error})") from error
+    for number, line in enumerate(lines, start=1):
+        columns = line.rstrip("\r").split("\t") if "\t" in line else line.split()
+        if not line.strip() or (number == 1 and columns[-1].lower() == "score"):
+            continue
+        if len(columns) not in (3, 4):
+            raise BadData(f"{path}:{number}: expected query id, passage id and grade, got {line.strip()!r}")
+        query_id, passage_id, written = columns[0], columns[-2], columns[-1]
+        try:
+            grade = int(written)
+        except ValueError:
+            raise BadData(f"{path}:{number}: the grade {written!r} is not a whole number") from None
+        if qrels.setdefault(query_id, {}).setdefault(passage_id, grade) != grade:
+            raise BadData(f"{path}:{number}: {query_id!r} and {passage_id!r} are judged twice, with different grades")
     return qrels
 
 
 def _write_qrels(path: Path, qrels: Qrels) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
-        writer.writerow(["query-id", "corpus-id", "score"])
+        file.write("query-id\tcorpus-id\tscore\n")
         for query_id, judged in qrels.items():
-            writer.writerows([query_id, passage_id, grade] for passage_id, grade in judged.items())
+            for passage_id, grade in judged.items():
+                if set(f"{query_id}{passage_id}") & _BREAKS:
+                    raise BadData(f"ids {query_id!r}, {passage_id!r}: an id with a tab or line break cannot be judged")
+                file.write(f"{query_id}\t{passage_id}\t{grade}\n")

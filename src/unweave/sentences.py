@@ -32,6 +32,11 @@ def draw_sentences(corpus: Corpus, most: int, language: str) -> Iterator[Passage
             yield Passage(f"{passage.passage_id}#{nth}", "", sentence, {PASSAGE: position})
 
 
+def has_sentences(corpus: Corpus, language: str) -> bool:
+    """Whether there is any sentence to draw: a corpus of titles has none."""
+    return any(_split(passage.text, language) for passage in corpus)
+
+
 def _split(text: str, language: str) -> list[str]:
     try:
         import sentencex

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import math
 import textwrap
 import tomllib
 import types
@@ -16,7 +17,7 @@ from typing import Any, Self
 from unweave.artifact import write_atomically
 from unweave.concepts.keyphrases import KeyphraseConfig
 from unweave.encoders import EncoderConfig
-from unweave.errors import BadData
+from unweave.errors import BadData, at_least
 
 FILE = "unweave.toml"
 
@@ -29,6 +30,9 @@ class EmbedConfig:
     """Sentences of the passages to embed too, at most, drawn evenly: an SAE learns more from short texts; 0: none."""
     language: str = "en"
     """Language of the passages, as an ISO 639 code; it decides where sentences end."""
+
+    def __post_init__(self) -> None:
+        at_least(self, 0, "sentences")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,10 +59,12 @@ class FitConfig:
     def __post_init__(self) -> None:
         if not 0 < self.held_out < 1:
             raise ValueError(f"held_out must lie between 0 and 1, got {self.held_out}")
-        for name in ("k", "n_latents", "steps", "batch_size", "lr"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ValueError(f"{name} must be above 0, got {value}")
+        at_least(self, 1, "k", "n_latents", "steps", "batch_size")
+        at_least(self, 0, "seed")
+        if not 0 < self.lr < math.inf:
+            raise ValueError(f"lr must be a number above 0, got {self.lr}")
+        if self.n_latents is not None and self.k > self.n_latents:
+            raise ValueError(f"k must be at most n_latents={self.n_latents}, got {self.k}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +77,9 @@ class EvaluateConfig:
     """Depth of every ranking."""
     candidates: int = 1000
     """Hits by concepts that rescoring orders anew."""
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "cutoff", "candidates")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +133,7 @@ def update(path: Path, stage: str, changes: dict[str, Any]) -> Settings:
     """
     import tomlkit
 
+    Settings.read(path)  # what is broken already is reported as it is on every other occasion
     document = tomlkit.parse(path.read_text(encoding="utf-8"))
     table = document.setdefault(stage, tomlkit.table())
     table.update(changes)
@@ -155,7 +165,9 @@ def value_type(config: type, name: str) -> type:
     return typing.cast(type, hint)
 
 
-def _stage(config: type, table: dict[str, Any], where: str) -> Any:
+def _stage(config: type, table: Any, where: str) -> Any:
+    if not isinstance(table, dict):
+        raise BadData(f"{where}: expected a table of settings, got {table!r}")
     known = {f.name for f in fields(config)}
     for name, value in table.items():
         if name not in known:

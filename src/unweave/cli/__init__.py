@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from unweave import __version__
+from unweave import __version__, progress
+from unweave.artifact import write_atomically
 from unweave.errors import UnweaveError
+from unweave.records import plain
 
 if TYPE_CHECKING:
     from unweave.pipeline import Outcome
@@ -105,16 +107,24 @@ def _stage_options(stage: str) -> Callable[[Callable[..., None]], Callable[..., 
     return decorate
 
 
-def _open(project: Path, **stages: dict[str, Any]) -> Project:
-    """Open a project, after noting in its settings the options that were given for some stages."""
+@contextmanager
+def _opened(project: Path, **stages: dict[str, Any]) -> Iterator[Project]:
+    """A project with the options that were given for some stages; they are kept if the command succeeds."""
     from unweave import settings
     from unweave.project import Project
 
     Project.open(project)
-    for stage, options in stages.items():
-        given = {name: value for name, value in options.items() if value is not None}
-        settings.update(project / settings.FILE, stage, given)
-    return Project.open(project)
+    file = project / settings.FILE
+    before = file.read_bytes()
+    try:
+        for stage, options in stages.items():
+            settings.update(file, stage, {name: value for name, value in options.items() if value is not None})
+        with progress.shown():
+            yield Project.open(project)
+    except (UnweaveError, OSError):
+        if file.read_bytes() != before:
+            write_atomically(file, lambda path: path.write_bytes(before))
+        raise
 
 
 def _show(outcomes: Sequence[Outcome], as_json: bool) -> None:
@@ -157,8 +167,7 @@ def embed(
 
     if passages is not None and encoder["model"] is None:
         encoder["model"] = PRECOMPUTED
-    opened = _open(project, encoder=encoder, embed={"sentences": sentences, "language": language})
-    with _progress():
+    with _opened(project, encoder=encoder, embed={"sentences": sentences, "language": language}) as opened:
         if passages is None and queries is None:
             _show(pipeline.embed(opened), as_json)
             return
@@ -174,8 +183,7 @@ def fit(project: Path, as_json: bool, **options: Any) -> None:
     """Train the sparse autoencoder, and encode the passages with it."""
     from unweave import pipeline
 
-    opened = _open(project, fit=options)
-    with _progress():
+    with _opened(project, fit=options) as opened:
         _show(pipeline.fit(opened), as_json)
 
 
@@ -187,8 +195,7 @@ def name(project: Path, as_json: bool, **options: Any) -> None:
     """Name every live concept by the phrases that set its texts apart."""
     from unweave import pipeline
 
-    opened = _open(project, name=options)
-    with _progress():
+    with _opened(project, name=options) as opened:
         _show([pipeline.name(opened)], as_json)
 
 
@@ -199,8 +206,7 @@ def index(project: Path, as_json: bool) -> None:
     """Build the concept index, once for each scoring profile."""
     from unweave import pipeline
 
-    opened = _open(project)
-    with _progress():
+    with _opened(project) as opened:
         _show(pipeline.index(opened), as_json)
 
 
@@ -220,9 +226,9 @@ _PROFILE = click.option(
 def search(project: Path, query: str, cutoff: int, explain: bool, rescore: bool, profile: str, as_json: bool) -> None:
     """Search PROJECT for QUERY by concepts."""
     from unweave.cli import show
+    from unweave.project import Project
 
-    opened = _open(project)
-    hits = opened.search(query, cutoff, explain=explain, profile=profile, rescore=rescore)
+    hits = Project.open(project).search(query, cutoff, explain=explain, profile=profile, rescore=rescore)
     if as_json:
         _print_json({"query": query, "hits": [hit.to_dict() for hit in hits]})
         return
@@ -242,8 +248,9 @@ def search(project: Path, query: str, cutoff: int, explain: bool, rescore: bool,
 def explain(project: Path, query: str, passage_id: str, top: int, as_json: bool) -> None:
     """Explain the dense score of QUERY and the passage PASSAGE_ID as named concepts, bias and residual."""
     from unweave.cli import show
+    from unweave.project import Project
 
-    explanation = _open(project).explain(query, passage_id)
+    explanation = Project.open(project).explain(query, passage_id)
     explanation.check()
     if as_json:
         _print_json({"query": query, "passage_id": passage_id, **explanation.to_dict()})
@@ -261,8 +268,7 @@ def evaluate(project: Path, as_json: bool, **options: Any) -> None:
     from unweave.cli import show
     from unweave.evaluation import evaluate as evaluation
 
-    opened = _open(project, evaluate=options)
-    with _progress():
+    with _opened(project, evaluate=options) as opened:
         evaluation.evaluate(opened)
     measured = evaluation.Evaluation.load(project / evaluation.KIND)
     if as_json:
@@ -281,20 +287,12 @@ def report(project: Path, queries: tuple[str, ...], as_json: bool) -> None:
     """Write PROJECT/report.html: one file that opens from disk."""
     from unweave.report import write_report
 
-    with _progress():
-        path = write_report(_open(project), queries)
+    with _opened(project) as opened:
+        path = write_report(opened, queries)
     if as_json:
         _print_json({"report": str(path)})
     else:
         click.echo(path)
-
-
-@contextmanager
-def _progress() -> Iterator[None]:
-    from unweave import progress
-
-    with progress.shown():
-        yield
 
 
 def _print_json(value: Any) -> None:
@@ -302,7 +300,7 @@ def _print_json(value: Any) -> None:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    return plain(str(error))
 
 
 # Registered last, so that it stands last in the help.

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
-from unweave.errors import MissingExtra
+from unweave.errors import MissingExtra, at_least
 from unweave.records import plain
 
 _LONGEST = 3
@@ -43,6 +43,9 @@ class KeyphraseConfig:
     """A phrase must occur in so many texts of the whole collection."""
     examples: int = 10
     """Texts kept with each concept as evidence."""
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "strongest_texts", "phrases", "least_texts", "examples")
 
 
 class Name(NamedTuple):

@@ -73,8 +73,9 @@ def evaluate(project: Project) -> Outcome:
         BadData: the project has no queries with judgements of the asked split.
     """
     config = project.settings.evaluate
-    if not project.has("embeddings/queries") or not len(project.queries):
-        raise BadData(f"{project.path} has no embedded queries, so there is nothing to evaluate; its corpus came alone")
+    if not len(project.queries):
+        raise BadData(f"{project.path} has no queries, so there is nothing to evaluate; its corpus came alone")
+    project.manifest("embeddings/queries")
     positions = project.queries.judged(config.split)
     if not positions:
         raise BadData(f"no query has judgements in split {config.split!r}")
