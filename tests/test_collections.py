@@ -168,7 +168,7 @@ def test_a_bad_line_of_a_jsonl_file_is_named(tmp_path, line, said):
         ("id,text\na,one\nb,two,three\n", r"corpus\.csv, line 3: not as many columns as the header has"),
         ('id,text\na,one\nb,"two\n', r"corpus\.csv, .*unexpected end of data; is the file truncated\?"),
         ("id,words\na,one\n", r"corpus\.csv, line 2: none of the fields text, .* it has id, words"),
-        (b"id,text\na,\xff\n", r"corpus\.csv, line .*utf-8"),
+        (b"id,text\na,\xff\n", r"corpus\.csv: cannot be read to its end .*utf-8"),
     ],
 )
 def test_a_bad_line_of_a_csv_file_is_named(tmp_path, lines, said):

@@ -141,7 +141,7 @@ def test_a_truncated_shard_is_named(tmp_path):
 def test_a_shard_that_is_not_an_array_is_refused(tmp_path, tamper):
     folder = write(tmp_path / "e", ROWS).folder
     tamper(folder / "000001.npy", pickle.dumps(["no array"]))
-    with pytest.raises(CorruptArtifact, match="a shard is not an array"):
+    with pytest.raises(CorruptArtifact, match="is not a whole array"):
         Embeddings.load(folder)
 
 
@@ -241,7 +241,7 @@ def test_brought_embeddings_fill_several_shards_in_the_order_of_their_ids(tmp_pa
         (ROWS, None, r"has 10 rows, but the project has 3 passages"),
         (PASSAGE_ROWS, ["a", "b", "z"], r"1 of the project's passages have no embedding, first 'c d'"),
         (PASSAGE_ROWS, ["a", "b", "a"], r"1 id\(s\) occur more than once"),
-        (PASSAGE_ROWS[:2], ["a", "b", "c d"], r"vectors\.npy has 2 rows"),
+        (PASSAGE_ROWS[:2], ["a", "b", "c d"], r"3 ids, but the embeddings have 2 rows"),
         (PASSAGE_ROWS[0], None, r"expected floats of shape \(n, d_in\), got float32 of shape \(2,\)"),
         (PASSAGE_ROWS.astype(int), None, r"expected floats of shape \(n, d_in\), got int64 of shape \(3, 2\)"),
         (PASSAGE_ROWS.astype(object), None, r"vectors\.npy: not a whole \.npy array .*Python objects"),

@@ -110,9 +110,9 @@ REFUSED = [
     ("encoder", "normalize", 1, "normalize = 1 should be of type bool"),
     ("encoder", "model", 3, "model = 3 should be of type str"),
     ("embed", "sentenses", 3, "unknown setting 'sentenses'; expected language, sentences"),
-    ("fit", "k", 0, "k must be above 0, got 0"),
-    ("fit", "steps", -1, "steps must be above 0, got -1"),
-    ("fit", "lr", 0.0, "lr must be above 0, got 0.0"),
+    ("fit", "k", 0, "k must be at least 1, got 0"),
+    ("fit", "steps", -1, "steps must be at least 1, got -1"),
+    ("fit", "lr", 0.0, "lr must be a number above 0, got 0.0"),
     ("fit", "held_out", 0.0, "held_out must lie between 0 and 1, got 0.0"),
     ("fit", "held_out", 1, "held_out must lie between 0 and 1, got 1"),
 ]

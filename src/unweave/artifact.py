@@ -18,7 +18,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from unweave.errors import ArtifactInUse, CorruptArtifact, MissingArtifact
 from unweave.progress import Stopwatch
@@ -97,6 +101,18 @@ def verify(folder: Path, manifest: Manifest) -> None:
             raise CorruptArtifact(f"{folder / name} does not match its checksum; rebuild the {manifest.kind}")
 
 
+def load_array(path: Path, kind: str) -> NDArray[Any]:
+    """One `.npy` of an artefact, memory-mapped.
+
+    Raises:
+        CorruptArtifact: it is no whole array.
+    """
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+    except (ValueError, OSError, EOFError, TokenError) as error:  # TokenError: NumPy's for some broken headers
+        raise CorruptArtifact(f"{path} is not a whole array ({error}); rebuild the {kind}") from error
+
+
 class Build:
     """An artefact in the making; `path` is where its files go."""
 
@@ -117,6 +133,7 @@ class Build:
 
 
 _PURPOSE, _ELAPSED, _LOCK = "purpose.json", "elapsed", "lock"
+_SWAPS = 100
 _SCAFFOLD = {_PURPOSE, _ELAPSED, _LOCK}
 
 
@@ -244,7 +261,7 @@ def _remove_empty(folders: list[Path]) -> None:
 
 def _swap_in(partial: Path, folder: Path) -> None:
     old = folder.with_name(folder.name + ".old")
-    while True:
+    for attempt in range(_SWAPS):
         shutil.rmtree(old, ignore_errors=True)
         if folder.exists():
             folder.rename(old)
@@ -252,8 +269,8 @@ def _swap_in(partial: Path, folder: Path) -> None:
             partial.rename(folder)
             break
         except OSError as error:
-            # A reader that came between the two renames has put the old artefact back.
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            # A reader that came between the two renames has put the old artefact back: once more.
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or attempt == _SWAPS - 1:
                 raise
     shutil.rmtree(old, ignore_errors=True)
 

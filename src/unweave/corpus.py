@@ -22,7 +22,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from unweave.artifact import Manifest, build, read_manifest
+from unweave.artifact import Manifest, build, load_array, read_manifest
 from unweave.errors import BadData, CorruptArtifact
 from unweave.records import Passage, plain
 
@@ -37,9 +37,9 @@ class Corpus(Sequence[Passage]):
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.folder = folder
         self.manifest = manifest
-        self._offsets = np.load(folder / "offsets.npy", mmap_mode="r")
-        self._id_hashes = np.load(folder / "id_hashes.npy", mmap_mode="r")
-        self._id_positions = np.load(folder / "id_positions.npy", mmap_mode="r")
+        self._offsets, self._id_hashes, self._id_positions = (
+            load_array(folder / f"{name}.npy", self.kind) for name in ("offsets", "id_hashes", "id_positions")
+        )
         with (folder / "passages.jsonl").open("rb") as file:
             self._lines = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         if len(self._offsets) == 0 or int(self._offsets[-1]) != len(self._lines):

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unweave import progress
-from unweave.artifact import Build, Manifest, build, read_manifest, write_atomically
-from unweave.errors import BadData, CorruptArtifact
+from unweave.artifact import Build, Manifest, build, load_array, read_manifest, write_atomically
+from unweave.errors import BadData
 
 SHARD_ROWS = 2048
 """Rows in a shard: at most so many texts are embedded again after a kill."""
@@ -25,10 +25,7 @@ class Embeddings:
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.folder = folder
         self.manifest = manifest
-        try:
-            self._shards = [np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))]
-        except ValueError as error:
-            raise CorruptArtifact(f"{folder}: a shard is not an array ({error}); embed again") from error
+        self._shards = [load_array(path, self.kind) for path in sorted(folder.glob("*.npy"))]
         self.d_in = int(self._shards[0].shape[1]) if self._shards else 0
 
     @classmethod

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import logging
 from collections import deque
@@ -91,8 +90,7 @@ class SentenceTransformerEncoder:
             config = getattr(self._model[0], "auto_model", self._model[0]).config
             return f"revision {getattr(config, '_commit_hash', None) or 'unknown'}"
         files = [path for ending in ("*.safetensors", "*.bin") for path in sorted(folder.rglob(ending))]
-        digest = hashlib.sha256("".join(file_digest(path) for path in files).encode())
-        return f"sha256 {digest.hexdigest()}"
+        return " ".join(["sha256", *map(file_digest, files)])
 
     def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embeddings of queries, (n_texts, d_in)."""

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
-from unweave.artifact import build, read_manifest
+from unweave.artifact import build, load_array, read_manifest
 from unweave.errors import CorruptArtifact
 
 KIND = "latents"
+_ARRAYS = ("offsets", "latents", "activations")
 
 
 def save_latents(
@@ -38,9 +39,7 @@ def load_latents(folder: Path) -> csr_array:
         MissingArtifact, CorruptArtifact: there are none, or they are damaged.
     """
     manifest = read_manifest(folder, KIND)
-    offsets = np.load(folder / "offsets.npy", mmap_mode="r")
-    indices = np.load(folder / "latents.npy", mmap_mode="r")
-    data = np.load(folder / "activations.npy", mmap_mode="r")
+    offsets, indices, data = (load_array(folder / f"{name}.npy", KIND) for name in _ARRAYS)
     n_latents = int(manifest.settings["n_latents"])
     if not (offsets[-1] == len(indices) == len(data)) or (len(indices) and indices.max() >= n_latents):
         raise CorruptArtifact(f"{folder}: its three arrays do not fit together; rebuild it")

@@ -341,7 +341,8 @@ def _name(project: Project, config: KeyphraseConfig, settings: Mapping[str, Any]
         sources = {"passages": project.latents, "sentences": encode_all(project, "sentences")}
         latents = csc_array(vstack(list(sources.values())).tocsc())
         live = np.flatnonzero(np.diff(latents.indptr))
-        todo = [int(j) for j in live if int(j) not in store.named_latents(database)]
+        done = store.named_latents(database)
+        todo = [j for j in live.tolist() if j not in done]
         phrases = Phrases(_texts(project), config)
         with progress.steps("naming", total=len(live), unit="concepts", done=len(live) - len(todo)) as advance:
             for start in range(0, len(todo), _CONCEPTS_A_TRANSACTION):

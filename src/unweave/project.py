@@ -196,8 +196,6 @@ class Project:
         """The embedding of a query text, (d_in,), or the vector itself."""
         if not isinstance(query, str):
             return np.asarray(query, dtype=np.float32)
-        if not query.strip():
-            raise BadData("the query is empty; give a question or a few words")
         vector: NDArray[np.float32] = self.encoder.encode_queries([query])[0]
         return vector
 
@@ -221,6 +219,8 @@ class Project:
         """
         if cutoff < 1:
             raise BadData(f"cutoff must be at least 1, got {cutoff}")
+        if isinstance(query, str) and not query.strip():
+            raise BadData("the query is empty; give a question or a few words")
         searcher = self._searcher(profile)  # before the encoder is loaded: what is missing is said at once
         vector = self.query_vector(query)
         hits = searcher.rescored(vector, cutoff) if rescore else searcher.search(vector, cutoff)

@@ -36,6 +36,10 @@ class ConceptSearcher:
     def _idf(self) -> NDArray[np.float32]:
         return inverse_document_frequency(self.index.document_frequency, self.index.n_passages, self.index.scoring)
 
+    @cached_property
+    def _directions(self) -> NDArray[np.float64]:
+        return self.sae.W_dec.astype(np.float64)
+
     def read(self, query: NDArray[np.floating[Any]]) -> ConceptQuery:
         """The latents of a query vector, (d_in,), and their weights; a weight of 0 is left out."""
         code = self.sae.encode(query)
@@ -49,8 +53,9 @@ class ConceptSearcher:
     def rescored(self, query: NDArray[np.floating[Any]], cutoff: int = 10, candidates: int = 1000) -> Hits:
         """The best `candidates` by concept score, ordered anew by q . x_hat of their stored codes."""
         found = np.sort(self.search(query, candidates).passages)
-        products = self.sae.W_dec @ np.asarray(query, dtype=np.float32)
-        bias = self.sae.b_pre @ np.asarray(query, dtype=np.float32)
+        # In double precision, as its explanation adds it up: little may be left of large products.
+        q = np.asarray(query, dtype=np.float64)
+        products, bias = self._directions @ q, self.sae.b_pre @ q
         scores = np.zeros(self.index.n_passages, dtype=np.float32)
         scores[found] = self.codes[found] @ products + bias
         return best(scores, found, cutoff)

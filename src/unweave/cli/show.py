@@ -73,6 +73,10 @@ def _cell(name: str, value: Any) -> str:
     return _UNITS[name].format(value) if name in _UNITS else str(value)
 
 
+def _nmse(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.3f}"
+
+
 def _number(value: float | str) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
@@ -85,9 +89,9 @@ def evaluation(measured: Evaluation) -> Iterator[str]:
     yield ""
     sae = measured.sae
     for of, result in sae["held_out"].items():
-        yield f"held-out {of}: NMSE {result['nmse']:.3f}, mean L0 {result['l0']:.1f} ({result['n_texts']:,} texts)"
+        yield f"held-out {of}: NMSE {_nmse(result['nmse'])}, mean L0 {result['l0']:.1f} ({result['n_texts']:,} texts)"
     yield (
-        f"texts trained on: NMSE {sae['nmse']:.3f}, mean L0 {sae['l0']:.1f}; "
+        f"texts trained on: NMSE {_nmse(sae['nmse'])}, mean L0 {sae['l0']:.1f}; "
         f"{sae['live_latents']:,} of {sae['n_latents']:,} latents live"
     )
     yield "ms/query: median time of one search, without embedding the query"

@@ -29,6 +29,8 @@ _LONGEST = 3
 _WORD = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*")
 _BREAK = re.compile(r"[^\w\s'\u2019-]+|\s-\s")
 _MOST_CHARACTERS = 60
+_LEAST_SCORE = 1e-9
+"""What rounding can leave of a score of 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,9 +69,13 @@ class Phrases:
         self._config = config
         least = min(config.least_texts, max(1, len(texts)))
         counter = CountVectorizer(analyzer=_phrases, binary=True, dtype=np.float32, min_df=least)
-        self._holds = csr_array(counter.fit_transform(texts))  # (n_texts, n_phrases)
-        self._vocabulary: list[str] = counter.get_feature_names_out().tolist()
-        self._share = self._holds.sum(axis=0) / len(texts)  # (n_phrases,)
+        try:
+            self._holds = csr_array(counter.fit_transform(texts))  # (n_texts, n_phrases)
+            self._vocabulary: list[str] = counter.get_feature_names_out().tolist()
+        except ValueError:  # scikit-learn's way to say that no phrase occurs in so many texts
+            self._holds, self._vocabulary = csr_array((len(texts), 0), dtype=np.float32), []
+        self._share = self._holds.sum(axis=0, dtype=np.float64) / max(1, len(texts))  # (n_phrases,)
+        self._n_words = np.array([phrase.count(" ") + 1 for phrase in self._vocabulary], dtype=np.int64)
 
     def name(self, texts: NDArray[np.int64], activations: NDArray[np.float32]) -> Name | None:
         """Name a latent by the texts that activate it most.
@@ -81,7 +87,7 @@ class Phrases:
         Returns:
             None if no phrase is more frequent there than anywhere.
         """
-        weights = activations / activations.sum()
+        weights = activations.astype(np.float64) / activations.sum(dtype=np.float64)
         holds = csc_array(self._holds[texts])
         present = np.flatnonzero(np.diff(holds.indptr))
         holds = holds[:, present]
@@ -89,8 +95,9 @@ class Phrases:
         scores = coverage * np.log(coverage / self._share[present])
         chosen: list[int] = []
         covered = np.zeros(len(texts), dtype=bool)
-        for candidate in np.argsort(-scores, kind="stable")[:50]:
-            if scores[candidate] <= 0 or len(chosen) == self._config.phrases:
+        # Of phrases that score the same, the longest says most: "wind turbine" before "turbine" and "wind".
+        for candidate in np.lexsort((-self._n_words[present], -scores))[:50]:
+            if scores[candidate] < _LEAST_SCORE or len(chosen) == self._config.phrases:
                 break
             of_candidate = holds.indices[holds.indptr[candidate] : holds.indptr[candidate + 1]]
             if any(self._overlap(present[candidate], present[c]) for c in chosen):

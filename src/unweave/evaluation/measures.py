@@ -30,10 +30,10 @@ def measure(run: Run, qrels: Qrels, names: Iterable[str] = MEASURES) -> dict[str
         raise MissingExtra("evaluating", "evaluate") from error
     measures = {name: ir_measures.parse_measure(name) for name in names}
     scored = {query_id: dict(run[query_id]) for query_id in qrels if run.get(query_id)}
-    values: dict[str, dict[str, float]] = {name: dict.fromkeys(qrels, 0.0) for name in measures}
-    for metric in ir_measures.iter_calc(list(measures.values()), qrels, scored):
-        values[str(metric.measure)][metric.query_id] = float(metric.value)
+    values = {measure: dict.fromkeys(qrels, 0.0) for measure in measures.values()}
+    for metric in ir_measures.iter_calc(list(values), qrels, scored):
+        values[metric.measure][metric.query_id] = float(metric.value)
     return {
-        name: Judged(math.fsum(per_query.values()) / max(1, len(per_query)), per_query)
-        for name, per_query in values.items()
+        name: Judged(math.fsum(values[measure].values()) / max(1, len(qrels)), values[measure])
+        for name, measure in measures.items()
     }

@@ -10,8 +10,6 @@ from unweave.errors import BadData
 Run = dict[str, list[tuple[str, float]]]
 """Passage ids and scores, best first, by query id. A query without hits is there with an empty list."""
 
-_BLANKS = " \t\n\r\x0b\x0c%"
-
 
 def write_run(path: Path, run: Run, system: str) -> None:
     """Write a run; blanks in ids, which TREC's format cannot hold, are percent-encoded."""
@@ -39,4 +37,4 @@ def read_run(path: Path) -> Run:
 
 
 def _escape(identifier: str) -> str:
-    return "".join(quote(c) if c in _BLANKS else c for c in identifier)
+    return "".join(quote(c) if c.isspace() or c == "%" else c for c in identifier)

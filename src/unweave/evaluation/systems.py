@@ -51,7 +51,10 @@ class BM25:
         return float(sum(self._retriever.scores[name].nbytes for name in ("data", "indices", "indptr"))) / self._n
 
     def search(self, query: EmbeddedQuery, cutoff: int) -> Hits:
-        (terms,) = self._tokenizer.tokenize([query.text], update_vocab=False, show_progress=False, return_as="ids")
+        # Else a query of unknown words would become bm25s's empty word, which empty passages hold.
+        (terms,) = self._tokenizer.tokenize(
+            [query.text], update_vocab=False, show_progress=False, return_as="ids", allow_empty=False
+        )
         scores = self._retriever.get_scores_from_ids(terms) if terms else np.zeros(self._n, dtype=np.float32)
         return best(scores, np.flatnonzero(scores > 0), cutoff)
 

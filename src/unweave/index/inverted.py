@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from unweave.artifact import build, read_manifest
+from unweave.artifact import MANIFEST, build, load_array, read_manifest
 from unweave.errors import CorruptArtifact
 from unweave.index.scoring import Scoring
 
@@ -60,11 +60,12 @@ class InvertedIndex:
 
     def scores(self, latents: NDArray[np.integer[Any]], weights: NDArray[np.float32]) -> NDArray[np.float32]:
         """Every passage's score, (n_passages,): the sum of weight * impact over shared latents."""
-        scores = np.zeros(self.n_passages, dtype=np.float32)
-        for latent, weight in zip(latents, weights, strict=True):
+        # Summed in double precision: with negative weights little may be left of large terms.
+        scores = np.zeros(self.n_passages)
+        for latent, weight in zip(latents, weights.astype(np.float64), strict=True):
             postings = slice(self.offsets[latent], self.offsets[latent + 1])
             scores[self.passages[postings]] += weight * self.impacts[postings]
-        return scores
+        return scores.astype(np.float32)
 
     def impact(self, latent: int, passage: int) -> float:
         """The impact of one latent in one passage; 0 where it is not stored."""
@@ -88,12 +89,22 @@ class InvertedIndex:
             MissingArtifact, CorruptArtifact: there is none, or it is damaged.
         """
         manifest = read_manifest(folder, "index")
-        offsets, passages, impacts = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in _ARRAYS)
-        scoring = Scoring(**manifest.settings["scoring"])
-        index = cls(scoring, offsets, passages, impacts, int(manifest.settings["n_passages"]))
-        if not index.offsets[-1] == len(index.passages) == len(index.impacts):
+        offsets, passages, impacts = (load_array(folder / f"{name}.npy", "index") for name in _ARRAYS)
+        try:
+            scoring = Scoring(**manifest.settings["scoring"])
+            n_passages = int(manifest.settings["n_passages"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise CorruptArtifact(f"{folder / MANIFEST} does not state an index ({error}); build it again") from error
+        if not (
+            offsets.ndim == passages.ndim == impacts.ndim == 1
+            and len(offsets)
+            and offsets[0] == 0
+            and (np.diff(offsets) >= 0).all()
+            and offsets[-1] == len(passages) == len(impacts)
+            and (not len(passages) or 0 <= passages.min() <= passages.max() < n_passages)
+        ):
             raise CorruptArtifact(f"{folder}: its three arrays do not fit together; build the index again")
-        return index
+        return cls(scoring, offsets, passages, impacts, n_passages)
 
 
 def best(scores: NDArray[np.float32], candidates: NDArray[np.int64], cutoff: int) -> Hits:
@@ -103,6 +114,8 @@ def best(scores: NDArray[np.float32], candidates: NDArray[np.int64], cutoff: int
         scores: (n_passages,), of which those of the candidates are read.
         candidates: (n_candidates,) ascending positions.
     """
+    if cutoff < 1:
+        raise ValueError(f"cutoff must be at least 1, got {cutoff}")
     found = scores[candidates]
     if len(found) > cutoff:
         # All that reach the cutoff-th score stay, so that ties at the edge are settled by order.

@@ -20,6 +20,7 @@ _NMSE, _L0, _INK = "#3b7dd8", "#d9822b", "#7d8590"
 
 def training_curve(history: Sequence[Mapping[str, float]], k: int) -> str:
     """Held-out NMSE and L0 against the number of texts trained on."""
+    history = [entry for entry in history if entry["nmse_held_out"] is not None]
     texts = [entry["texts"] for entry in history]
 
     def draw(figure: Figure) -> None:

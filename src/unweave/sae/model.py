@@ -8,7 +8,6 @@ activations of a batch; afterwards one threshold replaces the batch, so a text a
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -51,8 +50,8 @@ class SAEConfig:
 class Reconstruction(NamedTuple):
     """How well an SAE gives embeddings back."""
 
-    nmse: float
-    """Sum of (x - x_hat)^2 over all texts / sum of (x - mean x)^2; 0 is perfect."""
+    nmse: float | None
+    """Sum of (x - x_hat)^2 over all texts / sum of (x - mean x)^2; 0 is perfect. None if all texts are the same."""
     l0: float
     """Mean number of active latents per text."""
     live_latents: int
@@ -86,11 +85,14 @@ class SAE:
             tensors = load_file(folder / WEIGHTS)
             threshold = float(tensors["threshold"][0])
             sae = cls(config, tensors["W_enc"], tensors["b_enc"], tensors["W_dec"], tensors["b_pre"], threshold)
-        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        except (SafetensorError, KeyError, IndexError, TypeError, ValueError) as error:
             raise CorruptArtifact(f"{folder} is not a whole SAE ({error}); fit it again") from error
         shape = (config.n_latents, config.d_in)
-        if sae.W_enc.shape != shape or sae.W_dec.shape != shape or not math.isfinite(sae.threshold):
+        weights = (sae.W_enc, sae.W_dec, sae.b_enc, sae.b_pre)
+        if [t.shape for t in weights] != [shape, shape, shape[:1], shape[1:]]:
             raise CorruptArtifact(f"{folder / WEIGHTS} does not have the shapes {shape} that its config states")
+        if not all(np.isfinite(t).all() for t in (*weights, sae.threshold)):
+            raise CorruptArtifact(f"{folder / WEIGHTS} holds NaN or infinite values; fit it again")
         return sae
 
     def save(
@@ -150,8 +152,9 @@ class SAE:
         latents = self.encode(embeddings)
         residual = embeddings - self.decode(latents)
         centred = embeddings - embeddings.mean(axis=0)
+        spread = float(np.square(centred, dtype=np.float64).sum())
         return Reconstruction(
-            nmse=float(np.square(residual, dtype=np.float64).sum() / np.square(centred, dtype=np.float64).sum()),
+            nmse=float(np.square(residual, dtype=np.float64).sum()) / spread if spread else None,
             l0=latents.nnz / len(embeddings),
             live_latents=len(np.unique(latents.indices)),
             n_texts=len(embeddings),

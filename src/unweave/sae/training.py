@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from unweave import progress
 from unweave.artifact import Build, write_atomically
+from unweave.embeddings import refuse_unusable
 from unweave.errors import BadData, DimensionMismatch
 from unweave.progress import Stopwatch
 from unweave.sae.model import SAE, SAEConfig
@@ -113,7 +114,10 @@ def strongest_of_batch(activations: Tensor, budget: int, hint: float = 0.0) -> A
         return strongest_of_batch(activations, budget)
     values = activations[rows, columns]
     if len(values) > budget:
-        kept = values.topk(budget, sorted=False).indices.sort().values
+        cut = values.topk(budget, sorted=False).values.min()
+        above, at_cut = values > cut, values == cut
+        # Entries equal at the cut (repeated texts give them) are settled by order, with a hint as without.
+        kept = above | (at_cut & (at_cut.cumsum(0) <= budget - above.sum()))
         rows, columns, values = rows[kept], columns[kept], values[kept]
     return Active(rows, columns, values)
 
@@ -197,7 +201,7 @@ class Trained(NamedTuple):
     """An SAE and how its training went."""
 
     sae: SAE
-    history: list[dict[str, float]]
+    history: list[dict[str, float | None]]
     """One entry per report: step, loss, nmse and l0 on held-out texts, dead latents, seconds."""
 
 
@@ -263,6 +267,7 @@ def _check(texts: NDArray[np.float32], sae_config: SAEConfig) -> None:
         raise DimensionMismatch(f"texts of shape {texts.shape} came in, but the SAE reads (n, {sae_config.d_in})")
     if len(texts) < 2:
         raise BadData(f"{len(texts)} text(s) cannot train an SAE; give it a corpus")
+    refuse_unusable(texts, "texts to train on")
     if not np.ptp(texts, axis=0).any():
         raise BadData("all embeddings are the same, so there is nothing to tell apart; was one text embedded n times?")
 
@@ -345,21 +350,21 @@ def _report_steps(steps: int) -> set[int]:
 
 def _report(
     number: int, losses: list[float], sae: SAE, held_out: NDArray[np.float32], state: _State, config: TrainConfig
-) -> dict[str, float]:
-    measured = sae.measure(held_out[:_SAMPLE_ROWS])
+) -> dict[str, float | None]:
+    measured = sae.measure(held_out[:_SAMPLE_ROWS]) if len(held_out) else None
     entry = {
         "step": number,
         "texts": number * config.batch_size,
         "loss": sum(losses) / max(1, len(losses)),
-        "nmse_held_out": measured.nmse,
-        "l0_held_out": measured.l0,
+        "nmse_held_out": measured and measured.nmse,
+        "l0_held_out": measured and measured.l0,
         "dead_latents": int((state.texts_since_fired > config.dead_after).sum()),
     }
-    logger.info("step %d: held-out NMSE %.3f at L0 %.1f", number, measured.nmse, measured.l0)
+    logger.info("step %d: held-out NMSE %s at L0 %s", number, entry["nmse_held_out"], entry["l0_held_out"])
     return entry
 
 
-def _save(state: _State, number: int, history: list[dict[str, float]], checkpoint: Build) -> None:
+def _save(state: _State, number: int, history: list[dict[str, float | None]], checkpoint: Build) -> None:
     tensors = {"number": torch.tensor([number]), "texts_since_fired": state.texts_since_fired}
     for name, parameter in zip(Parameters._fields, state.parameters, strict=True):
         moments = state.optimizer.state[parameter]
@@ -370,7 +375,7 @@ def _save(state: _State, number: int, history: list[dict[str, float]], checkpoin
     checkpoint.checkpoint()
 
 
-def _restore(state: _State, checkpoint: Build | None) -> tuple[int, list[dict[str, float]]]:
+def _restore(state: _State, checkpoint: Build | None) -> tuple[int, list[dict[str, float | None]]]:
     """Go on from a killed run's checkpoint, if there is one: the step to do next, and the history so far."""
     path = checkpoint.path / _CHECKPOINT if checkpoint else None
     if path is None or not path.exists():

@@ -1,0 +1,202 @@
+"""Edge cases of the numbers: ties, cancellation, texts that are all the same, damaged arrays, empty queries."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from safetensors.numpy import load_file, save
+from scipy.sparse import csr_array
+
+from unweave.artifact import MANIFEST
+from unweave.concepts.keyphrases import KeyphraseConfig, Name, Phrases
+from unweave.errors import BadData, CorruptArtifact
+from unweave.evaluation.measures import measure
+from unweave.evaluation.runs import read_run, write_run
+from unweave.evaluation.systems import BM25, EmbeddedQuery
+from unweave.index.inverted import InvertedIndex
+from unweave.index.scoring import PROFILES, passage_impacts
+from unweave.retrieval import ConceptSearcher
+from unweave.sae.model import SAE, WEIGHTS, SAEConfig
+from unweave.sae.training import TrainConfig, strongest_of_batch, train
+
+SMALL = SAEConfig(d_in=16, n_latents=32, k=2)
+SHORT = TrainConfig(steps=60, batch_size=64, lr=1e-2)
+DEFAULT = PROFILES["default"]
+
+
+@given(
+    arrays(np.float32, (4, 6), elements=st.sampled_from([-1.0, 0.0, 1.0, 2.0, 3.0])),
+    st.integers(1, 24),
+    st.sampled_from([0.5, 1.0, 1.5, 2.5]),
+)
+def test_a_hint_never_changes_what_is_kept_among_ties(activations, budget, hint):
+    # Repeated texts in a batch give equal activations; a resumed run starts without a hint, so this must not matter.
+    plain = strongest_of_batch(torch.from_numpy(activations), budget)
+    hinted = strongest_of_batch(torch.from_numpy(activations), budget, hint)
+    assert all(torch.equal(a, b) for a, b in zip(plain, hinted, strict=True))
+
+
+@given(arrays(np.float32, (4, 6), elements=st.sampled_from([-1.0, 0.0, 1.0, 2.0, 3.0])), st.integers(1, 24))
+def test_ties_at_the_cut_keep_the_first_in_row_order(activations, budget):
+    order = sorted((-a, i) for i, a in enumerate(activations.ravel().tolist()) if a > 0)
+    active = strongest_of_batch(torch.from_numpy(activations), budget)
+    assert (active.rows * 6 + active.columns).tolist() == sorted(i for _, i in order[:budget])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 0.0])
+def test_an_embedding_that_cannot_be_encoded_cannot_be_trained_on(sparse_data, value):
+    texts = sparse_data(n=100).embeddings
+    texts[7] = value
+    with pytest.raises(BadData, match="texts to train on: row 7"):
+        train(texts, texts[:20], SMALL, SHORT)
+
+
+@pytest.mark.parametrize("n_held_out", [0, 1])
+def test_held_out_nmse_is_none_where_too_few_texts_are_held_out_to_measure_it(sparse_data, n_held_out):
+    texts = sparse_data(n=101).embeddings
+    history = train(texts[:100], texts[100 : 100 + n_held_out], SMALL, replace(SHORT, steps=3)).history
+    assert all(entry["nmse_held_out"] is None for entry in history)
+    json.dumps(history, allow_nan=False)
+
+
+def test_nmse_of_texts_that_are_all_the_same_is_none(identity_sae):
+    measured = identity_sae.measure(np.ones((3, 3)))
+    assert (measured.nmse, measured.l0) == (None, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor"),
+    [
+        ("b_enc", np.zeros(4, np.float32)),
+        ("b_pre", np.zeros(1, np.float32)),
+        ("threshold", np.zeros(0, np.float32)),
+        ("threshold", np.float32(1)),
+        ("W_dec", np.full((3, 3), np.nan, np.float32)),
+        ("b_pre", np.full(3, np.inf, np.float32)),
+    ],
+)
+def test_a_tensor_of_another_shape_or_without_numbers_is_refused(identity_sae, tmp_path, tamper, name, tensor):
+    identity_sae.save(tmp_path / "sae")
+    path = tmp_path / "sae" / WEIGHTS
+    tamper(path, save(load_file(path) | {name: np.asarray(tensor)}))
+    with pytest.raises(CorruptArtifact):
+        SAE.load(tmp_path / "sae")
+
+
+# --- test_scoring.py -------------------------------------------------------------------------------
+
+PASSAGES = np.array([[2, 1, 3, 0], [0, 3, 0, 0], [0, 1, 2, 0], [0, 0, 4, 5]], np.float32)
+
+
+@pytest.mark.parametrize("name", ["offsets", "passages", "impacts"])
+@pytest.mark.parametrize("start", [0, 10, 60], ids=["no magic", "broken header", "broken shape"])
+def test_an_array_with_a_damaged_header_is_refused(tmp_path, name, start):
+    InvertedIndex.build(csr_array(PASSAGES), DEFAULT).save(tmp_path / "index", made_from={})
+    path = tmp_path / "index" / f"{name}.npy"
+    content = path.read_bytes()
+    path.write_bytes(content[:start] + b"('''\xff" + content[start + 5 :])
+    with pytest.raises(CorruptArtifact, match=rf"{name}\.npy is not a whole array"):
+        InvertedIndex.load(tmp_path / "index")
+
+
+@pytest.mark.parametrize(
+    ("name", "array"),
+    [
+        ("passages", np.array([0, 0, 1, 2, 0, 2, 3, 4], np.int32)),  # there is no passage 4
+        ("passages", np.array([0, 0, 1, 2, 0, 2, 3, -1], np.int32)),
+        ("offsets", np.array([0, 4, 1, 7, 8], np.int64)),  # not ascending
+        ("offsets", np.array([1, 1, 4, 7, 8], np.int64)),
+        ("offsets", np.zeros(0, np.int64)),
+        ("impacts", np.ones((8, 1), np.float32)),
+    ],
+)
+def test_postings_that_point_nowhere_are_refused(tmp_path, tamper, name, array):
+    InvertedIndex.build(csr_array(PASSAGES), DEFAULT).save(tmp_path / "index", made_from={})
+    np.save(tmp_path / "other.npy", array)
+    tamper(tmp_path / "index" / f"{name}.npy", (tmp_path / "other.npy").read_bytes())
+    with pytest.raises(CorruptArtifact, match="three arrays do not fit together"):
+        InvertedIndex.load(tmp_path / "index")
+
+
+@pytest.mark.parametrize("settings", [{}, {"scoring": {"k1": 1}, "n_passages": 4}, {"scoring": None}])
+def test_a_config_that_states_no_scoring_is_refused(tmp_path, settings):
+    InvertedIndex.build(csr_array(PASSAGES), DEFAULT).save(tmp_path / "index", made_from={})
+    path = tmp_path / "index" / MANIFEST
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"settings": settings}))
+    with pytest.raises(CorruptArtifact, match="does not state an index"):
+        InvertedIndex.load(tmp_path / "index")
+
+
+def test_a_cutoff_below_one_is_an_error():
+    index = InvertedIndex.build(csr_array(PASSAGES), DEFAULT)
+    with pytest.raises(ValueError, match="cutoff must be at least 1, got 0"):
+        index.search(np.array([2]), np.ones(1, np.float32), 0)
+
+
+@pytest.mark.parametrize("b", [0.0, 0.9])
+def test_scores_near_zero_are_explained_to_the_same_precision(random_sae, b):
+    # Large parts of both signs leave little: with the paper's idf, and with rescoring.
+    scoring = replace(PROFILES["paper"], b=b)
+    for seed in range(4):
+        sae = random_sae(seed, d_in=32, n_latents=128)
+        random = np.random.default_rng(seed)
+        embeddings = random.normal(size=(300, 32)).astype(np.float32)
+        codes = sae.encode(embeddings)
+        index = InvertedIndex.build(passage_impacts(codes, scoring), scoring)
+        searcher = ConceptSearcher(sae, index, codes)
+        for query in embeddings[:3]:
+            for hits, explain in (
+                (searcher.search(query, 300), searcher.explain),
+                (searcher.rescored(query, 300), searcher.explain_rescored),
+            ):
+                for passage, score in zip(hits.passages.tolist(), hits.scores.tolist(), strict=True):
+                    explain(query, passage, score, {}).check()
+
+
+@pytest.mark.parametrize("texts", [["the of", "and"], ["wind turbine", "bread oven"], ["", ""]])
+def test_a_collection_without_any_phrase_names_nothing(texts):
+    # Stop words only; no phrase in least_texts = 2 texts; nothing at all.
+    assert Phrases(texts, KeyphraseConfig()).name(np.array([0]), np.ones(1, np.float32)) is None
+
+
+@pytest.mark.parametrize("n", range(2, 40))
+def test_rounding_is_no_contrast(n):
+    # Equally active for all n texts: coverage is the share of all texts, whatever n; the score is 0, not 1e-8.
+    texts = ["kite repair" if i % 3 else "boat oven" for i in range(n)]
+    phrases = Phrases(texts, KeyphraseConfig(least_texts=1))
+    assert phrases.name(np.arange(n), np.full(n, 0.7, np.float32)) is None
+
+
+def test_of_phrases_that_score_the_same_the_longest_is_shown():
+    # "wind", "turbine" and "wind turbine" are in the same three texts of six.
+    texts = ["The wind turbine turned.", "A wind turbine hums.", "Old wind turbine!", "Warm bread.", "Bread.", "Flour."]
+    found = Phrases(texts, KeyphraseConfig()).name(np.arange(3), np.ones(3, np.float32))
+    assert found == Name("wind turbine", pytest.approx(1.0))
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"), [("MRR@10", "RR@10"), ("Recall@100", "R@100"), ("nDCG(cutoff=10)", "nDCG@10")]
+)
+def test_a_measure_may_be_asked_for_by_any_of_its_names(alias, name):
+    run, qrels = {"a": [("x", 2.0), ("y", 1.0)]}, {"a": {"y": 1}}
+    assert measure(run, qrels, [alias])[alias] == measure(run, qrels, [name])[name]
+
+
+@pytest.mark.parametrize("blank", ["\xa0", "\u3000", "\u2028", "\x85", "\x1c", "\u2003"])
+def test_every_blank_that_python_splits_at_survives_a_run_file(tmp_path, blank):
+    run = {f"wind{blank}power": [(f"{blank}d", 1.5)]}
+    write_run(tmp_path / "a.trec", run, "toy")
+    assert read_run(tmp_path / "a.trec") == run
+
+
+def test_bm25_does_not_find_empty_passages_for_unknown_words():
+    system = BM25(["The wind turbine turned", "", "the of"])
+    for text in ("zeppelin", "", "the of"):
+        assert len(system.search(EmbeddedQuery(text, np.zeros(1, np.float32)), cutoff=10).passages) == 0
