@@ -318,6 +318,24 @@ def test_prefixes_and_the_path_of_a_model_are_recorded_and_change_the_embeddings
     assert after is not None and not np.allclose(after.rows(), before)
 
 
+def test_a_query_is_never_embedded_by_another_encoder_than_the_passages(project_folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    subprocess.run(["cp", "-r", project_folder, copy], check=True)
+    toml = (copy / "unweave.toml").read_text(encoding="utf-8")
+    (copy / "unweave.toml").write_text(toml.replace("normalize = true", "normalize = false"), encoding="utf-8")
+    with pytest.raises(StaleArtifact, match="run: unweave embed"):
+        uw.Project.open(copy).search(QUERY)
+
+
+def test_another_query_prefix_embeds_the_queries_again_but_not_the_passages(
+    project_folder: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    subprocess.run(["cp", "-r", project_folder, copy], check=True)
+    done = json.loads(unweave("embed", copy, "--query-prefix", "query: ", "--json"))
+    assert {name for name, outcome in done.items() if outcome["fresh"]} == {"embeddings/queries"}
+
+
 def test_importing_is_cheap() -> None:
     program = "import unweave, sys; print(sorted({'torch', 'scipy', 'numpy'} & set(sys.modules)))"
     environment = {k: v for k, v in os.environ.items() if not k.startswith("COV_")}

@@ -45,7 +45,7 @@ class Outcome(NamedTuple):
     results: dict[str, Any]
 
 
-def _ensure(
+def ensure(
     project: Project,
     name: str,
     make: Callable[[], object],
@@ -75,7 +75,7 @@ def embed(project: Project) -> list[Outcome]:
     if config.sentences and has_sentences(project.corpus, config.language):
         settings, made_from = asdict(config), project.made_from("corpus")
         outcomes.append(
-            _ensure(
+            ensure(
                 project,
                 "sentences",
                 lambda: Corpus.write(
@@ -105,11 +105,16 @@ def _encode_passages(project: Project, corpus: Corpus) -> Callable[[int, int], N
 
 def _embed(project: Project, of: str, n: int, rows: Callable[[int, int], NDArray[np.float32]]) -> Outcome:
     name, source = f"embeddings/{of}", "corpus" if of == "passages" else of
-    settings, made_from = {"encoder": project.encoder.identity}, project.made_from(source)
-    write = lambda: Embeddings.write(  # noqa: E731 - called at most once, by _ensure
-        project.path / name, n, rows, label=f"embedding {of}", settings=settings, made_from=made_from
+    settings, made_from = {"encoder": project.encoder_identity(of)}, project.made_from(source)
+    return ensure(
+        project,
+        name,
+        lambda: Embeddings.write(
+            project.path / name, n, rows, label=f"embedding {of}", settings=settings, made_from=made_from
+        ),
+        settings=settings,
+        made_from=made_from,
     )
-    return _ensure(project, name, write, settings=settings, made_from=made_from)
 
 
 def bring_embeddings(project: Project, of: str, vectors: Path, ids: Path | None) -> Outcome:
@@ -200,7 +205,7 @@ def fit(project: Project) -> list[Outcome]:
         encoder=project.settings.encoder.model,
     )
     settings = {"sae": asdict(sae_config), "training": asdict(config)}
-    outcome = _ensure(
+    outcome = ensure(
         project,
         "sae",
         lambda: _fit(project, sae_config, drawn, settings, made_from),
@@ -299,10 +304,15 @@ def _encode(project: Project) -> Outcome:
     """The passages' latents."""
     made_from = project.made_from("embeddings/passages", "sae")
     settings = {"n_latents": project.sae.config.n_latents}
-    write = lambda: save_latents(  # noqa: E731 - called at most once, by _ensure
-        project.path / "latents", encode_all(project, "passages"), settings={}, made_from=made_from
+    outcome = ensure(
+        project,
+        "latents",
+        lambda: save_latents(
+            project.path / "latents", encode_all(project, "passages"), settings={}, made_from=made_from
+        ),
+        settings=settings,
+        made_from=made_from,
     )
-    outcome = _ensure(project, "latents", write, settings=settings, made_from=made_from)
     vars(project).pop("latents", None)
     return outcome
 
@@ -326,7 +336,7 @@ def name(project: Project) -> Outcome:
     sentences = ["embeddings/sentences"] if project.has("embeddings/sentences") else []
     made_from = project.made_from("corpus", "sae", "latents", *sentences)
     settings = {"namer": "keyphrases", **asdict(config)}
-    outcome = _ensure(
+    outcome = ensure(
         project, "concepts", lambda: _name(project, config, settings, made_from), settings=settings, made_from=made_from
     )
     vars(project).pop("concepts", None)
@@ -404,7 +414,7 @@ def index(project: Project) -> list[Outcome]:
             InvertedIndex.build(impacts, PROFILES[profile]).save(project.path / "index" / profile, made_from=made_from)
 
         try:
-            outcomes.append(_ensure(project, f"index/{profile}", make, settings=settings, made_from=made_from))
+            outcomes.append(ensure(project, f"index/{profile}", make, settings=settings, made_from=made_from))
         except ScoringUndefined as error:
             outcomes.append(Outcome(f"index/{profile}", False, 0.0, {"undefined": str(error)}))
     return outcomes

@@ -17,7 +17,7 @@ from unweave.collections import Collection
 from unweave.concepts.store import Concepts
 from unweave.corpus import Corpus
 from unweave.embeddings import Embeddings
-from unweave.encoders import Encoder, open_encoder
+from unweave.encoders import PRECOMPUTED, Encoder, open_encoder
 from unweave.errors import BadData, MissingArtifact, StaleArtifact
 from unweave.explanation import Explanation
 from unweave.explanation import explain as explain_dense
@@ -170,6 +170,11 @@ class Project:
         """The model that embeds texts; loaded on first use."""
         return open_encoder(self.settings.encoder)
 
+    def encoder_identity(self, of: str) -> dict[str, Any]:
+        """What decides the embeddings of `passages`, `sentences` or `queries`: the model, its weights, the prefix."""
+        unread = "passage_prefix" if of == "queries" else "query_prefix"
+        return {name: value for name, value in self.encoder.identity.items() if name != unread}
+
     @cached_property
     def sae(self) -> SAE:
         """The trained SAE."""
@@ -193,9 +198,19 @@ class Project:
         return ConceptSearcher(self.sae, index, self.latents)
 
     def query_vector(self, query: str | NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-        """The embedding of a query text, (d_in,), or the vector itself."""
+        """The embedding of a query text, (d_in,), or the vector itself.
+
+        Raises:
+            StaleArtifact: the settings name another encoder than the one that embedded the passages.
+        """
         if not isinstance(query, str):
             return np.asarray(query, dtype=np.float32)
+        embedded_with = self.manifest("embeddings/passages").settings["encoder"]
+        if embedded_with["model"] != PRECOMPUTED and embedded_with != self.encoder_identity("passages"):
+            raise StaleArtifact(
+                f"the passages were embedded with {embedded_with['model']}, but {self.path / settings.FILE} now names "
+                f"{self.settings.encoder.model} or other options; run: unweave embed {self.path}"
+            )
         vector: NDArray[np.float32] = self.encoder.encode_queries([query])[0]
         return vector
 

@@ -29,6 +29,12 @@ _LONGEST = 3
 _WORD = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*")
 _BREAK = re.compile(r"[^\w\s'\u2019-]+|\s-\s")
 _MOST_CHARACTERS = 60
+_CANDIDATES = 50
+"""Phrases, best first, that are considered for a name."""
+_LEAST_NEW = 0.4
+"""Another phrase must bring so much of its coverage in texts that the earlier ones do not hold."""
+_TEXTS_READ = 10
+"""Of the texts that hold a phrase, so many decide how it is written."""
 _LEAST_SCORE = 1e-9
 """What rounding can leave of a score of 0."""
 
@@ -93,35 +99,36 @@ class Phrases:
         holds = holds[:, present]
         coverage = np.asarray(holds.T @ weights)
         scores = coverage * np.log(coverage / self._share[present])
-        chosen: list[int] = []
+        chosen: dict[int, NDArray[np.int64]] = {}  # of each phrase, where among the texts those are that hold it
         covered = np.zeros(len(texts), dtype=bool)
         # Of phrases that score the same, the longest says most: "wind turbine" before "turbine" and "wind".
-        for candidate in np.lexsort((-self._n_words[present], -scores))[:50]:
+        for candidate in np.lexsort((-self._n_words[present], -scores))[:_CANDIDATES]:
             if scores[candidate] < _LEAST_SCORE or len(chosen) == self._config.phrases:
                 break
-            of_candidate = holds.indices[holds.indptr[candidate] : holds.indptr[candidate + 1]]
+            holders = np.sort(holds.indices[holds.indptr[candidate] : holds.indptr[candidate + 1]])
             if any(self._overlap(present[candidate], present[c]) for c in chosen):
                 continue
-            if chosen and weights[of_candidate][~covered[of_candidate]].sum() < 0.4 * coverage[candidate]:
+            if chosen and weights[holders][~covered[holders]].sum() < _LEAST_NEW * coverage[candidate]:
                 continue
-            chosen.append(candidate)
-            covered[of_candidate] = True
+            chosen[int(candidate)] = holders
+            covered[holders] = True
         if not chosen:
             return None
-        shown = self._as_written([self._vocabulary[present[c]] for c in chosen], texts)
+        shown = [
+            self._as_written(self._vocabulary[present[phrase]], texts[holders[:_TEXTS_READ]])
+            for phrase, holders in chosen.items()
+        ]
         return Name(plain(", ".join(shown), _MOST_CHARACTERS), float(weights[covered].sum()))
 
     def _overlap(self, a: int, b: int) -> bool:
         return bool(set(self._vocabulary[a].split()) & set(self._vocabulary[b].split()))
 
-    def _as_written(self, phrases: list[str], texts: NDArray[np.int64]) -> list[str]:
-        """The commonest way in which each phrase, given by its stems, is written in these texts."""
-        written: dict[str, Counter[str]] = {phrase: Counter() for phrase in phrases}
-        for text in texts:
-            for stems, surface in _phrases_with_surface(self._texts[text]):
-                if stems in written:
-                    written[stems][surface] += 1
-        return [min(counts, key=lambda surface: (-counts[surface], surface)) for counts in written.values()]
+    def _as_written(self, stems: str, texts: NDArray[np.int64]) -> str:
+        """The commonest way in which a phrase, given by its stems, is written in these texts."""
+        written = Counter(
+            surface for text in texts for key, surface in _phrases_with_surface(self._texts[text]) if key == stems
+        )
+        return min(written, key=lambda surface: (-written[surface], surface))
 
 
 def strongest_texts(latents: csc_array, latent: int, most: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

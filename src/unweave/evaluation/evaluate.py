@@ -13,12 +13,12 @@ import numpy as np
 
 from unweave import progress
 from unweave.artifact import build, read_manifest, write_atomically
-from unweave.errors import BadData, MissingArtifact
+from unweave.errors import BadData
 from unweave.evaluation.measures import MEASURES, measure
 from unweave.evaluation.runs import Run, write_run
 from unweave.evaluation.systems import BM25, CLSR, Dense, EmbeddedQuery, Reconstructed, RescoredCLSR, System
 from unweave.index.scoring import PROFILES
-from unweave.pipeline import Outcome
+from unweave.pipeline import Outcome, ensure
 from unweave.progress import Stopwatch
 from unweave.project import Project
 
@@ -84,21 +84,16 @@ def evaluate(project: Project) -> Outcome:
         "corpus", "queries", "embeddings/queries", "embeddings/passages", "sae", *(f"index/{p}" for p in profiles)
     )
     settings = asdict(config)
-    folder = project.path / KIND
-    try:
-        there = read_manifest(folder, KIND)
-    except MissingArtifact:
-        there = None
-    if there and (there.settings, there.made_from) == (settings, made_from):
-        return Outcome(KIND, False, there.seconds, there.results)
-    with build(folder, KIND, settings=settings, made_from=made_from) as made:
-        (made.path / "runs").mkdir(exist_ok=True)
-        evaluation = _evaluate(project, positions, made.path / "runs")
-        text = json.dumps(asdict(evaluation), indent=1)
-        write_atomically(made.path / _REPORT, lambda p: p.write_text(text, encoding="utf-8"))
-        made.results.update(n_queries=len(positions))
-    manifest = read_manifest(folder, KIND)
-    return Outcome(KIND, True, manifest.seconds, manifest.results)
+
+    def make() -> None:
+        with build(project.path / KIND, KIND, settings=settings, made_from=made_from) as made:
+            (made.path / "runs").mkdir(exist_ok=True)
+            evaluation = _evaluate(project, positions, made.path / "runs")
+            text = json.dumps(asdict(evaluation), indent=1)
+            write_atomically(made.path / _REPORT, lambda p: p.write_text(text, encoding="utf-8"))
+            made.results.update(n_queries=len(positions))
+
+    return ensure(project, KIND, make, settings=settings, made_from=made_from)
 
 
 def _evaluate(project: Project, positions: list[int], runs: Path) -> Evaluation:
