@@ -1,8 +1,11 @@
-"""What several test files share: SAEs that can be calculated by hand, and sparse data with a known dictionary."""
+"""What several test files share: SAEs to calculate by hand, sparse data, a disk that fills up."""
 
 from __future__ import annotations
 
 import json
+import resource
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +21,23 @@ from unweave.sae.model import SAE, SAEConfig
 # The same examples in every run: a test that fails here fails everywhere.
 settings.register_profile("unweave", deadline=None, max_examples=50, derandomize=True)
 settings.load_profile("unweave")
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder that takes 64 kB: a disk of that size, or, where mounting is not allowed, a limit on each file."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = shutil.which("mount")
+    command = [mount, "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk]
+    if mount and subprocess.run(command, capture_output=True).returncode == 0:
+        yield disk
+        subprocess.run(["umount", "-l", disk], check=True)
+        return
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64 * 1024, limits[1]))
+    yield disk
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,6 @@
 """Artefacts: what a reader sees while one is made, and what is left when making it fails or is killed."""
 
 import json
-import resource
-import shutil
 import signal
 import subprocess
 import sys
@@ -34,23 +32,6 @@ def listing(folder: Path) -> list[str]:
 def run_python(script: str, *arguments: object) -> subprocess.CompletedProcess:
     command = [sys.executable, "-c", textwrap.dedent(script), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A folder that takes 64 kB: a disk of that size, or, where mounting is not allowed, a limit on each file."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = shutil.which("mount")
-    command = [mount, "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk]
-    if mount and subprocess.run(command, capture_output=True).returncode == 0:
-        yield disk
-        subprocess.run(["umount", "-l", disk], check=True)
-        return
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (64 * 1024, limits[1]))
-    yield disk
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 # --- what an artefact is --------------------------------------------------------------------------

@@ -4,7 +4,6 @@ import gzip
 import json
 import logging
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -72,23 +71,6 @@ def project(tmp_path) -> Path:
     """A project of two passages that is just begun."""
     assert unweave("init", tmp_path / "project", "--corpus", jsonl(tmp_path / "two.jsonl", TWO)).exit_code == 0
     return tmp_path / "project"
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A folder that takes 64 kB: a disk of that size, or, where mounting is not allowed, a limit on each file."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = shutil.which("mount")
-    command = [mount, "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk]
-    if mount and subprocess.run(command, capture_output=True).returncode == 0:
-        yield disk
-        subprocess.run(["umount", "-l", disk], check=True)
-        return
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (64 * 1024, limits[1]))
-    yield disk
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 # --- init -----------------------------------------------------------------------------------------

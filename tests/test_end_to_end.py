@@ -318,6 +318,20 @@ def test_prefixes_and_the_path_of_a_model_are_recorded_and_change_the_embeddings
     assert after is not None and not np.allclose(after.rows(), before)
 
 
+def test_a_truncated_artefact_is_named_with_the_command_that_makes_it_again(
+    project_folder: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    subprocess.run(["cp", "-r", project_folder, copy], check=True)
+    weights = copy / "sae" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    result = CliRunner().invoke(main, ["search", str(copy), QUERY])
+    assert result.exit_code == 1
+    assert "model.safetensors has" in result.stderr and f"run: unweave fit {copy}" in result.stderr
+    unweave("fit", copy)
+    assert "Wind" in unweave("search", copy, QUERY)  # the same SAE comes out, so nothing after it is stale
+
+
 def test_a_query_is_never_embedded_by_another_encoder_than_the_passages(project_folder: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     subprocess.run(["cp", "-r", project_folder, copy], check=True)

@@ -116,6 +116,15 @@ def test_a_denominator_that_is_not_positive_is_an_error_that_counts_passages():
     assert passage_impacts(latents, DEFAULT).nnz == 12
 
 
+def test_passages_without_a_defined_score_can_be_left_out_and_the_others_keep_theirs():
+    # The case above: the first passage has 0.6 (1 - 2 + 2 * 10/6) = 1.4, so 5 * 1.6 / 6.4 for each latent.
+    short = np.zeros(10, np.float32)
+    short[:2] = 0.1, 0.15
+    latents = csr_array(np.stack([np.full(10, 5, np.float32), short]))
+    impacts = passage_impacts(latents, PAPER, leave_out_undefined=True)
+    np.testing.assert_allclose(impacts.toarray(), [[1.25] * 10, [0] * 10], rtol=1e-6)
+
+
 def test_a_denominator_that_vanishes_exactly_is_an_error():
     # |d| = 3 and 1, avgdl = 2, b = 3: 0.5 (1 - 3 + 3 * 1/2) = -0.25, which an activation of 0.25 cancels.
     latents = csr_array(np.array([[1, 1, 1], [0.25, 0, 0]], np.float32))

@@ -6,6 +6,7 @@ import math
 import tokenize
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,16 +15,16 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array, vstack
 
 from unweave import progress
-from unweave.artifact import MANIFEST, Build, build, file_digest, read_manifest
+from unweave.artifact import Build, build, file_digest, read_manifest
 from unweave.concepts import store
 from unweave.concepts.keyphrases import KeyphraseConfig, Phrases, strongest_texts
 from unweave.concepts.store import Concept, Example
 from unweave.corpus import Corpus
 from unweave.embeddings import Embeddings
 from unweave.encoders import PRECOMPUTED
-from unweave.errors import BadData, ScoringUndefined
+from unweave.errors import BadData, CorruptArtifact, MissingArtifact, ScoringUndefined
 from unweave.index.inverted import InvertedIndex
-from unweave.index.scoring import PROFILES, passage_impacts
+from unweave.index.scoring import PROFILES, Scoring, passage_impacts
 from unweave.latents import save_latents
 from unweave.project import ARTIFACTS, Project
 from unweave.queries import TRAIN_SPLIT
@@ -53,12 +54,13 @@ def ensure(
     settings: Mapping[str, Any],
     made_from: Mapping[str, str],
 ) -> Outcome:
-    """Make an artefact unless it is there with these settings and sources."""
+    """Make an artefact unless it is there, whole, with these settings and sources."""
     kind = ARTIFACTS[name].kind
-    fresh = True
-    if (project.path / name / MANIFEST).exists():
+    try:
         there = read_manifest(project.path / name, kind)
         fresh = (there.settings, there.made_from) != (dict(settings), dict(made_from))
+    except (MissingArtifact, CorruptArtifact):
+        fresh = True
     if fresh:
         make()
     manifest = read_manifest(project.path / name, kind)
@@ -258,13 +260,14 @@ def _fit(
 
     config: FitConfig = project.settings.fit
     texts = _gather(project, drawn.trained)
+    steps = config.steps or default_steps(len(texts), config.batch_size)
     with build(project.path / "sae", "sae", settings=settings, made_from=made_from) as made:
         trained = train(
             texts,
             _gather(project, {of: drawn.held_out[of] for of in drawn.held_out if of != "queries"}),
             sae_config,
             TrainConfig(
-                steps=config.steps or default_steps(len(texts), config.batch_size),
+                steps=steps,
                 batch_size=config.batch_size,
                 lr=config.lr,
                 seed=config.seed,
@@ -274,6 +277,8 @@ def _fit(
         )
         trained.sae.write_weights(made.path / WEIGHTS)
         made.results.update(
+            n_latents=sae_config.n_latents,
+            steps=steps,
             trained_on={of: len(rows) for of, rows in drawn.trained.items()},
             **trained.sae.measure(texts)._asdict(),
             held_out={
@@ -402,19 +407,36 @@ def _summarise(made: Build, database: Path) -> None:
 # --- index ----------------------------------------------------------------------------------------
 
 
+_MOST_LEFT_OUT = 0.01
+"""A profile that is undefined for a larger share of the passages is not indexed."""
+
+
 def index(project: Project) -> list[Outcome]:
-    """Build one concept index a scoring profile; a profile that is undefined for this corpus is left out."""
+    """Build one concept index a scoring profile.
+
+    The few passages, one in a hundred at most, for which a profile's formula is undefined are left out of its
+    index and counted; a profile that is undefined for more has none.
+    """
     outcomes = []
     made_from = project.made_from("latents")
     for profile, scoring in PROFILES.items():
+        name = f"index/{profile}"
         settings = {"scoring": asdict(scoring), "n_passages": project.latents.shape[0]}
-
-        def make(profile: str = profile) -> None:
-            impacts = passage_impacts(project.latents, PROFILES[profile])
-            InvertedIndex.build(impacts, PROFILES[profile]).save(project.path / "index" / profile, made_from=made_from)
-
+        make = partial(_index, project.latents, scoring, project.path / name, made_from)
         try:
-            outcomes.append(ensure(project, f"index/{profile}", make, settings=settings, made_from=made_from))
+            outcomes.append(ensure(project, name, make, settings=settings, made_from=made_from))
         except ScoringUndefined as error:
-            outcomes.append(Outcome(f"index/{profile}", False, 0.0, {"undefined": str(error)}))
+            outcomes.append(Outcome(name, False, 0.0, {"undefined": str(error)}))
     return outcomes
+
+
+def _index(latents: csr_array, scoring: Scoring, folder: Path, made_from: Mapping[str, str]) -> None:
+    left_out = 0
+    try:
+        impacts = passage_impacts(latents, scoring)
+    except ScoringUndefined:
+        impacts = passage_impacts(latents, scoring, leave_out_undefined=True)
+        left_out = int(((np.diff(impacts.indptr) == 0) & (np.diff(latents.indptr) > 0)).sum())
+        if left_out > _MOST_LEFT_OUT * latents.shape[0]:
+            raise
+    InvertedIndex.build(impacts, scoring).save(folder, made_from=made_from, results={"left_out": left_out})

@@ -18,7 +18,7 @@ from unweave.concepts.store import Concepts
 from unweave.corpus import Corpus
 from unweave.embeddings import Embeddings
 from unweave.encoders import PRECOMPUTED, Encoder, open_encoder
-from unweave.errors import BadData, MissingArtifact, StaleArtifact
+from unweave.errors import BadData, CorruptArtifact, MissingArtifact, StaleArtifact
 from unweave.explanation import Explanation
 from unweave.explanation import explain as explain_dense
 from unweave.index.inverted import InvertedIndex
@@ -119,6 +119,9 @@ class Project:
             manifest = read_manifest(self.path / name, place.kind)
         except MissingArtifact:
             raise MissingArtifact(f"{self.path} has no {name} yet; run: unweave {place.command} {self.path}") from None
+        except CorruptArtifact as error:
+            way_out = "make a new project" if place.command == "init" else f"run: unweave {place.command} {self.path}"
+            raise CorruptArtifact(f"{error}; {way_out}") from error
         for source, fingerprint in manifest.made_from.items():
             if self.manifest(source).fingerprint != fingerprint:
                 raise StaleArtifact(

@@ -26,7 +26,7 @@ FILE = "unweave.toml"
 class EmbedConfig:
     """Which texts are embedded beside passages and queries."""
 
-    sentences: int = 20_000
+    sentences: int = 16_000
     """Sentences of the passages to embed too, at most, drawn evenly: an SAE learns more from short texts; 0: none."""
     language: str = "en"
     """Language of the passages, as an ISO 639 code; it decides where sentences end."""

@@ -86,6 +86,7 @@ def evaluation(measured: Evaluation) -> Iterator[str]:
     yield f"{measured.n_queries:,} held-out queries, split {measured.split!r}"
     yield ""
     yield from table(systems_table(measured))
+    yield from (f"{row.system}: {row.note}" for row in measured.rows if row.note)
     yield ""
     sae = measured.sae
     for of, result in sae["held_out"].items():

@@ -17,7 +17,7 @@ from unweave.errors import BadData
 from unweave.evaluation.measures import MEASURES, measure
 from unweave.evaluation.runs import Run, write_run
 from unweave.evaluation.systems import BM25, CLSR, Dense, EmbeddedQuery, Reconstructed, RescoredCLSR, System
-from unweave.index.scoring import PROFILES
+from unweave.index.scoring import PROFILES, passage_impacts
 from unweave.pipeline import Outcome, ensure
 from unweave.progress import Stopwatch
 from unweave.project import Project
@@ -36,8 +36,8 @@ class Row:
     bytes_per_passage: float | None
     ms_per_query: float | None
     """Median time of one search, without embedding the query; machines differ, ratios are what to read."""
-    undefined: str | None = None
-    """Why this system cannot rank this corpus."""
+    note: str | None = None
+    """What is to be known of this row: why a system cannot rank this corpus, or what it leaves out."""
 
 
 @dataclass(frozen=True)
@@ -101,20 +101,29 @@ def _evaluate(project: Project, positions: list[int], runs: Path) -> Evaluation:
     queries = list(_embedded(project, positions))
     query_ids = [project.queries.all[i].query_id for i in positions]
     qrels = project.queries.qrels(config.split)
+    notes = {"CL-SR paper": _left_out(project, "paper"), "CL-SR": _left_out(project, "default")}
     rows = []
     for name, make in _systems(project).items():
         system = make()
         if system is None:
-            rows.append(Row(name, {}, None, None, undefined="not defined for this corpus; unweave index says why"))
+            rows.append(Row(name, {}, None, None, note="undefined for this corpus; unweave index says why"))
             continue
         run, milliseconds = _rank(name, system, queries, query_ids, project.corpus.ids, config.cutoff)
         write_run(runs / f"{name.replace(' ', '-')}.trec", run, name.replace(" ", "-"))
         means = {m: judged.mean for m, judged in measure(run, qrels).items()}
-        rows.append(Row(name, means, system.bytes_per_passage, milliseconds))
+        rows.append(Row(name, means, system.bytes_per_passage, milliseconds, notes.get(name)))
     fitted = project.manifest("sae").results
     sae = {key: fitted[key] for key in ("held_out", "live_latents", "nmse", "l0")}
     sae["n_latents"] = project.sae.config.n_latents
     return Evaluation(config.split, len(positions), rows, sae, usefulness(project, positions))
+
+
+def _left_out(project: Project, profile: str) -> str | None:
+    """What an index could not take in, if anything."""
+    left_out = project.manifest(f"index/{profile}").results["left_out"] if project.has(f"index/{profile}") else 0
+    if not left_out:
+        return None
+    return f"{left_out:,} of {len(project.corpus):,} passages left out: the formula is undefined for them"
 
 
 def _embedded(project: Project, positions: list[int]) -> Iterator[EmbeddedQuery]:
@@ -178,19 +187,25 @@ def usefulness(project: Project, positions: list[int], around: int = 10) -> list
     contribution to the query's best `around` hits; summed over queries.
     """
     searcher = project.searcher("default")
+    impacts = passage_impacts(project.latents, PROFILES["default"])
     qrels = project.queries.qrels(project.settings.evaluate.split)
     gain = np.zeros(project.sae.config.n_latents)
+    weight_of = np.zeros(project.sae.config.n_latents, dtype=np.float32)
     embedded = _embedded(project, positions)
     with progress.steps("finding useful concepts", total=len(positions), unit="queries") as advance:
         for position, query in zip(positions, embedded, strict=True):
             latents, weights = searcher.read(query.vector)
+            weight_of[latents] = weights
             grades = qrels[project.queries.all[position].query_id]
-            relevant = [project.corpus.position(d) for d, grade in grades.items() if grade > 0]
+            found = (project.corpus.position(d) for d, grade in grades.items() if grade > 0)
+            relevant = [passage for passage in found if passage is not None]
             hits = searcher.index.search(latents, weights, around).passages.tolist()
-            for passages, share in ((relevant, 1.0), (hits, -1.0)):
+            for passages, sign in ((relevant, 1.0), (hits, -1.0)):
                 for passage in passages:
-                    impacts = [searcher.index.impact(int(j), int(passage)) for j in latents]  # type: ignore[arg-type]
-                    gain[latents] += share * weights * impacts / len(passages)
+                    row = slice(impacts.indptr[passage], impacts.indptr[passage + 1])
+                    held = impacts.indices[row]
+                    gain[held] += sign / len(passages) * weight_of[held] * impacts.data[row]
+            weight_of[latents] = 0
             advance(1)
     order = np.argsort(-gain, kind="stable")
     return [(int(j), float(gain[j])) for j in order if gain[j] > 0]

@@ -73,13 +73,13 @@ class InvertedIndex:
         place = start + int(np.searchsorted(self.passages[start:end], passage))
         return float(self.impacts[place]) if place < end and self.passages[place] == passage else 0.0
 
-    def save(self, folder: Path, *, made_from: Mapping[str, str]) -> None:
-        """Write the index as a folder of three arrays and its scoring."""
+    def save(self, folder: Path, *, made_from: Mapping[str, str], results: Mapping[str, int] | None = None) -> None:
+        """Write the index as a folder of three arrays and its scoring; `results` are kept for people to read."""
         settings = {"scoring": asdict(self.scoring), "n_passages": self.n_passages}
         with build(folder, "index", settings=settings, made_from=made_from) as made:
             for name in _ARRAYS:
                 np.save(made.path / f"{name}.npy", getattr(self, name))
-            made.results.update(n_postings=len(self.passages))
+            made.results.update(n_postings=len(self.passages), **(results or {}))
 
     @classmethod
     def load(cls, folder: Path) -> Self:

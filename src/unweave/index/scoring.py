@@ -68,24 +68,31 @@ def query_weights(activations: FloatArray, idf: FloatArray, scoring: Scoring) ->
     return (idf * saturation(z, scoring.k2)).astype(np.float32)
 
 
-def passage_impacts(latents: csr_array, scoring: Scoring) -> csr_array:
+def passage_impacts(latents: csr_array, scoring: Scoring, *, leave_out_undefined: bool = False) -> csr_array:
     """h_d of every latent that a passage keeps, (n_passages, n_latents).
 
+    With b > 1 the denominator can vanish or turn negative for passages with few latents.
+
+    Args:
+        leave_out_undefined: give such passages no impact at all, so that no search finds them, rather than refuse.
+
     Raises:
-        ScoringUndefined: with b > 1 the denominator can vanish or turn negative for passages with few latents.
+        ScoringUndefined: there are such passages.
     """
     kept = strongest(latents, scoring.max_latents)
     lengths = np.diff(kept.indptr)
     relative = lengths / max(lengths.mean(), 1e-9)
     z = np.sqrt(kept.data) if scoring.root else kept.data
-    offset = np.repeat(scoring.k1 * (1 - scoring.b + scoring.b * relative), lengths)
-    denominator = z + offset
-    if len(z) and denominator.min() <= 0:
-        bad = len(np.unique(np.searchsorted(kept.indptr, np.flatnonzero(denominator <= 0), side="right")))
+    denominator = z + np.repeat(scoring.k1 * (1 - scoring.b + scoring.b * relative), lengths)
+    rows = np.repeat(np.arange(len(lengths)), lengths)
+    undefined = np.unique(rows[denominator <= 0])
+    if len(undefined) and not leave_out_undefined:
         raise ScoringUndefined(
-            f"profile {scoring.profile!r}: z + k1 (1 - b + b |d| / avgdl) is not positive for {bad} of "
+            f"profile {scoring.profile!r}: z + k1 (1 - b + b |d| / avgdl) is not positive for {len(undefined)} of "
             f"{len(lengths)} passages, because b = {scoring.b:g} is above 1 and they have few of the average "
             f"{lengths.mean():.1f} latents; use the profile 'default', or an SAE that gives every passage enough"
         )
-    impacts = z * (scoring.k1 + 1) / denominator
-    return csr_array((impacts.astype(np.float32), kept.indices, kept.indptr), shape=kept.shape)
+    defined = ~np.isin(rows, undefined)
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(rows[defined], minlength=len(lengths)))])
+    impacts = (z[defined] * (scoring.k1 + 1) / denominator[defined]).astype(np.float32)
+    return csr_array((impacts, kept.indices[defined], offsets), shape=kept.shape)
