@@ -11,7 +11,13 @@ from unweave.explanation import Contribution, Explanation
 from unweave.pipeline import Outcome
 from unweave.records import Hit, plain
 
-_UNITS = {"nDCG@10": "{:.3f}", "R@100": "{:.3f}", "RR@10": "{:.3f}", "bytes/passage": "{:,.0f}", "ms/query": "{:.2f}"}
+_UNITS = {
+    "nDCG@10": "{:.3f}",
+    "Recall@100": "{:.3f}",
+    "MRR@10": "{:.3f}",
+    "bytes/passage": "{:,.0f}",
+    "ms/query": "{:.2f}",
+}
 
 
 def table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:

@@ -33,6 +33,8 @@ _CANDIDATES = 50
 """Phrases, best first, that are considered for a name."""
 _LEAST_NEW = 0.4
 """Another phrase must bring so much of its coverage in texts that the earlier ones do not hold."""
+_LEAST_HOLDERS = 3
+"""Another phrase must stand in so many texts: two are often a passage and its own sentence."""
 _TEXTS_READ = 10
 """Of the texts that hold a phrase, so many decide how it is written."""
 _LEAST_SCORE = 1e-9
@@ -108,7 +110,8 @@ class Phrases:
             holders = np.sort(holds.indices[holds.indptr[candidate] : holds.indptr[candidate + 1]])
             if any(self._overlap(present[candidate], present[c]) for c in chosen):
                 continue
-            if chosen and weights[holders][~covered[holders]].sum() < _LEAST_NEW * coverage[candidate]:
+            added = weights[holders][~covered[holders]].sum()
+            if chosen and (added < _LEAST_NEW * coverage[candidate] or len(holders) < _LEAST_HOLDERS):
                 continue
             chosen[int(candidate)] = holders
             covered[holders] = True

@@ -14,7 +14,7 @@ import numpy as np
 from unweave import progress
 from unweave.artifact import build, read_manifest, write_atomically
 from unweave.errors import BadData
-from unweave.evaluation.measures import MEASURES, measure
+from unweave.evaluation.measures import LABELS, MEASURES, measure
 from unweave.evaluation.runs import Run, write_run
 from unweave.evaluation.systems import BM25, CLSR, Dense, EmbeddedQuery, Reconstructed, RescoredCLSR, System
 from unweave.index.scoring import PROFILES, passage_impacts
@@ -216,7 +216,7 @@ def table(evaluation: Evaluation) -> list[dict[str, Any]]:
     return [
         {
             "system": row.system,
-            **{name: row.measures.get(name) for name in MEASURES},
+            **{LABELS[name]: row.measures.get(name) for name in MEASURES},
             "bytes/passage": row.bytes_per_passage,
             "ms/query": row.ms_per_query,
         }

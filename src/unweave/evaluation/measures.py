@@ -12,6 +12,8 @@ from unweave.queries import Qrels
 
 MEASURES = ("nDCG@10", "R@100", "RR@10")
 """As ir_measures names them; a grade of 1 or more is relevant."""
+LABELS = {"nDCG@10": "nDCG@10", "R@100": "Recall@100", "RR@10": "MRR@10"}
+"""As papers name them."""
 
 
 class Judged(NamedTuple):

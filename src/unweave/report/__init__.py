@@ -13,7 +13,7 @@ from unweave.artifact import write_atomically
 from unweave.concepts.store import Concept
 from unweave.errors import MissingExtra
 from unweave.evaluation.evaluate import KIND, Evaluation
-from unweave.evaluation.measures import MEASURES
+from unweave.evaluation.measures import LABELS, MEASURES
 from unweave.explanation import Contribution, Explanation
 from unweave.project import Project
 from unweave.records import Hit, plain
@@ -88,6 +88,7 @@ def write_report(project: Project, queries: Sequence[str] = ()) -> Path:
         naming=project.manifest("concepts").results,
         measured=measured,
         measures=MEASURES,
+        labels=LABELS,
         best={m: max((r.measures[m] for r in measured.rows if r.measures), default=0.0) for m in MEASURES},
         training=plots.training_curve(fitted.results["history"], fitted.settings["sae"]["k"]),
         histograms=plots.histograms(project.latents),
