@@ -27,9 +27,10 @@ def draw_sentences(corpus: Corpus, most: int, language: str) -> Iterator[Passage
         drawn[np.random.default_rng(0).choice(counts.sum(), size=most, replace=False)] = True
     starts = np.concatenate([[0], np.cumsum(counts)])
     for position, passage in enumerate(corpus):
-        for nth in np.flatnonzero(drawn[starts[position] : starts[position + 1]]):
-            sentence = _split(passage.text, language)[nth]
-            yield Passage(f"{passage.passage_id}#{nth}", "", sentence, {PASSAGE: position})
+        chosen = np.flatnonzero(drawn[starts[position] : starts[position + 1]])
+        sentences = _split(passage.text, language) if len(chosen) else []
+        for nth in chosen:
+            yield Passage(f"{passage.passage_id}#{nth}", "", sentences[nth], {PASSAGE: position})
 
 
 def has_sentences(corpus: Corpus, language: str) -> bool:
