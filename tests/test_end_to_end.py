@@ -318,6 +318,16 @@ def test_prefixes_and_the_path_of_a_model_are_recorded_and_change_the_embeddings
     assert after is not None and not np.allclose(after.rows(), before)
 
 
+def test_the_demo_runs_on_a_corpus_without_queries(tmp_path: Path) -> None:
+    rows = [f"{i},Dish {i},Recipe {i} needs {word} and some patience." for i, word in enumerate(["rye", "tea"] * 20)]
+    (tmp_path / "dishes.csv").write_text("id,title,text\n" + "\n".join(rows), encoding="utf-8")
+    shown = unweave("demo", tmp_path / "dishes", "--corpus", tmp_path / "dishes.csv")
+    assert "$ unweave evaluate" not in shown and "$ unweave search" in shown
+    page = (tmp_path / "dishes" / "report.html").read_text(encoding="utf-8")
+    assert "<h2>Retrieval</h2>" not in page and "<h2>Training</h2>" in page and "Most useful" not in page
+    assert "$ unweave embed" in unweave("demo", tmp_path / "dishes", "--corpus", tmp_path / "dishes.csv")
+
+
 def test_a_truncated_artefact_is_named_with_the_command_that_makes_it_again(
     project_folder: Path, tmp_path: Path
 ) -> None:

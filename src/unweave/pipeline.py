@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import tokenize
 from collections.abc import Callable, Mapping
@@ -31,6 +32,8 @@ from unweave.queries import TRAIN_SPLIT
 from unweave.sae.model import WEIGHTS, SAEConfig
 from unweave.sentences import PASSAGE, draw_sentences, has_sentences
 from unweave.settings import FitConfig
+
+logger = logging.getLogger(__name__)
 
 TEXTS = ("passages", "sentences", "queries")
 
@@ -184,6 +187,9 @@ def _order(wanted: list[str], ids: Path, of: str, n_rows: int) -> NDArray[np.int
 # --- fit ------------------------------------------------------------------------------------------
 
 
+_FEW_TEXTS = 1000
+
+
 class Training(NamedTuple):
     """Which rows of each kind of text are trained on, and which are held out."""
 
@@ -260,6 +266,8 @@ def _fit(
 
     config: FitConfig = project.settings.fit
     texts = _gather(project, drawn.trained)
+    if len(texts) < _FEW_TEXTS:
+        logger.warning("only %d texts to train on: a dictionary learns concepts from thousands", len(texts))
     steps = config.steps or default_steps(len(texts), config.batch_size)
     with build(project.path / "sae", "sae", settings=settings, made_from=made_from) as made:
         trained = train(

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from unweave.progress import Stopwatch
+from unweave.records import plain
 
 SEARCHES = {
     "vital-articles": (
@@ -16,7 +17,7 @@ SEARCHES = {
         "Deliberate use of someone else's identity",
     )
 }
-"""Held-out queries to show, by corpus; of another corpus, its first judged queries are shown."""
+"""Held-out queries to show, by corpus."""
 
 
 @click.command()
@@ -31,9 +32,11 @@ def demo(ctx: click.Context, project: Path, corpus: str) -> None:
     steps = _Steps(ctx, project)
     if not (project / "unweave.toml").exists():
         steps.run("init", "--corpus", corpus)
-    for command in ("embed", "fit", "name", "index", "evaluate"):
+    for command in ("embed", "fit", "name", "index"):
         steps.run(command)
-    queries = SEARCHES.get(corpus) or _judged_queries(project, 3)
+    if _judged_queries(project):
+        steps.run("evaluate")
+    queries = SEARCHES.get(corpus) or _queries_to_show(project, 3)
     for query in queries:
         steps.run("search", query, "--explain", "--cutoff", "3")
     steps.run("report", *(word for query in queries for word in ("--query", query)))
@@ -69,15 +72,27 @@ class _Steps:
         click.echo()
 
 
-def _judged_queries(project: Path, most: int) -> tuple[str, ...]:
+def _judged_queries(project: Path) -> list[str]:
+    """The queries to evaluate on; none, if the corpus came without judgements."""
     from unweave.project import Project
 
     opened = Project.open(project)
-    judged = opened.queries.judged(opened.settings.evaluate.split)
-    return tuple(opened.queries.all[position].text for position in judged[:most])
+    split = opened.settings.evaluate.split
+    judged = opened.queries.judged(split) if split in opened.queries.splits else []
+    return [opened.queries.all[position].text for position in judged]
+
+
+def _queries_to_show(project: Path, most: int) -> tuple[str, ...]:
+    """Judged queries or, of a corpus without any, what its first passages are about."""
+    from unweave.project import Project
+
+    passages = Project.open(project).corpus[:most]
+    return tuple((_judged_queries(project) or [p.title or plain(p.text, 60) or p.passage_id for p in passages])[:most])
 
 
 def _best_passage(project: Path, query: str) -> str:
     from unweave.project import Project
 
-    return Project.open(project).search(query, 1)[0].passage.passage_id
+    opened = Project.open(project)
+    hits = opened.search(query, 1)
+    return hits[0].passage.passage_id if hits else opened.corpus[0].passage_id

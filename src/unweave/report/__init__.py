@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from unweave.artifact import write_atomically
 from unweave.concepts.store import Concept
-from unweave.errors import MissingExtra
+from unweave.errors import MissingArtifact, MissingExtra
 from unweave.evaluation.evaluate import KIND, Evaluation
 from unweave.evaluation.measures import LABELS, MEASURES
 from unweave.explanation import Contribution, Explanation
@@ -63,8 +63,10 @@ def write_report(project: Project, queries: Sequence[str] = ()) -> Path:
     Args:
         queries: searches to show with every hit explained.
 
+    A project that has not been evaluated, perhaps for want of judged queries, gets a report without the table.
+
     Raises:
-        MissingArtifact: the project has not been evaluated yet, or lacks an earlier step.
+        MissingArtifact, StaleArtifact: the project lacks an earlier step, or must do one again.
     """
     try:
         import jinja2
@@ -72,8 +74,7 @@ def write_report(project: Project, queries: Sequence[str] = ()) -> Path:
         raise MissingExtra("the report", "report") from error
     from unweave.report import plots
 
-    project.manifest(KIND)
-    measured = Evaluation.load(project.path / KIND)
+    measured = _evaluation(project)
     fitted = project.manifest("sae")
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
@@ -89,7 +90,7 @@ def write_report(project: Project, queries: Sequence[str] = ()) -> Path:
         measured=measured,
         measures=MEASURES,
         labels=LABELS,
-        best={m: max((r.measures[m] for r in measured.rows if r.measures), default=0.0) for m in MEASURES},
+        best=_best(measured) if measured else {},
         training=plots.training_curve(fitted.results["history"], fitted.settings["sae"]["k"]),
         histograms=plots.histograms(project.latents),
         concepts=_concepts(project, measured),
@@ -100,11 +101,25 @@ def write_report(project: Project, queries: Sequence[str] = ()) -> Path:
     return path
 
 
-def _concepts(project: Project, measured: Evaluation) -> dict[str, list[ConceptCard]]:
+def _evaluation(project: Project) -> Evaluation | None:
+    """The project's evaluation, or None if it has none; one that is out of date is an error."""
+    try:
+        project.manifest(KIND)
+    except MissingArtifact:
+        return None
+    return Evaluation.load(project.path / KIND)
+
+
+def _best(measured: Evaluation) -> dict[str, float]:
+    """The highest value of each measure."""
+    return {m: max((r.measures[m] for r in measured.rows if r.measures), default=0.0) for m in MEASURES}
+
+
+def _concepts(project: Project, measured: Evaluation | None) -> dict[str, list[ConceptCard]]:
     by_frequency = [c for c in project.concepts.by_document_frequency() if c.document_frequency]
     n = len(project.corpus)
     rare = [c for c in reversed(by_frequency) if c.document_frequency >= _FEWEST_FOR_RARE]
-    useful = measured.usefulness[:_CONCEPTS_SHOWN]
+    useful = measured.usefulness[:_CONCEPTS_SHOWN] if measured else []
     return {
         "useful": list(_cards(project, ((j, f"+{gain:.2f} score to relevant passages") for j, gain in useful))),
         "frequent": list(_cards(project, _by_share(by_frequency[:_CONCEPTS_SHOWN], n))),
