@@ -360,6 +360,18 @@ def test_another_query_prefix_embeds_the_queries_again_but_not_the_passages(
     assert {name for name, outcome in done.items() if outcome["fresh"]} == {"embeddings/queries"}
 
 
+def test_sentences_that_are_no_longer_asked_for_are_no_longer_trained_on(project_folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    subprocess.run(["cp", "-r", project_folder, copy], check=True)
+    unweave("embed", copy, "--sentences", "0")
+    unweave("fit", copy)
+    unweave("name", copy)
+    changed = uw.Project.open(copy)
+    assert set(changed.manifest("sae").results["trained_on"]) == {"passages", "queries"}
+    examples = (changed.concepts.concept(c.latent) for c in changed.concepts.by_document_frequency()[:50])
+    assert {e.source for concept in examples if concept for e in concept.examples} == {"passages"}
+
+
 def test_importing_is_cheap() -> None:
     program = "import unweave, sys; print(sorted({'torch', 'scipy', 'numpy'} & set(sys.modules)))"
     environment = {k: v for k, v in os.environ.items() if not k.startswith("COV_")}

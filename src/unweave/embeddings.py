@@ -116,7 +116,7 @@ def _write_shards(made: Build, n: int, rows: Callable[[int, int], NDArray[np.flo
     paths = [made.path / f"{number:06d}.npy" for number in range(len(starts))]
     done = sum(min(SHARD_ROWS, n - start) for start, path in zip(starts, paths, strict=True) if path.exists())
     there = next((path for path in paths if path.exists()), None)
-    d_in = int(np.load(there, mmap_mode="r").shape[1]) if there else None
+    d_in = int(load_array(there, Embeddings.kind).shape[1]) if there else None
     with progress.steps(label, total=n, unit="texts", done=done) as advance:
         for start, path in zip(starts, paths, strict=True):
             if path.exists():

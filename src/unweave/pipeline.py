@@ -97,7 +97,8 @@ def embed(project: Project) -> list[Outcome]:
     if len(project.queries):
         texts = [query.text for query in project.queries.all]
         outcomes.append(_embed(project, "queries", len(texts), lambda a, b: encoder.encode_queries(texts[a:b])))
-    for of, corpus in (("passages", project.corpus), ("sentences", project.sentences)):
+    sentences = project.sentences if config.sentences else None
+    for of, corpus in (("passages", project.corpus), ("sentences", sentences)):
         if corpus is not None:
             rows = _encode_passages(project, corpus)
             outcomes.append(_embed(project, of, len(corpus), rows))
@@ -109,8 +110,8 @@ def _encode_passages(project: Project, corpus: Corpus) -> Callable[[int, int], N
 
 
 def _embed(project: Project, of: str, n: int, rows: Callable[[int, int], NDArray[np.float32]]) -> Outcome:
-    name, source = f"embeddings/{of}", "corpus" if of == "passages" else of
-    settings, made_from = {"encoder": project.encoder_identity(of)}, project.made_from(source)
+    name = f"embeddings/{of}"
+    settings, made_from = {"encoder": project.encoder_identity(of)}, project.made_from(_source(of))
     return ensure(
         project,
         name,
@@ -120,6 +121,11 @@ def _embed(project: Project, of: str, n: int, rows: Callable[[int, int], NDArray
         settings=settings,
         made_from=made_from,
     )
+
+
+def _source(of: str) -> str:
+    """The artefact that holds the texts of this kind."""
+    return "corpus" if of == "passages" else of
 
 
 def bring_embeddings(project: Project, of: str, vectors: Path, ids: Path | None) -> Outcome:
@@ -145,10 +151,9 @@ def bring_embeddings(project: Project, of: str, vectors: Path, ids: Path | None)
     order = np.arange(len(array)) if ids is None else _order(wanted, ids, of, n_rows=len(array))
     if len(order) != len(wanted) or order.max(initial=-1) >= len(array):
         raise BadData(f"{vectors} has {len(array)} rows, but the project has {len(wanted)} {of}; give their ids too")
-    source = "corpus" if of == "passages" else of
     digests = {path.name: file_digest(path) for path in (vectors, ids) if path is not None}
     settings = {"encoder": {"model": PRECOMPUTED, "files": digests}}
-    made_from = project.made_from(source)
+    made_from = project.made_from(_source(of))
     Embeddings.write(
         project.path / "embeddings" / of,
         len(wanted),
@@ -200,7 +205,7 @@ class Training(NamedTuple):
 def fit(project: Project) -> list[Outcome]:
     """Train the SAE on passages, sentences and training queries; then encode the passages."""
     config = project.settings.fit
-    sources = [f"embeddings/{of}" for of in TEXTS if of == "passages" or project.has(f"embeddings/{of}")]
+    sources = [f"embeddings/{of}" for of in TEXTS if of == "passages" or project.uses(of)]
     made_from = project.made_from("corpus", *sources)
     passages = project.embeddings("passages")
     assert passages is not None
@@ -245,10 +250,10 @@ def draw_training_texts(project: Project) -> Training:
     passage_held = random.random(len(project.corpus)) < project.settings.fit.held_out
     passage_held[random.integers(len(project.corpus))] = len(project.corpus) > 1  # never none
     held = {"passages": passage_held}
-    if project.has("embeddings/sentences") and project.sentences is not None:
+    if project.uses("sentences") and project.sentences is not None:
         of_passage = np.array([s.metadata[PASSAGE] for s in project.sentences], dtype=np.int64)
         held["sentences"] = passage_held[of_passage]
-    if project.has("embeddings/queries"):
+    if project.uses("queries"):
         queries = project.queries
         split_of = {split: set(queries.judged(split)) for split in queries.splits}
         training = split_of.pop(TRAIN_SPLIT, set()).difference(*split_of.values())
@@ -346,7 +351,7 @@ _CONCEPTS_A_TRANSACTION = 200
 def name(project: Project) -> Outcome:
     """Name every live latent by keyphrases of the passages and sentences that activate it."""
     config = project.settings.name
-    sentences = ["embeddings/sentences"] if project.has("embeddings/sentences") else []
+    sentences = ["embeddings/sentences"] if project.uses("sentences") else []
     made_from = project.made_from("corpus", "sae", "latents", *sentences)
     settings = {"namer": "keyphrases", **asdict(config)}
     outcome = ensure(
@@ -379,7 +384,7 @@ def _name(project: Project, config: KeyphraseConfig, settings: Mapping[str, Any]
 def _texts(project: Project) -> list[str]:
     """Every text in the order of the stacked latents: passages, then sentences."""
     texts = [passage.content for passage in project.corpus]
-    if project.has("embeddings/sentences") and project.sentences is not None:
+    if project.uses("sentences") and project.sentences is not None:
         texts += [sentence.content for sentence in project.sentences]
     return texts
 

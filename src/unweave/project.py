@@ -163,10 +163,14 @@ class Project:
 
     def embeddings(self, of: str) -> Embeddings | None:
         """Embeddings of `passages`, `sentences` or `queries`; None if the project has none of these texts."""
-        name = f"embeddings/{of}"
-        if of != "passages" and not self.has(name):
+        if of != "passages" and not self.uses(of):
             return None
-        return Embeddings.load(self._folder(name))
+        return Embeddings.load(self._folder(f"embeddings/{of}"))
+
+    def uses(self, of: str) -> bool:
+        """Whether `passages`, `sentences` or `queries` are embedded, and the settings ask for them."""
+        asked_for = of != "sentences" or self.settings.embed.sentences > 0
+        return asked_for and self.has(f"embeddings/{of}")
 
     @cached_property
     def encoder(self) -> Encoder:

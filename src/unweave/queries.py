@@ -51,7 +51,7 @@ class QuerySet:
         """Store queries and judgements.
 
         Raises:
-            BadData: a query id occurs twice, or a judged query has no text.
+            BadData: a query id is empty or occurs twice, or a judged query is not among the queries.
         """
         with build(folder, cls.kind, settings=settings, made_from=made_from) as made:
             seen: set[str] = set()
