@@ -7,6 +7,7 @@ VENV := $(ROOT)/.venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO ?= $(ROOT)/demo
+TORCH := 2.13.0
 
 .PHONY: demo test check test-slow lock clean
 
@@ -22,26 +23,26 @@ check:
 test-slow: $(READY)
 	cd "$(ROOT)" && $(BIN)/pytest -q -m slow
 
-# Every package is pinned with its hashes; pip refuses a file that is not among them. PyTorch's CPU build is
-# taken where pip can find it; its build for CUDA, which PyPI has for Linux, needs the packages of cuda.txt.
+# Every package is pinned with its hashes; pip refuses a file that is not among them. PyTorch's CPU build is taken
+# where pip can find it, and first, since a file without a listed hash comes last among several; its build for CUDA,
+# which PyPI has for Linux, needs the packages of cuda.txt.
 PIP := $(BIN)/pip install -q --disable-pip-version-check --no-deps
 $(READY): $(wildcard $(ROOT)/requirements/*.txt) $(ROOT)/pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "unweave needs Python 3.11 or newer; set PYTHON=")'
 	test -x "$(BIN)/python" || $(PYTHON) -m venv "$(VENV)"
+	! $(BIN)/pip install --dry-run --no-deps torch==$(TORCH) 2>&1 | grep -q '+cpu' || \
+	  $(PIP) --require-hashes -r "$(ROOT)/requirements/torch-cpu.txt"
 	$(PIP) --require-hashes -r "$(ROOT)/requirements/lock.txt" -r "$(ROOT)/requirements/data.txt"
 	$(BIN)/pip list --format=freeze | grep -q '^torch==.*+cpu' || $(PIP) --require-hashes -r "$(ROOT)/requirements/cuda.txt"
 	$(PIP) --no-build-isolation -e "$(ROOT)"
 	touch "$(READY)"
 
-# Renew the pins, with uv. TORCH_CPU_HASH is that of PyTorch's own CPU build for Linux.
-TORCH := 2.13.0
-TORCH_CPU_HASH := 6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b
+# Renew the pins, with uv; those of torch-cpu.txt, PyTorch's own CPU build for Linux, by hand.
 CUDA := ^(cuda|nvidia|triton)
 lock:
 	cd "$(ROOT)" && echo "torch==$(TORCH)" | uv pip compile pyproject.toml --extra demo --extra dev --universal \
 	  --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11 -q -c - -o requirements/all.txt
 	cd "$(ROOT)/requirements" && awk '/^[a-z]/ {cuda = ($$0 ~ /$(CUDA)/)} {print > (cuda ? "cuda.txt" : "lock.txt")}' all.txt
-	sed -i 's/^torch==$(TORCH) \\$$/&\n    --hash=sha256:$(TORCH_CPU_HASH) \\/' "$(ROOT)/requirements/lock.txt"
 	rm "$(ROOT)/requirements/all.txt"
 
 clean:

@@ -45,7 +45,9 @@ def identity_sae() -> SAE:
     """Latent j is axis j of three, without biases; activations up to 0.5 count as 0."""
     axes = np.eye(3, dtype=np.float32)
     config = SAEConfig(d_in=3, n_latents=3, k=1, encoder="toy")
-    return SAE(config, axes, np.zeros(3, np.float32), axes, np.zeros(3, np.float32), threshold=0.5)
+    return SAE(
+        config, axes, np.zeros(3, np.float32), axes, np.zeros(3, np.float32), threshold=np.array([0.5], np.float32)
+    )
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +64,7 @@ def sae_with_biases() -> SAE:
         b_enc=np.array([0, -1, 0.5], np.float32),
         W_dec=np.array([[1, 0], [0, 1], [0.6, 0.8]], np.float32),
         b_pre=np.array([1, 2], np.float32),
-        threshold=1.0,
+        threshold=np.array([1.0], np.float32),
     )
 
 
@@ -75,7 +77,14 @@ def random_sae() -> Callable[..., SAE]:
         directions = unit(random.normal(size=(n_latents, d_in)))
         b_enc, b_pre = (random.normal(0, 0.1, size).astype(np.float32) for size in (n_latents, d_in))
         W_enc = directions + random.normal(0, 0.05, directions.shape).astype(np.float32)
-        return SAE(SAEConfig(d_in=d_in, n_latents=n_latents, k=4), W_enc, b_enc, directions, b_pre, threshold=0.25)
+        return SAE(
+            SAEConfig(d_in=d_in, n_latents=n_latents, k=4),
+            W_enc,
+            b_enc,
+            directions,
+            b_pre,
+            threshold=np.array([0.25], np.float32),
+        )
 
     return make
 

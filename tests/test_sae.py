@@ -27,7 +27,7 @@ def quarters_sae():
     random = np.random.default_rng(3)
     W_enc, W_dec = random.integers(-4, 5, (2, 10, 3)).astype(np.float32) / 4
     b_enc, b_pre = np.full(10, 0.25, np.float32), np.array([0.5, -0.25, 0], np.float32)
-    return SAE(SAEConfig(d_in=3, n_latents=10, k=2), W_enc, b_enc, W_dec, b_pre, threshold=0.5)
+    return SAE(SAEConfig(d_in=3, n_latents=10, k=2), W_enc, b_enc, W_dec, b_pre, threshold=np.array([0.5], np.float32))
 
 
 # No 0 among them, so that no row is the zero vector, which an SAE refuses.
@@ -70,7 +70,7 @@ def test_a_threshold_below_zero_keeps_only_positive_activations(identity_sae):
         identity_sae.b_enc,
         identity_sae.W_dec,
         identity_sae.b_pre,
-        threshold=-1.0,
+        threshold=np.array([-1.0], np.float32),
     )
     np.testing.assert_array_equal(sae.encode(np.array([[-0.5, 0.0, 0.1]])).indices, [2])
 

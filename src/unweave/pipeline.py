@@ -299,7 +299,7 @@ def _fit(
                 for of, rows in drawn.held_out.items()
                 if len(rows) > 1
             },
-            threshold=trained.sae.threshold,
+            threshold=float(trained.sae.threshold.max()),
             history=trained.history,
         )
 

@@ -1,15 +1,17 @@
-"""A trained sparse autoencoder, run with NumPy alone.
+"""A trained sparse autoencoder, run with NumPy and compiled kernels, without torch.
 
-    z = relu(W_enc (x - b_pre) + b_enc), kept where it exceeds the threshold;  x_hat = W_dec.T z + b_pre
+    z = select(W_enc (x - b_pre) + b_enc);  x_hat = W_dec.T z + b_pre
 
-Trained as BatchTopK (Bussmann et al. 2024, arXiv 2412.06410): training keeps the k * batch strongest
-activations of a batch; afterwards one threshold replaces the batch, so a text always gets the same latents.
+`select` keeps what exceeds a threshold, or the k strongest of a text. However an SAE was trained, one embedding
+always gets the same latents: BatchTopK (Bussmann et al. 2024, arXiv 2412.06410) keeps the k * batch strongest
+activations of a batch in training, and one calibrated threshold replaces the batch afterwards.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,9 +24,13 @@ from scipy.sparse import csr_array, vstack
 from unweave.artifact import build, read_manifest
 from unweave.embeddings import refuse_unusable
 from unweave.errors import CorruptArtifact, DimensionMismatch
+from unweave.sae import kernels
 
 WEIGHTS = "model.safetensors"
-_BLOCK_ROWS = 1024
+THRESHOLD, TOP_K, MATCHING_PURSUIT = "threshold", "top_k", "matching_pursuit"
+SELECTIONS = (THRESHOLD, TOP_K, MATCHING_PURSUIT)
+_BLOCK_FLOATS = 1 << 22
+"""Activations that are computed at a time: 16 MB of them, so that a processor's cache can hold them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +43,8 @@ class SAEConfig:
     """Size of the dictionary: d_in times the expansion factor."""
     k: int = 32
     """Active latents per embedding, averaged over many (target L0)."""
+    selection: str = THRESHOLD
+    """Which activations a text keeps: those above the `threshold`, its `top_k`, or those of a `matching_pursuit`."""
     encoder: str = ""
     """Name of the model whose embeddings it reads."""
 
@@ -45,6 +53,11 @@ class SAEConfig:
             raise ValueError(f"d_in must be at least 1, got {self.d_in}")
         if not 0 < self.k <= self.n_latents:
             raise ValueError(f"k must be between 1 and n_latents={self.n_latents}, got {self.k}")
+        if self.selection not in SELECTIONS:
+            raise ValueError(f"selection must be one of {', '.join(SELECTIONS)}, got {self.selection!r}")
+
+
+_TENSORS = ("W_enc", "b_enc", "W_dec", "b_pre", "threshold")
 
 
 class Reconstruction(NamedTuple):
@@ -68,8 +81,8 @@ class SAE:
     b_enc: NDArray[np.float32]  # (n_latents,)
     W_dec: NDArray[np.float32]  # (n_latents, d_in); row j is latent j's direction, of length 1
     b_pre: NDArray[np.float32]  # (d_in,)
-    threshold: float
-    """An activation at or below this counts as 0."""
+    threshold: NDArray[np.float32]  # (1,) for all latents, or (n_latents,) one each
+    """An activation at or below this counts as 0; only the selection by threshold reads it."""
 
     @classmethod
     def load(cls, folder: Path | str) -> SAE:
@@ -83,14 +96,15 @@ class SAE:
         try:
             config = SAEConfig(**manifest.settings["sae"])
             tensors = load_file(folder / WEIGHTS)
-            threshold = float(tensors["threshold"][0])
-            sae = cls(config, tensors["W_enc"], tensors["b_enc"], tensors["W_dec"], tensors["b_pre"], threshold)
+            sae = cls(config, **{name: tensors[name] for name in _TENSORS})
         except (SafetensorError, KeyError, IndexError, TypeError, ValueError) as error:
             raise CorruptArtifact(f"{folder} is not a whole SAE ({error}); fit it again") from error
         shape = (config.n_latents, config.d_in)
         weights = (sae.W_enc, sae.W_dec, sae.b_enc, sae.b_pre)
         if [t.shape for t in weights] != [shape, shape, shape[:1], shape[1:]]:
             raise CorruptArtifact(f"{folder / WEIGHTS} does not have the shapes {shape} that its config states")
+        if sae.threshold.shape not in ((1,), shape[:1]):
+            raise CorruptArtifact(f"{folder / WEIGHTS}: the threshold has the shape {sae.threshold.shape}")
         if not all(np.isfinite(t).all() for t in (*weights, sae.threshold)):
             raise CorruptArtifact(f"{folder / WEIGHTS} holds NaN or infinite values; fit it again")
         return sae
@@ -111,12 +125,7 @@ class SAE:
 
     def write_weights(self, path: Path) -> None:
         """The five tensors, as safetensors."""
-        tensors = {"W_enc": self.W_enc, "b_enc": self.b_enc, "W_dec": self.W_dec, "b_pre": self.b_pre}
-        save_file(
-            {name: np.ascontiguousarray(t) for name, t in tensors.items()}
-            | {"threshold": np.array([self.threshold], dtype=np.float32)},
-            path,
-        )
+        save_file({name: np.ascontiguousarray(getattr(self, name), np.float32) for name in _TENSORS}, path)
 
     def encode(self, embeddings: NDArray[np.floating[Any]], max_latents: int | None = None) -> csr_array:
         """The latents that each embedding activates.
@@ -133,10 +142,12 @@ class SAE:
             BadData: an embedding is zero or not finite.
         """
         embeddings = self._checked(embeddings)
-        blocks = [self._encode_block(block, max_latents) for block in _blocks(embeddings)]
+        rows_at_once = max(1, _BLOCK_FLOATS // self.config.n_latents)
+        blocks = [self._encode_block(embeddings[a:b]) for a, b in kernels.spans(len(embeddings), rows_at_once)]
         if not blocks:
             return csr_array((0, self.config.n_latents), dtype=np.float32)
-        return csr_array(vstack(blocks, format="csr"))
+        latents = csr_array(vstack(blocks, format="csr"))
+        return latents if max_latents is None else strongest(latents, max_latents)
 
     def decode(self, latents: csr_array) -> NDArray[np.float32]:
         """Reconstructed embeddings, (n, d_in), from latents, (n, n_latents)."""
@@ -170,13 +181,17 @@ class SAE:
         refuse_unusable(embeddings, "embeddings to encode")
         return embeddings
 
-    def _encode_block(self, block: NDArray[np.float32], max_latents: int | None) -> csr_array:
-        activations = (block - self.b_pre) @ self.W_enc.T
-        activations += self.b_enc
-        rows, latents = np.nonzero(activations > max(self.threshold, 0.0))
-        offsets = np.searchsorted(rows, np.arange(len(block) + 1))
-        kept = csr_array((activations[rows, latents], latents, offsets), shape=activations.shape)
-        return kept if max_latents is None else strongest(kept, max_latents)
+    def _encode_block(self, block: NDArray[np.float32]) -> csr_array:
+        products = (block - self.b_pre) @ self.W_enc.T
+        if self.config.selection == TOP_K:
+            found = kernels.strongest_entries(products, self.b_enc, self.config.k)
+        else:
+            found = kernels.entries_above(products, self.b_enc, self._floor, 4 * self.config.k)
+        return csr_array((found.values, found.columns, found.offsets), shape=products.shape)
+
+    @cached_property
+    def _floor(self) -> NDArray[np.float32]:
+        return np.broadcast_to(np.maximum(self.threshold, 0), self.b_enc.shape).astype(np.float32)
 
 
 def strongest(latents: csr_array, most: int) -> csr_array:
@@ -190,7 +205,3 @@ def strongest(latents: csr_array, most: int) -> csr_array:
     kept = np.sort(order[rank < most])
     offsets = np.concatenate([[0], np.cumsum(np.minimum(lengths, most))])
     return csr_array((latents.data[kept], latents.indices[kept], offsets), shape=latents.shape)
-
-
-def _blocks(embeddings: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
-    return (embeddings[start : start + _BLOCK_ROWS] for start in range(0, len(embeddings), _BLOCK_ROWS))

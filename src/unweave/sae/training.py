@@ -340,7 +340,7 @@ def _calibrated(p: Parameters, data: Tensor, sae_config: SAEConfig, seed: int, r
     # Exactly `budget` activations lie above the one that comes next; if all fit, only 0 is left out.
     threshold = float(kept.min()) if len(kept) > budget else 0.0
     W_enc, b_enc, W_dec, b_pre = (t.detach().cpu().numpy().copy() for t in p)
-    return SAE(sae_config, W_enc, b_enc, W_dec, b_pre, threshold)
+    return SAE(sae_config, W_enc, b_enc, W_dec, b_pre, np.array([threshold], np.float32))
 
 
 def _report_steps(steps: int) -> set[int]:

