@@ -21,6 +21,7 @@ _CHUNK = 16
 """Activations that are compared at once: most chunks hold none worth a closer look."""
 _ROWS_AT_ONCE = 64
 
+Floats = NDArray[np.floating[Any]]
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -38,9 +39,8 @@ def n_cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-@cache
-def _pool(n: int, pid: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(n, thread_name_prefix="unweave")
+_pool = cache(lambda n: ThreadPoolExecutor(n, thread_name_prefix="unweave"))
+os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive a fork
 
 
 def on_every_core(work: Callable[[T], R], pieces: Iterable[T]) -> list[R]:
@@ -48,7 +48,7 @@ def on_every_core(work: Callable[[T], R], pieces: Iterable[T]) -> list[R]:
     cores = n_cores()
     if cores == 1:
         return [work(piece) for piece in pieces]
-    return list(_pool(cores, os.getpid()).map(work, pieces))
+    return list(_pool(cores).map(work, pieces))
 
 
 def spans(n: int, size: int) -> list[tuple[int, int]]:
@@ -72,7 +72,7 @@ def entries_above(
     return _gather(products, lambda block, *out: _above(block, bias, floor, *out), expected)
 
 
-def strongest_entries(products: NDArray[np.floating[Any]], bias: NDArray[np.floating[Any]], k: int) -> SparseRows:
+def strongest_entries(products: Floats, bias: Floats, k: int) -> SparseRows:
     """The k highest positive entries of each row of products + bias; ties keep the lower latent.
 
     Args:
@@ -83,7 +83,7 @@ def strongest_entries(products: NDArray[np.floating[Any]], bias: NDArray[np.floa
     return _gather(products, lambda block, *out: _strongest(block, bias, k, *out), k)
 
 
-def _gather(products: NDArray[np.floating[Any]], find: Callable[..., None], expected: int) -> SparseRows:
+def _gather(products: Floats, find: Callable[..., None], expected: int) -> SparseRows:
     """Run a kernel that fills (n_rows, capacity) arrays over all rows, and put its entries one after the other."""
     n_rows, width = products.shape
     counts = np.zeros(n_rows, dtype=np.int64)
