@@ -106,11 +106,14 @@ def assert_clsr_equals_oracle(project: uw.Project, profile: str, positions: list
     z = project.latents.toarray().astype(np.float64)
     for row in z:  # keep the strongest; of equals the lower latent
         row[np.argsort(-row, kind="stable")[s.max_latents :]] = 0
-    n_passages, frequency, length = len(z), (z > 0).sum(axis=0), (z > 0).sum(axis=1)
+    length = (z > 0).sum(axis=1)
+    root = np.sqrt(z) if s.root else z
+    norm = s.k1 * (1 - s.b + s.b * length / length.mean())[:, None]
+    z[((z > 0) & (root + norm <= 0)).any(axis=1)] = 0  # the formula is undefined there, so the index leaves them out
+    n_passages, frequency = len(z), (z > 0).sum(axis=0)
     odds = (n_passages - frequency + 0.5) / (frequency + 0.5)
     idf = np.where(frequency > 0, np.log(1 + odds) if s.positive_idf else np.log(odds), 0.0)
     z = np.sqrt(z) if s.root else z
-    norm = s.k1 * (1 - s.b + s.b * length / length.mean())[:, None]
     h_d = np.where(z > 0, z * (s.k1 + 1) / np.where(z > 0, z + norm, 1.0), 0.0)
     searcher, embeddings = project.searcher(profile), project.embeddings("queries")
     assert embeddings is not None

@@ -1,4 +1,4 @@
-"""Training: gradients against autograd, the batch's budget, the calibrated threshold, killed runs."""
+"""The training run: its schedule, the calibrated threshold, killed runs, several processes, what it reports."""
 
 from __future__ import annotations
 
@@ -10,24 +10,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 from safetensors import safe_open
 
 from unweave.artifact import build
 from unweave.errors import BadData, DimensionMismatch
 from unweave.sae.model import SAE, SAEConfig
-from unweave.sae.training import (
-    Parameters,
-    TrainConfig,
-    _initial_state,
-    _learn,
-    schedule,
-    step,
-    strongest_of_batch,
-    train,
-)
+from unweave.sae.training import TrainConfig, schedule, train
 
 SMALL = SAEConfig(d_in=16, n_latents=32, k=2)
 SHORT = TrainConfig(steps=60, batch_size=64, lr=1e-2)
@@ -40,140 +28,6 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-
-
-# --- the batch's budget ----------------------------------------------------------------------------
-
-
-def test_the_batch_budget_goes_where_activations_are_strong():
-    # k=1 on two rows keeps the two strongest of all four: 4 and 3, both of the first row.
-    active = strongest_of_batch(torch.tensor([[4.0, 3.0], [1.0, 2.0]]), budget=2)
-    assert active.rows.tolist() == [0, 0]
-    assert active.columns.tolist() == [0, 1]
-    assert active.values.tolist() == [4, 3]
-
-
-def test_a_batch_with_fewer_positive_activations_than_its_budget_keeps_just_those():
-    active = strongest_of_batch(torch.tensor([[-4.0, 0.0], [1.0, -2.0]]), budget=3)
-    assert (active.rows.tolist(), active.columns.tolist(), active.values.tolist()) == ([1], [0], [1])
-
-
-@given(
-    arrays(np.float32, (4, 6), elements=st.floats(-3, 3, width=32), unique=True),
-    st.integers(1, 24),
-    st.floats(0, 4),
-)
-def test_a_hint_never_changes_what_is_kept(activations, budget, hint):
-    plain = strongest_of_batch(torch.from_numpy(activations), budget)
-    hinted = strongest_of_batch(torch.from_numpy(activations), budget, hint)
-    assert all(torch.equal(a, b) for a, b in zip(plain, hinted, strict=True))
-
-
-@given(
-    arrays(np.float32, (4, 6), elements=st.floats(-3, 3, width=32), unique=True),
-    st.integers(1, 24),
-)
-def test_what_is_kept_is_the_head_of_a_full_sort(activations, budget):
-    # Row order, because the gradients read rows as runs.
-    positive = sorted((-a, i) for i, a in enumerate(activations.ravel().tolist()) if a > 0)
-    expected = sorted(i for _, i in positive[:budget])
-    active = strongest_of_batch(torch.from_numpy(activations), budget)
-    assert (active.rows * 6 + active.columns).tolist() == expected
-    assert active.values.tolist() == activations.ravel()[expected].tolist()
-
-
-# --- gradients -------------------------------------------------------------------------------------
-
-
-def obvious_loss(p: Parameters, x: torch.Tensor, k: int, dead: torch.Tensor, aux_alpha: float) -> torch.Tensor:
-    """The objective of `step`, dense and for autograd."""
-    activations = (x - p.b_pre) @ p.W_enc.T + p.b_enc
-    strongest = torch.relu(activations).flatten().topk(k * len(x)).indices
-    z = torch.zeros_like(activations).flatten().scatter(0, strongest, torch.relu(activations).flatten()[strongest])
-    error = x - (z.view_as(activations) @ p.W_dec + p.b_pre)
-    loss = error.square().sum() / len(x)
-    if len(dead) and aux_alpha:
-        best = torch.relu(activations[:, dead]).topk(min(len(dead), x.shape[1] // 2), dim=1)
-        revived = torch.zeros_like(activations).scatter(1, dead[best.indices], best.values)
-        loss = loss + aux_alpha * (error.detach() - revived @ p.W_dec).square().sum() / len(x)
-    return loss
-
-
-def random_parameters(seed: int, n_latents: int = 14, d_in: int = 6) -> Parameters:
-    random = torch.Generator().manual_seed(seed)
-    tensors = [
-        torch.randn(shape, generator=random, dtype=torch.float64)
-        for shape in ((n_latents, d_in), n_latents, (n_latents, d_in), d_in)
-    ]
-    tensors[2] = torch.nn.functional.normalize(tensors[2])
-    return Parameters(*(t.requires_grad_() for t in tensors))
-
-
-@pytest.mark.parametrize(
-    ("dead", "aux_alpha"),
-    [
-        ([], 1 / 32),
-        ([2, 3, 5, 7, 11], 1 / 32),  # more dead latents than the d_in / 2 = 3 that may answer a text
-        ([4], 0.5),
-        ([0, 9], 0.0),
-    ],
-    ids=["none dead", "five dead", "one dead", "AuxK off"],
-)
-@pytest.mark.parametrize("hint", [0.0, 0.5, 100.0], ids=["no hint", "low hint", "hint far too high"])
-def test_the_gradients_written_by_hand_are_autograds(dead, aux_alpha, hint):
-    dead = torch.tensor(dead, dtype=torch.int64)
-    for seed in range(5):
-        p = random_parameters(seed)
-        x = torch.randn(7, 6, generator=torch.Generator().manual_seed(100 + seed), dtype=torch.float64)
-        loss = obvious_loss(p, x, 2, dead, aux_alpha)
-        expected = torch.autograd.grad(loss, p)
-        with torch.no_grad():
-            done = step(p, x, 2, dead=dead, aux_alpha=aux_alpha, hint=hint)
-        assert done.loss == pytest.approx(loss.item(), rel=1e-12)
-        for name, gradient, autograds in zip(Parameters._fields, done.gradients, expected, strict=True):
-            assert autograds.norm() > 0
-            torch.testing.assert_close(gradient, autograds, rtol=1e-10, atol=1e-12, msg=lambda m, n=name: f"{n}: {m}")
-
-
-def test_the_gradients_hold_when_fewer_latents_are_positive_than_k_asks_for():
-    # b_enc of -1.5 leaves few activations above 0: k = 10 of 14 latents cannot be filled.
-    p = random_parameters(0)
-    p = p._replace(b_enc=(p.b_enc.detach() - 1.5).requires_grad_())
-    x = torch.randn(7, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    none = torch.empty(0, dtype=torch.int64)
-    expected = torch.autograd.grad(obvious_loss(p, x, 10, none, 0.0), p)
-    with torch.no_grad():
-        done = step(p, x, 10, dead=none, aux_alpha=0.0)
-        active = strongest_of_batch((x - p.b_pre) @ p.W_enc.T + p.b_enc, 70)
-    assert len(active.values) < 70
-    for gradient, autograds in zip(done.gradients, expected, strict=True):
-        torch.testing.assert_close(gradient, autograds, rtol=1e-10, atol=1e-12)
-
-
-def test_auxk_gives_dead_latents_a_gradient_and_nothing_else_does():
-    # The encoder of latents 0 to 3 is weak, so that they never win a place among the strongest.
-    p = random_parameters(0)
-    p = p._replace(W_enc=p.W_enc.detach().clone(), b_enc=p.b_enc.detach().clone())
-    p.W_enc[:4] *= 1e-3
-    p.b_enc[:4] = 1e-3
-    x = torch.randn(7, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    dead = torch.arange(4)
-    with torch.no_grad():
-        without = step(p, x, 2, dead=dead[:0], aux_alpha=1 / 32)
-        revived = step(p, x, 2, dead=dead, aux_alpha=1 / 32)
-    assert not without.gradients.W_enc[:4].any()
-    assert (revived.gradients.W_enc[:4].norm(dim=1) > 0).all()
-    torch.testing.assert_close(revived.gradients.W_dec[4:], without.gradients.W_dec[4:])
-
-
-def test_a_step_tells_which_latents_fired_and_where_it_cut():
-    # Identity encoder and no biases: activations are x; k=1 on two rows keeps 4 and 3.
-    p = Parameters(torch.eye(2), torch.zeros(2), torch.eye(2), torch.zeros(2))
-    done = step(p, torch.tensor([[4.0, 0.5], [3.0, 2.0]]), 1, dead=torch.empty(0, dtype=torch.int64), aux_alpha=0)
-    assert done.fired.tolist() == [0]
-    assert done.cut == 3
-    # What is left over: 0.5 in the first row, 2 in the second; (0.25 + 4) / 2 texts.
-    assert done.loss == pytest.approx(4.25 / 2)
 
 
 # --- the run ---------------------------------------------------------------------------------------
@@ -203,26 +57,6 @@ def trained(texts):
     return train(texts[:1000], texts[1000:], SMALL, SHORT)
 
 
-def test_three_batches_are_three_obvious_steps_of_adam(texts):
-    # Autograd, no gradient along the directions themselves, torch's plain Adam, directions back to length 1.
-    config = TrainConfig(steps=12, batch_size=64, lr=1e-2)  # 3 steps of warm-up: 1/3, 2/3 and all of lr
-    state = _initial_state(torch.from_numpy(texts), SMALL, config, "cpu")
-    p = Parameters(*(t.detach().clone().requires_grad_() for t in state.parameters))
-    adam = torch.optim.Adam(p)
-    for number in range(3):
-        x = torch.from_numpy(texts[64 * number : 64 * (number + 1)])
-        _learn(state, x, number, SMALL.k, config, 0.0)
-        adam.zero_grad()
-        obvious_loss(p, x, SMALL.k, torch.empty(0, dtype=torch.int64), 0.0).backward()
-        with torch.no_grad():
-            p.W_dec.grad -= (p.W_dec.grad * p.W_dec).sum(dim=1, keepdim=True) * p.W_dec
-            adam.param_groups[0]["lr"] = config.lr * (number + 1) / 3
-            adam.step()
-            p.W_dec.div_(p.W_dec.norm(dim=1, keepdim=True))
-    for name, fast, obvious in zip(Parameters._fields, state.parameters, p, strict=True):
-        torch.testing.assert_close(fast, obvious.detach(), rtol=0, atol=1e-5, msg=lambda m, n=name: f"{n}: {m}")
-
-
 def test_training_recovers_the_directions_that_sparse_data_is_made_of(sparse_data):
     embeddings, dictionary = sparse_data(n=2200)
     texts, held_out = embeddings[:2000], embeddings[2000:]
@@ -244,7 +78,7 @@ def random_dictionary(texts: np.ndarray) -> SAE:
     guess = np.where(products > threshold, products, 0) @ directions
     scale = float(((texts - mean) * guess).sum() / np.square(guess).sum())
     no_bias = np.zeros(SMALL.n_latents, np.float32)
-    sae = SAE(SMALL, scale * directions, no_bias, directions, mean, threshold=scale * float(threshold))
+    sae = SAE(SMALL, scale * directions, no_bias, directions, mean, threshold=np.array([scale * threshold], np.float32))
     assert sae.measure(texts).l0 == pytest.approx(SMALL.k, rel=0.01)
     return sae
 
@@ -312,7 +146,7 @@ def test_a_killed_run_goes_on_to_the_same_sae_and_history(texts, tmp_path):
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     checkpoint = tmp_path / "sae.partial" / "checkpoint.safetensors"
     with safe_open(checkpoint, framework="pt") as file:
-        assert 0 < int(file.get_tensor("number")) < 37
+        assert 0 < int(file.metadata()["step"]) <= 37
     with build(tmp_path / "sae", "sae", settings={}, made_from={}) as made:
         resumed = train(texts[:1000], texts[1000:], SMALL, config, checkpoint=made)
         assert not checkpoint.exists()
@@ -321,20 +155,19 @@ def test_a_killed_run_goes_on_to_the_same_sae_and_history(texts, tmp_path):
 
 _KILLED_AT_STEP_37 = """
 import os, pathlib, signal, sys
-import numpy as np, torch
+import numpy as np
 from unweave.artifact import build
 from unweave.sae import training
 from unweave.sae.model import SAEConfig
 
-learn = training._learn
+learn = training._Run._learn
 
-def learn_until_killed(state, x, number, *rest):
+def learn_until_killed(run, x, number, hint):
     if number == 37:
         os.kill(os.getpid(), signal.SIGKILL)
-    return learn(state, x, number, *rest)
+    return learn(run, x, number, hint)
 
-torch.set_num_threads(1)
-training._learn = learn_until_killed
+training._Run._learn = learn_until_killed
 training._CHECKPOINT_SECONDS = 0
 folder = pathlib.Path(sys.argv[1])
 texts = np.load(folder / "texts.npy")

@@ -72,7 +72,11 @@ class Embeddings:
         return np.concatenate(pieces).astype(np.float32, copy=False) if pieces else self._no_rows()
 
     def take(self, positions: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:
-        """The rows at these positions, (len(positions), d_in), in the order asked."""
+        """The rows at these positions, (len(positions), d_in), in the order asked.
+
+        Raises:
+            BadData: a row is zero or not finite; the error names its shard.
+        """
         positions = np.asarray(positions, dtype=np.int64)
         if len(positions) and not (positions.min() >= 0 and positions.max() < len(self)):
             raise IndexError(f"positions {positions.min()} to {positions.max()} asked of {len(self)} rows")
@@ -80,7 +84,9 @@ class Embeddings:
         shard_of = positions // SHARD_ROWS
         for number in np.unique(shard_of):
             chosen = shard_of == number
-            out[chosen] = self._shards[number][positions[chosen] - number * SHARD_ROWS]
+            rows = positions[chosen] - number * SHARD_ROWS
+            out[chosen] = self._shards[number][rows]
+            refuse_unusable(out[chosen], str(self.folder / _shard_name(number)), rows)
         return out
 
     def batches(self, size: int = SHARD_ROWS) -> Iterator[NDArray[np.float32]]:
@@ -91,29 +97,40 @@ class Embeddings:
         return np.empty((0, self.d_in), dtype=np.float32)
 
 
-def refuse_unusable(vectors: NDArray[np.floating[Any]], what: str, first: int = 0) -> None:
+def refuse_unusable(vectors: NDArray[np.floating[Any]], what: str, first: int | NDArray[np.int64] = 0) -> None:
     """Check that every row, (n, d_in), is finite and not zero.
 
+    Args:
+        first: the number of the first row, or the number of each, to name a bad one by.
+
     Raises:
-        BadData: naming the first bad row, counted from `first`.
+        BadData: naming the first bad row.
     """
+
+    def number(i: np.integer[Any]) -> int:
+        return int(first[i] if isinstance(first, np.ndarray) else first + i)
+
     finite = np.isfinite(vectors).all(axis=1)
     if not finite.all():
         raise BadData(
-            f"{what}: row {first + int(np.argmin(finite))} holds NaN or infinite values; "
+            f"{what}: row {number(np.argmin(finite))} holds NaN or infinite values; "
             "an encoder in half precision overflows so, or the file is damaged"
         )
     zero = ~vectors.any(axis=1)
     if zero.any():
         raise BadData(
-            f"{what}: row {first + int(np.argmax(zero))} is a zero vector, which has no direction; "
+            f"{what}: row {number(np.argmax(zero))} is a zero vector, which has no direction; "
             "was a text lost on its way to the encoder?"
         )
 
 
+def _shard_name(number: int) -> str:
+    return f"{number:06d}.npy"
+
+
 def _write_shards(made: Build, n: int, rows: Callable[[int, int], NDArray[np.floating[Any]]], label: str) -> None:
     starts = range(0, n, SHARD_ROWS)
-    paths = [made.path / f"{number:06d}.npy" for number in range(len(starts))]
+    paths = [made.path / _shard_name(number) for number in range(len(starts))]
     done = sum(min(SHARD_ROWS, n - start) for start, path in zip(starts, paths, strict=True) if path.exists())
     there = next((path for path in paths if path.exists()), None)
     d_in = int(load_array(there, Embeddings.kind).shape[1]) if there else None

@@ -56,20 +56,16 @@ def spans(n: int, size: int) -> list[tuple[int, int]]:
     return [(start, min(start + size, n)) for start in range(0, n, size)]
 
 
-def entries_above(
-    products: NDArray[np.floating[Any]],
-    bias: NDArray[np.floating[Any]],
-    floor: NDArray[np.floating[Any]],
-    expected: int,
-) -> SparseRows:
+def entries_above(products: Floats, bias: Floats, floor: Floats, expected: int, *, parallel: bool = True) -> SparseRows:
     """The entries of products + bias that exceed their latent's floor.
 
     Args:
         products: (n_rows, n_latents).
         bias, floor: (n_latents,).
         expected: entries a row there may be; more are found too, but take a second look.
+        parallel: whether to use all cores; a caller that runs on one of them already does not want it.
     """
-    return _gather(products, lambda block, *out: _above(block, bias, floor, *out), expected)
+    return _gather(products, lambda block, *out: _above(block, bias, floor, *out), expected, parallel=parallel)
 
 
 def strongest_entries(products: Floats, bias: Floats, k: int) -> SparseRows:
@@ -80,10 +76,10 @@ def strongest_entries(products: Floats, bias: Floats, k: int) -> SparseRows:
         bias: (n_latents,).
     """
     k = min(k, products.shape[1])
-    return _gather(products, lambda block, *out: _strongest(block, bias, k, *out), k)
+    return _gather(products, lambda block, *out: _strongest(block, bias, k, *out), k, parallel=True)
 
 
-def _gather(products: Floats, find: Callable[..., None], expected: int) -> SparseRows:
+def _gather(products: Floats, find: Callable[..., None], expected: int, *, parallel: bool) -> SparseRows:
     """Run a kernel that fills (n_rows, capacity) arrays over all rows, and put its entries one after the other."""
     n_rows, width = products.shape
     counts = np.zeros(n_rows, dtype=np.int64)
@@ -96,7 +92,10 @@ def _gather(products: Floats, find: Callable[..., None], expected: int) -> Spars
             rows = slice(*span)
             find(products[rows], columns[rows], values[rows], counts[rows])
 
-        on_every_core(fill, spans(n_rows, _ROWS_AT_ONCE))
+        if parallel:
+            on_every_core(fill, spans(n_rows, _ROWS_AT_ONCE))
+        else:
+            fill((0, n_rows))
         most = int(counts.max(initial=0))
         if most <= capacity:
             break

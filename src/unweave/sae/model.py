@@ -70,6 +70,8 @@ class Reconstruction(NamedTuple):
     live_latents: int
     """Latents active for at least one of the texts."""
     n_texts: int
+    cosine: float
+    """Mean cosine of an embedding and its reconstruction."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +163,8 @@ class SAE:
         """NMSE, L0 and live latents over these embeddings, (n, d_in)."""
         embeddings = self._checked(embeddings)
         latents = self.encode(embeddings)
-        residual = embeddings - self.decode(latents)
+        reconstructed = self.decode(latents)
+        residual = embeddings - reconstructed
         centred = embeddings - embeddings.mean(axis=0)
         spread = float(np.square(centred, dtype=np.float64).sum())
         return Reconstruction(
@@ -169,6 +172,7 @@ class SAE:
             l0=latents.nnz / len(embeddings),
             live_latents=len(np.unique(latents.indices)),
             n_texts=len(embeddings),
+            cosine=_mean_cosine(embeddings, reconstructed),
         )
 
     def _checked(self, embeddings: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
@@ -205,3 +209,10 @@ def strongest(latents: csr_array, most: int) -> csr_array:
     kept = np.sort(order[rank < most])
     offsets = np.concatenate([[0], np.cumsum(np.minimum(lengths, most))])
     return csr_array((latents.data[kept], latents.indices[kept], offsets), shape=latents.shape)
+
+
+def _mean_cosine(left: NDArray[np.float32], right: NDArray[np.float32]) -> float:
+    """Mean over the rows, (n, d_in); a row of zeros has no direction and counts 0."""
+    lengths = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
+    products = np.einsum("nd,nd->n", left, right)
+    return float(np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0).mean())

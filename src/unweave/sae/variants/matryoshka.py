@@ -1,0 +1,28 @@
+"""Matryoshka BatchTopK: the first latents of the dictionary are to reconstruct on their own, too.
+
+The loss is the mean over nested parts of the dictionary (its first 1/16, 1/8, 1/4, 1/2 and all) of the error of the
+reconstruction from that part alone, so that general concepts come first. Bussmann et al. 2025, arXiv 2503.17547.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from unweave.sae.engines import Engine, Entries, Parameters
+from unweave.sae.parallel import World
+from unweave.sae.variants.batch_topk import BatchTopK
+
+_PARTS = (16, 8, 4, 2, 1)
+
+
+class Matryoshka(BatchTopK):
+    """BatchTopK whose latents are grouped by the smallest part of the dictionary they belong to."""
+
+    def weights(self) -> tuple[float, ...]:
+        return (1 / len(_PARTS),) * len(_PARTS)
+
+    def select(self, engine: Engine, p: Parameters, x: Tensor, hint: float, world: World) -> tuple[Entries, float]:
+        entries, hint = super().select(engine, p, x, hint, world)
+        ends = torch.tensor([len(p.W_enc) // part for part in _PARTS], device=x.device)
+        return entries._replace(planes=torch.bucketize(entries.columns, ends, right=True)), hint
