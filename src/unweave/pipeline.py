@@ -1,9 +1,9 @@
-"""The stages of a project: embed, fit, name, index. Each makes its artefacts once and says what it did."""
+"""The stages of a project: embed, name, index (fit is in `fitting`). Each makes its artefacts once, and says so."""
 
 from __future__ import annotations
 
+import json
 import logging
-import math
 import tokenize
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -26,16 +26,10 @@ from unweave.encoders import PRECOMPUTED
 from unweave.errors import BadData, CorruptArtifact, MissingArtifact, ScoringUndefined
 from unweave.index.inverted import InvertedIndex
 from unweave.index.scoring import PROFILES, Scoring, passage_impacts
-from unweave.latents import save_latents
 from unweave.project import ARTIFACTS, Project
-from unweave.queries import TRAIN_SPLIT
-from unweave.sae.model import WEIGHTS, SAEConfig
-from unweave.sentences import PASSAGE, draw_sentences, has_sentences
-from unweave.settings import FitConfig
+from unweave.sentences import draw_sentences, has_sentences
 
 logger = logging.getLogger(__name__)
-
-TEXTS = ("passages", "sentences", "queries")
 
 
 class Outcome(NamedTuple):
@@ -49,6 +43,15 @@ class Outcome(NamedTuple):
     results: dict[str, Any]
 
 
+def is_stale(project: Project, name: str, settings: Mapping[str, Any], made_from: Mapping[str, str]) -> bool:
+    """Whether an artefact is missing, damaged, or made with other settings or from other sources."""
+    try:
+        there = read_manifest(project.path / name, ARTIFACTS[name].kind)
+    except (MissingArtifact, CorruptArtifact):
+        return True
+    return (there.settings, there.made_from) != (json.loads(json.dumps(settings)), dict(made_from))
+
+
 def ensure(
     project: Project,
     name: str,
@@ -58,15 +61,10 @@ def ensure(
     made_from: Mapping[str, str],
 ) -> Outcome:
     """Make an artefact unless it is there, whole, with these settings and sources."""
-    kind = ARTIFACTS[name].kind
-    try:
-        there = read_manifest(project.path / name, kind)
-        fresh = (there.settings, there.made_from) != (dict(settings), dict(made_from))
-    except (MissingArtifact, CorruptArtifact):
-        fresh = True
+    fresh = is_stale(project, name, settings, made_from)
     if fresh:
         make()
-    manifest = read_manifest(project.path / name, kind)
+    manifest = read_manifest(project.path / name, ARTIFACTS[name].kind)
     return Outcome(name, fresh, manifest.seconds, manifest.results)
 
 
@@ -189,150 +187,7 @@ def _order(wanted: list[str], ids: Path, of: str, n_rows: int) -> NDArray[np.int
     return np.array([row[name] for name in wanted], dtype=np.int64)
 
 
-# --- fit ------------------------------------------------------------------------------------------
-
-
-_FEW_TEXTS = 1000
-
-
-class Training(NamedTuple):
-    """Which rows of each kind of text are trained on, and which are held out."""
-
-    trained: dict[str, NDArray[np.int64]]
-    held_out: dict[str, NDArray[np.int64]]
-
-
-def fit(project: Project) -> list[Outcome]:
-    """Train the SAE on passages, sentences and training queries; then encode the passages."""
-    config = project.settings.fit
-    sources = [f"embeddings/{of}" for of in TEXTS if of == "passages" or project.uses(of)]
-    made_from = project.made_from("corpus", *sources)
-    passages = project.embeddings("passages")
-    assert passages is not None
-    drawn = draw_training_texts(project)
-    n_texts = sum(map(len, drawn.trained.values()))
-    sae_config = SAEConfig(
-        d_in=passages.d_in,
-        n_latents=config.n_latents or default_n_latents(n_texts, passages.d_in, config.k),
-        k=config.k,
-        encoder=project.settings.encoder.model,
-    )
-    settings = {"sae": asdict(sae_config), "training": asdict(config)}
-    outcome = ensure(
-        project,
-        "sae",
-        lambda: _fit(project, sae_config, drawn, settings, made_from),
-        settings=settings,
-        made_from=made_from,
-    )
-    vars(project).pop("sae", None)
-    return [outcome, _encode(project)]
-
-
-def default_n_latents(n_texts: int, d_in: int, k: int) -> int:
-    """A power of two times d_in, about one latent to five texts: wider dictionaries memorise, or die."""
-    expansion: int = 2 ** min(5, max(1, round(math.log2(max(1.0, n_texts / 5 / d_in)))))
-    return max(k, d_in * expansion)
-
-
-def default_steps(n_texts: int, batch_size: int) -> int:
-    """Twenty passes over the texts, but at least 300 batches, and no more than 3,000 or two passes."""
-    per_pass = n_texts / batch_size
-    return max(300, min(round(20 * per_pass), max(3000, round(2 * per_pass))))
-
-
-def draw_training_texts(project: Project) -> Training:
-    """Split the texts: held-out passages take their sentences with them; queries to evaluate on are held out.
-
-    Queries are trained on if they are judged in the `train` split and in no other.
-    """
-    random = np.random.default_rng(project.settings.fit.seed)
-    passage_held = random.random(len(project.corpus)) < project.settings.fit.held_out
-    passage_held[random.integers(len(project.corpus))] = len(project.corpus) > 1  # never none
-    held = {"passages": passage_held}
-    if project.uses("sentences") and project.sentences is not None:
-        of_passage = np.array([s.metadata[PASSAGE] for s in project.sentences], dtype=np.int64)
-        held["sentences"] = passage_held[of_passage]
-    if project.uses("queries"):
-        queries = project.queries
-        split_of = {split: set(queries.judged(split)) for split in queries.splits}
-        training = split_of.pop(TRAIN_SPLIT, set()).difference(*split_of.values())
-        held["queries"] = np.array([i not in training for i in range(len(queries))], dtype=bool)
-    return Training(
-        {of: np.flatnonzero(~mask) for of, mask in held.items()},
-        {of: np.flatnonzero(mask) for of, mask in held.items()},
-    )
-
-
-def _fit(
-    project: Project, sae_config: SAEConfig, drawn: Training, settings: Mapping[str, Any], made_from: Mapping[str, str]
-) -> None:
-    from unweave.sae.training import TrainConfig, train
-
-    config: FitConfig = project.settings.fit
-    texts = _gather(project, drawn.trained)
-    if len(texts) < _FEW_TEXTS:
-        logger.warning("only %d texts to train on: a dictionary learns concepts from thousands", len(texts))
-    steps = config.steps or default_steps(len(texts), config.batch_size)
-    with build(project.path / "sae", "sae", settings=settings, made_from=made_from) as made:
-        trained = train(
-            texts,
-            _gather(project, {of: drawn.held_out[of] for of in drawn.held_out if of != "queries"}),
-            sae_config,
-            TrainConfig(
-                steps=steps,
-                batch_size=config.batch_size,
-                lr=config.lr,
-                seed=config.seed,
-            ),
-            device=config.device,
-            checkpoint=made,
-        )
-        trained.sae.write_weights(made.path / WEIGHTS)
-        made.results.update(
-            n_latents=sae_config.n_latents,
-            steps=steps,
-            trained_on={of: len(rows) for of, rows in drawn.trained.items()},
-            **trained.sae.measure(texts)._asdict(),
-            held_out={
-                of: trained.sae.measure(_gather(project, {of: rows}))._asdict()
-                for of, rows in drawn.held_out.items()
-                if len(rows) > 1
-            },
-            threshold=float(trained.sae.threshold.max()),
-            history=trained.history,
-        )
-
-
-def _gather(project: Project, rows: Mapping[str, NDArray[np.int64]]) -> NDArray[np.float32]:
-    taken = []
-    for of, positions in rows.items():
-        embeddings = project.embeddings(of)
-        assert embeddings is not None
-        taken.append(embeddings.take(positions))
-    widths = {block.shape[1] for block in taken}
-    if len(widths) > 1:
-        raise BadData(
-            f"passages and queries are embedded in different widths: {sorted(widths)}; embed both with one model"
-        )
-    return np.concatenate(taken)
-
-
-def _encode(project: Project) -> Outcome:
-    """The passages' latents."""
-    made_from = project.made_from("embeddings/passages", "sae")
-    settings = {"n_latents": project.sae.config.n_latents}
-    outcome = ensure(
-        project,
-        "latents",
-        lambda: save_latents(
-            project.path / "latents", encode_all(project, "passages"), settings={}, made_from=made_from
-        ),
-        settings=settings,
-        made_from=made_from,
-    )
-    vars(project).pop("latents", None)
-    return outcome
+# --- latents -----------------------------------------------------------------------------------
 
 
 def encode_all(project: Project, of: str) -> csr_array:

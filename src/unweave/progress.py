@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -38,6 +39,14 @@ def steps(label: str, total: int, unit: str, done: int = 0) -> Iterator[Advance]
         total=total, initial=done, desc=f"  {label}", unit=f" {unit}", delay=2, mininterval=0.5, dynamic_ncols=True
     ) as bar:
         yield lambda n: (bar.update(n), None)[1]
+
+
+def say(line: str) -> None:
+    """Tell a person on the command line how long work goes on; silent in the library."""
+    if _shown.get():
+        from tqdm import tqdm
+
+        tqdm.write(f"  {line}", file=sys.stderr)  # above the bar, if there is one
 
 
 class Stopwatch:

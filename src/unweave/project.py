@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -55,13 +56,16 @@ ARTIFACTS = {
 class Project:
     """Opens the artefacts of a project and refuses those made from something that has changed since."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, changes: Mapping[str, Mapping[str, Any]] | None = None) -> None:
         self.path = path
-        self.settings = settings.Settings.read(path / settings.FILE)
+        self.settings = settings.Settings.read(path / settings.FILE).changed(changes or {})
 
     @classmethod
-    def open(cls, path: Path | str) -> Self:
+    def open(cls, path: Path | str, changes: Mapping[str, Mapping[str, Any]] | None = None) -> Self:
         """Open a project folder.
+
+        Args:
+            changes: settings by stage that hold for this object, whatever the file says.
 
         Raises:
             MissingArtifact: the folder is not a project.
@@ -69,7 +73,7 @@ class Project:
         path = Path(path)
         if not (path / settings.FILE).is_file():
             raise MissingArtifact(f"{path} is not a project: it has no {settings.FILE}; make one with: unweave init")
-        return cls(path)
+        return cls(path, changes)
 
     @classmethod
     def create(cls, path: Path | str, collection: Collection, *, drop_unknown: bool = False) -> Self:

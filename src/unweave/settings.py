@@ -9,7 +9,8 @@ import textwrap
 import tomllib
 import types
 import typing
-from dataclasses import MISSING, Field, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Self
@@ -39,16 +40,38 @@ class EmbedConfig:
 class FitConfig:
     """How the SAE is trained; what is not set is chosen from the number of texts and their width."""
 
+    variant: str = "batch_topk"
+    """Which kind of SAE: batch_topk, topk, nested_topk, matryoshka, jumprelu or matching_pursuit."""
     k: int = 32
     """Active latents per text, on average."""
     n_latents: int | None = None
     """Size of the dictionary; by default a power of two times the embedding's width, about one latent to five texts."""
     steps: int | None = None
     """Batches to train on; by default twenty passes over the texts, within bounds."""
-    batch_size: int = 512
-    """Texts in a batch."""
-    lr: float = 4e-3
-    """Adam's highest step size."""
+    batch_size: int | None = None
+    """Texts in a batch; by default about a sixtieth of the texts, 256 to 4,096."""
+    lr: float | None = None
+    """Adam's highest step size; by default chosen from the batch size."""
+    warmup_steps: int | None = None
+    """Steps over which the step size rises; by default 100, or a quarter of a short training."""
+    decay: float = 0.5
+    """Share of the steps, the last, over which the step size falls to 0."""
+    aux_alpha: float = 1 / 32
+    """Weight of the auxiliary loss that revives dead latents."""
+    dead_after: int | None = None
+    """A latent silent for so many training texts is dead; by default one pass, and at least 50,000."""
+    sparsity: float = 1.0
+    """JumpReLU's weight of (L0 / k - 1)^2 in the loss."""
+    retrieval_loss: str = "kl"
+    """Which loss keeps neighbours, if it has a weight: kl or infonce."""
+    retrieval_weight: float = 0.0
+    """Weight of the retrieval loss; 0: none."""
+    temperature: float = 0.05
+    """What similarities are divided by in the retrieval loss."""
+    patience: int = 0
+    """Stop after so many of the twenty reports without a lower held-out NMSE; 0: train to the end."""
+    tensorboard: str = ""
+    """Folder for TensorBoard events; empty: none."""
     held_out: float = 0.05
     """Share of the passages that, with their sentences, are never trained on, to measure NMSE."""
     seed: int = 0
@@ -59,9 +82,9 @@ class FitConfig:
     def __post_init__(self) -> None:
         if not 0 < self.held_out < 1:
             raise ValueError(f"held_out must lie between 0 and 1, got {self.held_out}")
-        at_least(self, 1, "k", "n_latents", "steps", "batch_size")
-        at_least(self, 0, "seed")
-        if not 0 < self.lr < math.inf:
+        at_least(self, 1, "k", "n_latents", "steps", "batch_size", "dead_after")
+        at_least(self, 0, "seed", "warmup_steps", "aux_alpha", "sparsity", "retrieval_weight", "patience")
+        if self.lr is not None and not 0 < self.lr < math.inf:
             raise ValueError(f"lr must be a number above 0, got {self.lr}")
         if self.n_latents is not None and self.k > self.n_latents:
             raise ValueError(f"k must be at most n_latents={self.n_latents}, got {self.k}")
@@ -108,6 +131,14 @@ class Settings:
         if unknown:
             raise BadData(f"{path}: unknown table [{unknown[0]}]; expected {', '.join(stages)}")
         return cls(**{name: _stage(stages[name], table, f"{path}, [{name}]") for name, table in tables.items()})
+
+    def changed(self, changes: Mapping[str, Mapping[str, Any]]) -> Self:
+        """A copy with some settings of some stages changed.
+
+        Raises:
+            ValueError: a value is out of its range.
+        """
+        return replace(self, **{stage: replace(getattr(self, stage), **changes[stage]) for stage in changes})
 
 
 def write_default(path: Path) -> None:

@@ -17,6 +17,7 @@ import click
 from unweave import __version__, progress
 from unweave.artifact import write_atomically
 from unweave.errors import UnweaveError
+from unweave.processes import is_helper
 from unweave.records import plain
 
 if TYPE_CHECKING:
@@ -116,15 +117,23 @@ def _opened(project: Path, **stages: dict[str, Any]) -> Iterator[Project]:
     Project.open(project)
     file = project / settings.FILE
     before = file.read_bytes()
+    if is_helper():  # the first process writes and speaks
+        yield Project.open(project, {stage: _given(options) for stage, options in stages.items()})
+        return
     try:
         for stage, options in stages.items():
-            settings.update(file, stage, {name: value for name, value in options.items() if value is not None})
+            settings.update(file, stage, _given(options))
         with progress.shown():
             yield Project.open(project)
     except (UnweaveError, OSError):
         if file.read_bytes() != before:
             write_atomically(file, lambda path: path.write_bytes(before))
         raise
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that were given a value."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _show(outcomes: Sequence[Outcome], as_json: bool) -> None:
@@ -180,11 +189,14 @@ def embed(
 @_stage_options("fit")
 @_JSON
 def fit(project: Path, as_json: bool, **options: Any) -> None:
-    """Train the sparse autoencoder, and encode the passages with it."""
-    from unweave import pipeline
+    """Train the sparse autoencoder, and encode the passages with it.
+
+    On several GPUs or machines: torchrun --nproc-per-node 2 -m unweave fit PROJECT
+    """
+    from unweave import fitting
 
     with _opened(project, fit=options) as opened:
-        _show(pipeline.fit(opened), as_json)
+        _show(fitting.fit(opened), as_json)
 
 
 @main.command()

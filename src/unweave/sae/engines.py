@@ -133,6 +133,11 @@ class Engine:
             blocks.append(Entries.of(rows + start, columns, values).where(values > floor))
         return Entries(*(torch.cat(fields) for fields in zip(*blocks, strict=True)))
 
+    def at_least(self, entries: Entries, cut: float, ties: int) -> Entries:
+        """The entries above a cut, and the first `ties` of those that equal it."""
+        at_cut = entries.values == cut
+        return entries.where((entries.values > cut) | (at_cut & (at_cut.cumsum(0) <= ties)))
+
     def ranks(self, entries: Entries, n_rows: int) -> Tensor:
         """Each entry's place among those of its row, the highest activation being 0; ties keep their order."""
         by_value = torch.argsort(entries.values, descending=True, stable=True)
@@ -221,7 +226,7 @@ class CPUEngine(Engine):
     def above(self, p: Parameters, x: Tensor, floor: float) -> Entries:
         centred = x - p.b_pre
         half = self.half and floor > 0 and x.dtype == torch.float32
-        weights, bias, left = (t.bfloat16() if half else t for t in (p.W_enc, p.b_enc, centred))
+        weights, bias, left = (_halved(t) if half else t for t in (p.W_enc, p.b_enc, centred))
         # No smaller than this a product is efficient; no larger a block stays in the cache.
         size = min(max(64, _BLOCK_FLOATS // len(weights)), max(1, -(-len(x) // kernels.n_cores())))
 
@@ -239,6 +244,11 @@ class CPUEngine(Engine):
         counts, columns, values = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
         rows = np.repeat(np.arange(len(x)), counts)
         return Entries.of(*(torch.from_numpy(a) for a in (rows, columns.astype(np.int64), values)))
+
+    def at_least(self, entries: Entries, cut: float, ties: int) -> Entries:
+        rows, columns, values = _numpy(*entries[:3])
+        kept = training_kernels.at_least(rows, columns, values, _number(cut, entries.values), ties)
+        return Entries(*(field[:kept] for field in entries))
 
     def ranks(self, entries: Entries, n_rows: int) -> Tensor:
         ranks = np.empty(len(entries.rows), np.int64)
@@ -327,6 +337,15 @@ def _exact(products: Tensor, centred: Tensor, p: Parameters, floor: float) -> tu
     return counts, columns[:found], values[:found]
 
 
+def _halved(tensor: Tensor) -> Tensor:
+    """A copy in bfloat16."""
+    half = torch.empty_like(tensor, dtype=torch.bfloat16)
+    kernels.on_every_core(
+        lambda span: half[slice(*span)].copy_(tensor[slice(*span)]), kernels.spans(len(tensor), 1 + len(tensor) // 2)
+    )
+    return half
+
+
 def _plain(products: NDArray[Any], floor: float) -> tuple[NDArray[Any], ...]:
     """Counts, columns and values of the entries of a block above the floor."""
     n_latents = products.shape[1]
@@ -348,8 +367,12 @@ def _moments(moments: dict[str, Tensor]) -> tuple[NDArray[Any], ...]:
 
 def _constants(adam: Adam, like: Tensor) -> tuple[Any, ...]:
     """Adam's constants in the precision of the parameters."""
-    number = like.numpy().dtype.type
-    return tuple(number(constant) for constant in adam.constants)
+    return tuple(_number(constant, like) for constant in adam.constants)
+
+
+def _number(value: float, like: Tensor) -> Any:
+    """A number in the precision of a tensor."""
+    return like.detach().numpy().dtype.type(value)
 
 
 def _numpy(*tensors: Tensor) -> tuple[NDArray[Any], ...]:

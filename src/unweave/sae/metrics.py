@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from unweave.artifact import write_atomically
 from unweave.errors import MissingExtra
 from unweave.sae.model import SAE
 
@@ -81,13 +82,19 @@ class Window(NamedTuple):
 
 
 def json_lines(path: Path) -> Callable[[Report], None]:
-    """Append each report to a file, one JSON object a line."""
+    """Append each report to a file, one JSON object a line, to be watched; a resumed run repeats some."""
 
     def tell(report: Report) -> None:
         with path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(report) + "\n")
 
     return tell
+
+
+def write_json_lines(path: Path, history: Sequence[Report]) -> None:
+    """All reports of a finished run, one JSON object a line."""
+    text = "".join(json.dumps(report) + "\n" for report in history)
+    write_atomically(path, lambda aside: aside.write_text(text, encoding="utf-8"))
 
 
 def tensorboard(folder: Path) -> Callable[[Report], None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor
+
+from unweave.processes import launched
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class World:
 @contextmanager
 def world_of(device: str) -> Iterator[World]:
     """The processes that `torchrun` started, talking over nccl on GPUs and gloo on CPUs; else this one alone."""
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
+    if not launched():
         yield World()
         return
     dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")

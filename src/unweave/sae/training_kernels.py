@@ -71,6 +71,19 @@ def exact_above(candidates, counts, centred, W_enc, b_enc, floor, columns, value
     return at
 
 
+@_kernel
+def at_least(rows, columns, values, cut, ties):
+    """Move the entries above a cut, and the first `ties` of those at it, to the front; returns how many there are."""
+    kept = 0
+    for entry in range(len(values)):
+        value = values[entry]
+        if value > cut or (value == cut and ties > 0):
+            ties -= value == cut
+            rows[kept], columns[kept], values[kept] = rows[entry], columns[entry], value
+            kept += 1
+    return kept
+
+
 @njit(nogil=True, cache=True)
 def ranks(start, stop, offsets, values, out):
     """Each entry's place in its row by value, the highest being 0; ties keep their order. Rows start to stop - 1."""

@@ -161,10 +161,9 @@ def strongest_of_batch(
     if len(values) <= budget:
         return entries, 0.0
     cut = values.kthvalue(len(values) - budget + 1).values
-    at_cut = entries.values == cut
     before = sum(int((part == cut).sum()) for part in everywhere[: world.rank])
-    spare = budget - int((values > cut).sum()) - before
-    return entries.where((entries.values > cut) | (at_cut & (at_cut.cumsum(0) <= spare))), float(cut)
+    ties = budget - int((values > cut).sum()) - before
+    return engine.at_least(entries, float(cut), ties), float(cut)
 
 
 def lower(hint: float) -> float:

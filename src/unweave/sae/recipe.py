@@ -1,0 +1,56 @@
+"""What to train with when nothing is said: chosen from the number of texts, their width and k, each with its reason."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+_TEXTS_A_LATENT = 5
+_MOST_EXPANSION = 32
+_BATCHES_A_PASS = 60
+_PASSES = 20
+
+
+class Recipe(NamedTuple):
+    """Choices for one training run."""
+
+    n_latents: int
+    batch_size: int
+    steps: int
+    lr: float
+    warmup_steps: int
+    dead_after: int
+    reasons: dict[str, str]
+    """Why, for each choice, in a few words."""
+
+
+def recommend(
+    n_texts: int, d_in: int, k: int, *, n_latents: int | None = None, batch_size: int | None = None,
+    steps: int | None = None,
+) -> Recipe:  # fmt: skip
+    """The recipe for `n_texts` embeddings, d_in wide; what is given is kept, and the rest follows from it."""
+    expansion = 2 ** min(
+        round(math.log2(_MOST_EXPANSION)), max(1, round(math.log2(max(1.0, n_texts / _TEXTS_A_LATENT / d_in))))
+    )
+    latents = n_latents or max(k, d_in * expansion)
+    size = min(n_texts, batch_size or 2 ** min(12, max(8, round(math.log2(max(1, n_texts / _BATCHES_A_PASS))))))
+    per_pass = n_texts / size
+    many = steps or max(300, min(round(_PASSES * per_pass), max(3000, round(2 * per_pass))))
+    lr = 4e-3 * math.sqrt(size / 512)
+    warmup = min(100, many // 4)
+    silent = max(50_000, n_texts)
+    return Recipe(
+        latents,
+        size,
+        many,
+        lr,
+        warmup,
+        silent,
+        {
+            "n_latents": f"{latents / d_in:.3g} times the {d_in} dimensions, {n_texts / latents:.2g} texts a latent; "
+            "more latents on the same texts learn texts by heart",
+            "batch_size": f"{per_pass:.0f} batches a pass over {n_texts:,} texts",
+            "steps": f"{many * size / n_texts:.2g} passes over the texts",
+            "lr": f"4e-3 at batches of 512, by the square root of the batch size; {warmup} steps of warm-up",
+        },
+    )
