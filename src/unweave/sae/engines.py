@@ -10,7 +10,6 @@ dictionaries, nested k), and the loss is the weighted sum of all planes' errors.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -27,6 +26,8 @@ _HALF_MARGIN = 1 / 32
 """Share of the floor by which a product in bfloat16 may lie below it and is still looked at exactly: over ten times
 the standard deviation of its error, so that exact products decide (tests and the benchmark count misses: none)."""
 _BLOCK_FLOATS = 1 << 21
+_TILE_ROWS, _TILE_LATENTS = 256, 1024
+_INTEGER = {torch.bfloat16: torch.int16, torch.float32: torch.int32, torch.float64: torch.int64}
 _LATENTS_AT_ONCE = 256
 _ROWS_AT_ONCE = 128
 
@@ -211,7 +212,8 @@ class CPUEngine(Engine):
     def __init__(self, *, half: bool | None = None) -> None:
         """half: by default, whether this processor multiplies bfloat16 in hardware."""
         super().__init__(half=torch.cpu._is_avx512_bf16_supported() if half is None else half)
-        self._local = threading.local()
+        self._capacity = 64
+        """Entries a text for which there is room; grows when there were more."""
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -227,23 +229,47 @@ class CPUEngine(Engine):
         centred = x - p.b_pre
         half = self.half and floor > 0 and x.dtype == torch.float32
         weights, bias, left = (_halved(t) if half else t for t in (p.W_enc, p.b_enc, centred))
-        # No smaller than this a product is efficient; no larger a block stays in the cache.
-        size = min(max(64, _BLOCK_FLOATS // len(weights)), max(1, -(-len(x) // kernels.n_cores())))
 
         def block(span: tuple[int, int]) -> tuple[NDArray[Any], ...]:
-            torch.set_num_threads(1)  # this thread's own setting
             rows = slice(*span)
-            products = self._buffer(span[1] - span[0], len(weights), weights.dtype)
-            torch.addmm(bias, left[rows], weights.T, out=products)
-            if half:
-                return _exact(products, centred[rows], p, floor)
-            return _plain(products.numpy(), floor)
+            counts, columns, values = self._search(left[rows], weights, bias, floor)
+            found = np.empty(counts.sum(), np.int32), np.empty(counts.sum(), centred.numpy().dtype)
+            if not half:
+                training_kernels.pack(columns, values, counts, *found)
+                return counts, *found
+            exact, W_enc, b_enc = _numpy(centred[rows], p.W_enc, p.b_enc)
+            kept = training_kernels.exact_above(columns, counts, exact, W_enc, b_enc, np.float32(floor), *found)
+            return counts, found[0][:kept], found[1][:kept]
 
-        spans = kernels.spans(len(x), size)
-        blocks = kernels.on_every_core(block, spans)
+        size = min(_TILE_ROWS, -(-len(x) // kernels.n_cores()))
+        blocks = kernels.on_every_core(block, kernels.spans(len(x), max(1, size)))
         counts, columns, values = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
         rows = np.repeat(np.arange(len(x)), counts)
         return Entries.of(*(torch.from_numpy(a) for a in (rows, columns.astype(np.int64), values)))
+
+    def _search(self, left: Tensor, weights: Tensor, bias: Tensor, floor: float) -> tuple[NDArray[Any], ...]:
+        """Counts, (n_rows,), columns and values, (n_rows, capacity), of a block's entries above a floor.
+
+        The products are made a tile at a time, small enough to be read again from the processor's second cache.
+        """
+        torch.set_num_threads(1)  # this thread's own setting
+        half = weights.dtype == torch.bfloat16
+        tile = torch.empty(len(left) * min(_TILE_LATENTS, len(weights)), dtype=weights.dtype)
+        # Integers order positive floats as the floats themselves, and are compared faster.
+        integer = _INTEGER[weights.dtype]
+        lowest = torch.tensor(floor * (1 - half * _HALF_MARGIN), dtype=weights.dtype).view(integer).numpy()[()]
+        counts = np.zeros(len(left), np.int64)
+        while True:
+            columns = np.empty((len(left), self._capacity), np.int32)
+            values = np.empty(columns.shape, lowest.dtype)
+            counts[:] = 0
+            for start, stop in kernels.spans(len(weights), _TILE_LATENTS):
+                out = tile[: len(left) * (stop - start)].view(len(left), stop - start)
+                torch.addmm(bias[start:stop], left, weights[start:stop].T, out=out)
+                training_kernels.above(out.view(integer).numpy(), lowest, start, columns, values, counts)
+            if counts.max(initial=0) <= columns.shape[1]:
+                return counts, columns, values if half else values.view(left.numpy().dtype)
+            self._capacity = max(self._capacity, int(1.25 * counts.max()))
 
     def at_least(self, entries: Entries, cut: float, ties: int) -> Entries:
         rows, columns, values = _numpy(*entries[:3])
@@ -306,35 +332,10 @@ class CPUEngine(Engine):
     def _each_block_of_latents(kernel: Any, n_latents: int, *arrays: Any) -> None:
         kernels.on_every_core(lambda span: kernel(*span, *arrays), kernels.spans(n_latents, _LATENTS_AT_ONCE))
 
-    def _buffer(self, n_rows: int, width: int, dtype: torch.dtype) -> Tensor:
-        """This thread's memory for a block of products, used again for the next."""
-        buffer: Tensor | None = getattr(self._local, "buffer", None)
-        if buffer is None or buffer.dtype != dtype or buffer.numel() < n_rows * width:
-            self._local.buffer = buffer = torch.empty(n_rows * width, dtype=dtype)
-        return buffer[: n_rows * width].view(n_rows, width)
-
 
 def engine_for(device: str) -> Engine:
     """The engine that is fastest on a device: cpu, cuda, cuda:1, …"""
     return CPUEngine() if device == "cpu" else Engine(half=True)
-
-
-def _exact(products: Tensor, centred: Tensor, p: Parameters, floor: float) -> tuple[NDArray[Any], ...]:
-    """Counts, columns and exact values of the entries of a block above the floor; its products are in bfloat16."""
-    integers = products.view(torch.int16).numpy()
-    lowest = torch.tensor(floor * (1 - _HALF_MARGIN), dtype=torch.bfloat16).view(torch.int16).item()
-    counts = np.zeros(len(integers), np.int64)
-    capacity = 96
-    while True:
-        candidates = np.empty((len(integers), min(capacity, integers.shape[1])), np.int32)
-        training_kernels.above_half(integers, np.int16(lowest), candidates, counts)
-        if counts.max() <= candidates.shape[1]:
-            break
-        capacity = int(counts.max())
-    columns, values = np.empty(counts.sum(), np.int32), np.empty(counts.sum(), np.float32)
-    rows, W_enc, b_enc = _numpy(centred, p.W_enc, p.b_enc)
-    found = training_kernels.exact_above(candidates, counts, rows, W_enc, b_enc, np.float32(floor), columns, values)
-    return counts, columns[:found], values[:found]
 
 
 def _halved(tensor: Tensor) -> Tensor:
@@ -344,14 +345,6 @@ def _halved(tensor: Tensor) -> Tensor:
         lambda span: half[slice(*span)].copy_(tensor[slice(*span)]), kernels.spans(len(tensor), 1 + len(tensor) // 2)
     )
     return half
-
-
-def _plain(products: NDArray[Any], floor: float) -> tuple[NDArray[Any], ...]:
-    """Counts, columns and values of the entries of a block above the floor."""
-    n_latents = products.shape[1]
-    no_bias, floors = np.zeros(n_latents, products.dtype), np.full(n_latents, floor, products.dtype)
-    found = kernels.entries_above(products, no_bias, floors, expected=96, parallel=False)
-    return np.diff(found.offsets), found.columns, found.values
 
 
 def _grouped(sparse: SparseGradient, n_latents: int) -> tuple[NDArray[Any], ...]:

@@ -16,33 +16,100 @@ _kernel = njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"})
 
 
 @_kernel
-def above_half(products, floor, columns, counts):
-    """Entries of a block of bfloat16 products at or above a floor > 0.
+def _add(out, weight, row):
+    """out += weight * row"""
+    for j in range(len(out)):
+        out[j] += weight * row[j]
 
-    Both are read as the 16-bit integers they are stored as, which order positive numbers as the numbers themselves.
+
+@_kernel
+def _add_four(out, w0, row0, w1, row1, w2, row2, w3, row3):
+    """Four rows in one pass over `out`: four reads from far memory are under way at once."""
+    for j in range(len(out)):
+        out[j] += w0 * row0[j] + w1 * row1[j] + w2 * row2[j] + w3 * row3[j]
+
+
+@_kernel
+def _dot(left, right):
+    total = left[0] * right[0]
+    for j in range(1, len(left)):
+        total += left[j] * right[j]
+    return total
+
+
+@_kernel
+def _dot_four(left, row0, row1, row2, row3):
+    a, b, c, d = left[0] * row0[0], left[0] * row1[0], left[0] * row2[0], left[0] * row3[0]
+    for j in range(1, len(left)):
+        a += left[j] * row0[j]
+        b += left[j] * row1[j]
+        c += left[j] * row2[j]
+        d += left[j] * row3[j]
+    return a, b, c, d
+
+
+@_kernel
+def _dots(left, table, places, out):
+    """out[i] = left . table[places[i]]"""
+    whole = len(places) // 4 * 4
+    for i in range(0, whole, 4):
+        out[i], out[i + 1], out[i + 2], out[i + 3] = _dot_four(
+            left, table[places[i]], table[places[i + 1]], table[places[i + 2]], table[places[i + 3]]
+        )
+    for i in range(whole, len(places)):
+        out[i] = _dot(left, table[places[i]])
+
+
+@_kernel
+def _add_all(out, weights, table, places):
+    """out += sum_i weights[i] * table[places[i]]"""
+    whole = len(places) // 4 * 4
+    for i in range(0, whole, 4):
+        _add_four(
+            out, weights[i], table[places[i]], weights[i + 1], table[places[i + 1]],
+            weights[i + 2], table[places[i + 2]], weights[i + 3], table[places[i + 3]],
+        )  # fmt: skip
+    for i in range(whole, len(places)):
+        _add(out, weights[i], table[places[i]])
+
+
+@_kernel
+def above(products, floor, first, columns, values, counts):
+    """Add the entries of a tile that exceed a floor to those of its rows that were found before.
 
     Args:
-        products: (n_rows, n_latents) int16.
-        columns: (n_rows, capacity) int32, filled with the latents found; counts may exceed the capacity.
+        products: (n_rows, width), the activations of latents first to first + width - 1.
+        columns, values: (n_rows, capacity), filled as far as they go.
+        counts: (n_rows,), how many entries each row has; may exceed the capacity.
     """
     n_rows, width = products.shape
     capacity = columns.shape[1]
     whole = width - width % _CHUNK
     for row in range(n_rows):
-        found = 0
+        found = counts[row]
         for start in range(0, width, _CHUNK):
             if start < whole:
                 n_above = 0
                 for j in range(start, start + _CHUNK):
-                    n_above += products[row, j] >= floor
+                    n_above += products[row, j] > floor
                 if n_above == 0:
                     continue
-            for latent in range(start, min(start + _CHUNK, width)):
-                if products[row, latent] >= floor:
+            for j in range(start, min(start + _CHUNK, width)):
+                if products[row, j] > floor:
                     if found < capacity:
-                        columns[row, found] = latent
+                        columns[row, found], values[row, found] = first + j, products[row, j]
                     found += 1
         counts[row] = found
+
+
+@_kernel
+def pack(candidates, values, counts, packed_columns, packed_values):
+    """Put the rows that `above` filled one after the other."""
+    at = 0
+    for row in range(len(counts)):
+        for i in range(counts[row]):
+            packed_columns[at], packed_values[at] = candidates[row, i], values[row, i]
+            at += 1
 
 
 @_kernel
@@ -50,19 +117,19 @@ def exact_above(candidates, counts, centred, W_enc, b_enc, floor, columns, value
     """Of each row's candidates keep those whose exact activation exceeds the floor; returns how many in all.
 
     Args:
-        candidates, counts: as `above_half` leaves them; counts becomes what is kept.
+        candidates, counts: as `above` leaves them; counts becomes what is kept.
         centred: (n_rows, d_in), x - b_pre.
         columns, values: at least as long as all candidates; filled in row order.
     """
-    n_rows, d_in = centred.shape
     at = 0
-    for row in range(n_rows):
+    exact = np.empty(candidates.shape[1], centred.dtype)
+    for row in range(len(centred)):
+        n = counts[row]
+        _dots(centred[row], W_enc, candidates[row, :n], exact)
         kept = 0
-        for i in range(counts[row]):
+        for i in range(n):
             latent = candidates[row, i]
-            value = b_enc[latent]
-            for j in range(d_in):
-                value += W_enc[latent, j] * centred[row, j]
+            value = exact[i] + b_enc[latent]
             if value > floor:
                 columns[at], values[at] = latent, value
                 at += 1
@@ -97,12 +164,10 @@ def ranks(start, stop, offsets, values, out):
 @_kernel
 def decode(start, stop, offsets, columns, values, W_dec, out):
     """out[row] = sum of value * W_dec[column] over the row's entries, for rows start to stop - 1."""
-    d_in = W_dec.shape[1]
     for row in range(start, stop):
+        a, b = offsets[row], offsets[row + 1]
         out[row] = 0
-        for entry in range(offsets[row], offsets[row + 1]):
-            for j in range(d_in):
-                out[row, j] += values[entry] * W_dec[columns[entry], j]
+        _add_all(out[row], values[a:b], W_dec, columns[a:b])
 
 
 @_kernel
@@ -110,32 +175,32 @@ def backward(start, stop, offsets, columns, values, planes, W_dec, target, weigh
     """Reconstruct rows start to stop - 1 and differentiate; see `Engine.backward`. Returns the loss of each plane."""
     n_planes, d_in = len(weights), W_dec.shape[1]
     losses = np.zeros(n_planes)
-    error = np.empty(d_in, W_dec.dtype)
+    error = np.empty(d_in, W_dec.dtype)  # x_hat - x
     for row in range(start, stop):
-        error[:] = target[row]
+        a, b = offsets[row], offsets[row + 1]
+        for j in range(d_in):
+            error[j] = -target[row, j]
         for plane in range(n_planes):
-            for entry in range(offsets[row], offsets[row + 1]):
-                if n_planes == 1 or planes[entry] == plane:
-                    for j in range(d_in):
-                        error[j] -= values[entry] * W_dec[columns[entry], j]
-            squares = error[0] * error[0]
-            for j in range(1, d_in):
-                squares += error[j] * error[j]
-            losses[plane] += squares
+            if n_planes == 1:
+                _add_all(error, values[a:b], W_dec, columns[a:b])
+            else:
+                for entry in range(a, b):
+                    if planes[entry] == plane:
+                        _add(error, values[entry], W_dec[columns[entry]])
+            losses[plane] += _dot(error, error)
             for j in range(d_in):
-                G[plane, row, j] = -2 * weights[plane] * error[j]
+                G[plane, row, j] = 2 * weights[plane] * error[j]
         if len(extra):
             for j in range(d_in):
                 G[n_planes - 1, row, j] += extra[row, j]
         for plane in range(n_planes - 2, -1, -1):
             for j in range(d_in):
                 G[plane, row, j] += G[plane + 1, row, j]
-        for entry in range(offsets[row], offsets[row + 1]):
-            plane = 0 if n_planes == 1 else planes[entry]
-            slope = W_dec.dtype.type(0)
-            for j in range(d_in):
-                slope += G[plane, row, j] * W_dec[columns[entry], j]
-            dz[entry] = slope
+        if n_planes == 1:
+            _dots(G[0, row], W_dec, columns[a:b], dz[a:b])
+        else:
+            for entry in range(a, b):
+                dz[entry] = _dot(G[planes[entry], row], W_dec[columns[entry]])
     return losses
 
 
@@ -158,15 +223,22 @@ def by_latent(columns, n_latents):
 @_kernel
 def latent_gradient(latent, starts, order, rows, values, planes, dz, G, centred, g_enc, g_dec):
     """One latent's rows of dL/dW_enc and dL/dW_dec, each (d_in,)."""
-    d_in = centred.shape[1]
     g_enc[:] = 0
     g_dec[:] = 0
-    for i in range(starts[latent], starts[latent + 1]):
-        entry = order[i]
-        row, plane, value, slope = rows[entry], planes[entry], values[entry], dz[entry]
-        for j in range(d_in):
-            g_dec[j] += value * G[plane, row, j]
-            g_enc[j] += slope * centred[row, j]
+    a, b = starts[latent], starts[latent + 1]
+    whole = a + (b - a) // 4 * 4
+    for i in range(a, whole, 4):
+        e0, e1, e2, e3 = order[i], order[i + 1], order[i + 2], order[i + 3]
+        r0, r1, r2, r3 = rows[e0], rows[e1], rows[e2], rows[e3]
+        _add_four(g_enc, dz[e0], centred[r0], dz[e1], centred[r1], dz[e2], centred[r2], dz[e3], centred[r3])
+        _add_four(
+            g_dec, values[e0], G[planes[e0], r0], values[e1], G[planes[e1], r1],
+            values[e2], G[planes[e2], r2], values[e3], G[planes[e3], r3],
+        )  # fmt: skip
+    for i in range(whole, b):
+        e = order[i]
+        _add(g_enc, dz[e], centred[rows[e]])
+        _add(g_dec, values[e], G[planes[e], rows[e]])
 
 
 @_kernel
@@ -191,17 +263,10 @@ def adam_latent(latent, g_enc, g_dec, W_enc, W_dec, moments, adam):
     beta1, beta2, step_size, root_scale, epsilon = adam
     mean_enc, square_enc, mean_dec, square_dec = moments
     w = W_dec[latent]
-    along = w[0] * g_dec[0]
-    for j in range(1, len(w)):
-        along += w[j] * g_dec[j]
-    for j in range(len(w)):
-        g_dec[j] -= along * w[j]
+    _add(g_dec, -_dot(w, g_dec), w)
     adam_row(W_enc[latent], g_enc, mean_enc[latent], square_enc[latent], beta1, beta2, step_size, root_scale, epsilon)
     adam_row(w, g_dec, mean_dec[latent], square_dec[latent], beta1, beta2, step_size, root_scale, epsilon)
-    squares = w[0] * w[0]
-    for j in range(1, len(w)):
-        squares += w[j] * w[j]
-    length = np.sqrt(squares)
+    length = np.sqrt(_dot(w, w))
     for j in range(len(w)):
         w[j] /= length
 
