@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -13,9 +14,14 @@ import torch
 from safetensors import safe_open
 
 from unweave.artifact import build
-from unweave.errors import BadData, DimensionMismatch
+from unweave.embeddings import Embeddings
+from unweave.errors import BadData, CorruptArtifact, DimensionMismatch
+from unweave.sae import metrics, training
 from unweave.sae.model import SAE, SAEConfig
+from unweave.sae.retrieval_loss import retrieval_loss
+from unweave.sae.texts import TrainingTexts
 from unweave.sae.training import TrainConfig, schedule, train
+from unweave.sae.variants import VARIANTS
 
 SMALL = SAEConfig(d_in=16, n_latents=32, k=2)
 SHORT = TrainConfig(steps=60, batch_size=64, lr=1e-2)
@@ -200,3 +206,225 @@ def test_one_text_cannot_train_an_sae():
 def test_embeddings_of_another_width_cannot_train_an_sae():
     with pytest.raises(DimensionMismatch, match=r"shape \(10, 15\) came in, but the SAE reads \(n, 16\)"):
         train(np.ones((10, 15), np.float32), np.ones((2, 15), np.float32), SMALL, SHORT)
+
+
+def test_embeddings_with_nan_name_the_shard_and_the_row(texts, tmp_path):
+    embeddings = write_embeddings(tmp_path / "embeddings", np.tile(texts, (2, 1)))
+    shard = tmp_path / "embeddings" / "000001.npy"
+    damaged = np.load(shard)
+    damaged[5, 3] = np.nan
+    np.save(shard, damaged)
+    rows = TrainingTexts([(embeddings, np.arange(len(embeddings)))], in_memory_bytes=0)
+    with pytest.raises(BadData, match=r"000001\.npy: row 5 holds NaN"):
+        train(rows, texts[:20], SMALL, SHORT)
+
+
+def test_a_checkpoint_of_another_configuration_is_refused(texts, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "_CHECKPOINT_SECONDS", 0)
+    with pytest.raises(KeyboardInterrupt), build(tmp_path / "sae", "sae", settings={}, made_from={}) as made:
+        train(texts[:1000], texts[1000:], SMALL, SHORT, checkpoint=made, reporters=[interrupt])
+    with build(tmp_path / "sae", "sae", settings={}, made_from={}) as made:
+        with pytest.raises(BadData, match=r"another configuration .*\"k\": 2.*\"k\": 3.*delete it to start anew"):
+            train(texts[:1000], texts[1000:], replace(SMALL, k=3), SHORT, checkpoint=made)
+        # The refused checkpoint is still there, and the configuration it was saved by goes on from it.
+        assert_same(
+            train(texts[:1000], texts[1000:], SMALL, SHORT, checkpoint=made),
+            train(texts[:1000], texts[1000:], SMALL, SHORT),
+        )
+
+
+def interrupt(report):
+    if report["step"] > 10:
+        raise KeyboardInterrupt
+
+
+def test_a_truncated_checkpoint_says_how_to_start_anew(texts, tmp_path):
+    with build(tmp_path / "sae", "sae", settings={}, made_from={}) as made:
+        (made.path / "checkpoint.safetensors").write_bytes(b"\xff" * 100)
+        with pytest.raises(CorruptArtifact, match=r"not a checkpoint .*delete it to start anew"):
+            train(texts[:1000], texts[1000:], SMALL, SHORT, checkpoint=made)
+        (made.path / "checkpoint.safetensors").unlink()
+
+
+def test_a_step_size_at_which_training_diverges_is_an_error(texts):
+    with pytest.raises(BadData, match=r"the loss at step \d+ is .*lower lr"):
+        train(texts[:1000] * 1e18, texts[1000:], SMALL, replace(SHORT, lr=1e30))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"variant": "gated"},
+        {"retrieval_loss": "hinge"},
+        {"lr": 0},
+        {"lr": float("nan")},
+        {"decay": 1.5},
+        {"steps": 0},
+        {"batch_size": 0},
+        {"patience": -1},
+    ],
+)
+def test_a_configuration_out_of_range_is_refused(change):
+    with pytest.raises(ValueError, match=next(iter(change))):
+        replace(SHORT, **change)
+
+
+@pytest.mark.parametrize("variant", list(VARIANTS))
+def test_every_variant_trains_saves_and_encodes_with_about_k_latents(variant, sparse_data, tmp_path):
+    embeddings, _ = sparse_data(n=2200)
+    config = TrainConfig(steps=200, batch_size=128, lr=1e-2, variant=variant)
+    trained = train(embeddings[:2000], embeddings[2000:], SMALL, config)
+    assert trained.history[-1]["nmse_held_out"] < 0.75 * random_dictionary(embeddings[:2000]).measure(embeddings).nmse
+    trained.sae.save(tmp_path / "sae")
+    codes = SAE.load(tmp_path / "sae").encode(embeddings[:2000])
+    assert codes.nnz / 2000 == pytest.approx(SMALL.k, rel=0.15)
+    np.testing.assert_array_equal(codes.toarray(), trained.sae.encode(embeddings[:2000]).toarray())
+
+
+def test_numpy_encodes_what_torch_encodes(trained, texts):
+    sae = trained.sae
+    W_enc, b_enc, b_pre = (torch.from_numpy(t) for t in (sae.W_enc, sae.b_enc, sae.b_pre))
+    activations = torch.relu((torch.from_numpy(texts) - b_pre) @ W_enc.T + b_enc)
+    expected = torch.where(activations > float(sae.threshold[0]), activations, 0)
+    np.testing.assert_allclose(sae.encode(texts).toarray(), expected.numpy(), atol=1e-5)
+
+
+def test_one_model_can_be_cut_to_fewer_latents_when_it_was_trained_for_several_k(sparse_data):
+    embeddings, _ = sparse_data(n=2200, active=4)
+    config = TrainConfig(steps=300, batch_size=128, lr=1e-2)
+    sae_config = replace(SMALL, k=4)
+    errors = {}
+    for variant in ("topk", "nested_topk"):
+        sae = train(embeddings[:2000], embeddings[2000:], sae_config, replace(config, variant=variant)).sae
+        cut = sae.decode(sae.encode(embeddings[2000:], max_latents=1))
+        errors[variant] = np.square(embeddings[2000:] - cut).sum()
+    assert errors["nested_topk"] < errors["topk"]
+
+
+def test_the_first_part_of_a_matryoshka_dictionary_reconstructs_better_alone(sparse_data):
+    embeddings, _ = sparse_data(n=2200)
+    errors = {}
+    for variant in ("batch_topk", "matryoshka"):
+        config = TrainConfig(steps=300, batch_size=128, lr=1e-2, variant=variant)
+        sae = train(embeddings[:2000], embeddings[2000:], SMALL, config).sae
+        codes = sae.encode(embeddings[2000:]).toarray()
+        codes[:, SMALL.n_latents // 4 :] = 0
+        errors[variant] = np.square(embeddings[2000:] - (codes @ sae.W_dec + sae.b_pre)).sum()
+    assert errors["matryoshka"] < errors["batch_topk"]
+
+
+def test_training_stops_early_and_gives_the_best_it_had(sparse_data):
+    # 60 texts and 32 latents: learned by heart, and worse on others from some point on.
+    embeddings, _ = sparse_data(n=400, active=6, n_directions=60)
+    config = TrainConfig(steps=600, batch_size=60, lr=3e-2, decay=0, patience=3)
+    sae, history = train(embeddings[:60], embeddings[60:], replace(SMALL, k=6), config)
+    measured = [report["nmse_held_out"] for report in history]
+    assert history[-1]["step"] < 600
+    assert len(measured) - 1 - int(np.argmin(measured)) == 3
+    assert sae.measure(embeddings[60:]).nmse == pytest.approx(min(measured), rel=0.02)
+
+
+def test_a_retrieval_loss_keeps_neighbours_better(sparse_data):
+    embeddings, _ = sparse_data(n=1200, d_in=16, n_directions=40, active=6)
+    texts, held_out = embeddings[:1000], embeddings[1000:]
+    errors = {}
+    for weight in (0.0, 1.0):
+        config = TrainConfig(steps=300, batch_size=128, lr=1e-2, retrieval_weight=weight, temperature=1.0)
+        sae = train(texts, held_out, SMALL, config).sae
+        x = torch.from_numpy(held_out)
+        errors[weight] = float(retrieval_loss(x, torch.from_numpy(sae.reconstruct(held_out)), "kl", 1.0))
+    assert errors[1.0] < errors[0.0]
+
+
+# --- reports ---------------------------------------------------------------------------------------
+
+
+def test_reports_go_to_json_lines_and_tensorboard(texts, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    reporters = [metrics.json_lines(tmp_path / "history.jsonl"), metrics.tensorboard(tmp_path / "events")]
+    history = train(texts[:1000], texts[1000:], SMALL, SHORT, reporters=reporters).history
+    lines = (tmp_path / "history.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == history
+    events = EventAccumulator(str(tmp_path / "events"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("nmse_held_out")] == [report["step"] for report in history]
+    assert events.Scalars("loss")[-1].value == pytest.approx(history[-1]["loss"])
+
+
+def test_a_report_counts_every_latent_in_its_histogram_of_density(trained):
+    for report in trained.history:
+        assert sum(report["density"]) == SMALL.n_latents
+        assert 0 < report["cosine"] <= 1
+        assert report["live_latents"] <= SMALL.n_latents
+    assert trained.history[-1]["nmse"] <= trained.history[-1]["nmse_held_out"]
+
+
+# --- streaming -------------------------------------------------------------------------------------
+
+
+def write_embeddings(folder, array):
+    return Embeddings.write(folder, len(array), lambda a, b: array[a:b], label="embedding", settings={}, made_from={})
+
+
+def test_texts_read_from_disk_train_the_same_sae_as_texts_in_memory(texts, trained, tmp_path):
+    # Two sources, from which some rows in another order make up the same texts.
+    first = write_embeddings(tmp_path / "first", texts[:600][::-1].copy())
+    second = write_embeddings(tmp_path / "second", texts[600:])
+    parts = [(first, np.arange(600)[::-1].copy()), (second, np.arange(400))]
+    streamed = TrainingTexts(parts, in_memory_bytes=0)
+    np.testing.assert_array_equal(streamed.take(np.array([0, 999, 3, 600])), texts[[0, 999, 3, 600]])
+    assert_same(train(streamed, texts[1000:], SMALL, SHORT), trained)
+
+
+@pytest.mark.parametrize("window_bytes", [1 << 29, 4096])
+def test_an_epoch_shows_every_text_once_in_another_order_each_time(window_bytes):
+    texts = TrainingTexts.of(np.ones((1001, 4), np.float32))
+    first, second = (texts.order(0, epoch, window_bytes) for epoch in (0, 1))
+    assert sorted(first) == sorted(second) == list(range(1001))
+    assert (first != second).mean() > 0.9
+
+
+def test_a_window_smaller_than_the_data_still_mixes_far_texts():
+    # 64 runs of 64 texts, windows of 256 rows: a window holds texts from 4 runs all over the data.
+    texts = TrainingTexts.of(np.ones((4096, 4), np.float32))
+    window = texts.order(0, 0, window_bytes=256 * 16)[:256]
+    assert len(np.unique(window // 64)) == 4
+    assert np.ptp(window) > 1024
+    assert (np.abs(np.diff(window)) > 1).mean() > 0.9
+
+
+# --- several processes -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("variant", ["batch_topk", "jumprelu", "matching_pursuit"])
+def test_two_processes_train_the_sae_that_one_trains(texts, tmp_path, variant):
+    # The same batches, so the same gradients but for the order of their sums; ten steps keep the difference small.
+    np.save(tmp_path / "texts.npy", texts)
+    script = tmp_path / "train.py"
+    script.write_text(_TRAINED_UNDER_TORCHRUN)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    saes = {}
+    for n in (1, 2):
+        command = [*launch, "--nproc-per-node", str(n), str(script), str(tmp_path), str(n), variant]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+        assert done.returncode == 0, done.stderr
+        saes[n] = SAE.load(tmp_path / f"sae-{n}-0")
+    other = SAE.load(tmp_path / "sae-2-1")
+    for name in ("W_enc", "b_enc", "W_dec", "b_pre", "threshold"):
+        np.testing.assert_allclose(getattr(saes[2], name), getattr(saes[1], name), atol=2e-5, err_msg=name)
+        np.testing.assert_array_equal(getattr(saes[2], name), getattr(other, name), err_msg=name)
+
+
+_TRAINED_UNDER_TORCHRUN = """
+import os, pathlib, sys
+import numpy as np
+from unweave.sae.model import SAEConfig
+from unweave.sae.training import TrainConfig, train
+
+folder, n, variant = pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+texts = np.load(folder / "texts.npy")
+config = TrainConfig(steps=10, batch_size=64, lr=1e-2, variant=variant, dead_after=64, retrieval_weight=0.1)
+sae = train(texts[:1000], texts[1000:], SAEConfig(d_in=16, n_latents=32, k=2), config).sae
+sae.save(folder / f"sae-{n}-{os.environ['RANK']}")
+"""

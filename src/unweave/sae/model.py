@@ -143,6 +143,10 @@ class SAE:
             DimensionMismatch: the embeddings are not d_in wide.
             BadData: an embedding is zero or not finite.
         """
+        if self.config.selection == MATCHING_PURSUIT:
+            from unweave.sae.pursuit import pursue  # which reads an SAE
+
+            return pursue(self, embeddings, max_latents, method="matching")
         embeddings = self._checked(embeddings)
         rows_at_once = max(1, _BLOCK_FLOATS // self.config.n_latents)
         blocks = [self._encode_block(embeddings[a:b]) for a, b in kernels.spans(len(embeddings), rows_at_once)]

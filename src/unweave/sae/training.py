@@ -231,6 +231,11 @@ class _Run:
         sae = self._calibrated(self.sample)
         held_out = self.held_out[:_SAMPLE_ROWS]
         dead = int((state.texts_since_fired > config.dead_after).sum())
+        if not torch.isfinite(state.window.loss):
+            raise BadData(
+                f"the loss at step {number} is {float(state.window.loss)}: training diverged; give a lower lr than "
+                f"{config.lr:g}, or look for embeddings far longer than the rest"
+            )
         report = state.window.report(number, number * config.batch_size, sae, self.sample, held_out, dead)
         state.window.clear()
         self.history.append(report)
