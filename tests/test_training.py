@@ -166,14 +166,14 @@ from unweave.artifact import build
 from unweave.sae import training
 from unweave.sae.model import SAEConfig
 
-learn = training._Run._learn
+learn = training.Run.learn
 
 def learn_until_killed(run, x, number, hint):
     if number == 37:
         os.kill(os.getpid(), signal.SIGKILL)
     return learn(run, x, number, hint)
 
-training._Run._learn = learn_until_killed
+training.Run.learn = learn_until_killed
 training._CHECKPOINT_SECONDS = 0
 folder = pathlib.Path(sys.argv[1])
 texts = np.load(folder / "texts.npy")

@@ -66,9 +66,9 @@ class TrainingTexts:
             self._kept = self._read(np.arange(len(self)))
 
     @classmethod
-    def of(cls, array: NDArray[np.floating[Any]]) -> TrainingTexts:
+    def of(cls, array: NDArray[np.floating[Any]], in_memory_bytes: int = IN_MEMORY_BYTES) -> TrainingTexts:
         """All rows of one array, (n, d_in)."""
-        return cls([(ArrayRows(array), np.arange(len(array)))])
+        return cls([(ArrayRows(array), np.arange(len(array)))], in_memory_bytes)
 
     def __len__(self) -> int:
         return int(self._ends[-1]) if len(self._ends) else 0

@@ -144,26 +144,26 @@ def train(
     _check(texts, sae_config)
     config = replace(config, batch_size=min(config.batch_size, len(texts)))
     sae_config = replace(sae_config, selection=VARIANTS[config.variant].selection)
-    engine = engine_for(device)
-    with world_of(device) as world, engine.running():
+    with world_of(device) as world:
         if config.batch_size % world.size:
             raise BadData(f"a batch of {config.batch_size} cannot be shared evenly by {world.size} processes")
-        run = _Run(texts, held_out, sae_config, config, engine, device, world, checkpoint if world.rank == 0 else None)
-        return run.to_the_end(tuple(reporters) if world.rank == 0 else ())
+        run = Run(texts, held_out, sae_config, config, device, world, checkpoint if world.rank == 0 else None)
+        with run.engine.running():
+            return run.to_the_end(tuple(reporters) if world.rank == 0 else ())
 
 
-class _Run:
-    """One training run."""
+class Run:
+    """One training run, from its first state to its last step; see `train` for the arguments."""
 
     def __init__(
         self, texts: TrainingTexts, held_out: NDArray[np.float32], sae_config: SAEConfig, config: TrainConfig,
-        engine: Engine, device: str, world: World, checkpoint: Build | None,
+        device: str, world: World, checkpoint: Build | None,
     ) -> None:  # fmt: skip
         self.texts, self.held_out, self.sae_config, self.config = texts, held_out, sae_config, config
-        self.engine, self.device, self.world, self.checkpoint = engine, device, world, checkpoint
+        self.engine, self.device, self.world, self.checkpoint = engine_for(device), device, world, checkpoint
         self.variant: Variant = VARIANTS[config.variant](config, sae_config.k)
         sample = texts.sample(_SAMPLE_ROWS, config.seed)
-        self.state = initial_state(sample, texts, sae_config, config, engine, self.variant, device)
+        self.state = initial_state(sample, texts, sae_config, config, self.engine, self.variant, device)
         self.history: list[Report] = []
         self.best: SAE | None = None
         self.sample = sample
@@ -172,7 +172,7 @@ class _Run:
         """Do the steps that are left to do."""
         config, texts = self.config, self.texts
         first = self._restore()
-        hint = 0.9 * _cut_of(self.engine, self.state.parameters, self._on_device(self.sample[:64]), self.sae_config.k)
+        hint = self.first_hint()
         report_after = _report_steps(config.steps)
         watch = Stopwatch()
         batches = texts.batches(first, config.steps, config.batch_size, config.seed)
@@ -181,7 +181,7 @@ class _Run:
             for number, x in enumerate(ahead(texts, shares), first):
                 if self._out_of_patience():
                     break
-                done = self._learn(self._on_device(x), number, hint)
+                done = self.learn(self._on_device(x), number, hint)
                 hint = done.hint
                 advance(1)
                 if number + 1 in report_after:
@@ -195,10 +195,14 @@ class _Run:
         sae = self.best or self._calibrated(self.texts.sample(_CALIBRATION_ROWS, config.seed))
         return Trained(sae, self.history)
 
+    def first_hint(self) -> float:
+        """Where to begin to look for a batch's active entries before there was one: a little below a few texts' cut."""
+        return 0.9 * _cut_of(self.engine, self.state.parameters, self._on_device(self.sample[:64]), self.sae_config.k)
+
     def _on_device(self, rows: NDArray[np.float32] | Tensor) -> Tensor:
         return torch.as_tensor(rows).to(self.device, non_blocking=True)
 
-    def _learn(self, x: Tensor, number: int, hint: float) -> Step:
+    def learn(self, x: Tensor, number: int, hint: float) -> Step:
         """One step of Adam; the decoder's rows move along the sphere and stay at length 1."""
         p, moments, since, window = self.state
         dead = (since > self.config.dead_after).nonzero()[:, 0]

@@ -1,0 +1,60 @@
+"""Ours, measured as the peers are: the same request, batches and clock. Runs in the project's own environment."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import torch
+from adapter import Batches, Peer, Request, Weights, main
+from torch import Tensor
+
+from unweave.sae.model import SAEConfig
+from unweave.sae.parallel import World
+from unweave.sae.recipe import recommend
+from unweave.sae.texts import TrainingTexts
+from unweave.sae.training import Run, TrainConfig, to_sae
+
+
+class Unweave(Peer):
+    """The loop of `unweave.sae.training.train`, fed by the benchmark's batches, with the recipe's choices."""
+
+    package: ClassVar[str] = "unweave"
+    variant: ClassVar[str] = "BatchTopK"
+
+    def __init__(self, request: Request, d: int) -> None:
+        data = np.load(request.data, mmap_mode="r")
+        recipe = recommend(
+            len(data), d, request.k, n_latents=request.n_latents, batch_size=request.batch_size, steps=request.steps
+        )
+        self.lr = recipe.lr if request.lr is None else request.lr
+        config = TrainConfig(
+            steps=request.steps,
+            batch_size=request.batch_size,
+            lr=self.lr,
+            warmup_steps=recipe.warmup_steps,
+            dead_after=recipe.dead_after,
+            seed=request.seed,
+        )
+        self.config = SAEConfig(d_in=d, n_latents=request.n_latents, k=request.k)
+        texts = TrainingTexts.of(data, in_memory_bytes=0)
+        self.run = Run(texts, data[:0], self.config, config, "cpu", World(), None)
+
+    def train(self, batches: Batches) -> None:
+        with self.run.engine.running():
+            hint = self.run.first_hint()
+            for number, x in enumerate(batches):
+                hint = self.run.learn(x, number, hint).hint
+
+    def weights(self) -> Weights:
+        p = self.run.state.parameters
+        return Weights(p.W_enc, p.b_enc, p.W_dec, p.b_pre, "threshold")
+
+    def forward(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        sae = to_sae(self.run.state.parameters, self.config)
+        codes = sae.encode(rows.numpy())
+        return torch.from_numpy(codes.toarray()), torch.from_numpy(sae.decode(codes))
+
+
+if __name__ == "__main__":
+    main(Unweave)
