@@ -110,9 +110,8 @@ def test_orthogonal_solves_for_both_coefficients(sae_with_biases):
 
 
 def test_gradient_steps_as_far_as_the_error_falls():
-    # a = (1, 0), b = (0.6, 0.8), x = (2, 0.5): first a with 2. The residual (0, 0.5) has the gradient (0, 0.4) on {a, b}:
-    # b moves by 0.4. Asked for three latents, but with two, it goes on: residual (-0.24, 0.18) has (-0.24, 0), both
-    # below 0, so that nothing is chosen and the pursuit ends.
+    # a = (1, 0), b = (0.6, 0.8), x = (2, 0.5): first a with 2. The residual (0, 0.5) has the gradient (0, 0.4) on
+    # {a, b}, and 0.4 is how far b moves. The next residual, (-0.24, 0.18), has no positive correlation.
     code = pursue(sae_of([[1, 0], [0.6, 0.8]]), np.array([2, 0.5]), 2, GRADIENT)
     np.testing.assert_allclose(code.toarray(), [[2, 0.4]], rtol=1e-6)
 

@@ -69,7 +69,7 @@ class FitConfig:
     temperature: float = 0.05
     """What similarities are divided by in the retrieval loss."""
     patience: int = 0
-    """Stop after so many of the twenty reports without a lower held-out NMSE; 0: train to the end."""
+    """Stop after so many of the dozen reports without a lower held-out NMSE; 0: train to the end."""
     tensorboard: str = ""
     """Folder for TensorBoard events; empty: none."""
     held_out: float = 0.05

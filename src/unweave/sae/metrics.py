@@ -1,4 +1,4 @@
-"""What training reports, about twenty times a run: to the console, as JSON lines and to TensorBoard."""
+"""What training reports, a dozen times a run: to the console, as JSON lines and to TensorBoard."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ _CHECKPOINT_SECONDS = 60.0
 _SAMPLE_ROWS = 2048
 _CALIBRATION_ROWS = 200_000
 _INITIAL_NOISE = 0.3
-_REPORTS = 20
+_REPORTS, _REPORT_ROWS = 12, 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,7 +181,7 @@ class Run:
             for number, x in enumerate(ahead(texts, shares), first):
                 if self._out_of_patience():
                     break
-                done = self.learn(self._on_device(x), number, hint)
+                done = self.learn(self.on_device(x), number, hint)
                 hint = done.hint
                 advance(1)
                 if number + 1 in report_after:
@@ -197,9 +197,10 @@ class Run:
 
     def first_hint(self) -> float:
         """Where to begin to look for a batch's active entries before there was one: a little below a few texts' cut."""
-        return 0.9 * _cut_of(self.engine, self.state.parameters, self._on_device(self.sample[:64]), self.sae_config.k)
+        return 0.9 * _cut_of(self.engine, self.state.parameters, self.on_device(self.sample[:64]), self.sae_config.k)
 
-    def _on_device(self, rows: NDArray[np.float32] | Tensor) -> Tensor:
+    def on_device(self, rows: NDArray[np.float32] | Tensor) -> Tensor:
+        """Rows, (n, d_in), where the parameters are."""
         return torch.as_tensor(rows).to(self.device, non_blocking=True)
 
     def learn(self, x: Tensor, number: int, hint: float) -> Step:
@@ -227,20 +228,20 @@ class Run:
         sae = to_sae(p, self.sae_config)
         if self.sae_config.selection != THRESHOLD or self.config.variant == "jumprelu":
             return sae
-        threshold = calibrated_threshold(self.engine, p, self._on_device(sample), self.sae_config.k, self.world)
+        threshold = calibrated_threshold(self.engine, p, self.on_device(sample), self.sae_config.k, self.world)
         return replace(sae, threshold=np.array([threshold], np.float32))
 
     def _report(self, number: int, reporters: Iterable[Callable[[Report], None]]) -> None:
         state, config = self.state, self.config
-        sae = self._calibrated(self.sample)
-        held_out = self.held_out[:_SAMPLE_ROWS]
+        sample, held_out = self.sample[:_REPORT_ROWS], self.held_out[:_REPORT_ROWS]
+        sae = self._calibrated(sample)
         dead = int((state.texts_since_fired > config.dead_after).sum())
         if not torch.isfinite(state.window.loss):
             raise BadData(
                 f"the loss at step {number} is {float(state.window.loss)}: training diverged; give a lower lr than "
                 f"{config.lr:g}, or look for embeddings far longer than the rest"
             )
-        report = state.window.report(number, number * config.batch_size, sae, self.sample, held_out, dead)
+        report = state.window.report(number, number * config.batch_size, sae, sample, held_out, dead)
         state.window.clear()
         self.history.append(report)
         nmse = report["nmse_held_out"]
@@ -251,11 +252,14 @@ class Run:
             tell(report)
 
     def _out_of_patience(self) -> bool:
-        """Whether the held-out NMSE has been above its lowest for `patience` reports."""
-        measured = [report["nmse_held_out"] for report in self.history]
-        if not self.config.patience or not measured or None in measured:
+        """Whether the held-out NMSE has been above its lowest for `patience` reports; the first process decides."""
+        if not self.config.patience:
             return False
-        return len(measured) - 1 - int(np.argmin(measured)) >= self.config.patience
+        measured = [report["nmse_held_out"] for report in self.history]
+        waited = len(measured) - 1 - int(np.argmin(measured)) if measured and None not in measured else 0
+        waiting = torch.tensor(waited, device=self.device)
+        self.world.broadcast(waiting)
+        return int(waiting) >= self.config.patience
 
     # --- killed runs --------------------------------------------------------------------------------
 
@@ -372,7 +376,7 @@ def calibrated_threshold(engine: Engine, p: Parameters, x: Tensor, k: int, world
     """
     budget = k * len(x)
     mine = x.tensor_split(world.size)[world.rank]
-    floor = 0.5 * _cut_of(engine, p, x[:64], k)
+    floor = 0.8 * _cut_of(engine, p, x[:64], k)
     while True:
         kept = torch.empty(0)
         for start, stop in spans(len(mine), _SAMPLE_ROWS):
@@ -402,5 +406,5 @@ def to_sae(p: Parameters, config: SAEConfig) -> SAE:
 
 
 def _report_steps(steps: int) -> set[int]:
-    """After which steps to measure: about twenty times, more often early, and at the end."""
+    """After which steps to measure: a dozen times, more often early, and at the end."""
     return {max(1, round(steps * (i / _REPORTS) ** 1.5)) for i in range(1, _REPORTS + 1)}
