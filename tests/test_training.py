@@ -15,7 +15,7 @@ from safetensors import safe_open
 
 from unweave.artifact import build
 from unweave.embeddings import Embeddings
-from unweave.errors import BadData, CorruptArtifact, DimensionMismatch
+from unweave.errors import ArtifactInUse, BadData, CorruptArtifact, DimensionMismatch
 from unweave.sae import metrics, training
 from unweave.sae.model import SAE, SAEConfig
 from unweave.sae.retrieval_loss import retrieval_loss
@@ -428,3 +428,19 @@ config = TrainConfig(steps=10, batch_size=64, lr=1e-2, variant=variant, dead_aft
 sae = train(texts[:1000], texts[1000:], SAEConfig(d_in=16, n_latents=32, k=2), config).sae
 sae.save(folder / f"sae-{n}-{os.environ['RANK']}")
 """
+
+
+def test_batches_of_one_text_train(texts):
+    sae, history = train(texts[:1000], texts[1000:], SMALL, TrainConfig(steps=50, batch_size=1))
+    assert history[-1]["texts"] == 50
+    assert np.isfinite(sae.W_enc).all()
+
+
+def test_two_trainers_on_one_folder_are_an_error_and_the_first_goes_on(texts, tmp_path):
+    def second(_report):
+        with pytest.raises(ArtifactInUse, match=r"another process is writing .*sae"):
+            with build(tmp_path / "sae", "sae", settings={}, made_from={}):
+                pass
+
+    with build(tmp_path / "sae", "sae", settings={}, made_from={}) as made:
+        train(texts[:1000], texts[1000:], SMALL, SHORT, checkpoint=made, reporters=[second])

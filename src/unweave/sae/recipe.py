@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 _TEXTS_A_LATENT = 5
 _MOST_EXPANSION = 32
-_BATCHES_A_PASS = 60
-_PASSES = 20
+_PASSES = 10
+_STEPS_OF_MANY = 5000
+_LR, _LR_BATCH = 6e-3, 1024
 
 
 class Recipe(NamedTuple):
@@ -33,10 +34,10 @@ def recommend(
         round(math.log2(_MOST_EXPANSION)), max(1, round(math.log2(max(1.0, n_texts / _TEXTS_A_LATENT / d_in))))
     )
     latents = n_latents or max(k, d_in * expansion)
-    size = min(n_texts, batch_size or 2 ** min(12, max(8, round(math.log2(max(1, n_texts / _BATCHES_A_PASS))))))
+    size = min(n_texts, batch_size or 2 ** min(12, max(8, round(math.log2(6 * math.sqrt(max(1, n_texts)))))))
     per_pass = n_texts / size
-    many = steps or max(300, min(round(_PASSES * per_pass), max(3000, round(2 * per_pass))))
-    lr = 4e-3 * math.sqrt(size / 512)
+    many = steps or max(300, min(round(_PASSES * per_pass), max(_STEPS_OF_MANY, round(2 * per_pass))))
+    lr = _LR * math.sqrt(size / _LR_BATCH)
     warmup = min(100, many // 4)
     silent = max(50_000, n_texts)
     return Recipe(
@@ -50,7 +51,7 @@ def recommend(
             "n_latents": f"{latents / d_in:.3g} times the {d_in} dimensions, {n_texts / latents:.2g} texts a latent; "
             "more latents on the same texts learn texts by heart",
             "batch_size": f"{per_pass:.0f} batches a pass over {n_texts:,} texts",
-            "steps": f"{many * size / n_texts:.2g} passes over the texts",
-            "lr": f"4e-3 at batches of 512, by the square root of the batch size; {warmup} steps of warm-up",
+            "steps": f"{many * size / n_texts:.2g} passes over the texts; after about ten, texts are learned by heart",
+            "lr": f"{_LR:g} at batches of {_LR_BATCH:,}, by the square root of the batch; {warmup} steps of warm-up",
         },
     )

@@ -1,0 +1,44 @@
+"""What is trained with when nothing is said."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unweave.sae.recipe import recommend
+
+
+def test_the_recipe_for_thirty_thousand_texts_by_hand():
+    recipe = recommend(30_000, 384, 32)
+    # 30,000 / 5 / 384 = 15.6, so 16 times the width; 6 sqrt(30,000) = 1,039, so batches of 1,024; ten passes.
+    assert recipe.n_latents == 16 * 384
+    assert recipe.batch_size == 1024
+    assert recipe.steps == 300  # 293 would be ten passes
+    assert recipe.lr == pytest.approx(6e-3)
+    assert (recipe.warmup_steps, recipe.dead_after) == (75, 50_000)
+
+
+def test_millions_of_texts_are_passed_over_twice():
+    recipe = recommend(8_841_823, 768, 32)
+    assert recipe.n_latents == 32 * 768
+    assert recipe.batch_size == 4096
+    assert recipe.steps == 5000  # more than two passes, 4,317 steps
+    assert recommend(100_000_000, 768, 32).steps == round(2 * 100_000_000 / 4096)
+
+
+def test_what_is_given_is_kept_and_the_rest_follows_from_it():
+    recipe = recommend(30_000, 384, 32, n_latents=1000, batch_size=256, steps=77)
+    assert (recipe.n_latents, recipe.batch_size, recipe.steps) == (1000, 256, 77)
+    assert recipe.lr == pytest.approx(3e-3)  # half, at a quarter of the batch
+    assert recipe.warmup_steps == 19
+
+
+@given(st.integers(2, 10**9), st.integers(1, 4096), st.integers(1, 256))
+def test_every_recipe_can_be_trained_with(n_texts, d_in, k):
+    recipe = recommend(n_texts, d_in, k)
+    assert k <= recipe.n_latents <= max(k, 32 * d_in)
+    assert 1 <= recipe.batch_size <= min(n_texts, 4096)
+    assert recipe.steps >= 300
+    assert 0 < recipe.lr < 0.05
+    assert set(recipe.reasons) == {"n_latents", "batch_size", "steps", "lr"}
