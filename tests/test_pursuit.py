@@ -66,10 +66,11 @@ def slowly(sae, embedding, k, method):
     U = sae.W_dec / lengths[:, None]
     x = embedding.astype(np.float64) - sae.b_pre
     z = np.zeros(len(U))
-    for _ in range(k if method == MATCHING else 2 * k):
+    most = k + k // 8 if method == ORTHOGONAL else k
+    for _ in range(k if method == MATCHING else 2 * most):
         correlations = U @ (x - z @ U)
         j = correlations.argmax()
-        if correlations[j] < 1e-5 * np.linalg.norm(x) or (method != MATCHING and np.count_nonzero(z) == k):
+        if correlations[j] < 1e-5 * np.linalg.norm(x) or (method != MATCHING and np.count_nonzero(z) == most):
             break
         support = np.union1d(np.flatnonzero(z), [j])
         if method == MATCHING:
@@ -84,6 +85,13 @@ def slowly(sae, embedding, k, method):
             longest = min(-z[falling] / step[falling], default=np.inf)
             z = z + min(length, longest) * step
             z[falling[z[falling] < 1e-12]] = 0
+    while np.count_nonzero(z) > k:
+        support = np.flatnonzero(z)
+        # lstsq, not nnls, says what an absence costs: what would turn negative then is found out afterwards.
+        costs = [np.linalg.lstsq(U[np.delete(support, i)].T, x)[1][0] for i in range(len(support))]
+        support = np.delete(support, np.argmin(costs))
+        z[:] = 0
+        z[support] = nnls(U[support].T, x)[0]
     return z / lengths
 
 

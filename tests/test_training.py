@@ -438,9 +438,9 @@ def test_batches_of_one_text_train(texts):
 
 def test_two_trainers_on_one_folder_are_an_error_and_the_first_goes_on(texts, tmp_path):
     def second(_report):
-        with pytest.raises(ArtifactInUse, match=r"another process is writing .*sae"):
-            with build(tmp_path / "sae", "sae", settings={}, made_from={}):
-                pass
+        refused = pytest.raises(ArtifactInUse, match=r"another process is writing .*sae")
+        with refused, build(tmp_path / "sae", "sae", settings={}, made_from={}):
+            pass
 
     with build(tmp_path / "sae", "sae", settings={}, made_from={}) as made:
         train(texts[:1000], texts[1000:], SMALL, SHORT, checkpoint=made, reporters=[second])

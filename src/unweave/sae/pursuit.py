@@ -9,7 +9,8 @@ where u_j = w_j / |w_j| is latent j's direction at length 1. Only positive corre
   arXiv 2506.03093). A latent may be chosen again; its coefficients add up.
 - gradient: all coefficients move along the gradient, as far as a line search says (Blumensath and Davies 2008).
 - orthogonal: non-negative least squares on S (orthogonal matching pursuit, Pati et al. 1993, with the active set of
-  Lawson and Hanson 1974). A coefficient that would turn negative leaves S and makes room for another latent.
+  Lawson and Hanson 1974). A coefficient that would turn negative leaves S and makes room for another latent. At the end
+  it has taken k / 8 latents more than asked and gives back, one by one, those whose absence costs least.
 
 How it is fast. After one product nothing is calculated in d_in dimensions: <u_j, r> = <u_j, x - b_pre> - sum_i z_i G_ij
 with the Gram matrix G = U U.T (Rubinstein et al. 2008, batch OMP). And most latents are far from being chosen next, so
@@ -44,6 +45,8 @@ _RISE = 2.0
 """On an SAE of MiniLM embeddings the error is .02 % above the exact pursuit's at k = 32, .2 % at k = 128."""
 _EXACT = 2.0
 """A share that no latent reaches: all are looked at in each step."""
+_GIVEN_BACK = 8
+"""Orthogonal pursuit takes k / 8 latents too many and gives them back: 1.5 % less error at k = 32, as with k / 4."""
 _NOTHING_LEFT = 1e-5
 """A best correlation below this share of |x - b_pre| is rounding."""
 _DEPENDENT = 1e-6
@@ -215,7 +218,7 @@ def _match(firsts, centred, directions, gram, k, latents, weights, lengths):  # 
 def _refit_each_step(firsts, centred, directions, gram, k, orthogonal, share, rise, latents, weights, lengths):  # type: ignore[no-untyped-def]
     """Orthogonal or gradient pursuit."""
     # No more than d_in directions are independent, and least squares takes no others.
-    most = min(k, centred.shape[1]) if orthogonal else k
+    most = min(k + k // _GIVEN_BACK, firsts.shape[1], centred.shape[1]) if orthogonal else k
     fit = _Fit(
         np.empty(most, np.int64),
         np.arange(most),
@@ -236,7 +239,7 @@ def _refit_each_step(firsts, centred, directions, gram, k, orthogonal, share, ri
         t, n_candidates = 0, 0
         mark, explained_then = np.float32(np.inf), 0.0
         # A latent that leaves the support makes room, so that k steps may not fill it; twice as many nearly always do.
-        for _ in range(2 * k):
+        for _ in range(2 * most):
             if t == most:
                 break
             explained = 0.0  # |x - b_pre|^2 - |r|^2
@@ -278,6 +281,8 @@ def _refit_each_step(firsts, centred, directions, gram, k, orthogonal, share, ri
                 # The best latent lies in the span of the support: its correlation is below 1e-3 |r|, and so are all.
                 t -= 1
                 break
+        if orthogonal:
+            t = _give_back(fit, t, k)
         lengths[row] = _write_sorted(fit.support[:t], fit.z, latents[row], weights[row])
 
 
@@ -314,10 +319,13 @@ def _least_squares(fit, t):  # type: ignore[no-untyped-def]
     for i in range(t - 1):
         fit.goal[i] = fit.z[i] + fit.y[t - 1] * fit.inverse[t - 1, i]
     fit.goal[t - 1] = fit.y[t - 1] * fit.inverse[t - 1, t - 1]
-    while True:
-        out = _move_to_goal(fit, t)
-        if out == t:
-            return t
+    return _settle(fit, t, _move_to_goal(fit, t))
+
+
+@njit(nogil=True, cache=True)
+def _settle(fit, t, out):  # type: ignore[no-untyped-def]
+    """Least squares once those at 0 have left the support, from place `out` on. Returns its new size."""
+    while out < t:
         t = _drop_zeros(fit, t, out)
         for i in range(out, t):
             _extend(fit, i)
@@ -325,6 +333,25 @@ def _least_squares(fit, t):  # type: ignore[no-untyped-def]
         for i in range(t):
             for m in range(i + 1):
                 fit.goal[m] += fit.y[i] * fit.inverse[i, m]
+        out = _move_to_goal(fit, t)
+    return t
+
+
+@njit(nogil=True, cache=True)
+def _give_back(fit, t, k):  # type: ignore[no-untyped-def]
+    """Take the latent out whose absence costs least, z_i^2 / (G_SS^-1)_ii, until k are left. Returns how many are."""
+    while t > k:
+        cheapest, least = 0, np.inf
+        for i in range(t):
+            diagonal = 0.0  # of L^-T L^-1
+            for m in range(i, t):
+                diagonal += fit.inverse[m, i] ** 2
+            cost = fit.z[i] ** 2 / diagonal
+            if cost < least:
+                cheapest, least = i, cost
+        fit.z[cheapest] = 0.0
+        t = _settle(fit, t, cheapest)
+    return t
 
 
 @njit(nogil=True, cache=True)
