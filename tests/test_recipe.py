@@ -16,7 +16,7 @@ def test_the_recipe_for_thirty_thousand_texts_by_hand():
     assert recipe.batch_size == 1024
     assert recipe.steps == 300  # 293 would be ten passes
     assert recipe.lr == pytest.approx(6e-3)
-    assert (recipe.warmup_steps, recipe.dead_after) == (75, 50_000)
+    assert (recipe.warmup_steps, recipe.dead_after) == (75, 7680)  # 40 * 6,144 / 32 texts
 
 
 def test_millions_of_texts_are_passed_over_twice():

@@ -198,7 +198,7 @@ def dense_loss(variant: str, p: Parameters, x: torch.Tensor, config: TrainConfig
         loss = loss + config.retrieval_weight * retrieval_loss(x, coded, config.retrieval_loss, config.temperature)
     if len(dead):
         a = torch.relu((x - p.b_pre) @ p.W_enc.T + p.b_enc)[:, dead]
-        best = a.topk(min(len(dead), 2 * K), dim=1)
+        best = a.topk(min(len(dead), K), dim=1)
         revived = torch.zeros(len(x), len(p.W_enc), dtype=x.dtype).scatter(1, dead[best.indices], best.values)
         loss = loss + config.aux_alpha * (errors[-1].detach() - revived @ p.W_dec).square().sum() / len(x)
     return loss

@@ -59,7 +59,7 @@ class FitConfig:
     aux_alpha: float = 1 / 32
     """Weight of the auxiliary loss that revives dead latents."""
     dead_after: int | None = None
-    """A latent silent for so many training texts is dead; by default one pass, and at least 50,000."""
+    """A latent silent for so many texts is dead; by default while an average one was active 40 times."""
     sparsity: float = 1.0
     """JumpReLU's weight of (L0 / k - 1)^2 in the loss."""
     retrieval_loss: str = "kl"

@@ -10,6 +10,8 @@ _MOST_EXPANSION = 32
 _PASSES = 10
 _STEPS_OF_MANY = 5000
 _LR, _LR_BATCH = 6e-3, 1024
+_SHARES_MISSED = 40
+"""A latent is dead when it was silent while an average one was active so often."""
 
 
 class Recipe(NamedTuple):
@@ -39,7 +41,7 @@ def recommend(
     many = steps or max(300, min(round(_PASSES * per_pass), max(_STEPS_OF_MANY, round(2 * per_pass))))
     lr = _LR * math.sqrt(size / _LR_BATCH)
     warmup = min(100, many // 4)
-    silent = max(50_000, n_texts)
+    silent = max(2 * size, round(_SHARES_MISSED * latents / k))
     return Recipe(
         latents,
         size,

@@ -20,10 +20,6 @@ from unweave.sae.retrieval_loss import retrieval_gradient
 if TYPE_CHECKING:
     from unweave.sae.training import TrainConfig
 
-_AUX_PER_TEXT = 2
-"""Dead latents that may answer a text in AuxK, as a multiple of k."""
-
-
 class Gradients(NamedTuple):
     """The gradient of a batch's loss."""
 
@@ -86,7 +82,7 @@ class Variant:
         """Loss and gradients of one batch, of which x, (n_rows, d_in), is this process's share.
 
         loss = sum_g weight_g |x - x_hat_g|^2 / n_texts + aux_alpha |e - e_hat|^2 / n_texts + what `through` adds,
-        where e = x - x_hat is held fixed and e_hat is what the strongest dead latents make of it (AuxK, Gao et al.
+        where e = x - x_hat is held fixed and e_hat is what the k strongest dead latents make of it (AuxK, Gao et al.
         2024, arXiv 2406.04093). Nothing dead: no such term.
 
         Args:
@@ -125,7 +121,7 @@ class Variant:
         centred = sparse.centred
         error = self._error(engine, p, sparse)
         products = torch.addmm(p.b_enc[dead], centred, p.W_enc[dead].T)
-        values, nth = products.topk(min(len(dead), _AUX_PER_TEXT * self.k), dim=1)
+        values, nth = products.topk(min(len(dead), self.k), dim=1)
         columns, order = dead[nth].sort(dim=1)
         values = values.gather(1, order)
         rows, places = (values > 0).nonzero(as_tuple=True)
