@@ -17,7 +17,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-_CHUNK = 16
+_CHUNK = 32
 """Activations that are compared at once: most chunks hold none worth a closer look."""
 _ROWS_AT_ONCE = 64
 
@@ -122,14 +122,16 @@ def _above(products, bias, floor, columns, values, counts):  # type: ignore[no-u
     n_rows, width = products.shape
     capacity = columns.shape[1]
     whole = width - width % _CHUNK
+    # A little below what a product must exceed, so that rounding decides in the exact comparison alone.
+    near = (floor - bias - 1e-5 * (np.abs(floor) + np.abs(bias))).astype(products.dtype)
     for row in range(n_rows):
         found = 0
         for start in range(0, width, _CHUNK):
             if start < whole:
-                any_above = False
+                n_near = 0
                 for j in range(start, start + _CHUNK):
-                    any_above |= products[row, j] + bias[j] > floor[j]
-                if not any_above:
+                    n_near += products[row, j] > near[j]
+                if n_near == 0:
                     continue
             for latent in range(start, min(start + _CHUNK, width)):
                 value = products[row, latent] + bias[latent]

@@ -148,8 +148,12 @@ class SAE:
 
             return pursue(self, embeddings, max_latents, method="matching")
         embeddings = self._checked(embeddings)
-        rows_at_once = max(1, _BLOCK_FLOATS // self.config.n_latents)
-        blocks = [self._encode_block(embeddings[a:b]) for a, b in kernels.spans(len(embeddings), rows_at_once)]
+        rows_at_once = min(max(1, _BLOCK_FLOATS // self.config.n_latents), len(embeddings))
+        products = np.empty((rows_at_once, self.config.n_latents), dtype=np.float32)
+        blocks = [
+            self._encode_block(embeddings[a:b], products[: b - a])
+            for a, b in kernels.spans(len(embeddings), max(1, rows_at_once))
+        ]
         if not blocks:
             return csr_array((0, self.config.n_latents), dtype=np.float32)
         latents = csr_array(vstack(blocks, format="csr"))
@@ -189,8 +193,8 @@ class SAE:
         refuse_unusable(embeddings, "embeddings to encode")
         return embeddings
 
-    def _encode_block(self, block: NDArray[np.float32]) -> csr_array:
-        products = (block - self.b_pre) @ self.W_enc.T
+    def _encode_block(self, block: NDArray[np.float32], products: NDArray[np.float32]) -> csr_array:
+        np.matmul(block - self.b_pre, self.W_enc.T, out=products)
         if self.config.selection == TOP_K:
             found = kernels.strongest_entries(products, self.b_enc, self.config.k)
         else:

@@ -20,6 +20,7 @@ from unweave.sae.retrieval_loss import retrieval_gradient
 if TYPE_CHECKING:
     from unweave.sae.training import TrainConfig
 
+
 class Gradients(NamedTuple):
     """The gradient of a batch's loss."""
 
