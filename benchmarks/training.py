@@ -48,7 +48,7 @@ OURS = "unweave"
 SOURCES = ("wordnet-glosses", "gcide", "debian-packages", "foldoc", "scifact/passages", "squad-sentences/passages",
            "cranfield/passages", "fiqa-mini/passages")  # fmt: skip
 HELD_OUT = 8000
-WIDE = 16_384
+WIDE = 8192
 """Texts embedded by the 768-wide model: enough for batches; only speed is measured on them."""
 BATCH = 4096
 QUALITY_BATCH = 1024

@@ -14,7 +14,7 @@ from unweave.sae.parallel import World
 from unweave.sae.retrieval_loss import retrieval_loss
 from unweave.sae.training import TrainConfig
 from unweave.sae.variants import VARIANTS
-from unweave.sae.variants.base import strongest_of_batch
+from unweave.sae.variants.base import AUX_EVERY, strongest_of_batch
 from unweave.sae.variants.jumprelu import JumpReLU
 from unweave.sae.variants.matching_pursuit import choose
 from unweave.sae.variants.topk import strongest_per_text
@@ -110,10 +110,10 @@ def test_a_search_in_bfloat16_finds_what_an_exact_one_finds(n_latents):
     x = torch.from_numpy(random.normal(size=(300, 96)).astype(np.float32))
     W = torch.nn.functional.normalize(torch.from_numpy(random.normal(size=(n_latents, 96)).astype(np.float32)))
     p = Parameters(W, 0.05 * torch.randn(n_latents), W, x.mean(dim=0), torch.zeros(n_latents))
-    exact = Engine().above(p, x, 1.5)
+    exact = Engine().above(p, x - p.b_pre, 1.5)
     assert len(exact.rows) > 1000
     for engine in (CPUEngine(half=True), CPUEngine(half=False), Engine(half=True)):
-        found = engine.above(p, x, 1.5)
+        found = engine.above(p, x - p.b_pre, 1.5)
         # An entry at the very floor may fall on either side of it.
         sure = exact.values > 1.5 + 1e-5
         there = set(zip(found.rows.tolist(), found.columns.tolist(), strict=True))
@@ -200,7 +200,8 @@ def dense_loss(variant: str, p: Parameters, x: torch.Tensor, config: TrainConfig
         a = torch.relu((x - p.b_pre) @ p.W_enc.T + p.b_enc)[:, dead]
         best = a.topk(min(len(dead), K), dim=1)
         revived = torch.zeros(len(x), len(p.W_enc), dtype=x.dtype).scatter(1, dead[best.indices], best.values)
-        loss = loss + config.aux_alpha * (errors[-1].detach() - revived @ p.W_dec).square().sum() / len(x)
+        missed = (errors[-1].detach() - revived @ p.W_dec)[::AUX_EVERY]
+        loss = loss + config.aux_alpha * missed.square().sum() / len(missed)
     return loss
 
 
@@ -276,7 +277,7 @@ def test_the_rows_that_fall_short_of_a_hint_are_looked_at_again(engine):
 
 def test_auxk_gives_dead_latents_a_gradient_and_nothing_else_does(engine):
     # The encoder of latents 0 to 3 is weak, so that they never win a place among the strongest.
-    p, x = random_parameters(0), random_texts(0)
+    p, x = random_parameters(0), random_texts(0, n=40 * AUX_EVERY)
     with torch.no_grad():
         p.W_enc[:4] *= 1e-3
         p.b_enc[:4] = 1e-3

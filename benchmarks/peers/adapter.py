@@ -26,6 +26,9 @@ from torch import Tensor
 ROWS_TO_CHECK = 64
 TOLERANCE = 1e-4
 
+Rows = NDArray[np.float32]
+"""Embeddings, (n, d), memory-mapped."""
+
 
 def _let_torchvision_import() -> None:
     """Declare the operators for want of which torchvision's CUDA build fails to import beside PyTorch's CPU build.
@@ -108,7 +111,7 @@ class Peer(ABC):
     lr: float
 
     @abstractmethod
-    def __init__(self, request: Request, d: int) -> None: ...
+    def __init__(self, request: Request, data: Rows) -> None: ...
 
     @abstractmethod
     def train(self, batches: Batches) -> None:
@@ -178,7 +181,7 @@ def main(kind: type[Peer]) -> None:
         data[first : first + request.batch_size].sum()
     held_out = torch.from_numpy(np.array(np.load(request.held_out, mmap_mode="r")[:ROWS_TO_CHECK]))
     rss_after_loading = memory("VmRSS")
-    peer = kind(request, data.shape[1])
+    peer = kind(request, data)
     batches = Batches(peer, request, data, held_out)
     peer.train(batches)
     if len(batches.seconds) != request.steps:

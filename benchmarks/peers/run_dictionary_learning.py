@@ -5,7 +5,7 @@ on latents dead for 10 million rows, Adam, clipping, unit decoder, running thres
 than the run, so a run of 1,000 steps or fewer warms up to its last step.
 """
 
-from adapter import Batches, Peer, Request, Weights, main
+from adapter import Batches, Peer, Request, Rows, Weights, main
 from dictionary_learning.trainers.batch_top_k import BatchTopKTrainer
 from torch import Tensor
 
@@ -16,11 +16,11 @@ class DictionaryLearning(Peer):
     package = "dictionary-learning"
     variant = "BatchTopK"
 
-    def __init__(self, request: Request, d: int) -> None:
+    def __init__(self, request: Request, data: Rows) -> None:
         warmup = WARMUP if request.lr_warmup is None else request.lr_warmup
         self.trainer = BatchTopKTrainer(
             steps=request.steps,
-            activation_dim=d,
+            activation_dim=data.shape[1],
             dict_size=request.n_latents,
             k=request.k,
             layer=0,

@@ -8,7 +8,7 @@ import os
 
 import latentsae.trainer
 import torch
-from adapter import Batches, Peer, Request, Weights, main
+from adapter import Batches, Peer, Request, Rows, Weights, main
 from latentsae.sae import Sae
 from latentsae.trainer import SaeTrainer
 from latentsae.utils.config import SaeConfig, TrainConfig
@@ -19,11 +19,11 @@ class LatentSAE(Peer):
     package = "latentsae"
     variant = "TopK"
 
-    def __init__(self, request: Request, d: int) -> None:
+    def __init__(self, request: Request, data: Rows) -> None:
         given = {"lr": request.lr, "lr_warmup_steps": request.lr_warmup}
         config = TrainConfig(
             SaeConfig(num_latents=request.n_latents, k=request.k),
-            d_in=d,
+            d_in=data.shape[1],
             batch_size=request.batch_size,
             log_to_wandb=False,
             save_every=request.steps + 2,

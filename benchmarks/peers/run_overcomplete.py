@@ -6,7 +6,7 @@ of its own example, mean squared error and Adam at 5e-4, without warm-up or deca
 """
 
 import torch
-from adapter import Batches, Peer, Request, Weights, main
+from adapter import Batches, Peer, Request, Rows, Weights, main
 from overcomplete.sae import BatchTopKSAE, train_sae
 from torch import Tensor
 
@@ -15,8 +15,8 @@ class Overcomplete(Peer):
     package = "overcomplete"
     variant = "BatchTopK"
 
-    def __init__(self, request: Request, d: int) -> None:
-        self.sae = BatchTopKSAE(d, request.n_latents, top_k=request.k * request.batch_size)
+    def __init__(self, request: Request, data: Rows) -> None:
+        self.sae = BatchTopKSAE(data.shape[1], request.n_latents, top_k=request.k * request.batch_size)
         self.lr = request.lr or 5e-4
         self.optimizer = torch.optim.Adam(self.sae.parameters(), lr=self.lr)
 

@@ -5,7 +5,7 @@ fit() does around it (loss with AuxK on latents silent for 1,000 steps, Adam, cl
 are scaled by the decoder's norms, which are free).
 """
 
-from adapter import Batches, Peer, Request, Weights, main
+from adapter import Batches, Peer, Request, Rows, Weights, main
 from sae_lens import BatchTopKTrainingSAE, BatchTopKTrainingSAEConfig
 from sae_lens.config import LoggingConfig, SAETrainerConfig
 from sae_lens.training.sae_trainer import SAETrainer
@@ -16,8 +16,10 @@ class SAELens(Peer):
     package = "sae-lens"
     variant = "BatchTopK"
 
-    def __init__(self, request: Request, d: int) -> None:
-        self.sae = BatchTopKTrainingSAE(BatchTopKTrainingSAEConfig(d_in=d, d_sae=request.n_latents, k=request.k))
+    def __init__(self, request: Request, data: Rows) -> None:
+        self.sae = BatchTopKTrainingSAE(
+            BatchTopKTrainingSAEConfig(d_in=data.shape[1], d_sae=request.n_latents, k=request.k)
+        )
         given = {"lr": request.lr, "lr_warm_up_steps": request.lr_warmup}
         config = SAETrainerConfig(
             total_training_samples=request.steps * request.batch_size,

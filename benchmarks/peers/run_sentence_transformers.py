@@ -7,7 +7,7 @@ the calls is written here.
 """
 
 import torch
-from adapter import Batches, Peer, Request, Weights, main
+from adapter import Batches, Peer, Request, Rows, Weights, main
 from sentence_transformers.sparse_encoder import SparseEncoderTrainingArguments
 from sentence_transformers.sparse_encoder.losses import CSRReconstructionLoss
 from sentence_transformers.sparse_encoder.modules import SparseAutoEncoder
@@ -19,7 +19,8 @@ class CSR(Peer):
     package = "sentence-transformers"
     variant = "TopK, tied"
 
-    def __init__(self, request: Request, d: int) -> None:
+    def __init__(self, request: Request, data: Rows) -> None:
+        d = data.shape[1]
         self.sae = SparseAutoEncoder(d, request.n_latents, k=request.k, k_aux=d // 2)
         self.loss = CSRReconstructionLoss(model=self.sae, beta=0.1)
         given = {"learning_rate": request.lr, "warmup_steps": request.lr_warmup}

@@ -6,7 +6,7 @@ model's hooks only, so the order of those calls, which is its fit's, is written 
 """
 
 import torch
-from adapter import Batches, Peer, Request, Weights, main
+from adapter import Batches, Peer, Request, Rows, Weights, main
 from schedulefree import ScheduleFreeWrapper
 from sparsify import SparseCoder, SparseCoderConfig
 from sparsify.sign_sgd import SignSGD
@@ -17,9 +17,11 @@ class Sparsify(Peer):
     package = "eai-sparsify"
     variant = "TopK"
 
-    def __init__(self, request: Request, d: int) -> None:
+    def __init__(self, request: Request, data: Rows) -> None:
         torch.set_float32_matmul_precision("high")  # as its Trainer does
-        self.coder = SparseCoder(d, SparseCoderConfig(num_latents=request.n_latents, k=request.k), dtype=torch.float32)
+        self.coder = SparseCoder(
+            data.shape[1], SparseCoderConfig(num_latents=request.n_latents, k=request.k), dtype=torch.float32
+        )
         self.lr = request.lr or 5e-3 / (request.n_latents / 2**14) ** 0.5
         self.optimizer = ScheduleFreeWrapper(SignSGD(self.coder.parameters(), lr=self.lr), momentum=0.95)
         self.optimizer.train()

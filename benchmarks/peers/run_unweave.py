@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
 import torch
-from adapter import Batches, Peer, Request, Weights, main
+from adapter import Batches, Peer, Request, Rows, Weights, main
 from torch import Tensor
 
 from unweave.sae.model import SAEConfig
@@ -22,10 +21,9 @@ class Unweave(Peer):
     package: ClassVar[str] = "unweave"
     variant: ClassVar[str] = "BatchTopK"
 
-    def __init__(self, request: Request, d: int) -> None:
-        data = np.load(request.data, mmap_mode="r")
+    def __init__(self, request: Request, data: Rows) -> None:
         recipe = recommend(
-            len(data), d, request.k, n_latents=request.n_latents, batch_size=request.batch_size, steps=request.steps
+            *data.shape, request.k, n_latents=request.n_latents, batch_size=request.batch_size, steps=request.steps
         )
         self.lr = recipe.lr if request.lr is None else request.lr
         config = TrainConfig(
@@ -36,7 +34,7 @@ class Unweave(Peer):
             dead_after=recipe.dead_after,
             seed=request.seed,
         )
-        self.config = SAEConfig(d_in=d, n_latents=request.n_latents, k=request.k)
+        self.config = SAEConfig(d_in=data.shape[1], n_latents=request.n_latents, k=request.k)
         texts = TrainingTexts.of(data, in_memory_bytes=0)
         self.run = Run(texts, data[:0], self.config, config, "cpu", World(), None)
 

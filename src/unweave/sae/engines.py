@@ -57,7 +57,8 @@ class Entries(NamedTuple):
 
     def where(self, kept: Tensor) -> Entries:
         """The entries of a boolean mask."""
-        return Entries(*(field[kept] for field in self))
+        places = kept.nonzero()[:, 0]
+        return Entries(*(field[places] for field in self))
 
     def offsets(self, n_rows: int) -> Tensor:
         """Where each row starts, and the end, (n_rows + 1,)."""
@@ -117,13 +118,12 @@ class Engine:
         """Around the steps of a run."""
         yield
 
-    def above(self, p: Parameters, x: Tensor, floor: float) -> Entries:
-        """The entries of W_enc (x - b_pre) + b_enc, (n_rows, n_latents), that exceed a floor >= 0."""
-        centred = x - p.b_pre
+    def above(self, p: Parameters, centred: Tensor, floor: float) -> Entries:
+        """The entries of W_enc centred + b_enc that exceed a floor >= 0; centred is x - b_pre, (n_rows, d_in)."""
         half = self.half and floor > 0
         weights, bias = (t.bfloat16() if half else t for t in (p.W_enc, p.b_enc))
         blocks = []
-        for start, stop in kernels.spans(len(x), max(1, 16 * _BLOCK_FLOATS // len(weights))):
+        for start, stop in kernels.spans(len(centred), max(1, 16 * _BLOCK_FLOATS // len(weights))):
             block = centred[start:stop]
             products = torch.addmm(bias, block.to(weights.dtype), weights.T)
             rows, columns = (products > floor * (1 - half * _HALF_MARGIN)).nonzero(as_tuple=True)
@@ -133,6 +133,10 @@ class Engine:
                 values = products[rows, columns]
             blocks.append(Entries.of(rows + start, columns, values).where(values > floor))
         return Entries(*(torch.cat(fields) for fields in zip(*blocks, strict=True)))
+
+    def kth_highest(self, values: Tensor, k: int) -> float:
+        """The k-th highest of some values, (n,), n >= k >= 1."""
+        return float(values.kthvalue(len(values) - k + 1).values)
 
     def at_least(self, entries: Entries, cut: float, ties: int) -> Entries:
         """The entries above a cut, and the first `ties` of those that equal it."""
@@ -225,9 +229,8 @@ class CPUEngine(Engine):
         finally:
             torch.set_num_threads(threads)
 
-    def above(self, p: Parameters, x: Tensor, floor: float) -> Entries:
-        centred = x - p.b_pre
-        half = self.half and floor > 0 and x.dtype == torch.float32
+    def above(self, p: Parameters, centred: Tensor, floor: float) -> Entries:
+        half = self.half and floor > 0 and centred.dtype == torch.float32
         weights, bias, left = (_halved(t) if half else t for t in (p.W_enc, p.b_enc, centred))
 
         def block(span: tuple[int, int]) -> tuple[NDArray[Any], ...]:
@@ -241,10 +244,10 @@ class CPUEngine(Engine):
             kept = training_kernels.exact_above(columns, counts, exact, W_enc, b_enc, np.float32(floor), *found)
             return counts, found[0][:kept], found[1][:kept]
 
-        size = min(_TILE_ROWS, -(-len(x) // kernels.n_cores()))
-        blocks = kernels.on_every_core(block, kernels.spans(len(x), max(1, size)))
+        size = min(_TILE_ROWS, -(-len(centred) // kernels.n_cores()))
+        blocks = kernels.on_every_core(block, kernels.spans(len(centred), max(1, size)))
         counts, columns, values = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
-        rows = np.repeat(np.arange(len(x)), counts)
+        rows = np.repeat(np.arange(len(centred)), counts)
         return Entries.of(*(torch.from_numpy(a) for a in (rows, columns.astype(np.int64), values)))
 
     def _search(self, left: Tensor, weights: Tensor, bias: Tensor, floor: float) -> tuple[NDArray[Any], ...]:
@@ -270,6 +273,9 @@ class CPUEngine(Engine):
             if counts.max(initial=0) <= columns.shape[1]:
                 return counts, columns, values if half else values.view(left.numpy().dtype)
             self._capacity = max(self._capacity, int(1.25 * counts.max()))
+
+    def kth_highest(self, values: Tensor, k: int) -> float:
+        return float(np.partition(values.numpy(), len(values) - k)[len(values) - k])
 
     def at_least(self, entries: Entries, cut: float, ties: int) -> Entries:
         rows, columns, values = _numpy(*entries[:3])

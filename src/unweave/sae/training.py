@@ -348,7 +348,7 @@ def initial_state(
     p = Parameters(*(t.to(device).clone() for t in (W_dec, zeros, W_dec, b_pre, zeros)))
     x = x.to(device)
     entries, _ = strongest_of_batch(
-        engine, p, x, sae_config.k * len(x), 0.9 * _cut_of(engine, p, x[:64], sae_config.k), World()
+        engine, p, x - p.b_pre, sae_config.k * len(x), 0.9 * _cut_of(engine, p, x[:64], sae_config.k), World()
     )
     guess = engine.decode(entries, p.W_dec, len(x))
     p.W_enc.mul_(((x - p.b_pre) * guess).sum() / guess.square().sum().clamp_min(1e-12))
@@ -380,7 +380,7 @@ def calibrated_threshold(engine: Engine, p: Parameters, x: Tensor, k: int, world
     while True:
         kept = torch.empty(0)
         for start, stop in spans(len(mine), _SAMPLE_ROWS):
-            values = engine.above(p, mine[start:stop], floor).values.cpu()
+            values = engine.above(p, mine[start:stop] - p.b_pre, floor).values.cpu()
             kept = torch.cat([kept, values])
             if len(kept) > 2 * budget:
                 kept = kept.topk(budget + 1).values
@@ -394,7 +394,7 @@ def calibrated_threshold(engine: Engine, p: Parameters, x: Tensor, k: int, world
 
 def _cut_of(engine: Engine, p: Parameters, x: Tensor, k: int) -> float:
     """The lowest of the k * n strongest activations of a few texts."""
-    return strongest_of_batch(engine, p, x, k * len(x), 0.0, World())[1]
+    return strongest_of_batch(engine, p, x - p.b_pre, k * len(x), 0.0, World())[1]
 
 
 def to_sae(p: Parameters, config: SAEConfig) -> SAE:

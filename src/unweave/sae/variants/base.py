@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from unweave.sae.training import TrainConfig
 
 
+AUX_EVERY = 8
+"""The auxiliary loss reads every eighth text of a batch: enough to move dead latents, at an eighth of the cost."""
+
+
 class Gradients(NamedTuple):
     """The gradient of a batch's loss."""
 
@@ -71,8 +75,10 @@ class Variant:
     def prepare(self, p: Parameters, engine: Engine, x: Tensor) -> None:
         """Set what depends on the data before the first step, from a sample of texts x, (n, d_in)."""
 
-    def select(self, engine: Engine, p: Parameters, x: Tensor, hint: float, world: World) -> tuple[Entries, float]:
-        """The entries of W_enc (x - b_pre) + b_enc that are active, (n_rows, n_latents), and the next hint."""
+    def select(
+        self, engine: Engine, p: Parameters, centred: Tensor, hint: float, world: World
+    ) -> tuple[Entries, float]:
+        """The entries of W_enc centred + b_enc that are active, (n_rows, n_latents), and the next hint."""
         raise NotImplementedError
 
     def through(self, p: Parameters, entries: Entries, dz: Tensor, n_texts: int, world: World) -> Through:
@@ -82,16 +88,17 @@ class Variant:
     def step(self, engine: Engine, p: Parameters, x: Tensor, *, dead: Tensor, hint: float, world: World) -> Step:
         """Loss and gradients of one batch, of which x, (n_rows, d_in), is this process's share.
 
-        loss = sum_g weight_g |x - x_hat_g|^2 / n_texts + aux_alpha |e - e_hat|^2 / n_texts + what `through` adds,
-        where e = x - x_hat is held fixed and e_hat is what the k strongest dead latents make of it (AuxK, Gao et al.
-        2024, arXiv 2406.04093). Nothing dead: no such term.
+        loss = sum_g weight_g |x - x_hat_g|^2 / n_texts + aux_alpha |e - e_hat|^2 / n_aux + what `through` adds,
+        where e = x - x_hat is held fixed, e_hat is what the k strongest dead latents make of it (AuxK, Gao et al.
+        2024, arXiv 2406.04093), and n_aux counts the texts that this term sums over, every AUX_EVERY-th. Nothing
+        dead: no such term.
 
         Args:
             dead: (n_dead,) int64, the latents that count as dead.
         """
         n_texts = len(x) * world.size
-        entries, next_hint = self.select(engine, p, x, hint, world)
         centred = x - p.b_pre
+        entries, next_hint = self.select(engine, p, centred, hint, world)
         weights = self.weights()
         extra, retrieval = None, 0.0
         if self.config.retrieval_weight:
@@ -107,7 +114,7 @@ class Variant:
         active = entries.values > 0
         sparse = SparseGradient(entries, through.dz, back.G, centred)
         if len(dead) and self.config.aux_alpha:
-            aux_loss, sparse = self._with_auxk(engine, p, sparse, dead, n_texts)
+            aux_loss, sparse = self._with_auxk(engine, p, sparse, dead, world)
             loss = loss + aux_loss
         b_enc = torch.zeros_like(p.b_enc).index_add_(0, sparse.entries.columns, sparse.dz)
         b_pre -= b_enc @ p.W_enc
@@ -116,31 +123,34 @@ class Variant:
         return Step(loss, Gradients(sparse, b_enc, b_pre, threshold), fired, next_hint)
 
     def _with_auxk(
-        self, engine: Engine, p: Parameters, sparse: SparseGradient, dead: Tensor, n_texts: int
+        self, engine: Engine, p: Parameters, sparse: SparseGradient, dead: Tensor, world: World
     ) -> tuple[Tensor, SparseGradient]:
         """The auxiliary loss, and the gradient with the dead latents' entries, in a plane of their own."""
-        centred = sparse.centred
-        error = self._error(engine, p, sparse)
+        n_rows = len(sparse.centred)
+        first = -world.rank * n_rows % AUX_EVERY
+        some = torch.arange(first, n_rows, AUX_EVERY, device=dead.device)
+        centred = sparse.centred[some]
+        theirs = sparse.entries.where((sparse.entries.rows - first) % AUX_EVERY == 0)
+        theirs = theirs._replace(rows=(theirs.rows - first) // AUX_EVERY)
+        error = centred - engine.decode(theirs, p.W_dec, len(some))
         products = torch.addmm(p.b_enc[dead], centred, p.W_enc[dead].T)
         values, nth = products.topk(min(len(dead), self.k), dim=1)
         columns, order = dead[nth].sort(dim=1)
         values = values.gather(1, order)
         rows, places = (values > 0).nonzero(as_tuple=True)
         revived = Entries.of(rows, columns[rows, places], values[rows, places])
-        scale = self.config.aux_alpha / n_texts
+        scale = self.config.aux_alpha / -(-n_rows * world.size // AUX_EVERY)
         back = engine.backward(revived, p.W_dec, error, (scale,))
-        revived = revived._replace(planes=revived.planes + len(sparse.G))
+        G = torch.zeros_like(sparse.G[:1])
+        G[0, some] = back.G[0]
+        revived = revived._replace(rows=some[rows], planes=revived.planes + len(sparse.G))
         both = Entries(*(torch.cat(fields) for fields in zip(sparse.entries, revived, strict=True)))
-        joined = SparseGradient(both, torch.cat([sparse.dz, back.dz]), torch.cat([sparse.G, back.G]), centred)
+        joined = SparseGradient(both, torch.cat([sparse.dz, back.dz]), torch.cat([sparse.G, G]), sparse.centred)
         return back.losses[0] * scale, joined
-
-    def _error(self, engine: Engine, p: Parameters, sparse: SparseGradient) -> Tensor:
-        """x - x_hat of the last plane, (n_rows, d_in)."""
-        return sparse.centred - engine.decode(sparse.entries, p.W_dec, len(sparse.centred))
 
 
 def strongest_of_batch(
-    engine: Engine, p: Parameters, x: Tensor, budget: int, hint: float, world: World
+    engine: Engine, p: Parameters, centred: Tensor, budget: int, hint: float, world: World
 ) -> tuple[Entries, float]:
     """The `budget` highest positive activations of a batch, all processes' shares together, and their lowest.
 
@@ -148,19 +158,19 @@ def strongest_of_batch(
     batch's cut) saves the selection over all entries; it never changes the result. Entries equal at the cut (repeated
     texts give them) are settled by their order.
     """
-    entries = engine.above(p, x, hint)
+    entries = engine.above(p, centred, hint)
     everywhere = world.gather(entries.values)
     while hint > 0 and sum(map(len, everywhere)) < budget:
         hint = lower(hint)
-        entries = engine.above(p, x, hint)
+        entries = engine.above(p, centred, hint)
         everywhere = world.gather(entries.values)
     values = torch.cat(everywhere)
     if len(values) <= budget:
         return entries, 0.0
-    cut = values.kthvalue(len(values) - budget + 1).values
+    cut = engine.kth_highest(values, budget)
     before = sum(int((part == cut).sum()) for part in everywhere[: world.rank])
     ties = budget - int((values > cut).sum()) - before
-    return engine.at_least(entries, float(cut), ties), float(cut)
+    return engine.at_least(entries, cut, ties), cut
 
 
 def lower(hint: float) -> float:

@@ -14,6 +14,8 @@ _BELOW_LAST_CUT = 0.95
 class BatchTopK(Variant):
     """The budget goes where activations are strong: a rich text gets more latents than a plain one."""
 
-    def select(self, engine: Engine, p: Parameters, x: Tensor, hint: float, world: World) -> tuple[Entries, float]:
-        entries, cut = strongest_of_batch(engine, p, x, self.k * len(x) * world.size, hint, world)
+    def select(
+        self, engine: Engine, p: Parameters, centred: Tensor, hint: float, world: World
+    ) -> tuple[Entries, float]:
+        entries, cut = strongest_of_batch(engine, p, centred, self.k * len(centred) * world.size, hint, world)
         return entries, _BELOW_LAST_CUT * cut

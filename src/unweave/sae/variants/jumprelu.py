@@ -28,16 +28,18 @@ class JumpReLU(Variant):
 
     def prepare(self, p: Parameters, engine: Engine, x: Tensor) -> None:
         """All thresholds begin where a sample of texts has k active latents each."""
-        _, cut = strongest_of_batch(engine, p, x, self.k * len(x), 0.0, World())
+        _, cut = strongest_of_batch(engine, p, x - p.b_pre, self.k * len(x), 0.0, World())
         p.threshold.fill_(cut)
         self.bandwidth = _BAND * cut
 
-    def select(self, engine: Engine, p: Parameters, x: Tensor, hint: float, world: World) -> tuple[Entries, float]:
+    def select(
+        self, engine: Engine, p: Parameters, centred: Tensor, hint: float, world: World
+    ) -> tuple[Entries, float]:
         """Entries above their threshold, and those in the band below it with the value 0."""
         # Shifted by its threshold, every latent has the same floor; the offset keeps that floor above 0.
         offset = max(float(p.threshold.mean()), self.bandwidth)
         shifted = p._replace(b_enc=p.b_enc - p.threshold + offset)
-        entries = engine.above(shifted, x, offset - self.bandwidth / 2)
+        entries = engine.above(shifted, centred, offset - self.bandwidth / 2)
         above = entries.values - offset
         values = torch.where(above > 0, above + p.threshold[entries.columns], 0)
         self._in_band = above.abs() < self.bandwidth / 2

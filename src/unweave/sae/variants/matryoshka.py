@@ -22,7 +22,9 @@ class Matryoshka(BatchTopK):
     def weights(self) -> tuple[float, ...]:
         return (1 / len(_PARTS),) * len(_PARTS)
 
-    def select(self, engine: Engine, p: Parameters, x: Tensor, hint: float, world: World) -> tuple[Entries, float]:
-        entries, hint = super().select(engine, p, x, hint, world)
-        ends = torch.tensor([len(p.W_enc) // part for part in _PARTS], device=x.device)
+    def select(
+        self, engine: Engine, p: Parameters, centred: Tensor, hint: float, world: World
+    ) -> tuple[Entries, float]:
+        entries, hint = super().select(engine, p, centred, hint, world)
+        ends = torch.tensor([len(p.W_enc) // part for part in _PARTS], device=centred.device)
         return entries._replace(planes=torch.bucketize(entries.columns, ends, right=True)), hint

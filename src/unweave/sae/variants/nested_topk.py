@@ -28,7 +28,9 @@ class NestedTopK(Variant):
     def weights(self) -> tuple[float, ...]:
         return (1 / len(self.ks()),) * len(self.ks())
 
-    def select(self, engine: Engine, p: Parameters, x: Tensor, hint: float, world: World) -> tuple[Entries, float]:
-        entries, ranks, hint = strongest_per_text(engine, p, x, self.k, hint)
+    def select(
+        self, engine: Engine, p: Parameters, centred: Tensor, hint: float, world: World
+    ) -> tuple[Entries, float]:
+        entries, ranks, hint = strongest_per_text(engine, p, centred, self.k, hint)
         planes = torch.bucketize(ranks, torch.tensor(self.ks(), device=ranks.device), right=True)
         return entries._replace(planes=planes).where(ranks < self.k), hint

@@ -20,12 +20,16 @@ class TopK(Variant):
 
     selection = TOP_K
 
-    def select(self, engine: Engine, p: Parameters, x: Tensor, hint: float, world: World) -> tuple[Entries, float]:
-        entries, ranks, hint = strongest_per_text(engine, p, x, self.k, hint)
+    def select(
+        self, engine: Engine, p: Parameters, centred: Tensor, hint: float, world: World
+    ) -> tuple[Entries, float]:
+        entries, ranks, hint = strongest_per_text(engine, p, centred, self.k, hint)
         return entries.where(ranks < self.k), hint
 
 
-def strongest_per_text(engine: Engine, p: Parameters, x: Tensor, k: int, hint: float) -> tuple[Entries, Tensor, float]:
+def strongest_per_text(
+    engine: Engine, p: Parameters, centred: Tensor, k: int, hint: float
+) -> tuple[Entries, Tensor, float]:
     """At least the k highest positive activations of each text, where so many are positive, with their ranks.
 
     Texts with fewer than k activations above the hint are looked at again, lower; the hint never changes the result.
@@ -33,16 +37,16 @@ def strongest_per_text(engine: Engine, p: Parameters, x: Tensor, k: int, hint: f
     Returns:
         entries, their ranks within their text (0 is the highest), and the next hint.
     """
-    entries = engine.above(p, x, hint)
+    entries = engine.above(p, centred, hint)
     while hint > 0:
-        counts = torch.bincount(entries.rows, minlength=len(x))
+        counts = torch.bincount(entries.rows, minlength=len(centred))
         short = (counts < k).nonzero()[:, 0]
         if not len(short):
             break
         hint = lower(hint)
-        again = engine.above(p, x[short], hint)
+        again = engine.above(p, centred[short], hint)
         entries = _in_row_order(entries.where(counts[entries.rows] >= k), again._replace(rows=short[again.rows]))
-    ranks = engine.ranks(entries, len(x))
+    ranks = engine.ranks(entries, len(centred))
     cuts = entries.values[ranks == min(k, int(ranks.max()) + 1) - 1] if len(ranks) else entries.values
     return entries, ranks, _BELOW_LAST_CUT * float(cuts.quantile(_ROWS_BELOW_HINT)) if len(cuts) else 0.0
 
