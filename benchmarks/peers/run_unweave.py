@@ -22,12 +22,13 @@ class Unweave(Peer):
     variant: ClassVar[str] = "BatchTopK"
 
     def __init__(self, request: Request, data: Rows) -> None:
+        steps = request.steps if request.eval_at else None  # where only speed counts, the first of a whole run
         recipe = recommend(
-            *data.shape, request.k, n_latents=request.n_latents, batch_size=request.batch_size, steps=request.steps
+            *data.shape, request.k, n_latents=request.n_latents, batch_size=request.batch_size, steps=steps
         )
         self.lr = recipe.lr if request.lr is None else request.lr
         config = TrainConfig(
-            steps=request.steps,
+            steps=recipe.steps,
             batch_size=request.batch_size,
             lr=self.lr,
             warmup_steps=recipe.warmup_steps,

@@ -262,8 +262,9 @@ class CPUEngine(Engine):
         integer = _INTEGER[weights.dtype]
         lowest = torch.tensor(floor * (1 - half * _HALF_MARGIN), dtype=weights.dtype).view(integer).numpy()[()]
         counts = np.zeros(len(left), np.int64)
+        capacity = self._capacity if floor > 0 else len(weights)
         while True:
-            columns = np.empty((len(left), self._capacity), np.int32)
+            columns = np.empty((len(left), capacity), np.int32)
             values = np.empty(columns.shape, lowest.dtype)
             counts[:] = 0
             for start, stop in kernels.spans(len(weights), _TILE_LATENTS):
@@ -272,7 +273,7 @@ class CPUEngine(Engine):
                 training_kernels.above(out.view(integer).numpy(), lowest, start, columns, values, counts)
             if counts.max(initial=0) <= columns.shape[1]:
                 return counts, columns, values if half else values.view(left.numpy().dtype)
-            self._capacity = max(self._capacity, int(1.25 * counts.max()))
+            capacity = self._capacity = int(1.25 * counts.max())
 
     def kth_highest(self, values: Tensor, k: int) -> float:
         return float(np.partition(values.numpy(), len(values) - k)[len(values) - k])

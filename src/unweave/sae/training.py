@@ -33,13 +33,13 @@ from unweave.sae.parallel import World, world_of
 from unweave.sae.retrieval_loss import LOSSES
 from unweave.sae.texts import TrainingTexts, ahead
 from unweave.sae.variants import VARIANTS, Step, Variant
-from unweave.sae.variants.base import strongest_of_batch
+from unweave.sae.variants.base import hint_from_few, strongest_of_batch
 
 logger = logging.getLogger(__name__)
 
 _CHECKPOINT, _BEST = "checkpoint.safetensors", "best.safetensors"
 _CHECKPOINT_SECONDS = 60.0
-_SAMPLE_ROWS = 2048
+_SAMPLE_ROWS, _FEW_ROWS = 2048, 64
 _CALIBRATION_ROWS = 200_000
 _INITIAL_NOISE = 0.3
 _REPORTS, _REPORT_ROWS = 12, 1024
@@ -196,8 +196,9 @@ class Run:
         return Trained(sae, self.history)
 
     def first_hint(self) -> float:
-        """Where to begin to look for a batch's active entries before there was one: a little below a few texts' cut."""
-        return 0.9 * _cut_of(self.engine, self.state.parameters, self.on_device(self.sample[:64]), self.sae_config.k)
+        """Where to begin to look for a batch's active entries before there was one."""
+        p, sample = self.state.parameters, self.on_device(self.sample)
+        return hint_from_few(self.engine, p, sample - p.b_pre, self.sae_config.k * len(sample), World())
 
     def on_device(self, rows: NDArray[np.float32] | Tensor) -> Tensor:
         """Rows, (n, d_in), where the parameters are."""
@@ -347,9 +348,9 @@ def initial_state(
     zeros = torch.zeros(n_latents)
     p = Parameters(*(t.to(device).clone() for t in (W_dec, zeros, W_dec, b_pre, zeros)))
     x = x.to(device)
-    entries, _ = strongest_of_batch(
-        engine, p, x - p.b_pre, sae_config.k * len(x), 0.9 * _cut_of(engine, p, x[:64], sae_config.k), World()
-    )
+    budget = sae_config.k * len(x)
+    hint = hint_from_few(engine, p, x - p.b_pre, budget, World())
+    entries, _ = strongest_of_batch(engine, p, x - p.b_pre, budget, hint, World())
     guess = engine.decode(entries, p.W_dec, len(x))
     p.W_enc.mul_(((x - p.b_pre) * guess).sum() / guess.square().sum().clamp_min(1e-12))
     variant.prepare(p, engine, x)
@@ -376,7 +377,8 @@ def calibrated_threshold(engine: Engine, p: Parameters, x: Tensor, k: int, world
     """
     budget = k * len(x)
     mine = x.tensor_split(world.size)[world.rank]
-    floor = 0.8 * _cut_of(engine, p, x[:64], k)
+    few = x[:_FEW_ROWS]
+    floor = 0.9 * hint_from_few(engine, p, few - p.b_pre, k * len(few), World())
     while True:
         kept = torch.empty(0)
         for start, stop in spans(len(mine), _SAMPLE_ROWS):
@@ -390,11 +392,6 @@ def calibrated_threshold(engine: Engine, p: Parameters, x: Tensor, k: int, world
         if floor == 0.0:
             return 0.0
         floor = floor / 2 if floor > 1e-4 else 0.0
-
-
-def _cut_of(engine: Engine, p: Parameters, x: Tensor, k: int) -> float:
-    """The lowest of the k * n strongest activations of a few texts."""
-    return strongest_of_batch(engine, p, x - p.b_pre, k * len(x), 0.0, World())[1]
 
 
 def to_sae(p: Parameters, config: SAEConfig) -> SAE:
