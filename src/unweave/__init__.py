@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from unweave.explanation import Contribution, Explanation, explain
     from unweave.project import Project
     from unweave.records import Hit, Passage, Query
+    from unweave.sae.formats import export_sae, import_sae
+    from unweave.sae.hub import from_pretrained, push_to_hub
     from unweave.sae.model import SAE
+    from unweave.sae.pursuit import pursue
 
 __version__ = "0.1.0"
 __all__ = [
@@ -28,7 +31,12 @@ __all__ = [
     "Query",
     "UnweaveError",
     "explain",
+    "export_sae",
+    "from_pretrained",
+    "import_sae",
     "open_collection",
+    "pursue",
+    "push_to_hub",
 ]
 
 _HOME = {
@@ -41,7 +49,12 @@ _HOME = {
     "SAE": "unweave.sae.model",
     "UnweaveError": "unweave.errors",
     "explain": "unweave.explanation",
+    "export_sae": "unweave.sae.formats",
+    "from_pretrained": "unweave.sae.hub",
+    "import_sae": "unweave.sae.formats",
     "open_collection": "unweave.collections",
+    "pursue": "unweave.sae.pursuit",
+    "push_to_hub": "unweave.sae.hub",
 }
 
 

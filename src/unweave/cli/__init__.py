@@ -317,5 +317,7 @@ def _one_line(error: Exception) -> str:
 
 # Registered last, so that it stands last in the help.
 from unweave.cli.demo import demo  # noqa: E402
+from unweave.cli.sae import sae  # noqa: E402
 
+main.add_command(sae)
 main.add_command(demo)

@@ -147,7 +147,7 @@ class SAE:
             from unweave.sae.pursuit import pursue  # which reads an SAE
 
             return pursue(self, embeddings, max_latents, method="matching")
-        embeddings = self._checked(embeddings)
+        embeddings = self.checked(embeddings)
         rows_at_once = min(max(1, _BLOCK_FLOATS // self.config.n_latents), len(embeddings))
         products = np.empty((rows_at_once, self.config.n_latents), dtype=np.float32)
         blocks = [
@@ -169,7 +169,7 @@ class SAE:
 
     def measure(self, embeddings: NDArray[np.floating[Any]]) -> Reconstruction:
         """NMSE, L0 and live latents over these embeddings, (n, d_in)."""
-        embeddings = self._checked(embeddings)
+        embeddings = self.checked(embeddings)
         latents = self.encode(embeddings)
         reconstructed = self.decode(latents)
         residual = embeddings - reconstructed
@@ -183,7 +183,8 @@ class SAE:
             cosine=_mean_cosine(embeddings, reconstructed),
         )
 
-    def _checked(self, embeddings: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    def checked(self, embeddings: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+        """The embeddings as (n, d_in) float32, if this SAE can read them; raises as `encode` does."""
         embeddings = np.atleast_2d(np.asarray(embeddings, dtype=np.float32))
         if embeddings.ndim != 2 or embeddings.shape[1] != self.config.d_in:
             raise DimensionMismatch(

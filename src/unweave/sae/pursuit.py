@@ -96,7 +96,7 @@ def pursue(
         raise ValueError(f"k must be between 1 and n_latents={n_latents}, got {k}")
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
-    embeddings = sae._checked(embeddings)
+    embeddings = sae.checked(embeddings)
     dictionary = _dictionary(sae, with_gram=4 * n_latents**2 <= most_gram_bytes)
     rows_at_once = max(_ROWS_AT_ONCE, _BLOCK_FLOATS // n_latents)
     blocks = [

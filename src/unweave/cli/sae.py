@@ -1,0 +1,88 @@
+"""The commands about one SAE: to and from other tools' formats, to and from the hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from unweave.sae.model import SAE
+
+# As in unweave.sae.formats, which is imported where it is used: importing the command line stays cheap.
+_FORMAT = click.Choice(["saelens", "sparsify", "latentsae", "sentence-transformers", "paper"])
+_FOLDER = click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+
+
+@click.group()
+def sae() -> None:
+    """Bring an SAE from another tool or the hub, or take one there."""
+
+
+@sae.command("import")
+@click.argument("source", type=click.Path(exists=True, path_type=Path))
+@_FOLDER
+@click.option("--format", "kind", type=_FORMAT, help="What wrote it; found out from the files if left out.")
+@click.option("--threshold", type=float, help="Of a paper's .pt file whose name does not state it.")
+@click.option("--encoder", help="Model whose embeddings it reads, where the files do not state it.")
+def import_(source: Path, folder: Path, kind: str | None, threshold: float | None, encoder: str | None) -> None:
+    """Read an SAE of another tool, SOURCE, and save it as FOLDER."""
+    from unweave.sae.formats import import_sae
+
+    _refuse_existing(folder)
+    try:
+        read = import_sae(source, kind, threshold=threshold, encoder=encoder)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+    read.save(folder)
+    _show(read, folder)
+
+
+@sae.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--format", "kind", type=_FORMAT, required=True, help="What is to read it.")
+@click.option("--as-top-k", is_flag=True, help="Keep the k strongest instead of those above the threshold, for tools "
+              "that have no thresholds: other latents than here.")  # fmt: skip
+def export(folder: Path, out: Path, kind: str, as_top_k: bool) -> None:
+    """Write the SAE in FOLDER to the folder OUT, for another tool."""
+    from unweave.sae.formats import export_sae
+    from unweave.sae.model import SAE
+
+    _refuse_existing(out)
+    export_sae(SAE.load(folder), out, kind, as_top_k=as_top_k)
+    click.echo(out)
+
+
+@sae.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("repo")
+@click.option("--private", is_flag=True, help="Make the repository private, if it is to be made.")
+def push(folder: Path, repo: str, private: bool) -> None:
+    """Upload the SAE in FOLDER, with a model card, to the hub's repository REPO (OWNER/NAME)."""
+    from unweave.sae.hub import push_to_hub
+
+    click.echo(push_to_hub(folder, repo, private=private))
+
+
+@sae.command()
+@click.argument("repo")
+@_FOLDER
+@click.option("--revision", help="Branch, tag or commit.")
+def pull(repo: str, folder: Path, revision: str | None) -> None:
+    """Download the SAE in the hub's repository REPO (OWNER/NAME) to FOLDER."""
+    from unweave.sae.hub import pull_from_hub
+
+    _refuse_existing(folder)
+    _show(pull_from_hub(repo, folder, revision), folder)
+
+
+def _refuse_existing(folder: Path) -> None:
+    if folder.exists():
+        raise click.BadParameter(f"{folder} exists already; give a folder that does not")
+
+
+def _show(made: SAE, folder: Path) -> None:
+    config = made.config
+    click.echo(f"{folder}: {config.n_latents:,} latents on {config.d_in:,} dimensions, selected by {config.selection}")

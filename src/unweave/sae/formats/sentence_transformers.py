@@ -1,0 +1,111 @@
+"""sentence-transformers' `SparseAutoEncoder` module (CSR; Wen et al. 2025, arXiv 2503.01776).
+
+    z = relu of the k strongest of W (x - pre_bias) + latent_bias;  x_hat = W.T z + pre_bias
+
+A folder of `config.json` and `model.safetensors`, or a whole `SparseEncoder` whose `modules.json` names one. Encoder
+and decoder are one matrix, W, whose rows may have any length; activations compete as they are, so it is taken as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
+
+from unweave.artifact import write_atomically
+from unweave.errors import CorruptArtifact
+from unweave.sae.formats.sparsify import AS_TOP_K
+from unweave.sae.formats.tensors import Settings, Tensors, UnsupportedSAE, assemble
+from unweave.sae.model import SAE, TOP_K
+
+logger = logging.getLogger(__name__)
+CONFIG, WEIGHTS, MODULES = "config.json", "model.safetensors", "modules.json"
+_KIND = "SparseAutoEncoder"
+_MATRIX = "decoder.linear.weight", "encoder.weight"
+"""Its two names; a tensor that two names share is saved under the first of them."""
+
+
+def read(path: Path) -> SAE:
+    """Open the module's folder, or that of a model that has such a module.
+
+    Raises:
+        MissingArtifact, CorruptArtifact: a file is missing or damaged.
+        UnsupportedSAE: it normalises its input.
+    """
+    path = module_folder(path) or path
+    settings, weights = Settings(path / CONFIG), Tensors.of_safetensors(path / WEIGHTS)
+    settings.refuse("normalize", False, why="ours reads embeddings as they are, without layer normalisation")
+    d_in, n_latents = settings.whole("input_dim"), settings.whole("hidden_dim", 512)
+    W = weights.take(_MATRIX[1] if _MATRIX[1] in weights else _MATRIX[0], n_latents, d_in)
+    return assemble(
+        path,
+        selection=TOP_K,
+        k=settings.whole("k", 8),
+        W_enc=W,
+        b_enc=weights.take("latent_bias", n_latents),
+        W_dec=W,
+        b_pre=weights.take("pre_bias", d_in),
+    )
+
+
+def write(sae: SAE, folder: Path) -> None:
+    """Write the module, for `SparseAutoEncoder.load(folder)` behind an encoder in a `SparseEncoder`.
+
+    Its latents are ours. It has no decoder of its own: unless ours is the encoder's transpose, its `decode` gives
+    something else than ours, and a note says so.
+
+    Raises:
+        UnsupportedSAE: the SAE does not keep the k strongest.
+    """
+    config = sae.config
+    if config.selection != TOP_K:
+        raise UnsupportedSAE(f"sentence-transformers has no selection by {config.selection}; {AS_TOP_K}")
+    if not np.array_equal(sae.W_enc, sae.W_dec):
+        logger.warning(
+            "sentence-transformers decodes with the encoder's weights: its latents are ours, its decode() is not"
+        )
+    settings = {
+        "input_dim": config.d_in,
+        "hidden_dim": config.n_latents,
+        "k": config.k,
+        "k_aux": min(512, config.n_latents),
+        "normalize": False,
+        "dead_threshold": 30,
+    }
+    tensors: dict[str, NDArray[Any]] = {
+        "pre_bias": np.ascontiguousarray(sae.b_pre, np.float32),
+        "latent_bias": np.ascontiguousarray(sae.b_enc, np.float32),
+        _MATRIX[0]: np.ascontiguousarray(sae.W_enc, np.float32),
+        "stats_last_nonzero": np.zeros(config.n_latents, np.int64),
+    }
+    write_atomically(
+        folder / WEIGHTS, lambda p: save_file(tensors, p, metadata={"format": "pt", _MATRIX[1]: _MATRIX[0]})
+    )
+    write_atomically(folder / CONFIG, lambda p: p.write_text(json.dumps(settings, indent=1), encoding="utf-8"))
+
+
+def module_folder(path: Path) -> Path | None:
+    """Where in a saved model its `SparseAutoEncoder` lies; None if there is none.
+
+    Raises:
+        CorruptArtifact: `modules.json` is no list of modules, or points out of the model's folder.
+    """
+    listing = path / MODULES
+    if not listing.is_file():
+        return None
+    try:
+        modules = json.loads(listing.read_text(encoding="utf-8"))
+        places = [str(module["path"]) for module in modules if str(module["type"]).rpartition(".")[2] == _KIND]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise CorruptArtifact(f"{listing} is not a list of modules ({error}); fetch it again") from error
+    if not places:
+        return None
+    place = PurePosixPath(places[0])
+    if place.is_absolute() or ".." in place.parts:
+        raise CorruptArtifact(f"{listing} points out of its folder; do not use this model")
+    return path / place

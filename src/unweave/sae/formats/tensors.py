@@ -1,0 +1,192 @@
+"""What reading any format needs: settings and tensors of untrusted files, checked, and put together as an SAE."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, deserialize
+
+from unweave.errors import CorruptArtifact, MissingArtifact, UnweaveError
+from unweave.records import plain
+from unweave.sae.model import SAE, THRESHOLD, SAEConfig
+
+Floats = NDArray[np.float32]
+_ALREADY_UNIT = 1e-6
+"""Directions whose lengths differ from 1 by no more than this are left as they are."""
+
+
+class UnsupportedSAE(UnweaveError):
+    """An SAE of another tool computes something that ours does not, or the other way round."""
+
+
+class Settings:
+    """The JSON object in a settings file; every value is checked for its type when it is asked for."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if not path.is_file():
+            raise MissingArtifact(f"there is no {path.name} in {path.parent}")
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except (ValueError, RecursionError) as error:
+            raise CorruptArtifact(f"{path} is not JSON ({error}); fetch it again") from error
+        if not isinstance(values, dict):
+            raise CorruptArtifact(f"{path} holds a {type(values).__name__}, expected an object of settings")
+        self.values: dict[str, Any] = values
+
+    def __contains__(self, name: str) -> bool:
+        return self.values.get(name) is not None
+
+    def whole(self, name: str, default: int | None = None, least: int = 1) -> int:
+        """A whole number that is at least `least`."""
+        value = self.values.get(name)
+        if value is None and default is not None:
+            return default
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise CorruptArtifact(f"{self.path}: {name} is {_short(value)}, expected a whole number from {least} on")
+        return value
+
+    def flag(self, name: str, default: bool = False) -> bool:
+        """True or false."""
+        value = self.values.get(name)
+        if value is None:
+            return default
+        if not isinstance(value, bool):
+            raise CorruptArtifact(f"{self.path}: {name} is {_short(value)}, expected true or false")
+        return value
+
+    def text(self, name: str, default: str) -> str:
+        """A string."""
+        value = self.values.get(name)
+        if value is None:
+            return default
+        if not isinstance(value, str):
+            raise CorruptArtifact(f"{self.path}: {name} is {_short(value)}, expected a string")
+        return value
+
+    def section(self, name: str) -> dict[str, Any]:
+        """An object inside the settings; empty if there is none."""
+        value = self.values.get(name)
+        return value if isinstance(value, dict) else {}
+
+    def refuse(self, name: str, *allowed: object, why: str) -> None:
+        """Raise unless the setting is absent or one of the allowed values."""
+        value = self.values.get(name)
+        if value is not None and value not in allowed:
+            raise UnsupportedSAE(f"{self.path}: {name} is {_short(value)}, which is not supported: {why}")
+
+
+class Tensors:
+    """The floating-point tensors of a file, as float32; every one is checked when it is taken."""
+
+    def __init__(self, path: Path, tensors: dict[str, Floats]) -> None:
+        self.path = path
+        self._tensors = tensors
+
+    @classmethod
+    def of_safetensors(cls, path: Path) -> Tensors:
+        """Read float64, float32, float16 and bfloat16; other tensors, such as counters, are passed over.
+
+        Raises:
+            MissingArtifact, CorruptArtifact: there is no such file, or it is no whole safetensors file.
+        """
+        if not path.is_file():
+            raise MissingArtifact(f"there is no {path.name} in {path.parent}")
+        try:
+            stored = deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
+        except SafetensorError as error:
+            raise CorruptArtifact(f"{path} is not a whole safetensors file ({error}); fetch it again") from error
+        found = {name: _floats(entry["dtype"], entry["data"], entry["shape"]) for name, entry in stored}
+        return cls(path, {name: tensor for name, tensor in found.items() if tensor is not None})
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._tensors
+
+    def take(self, name: str, *shape: int | None) -> Floats:
+        """One tensor of this shape (None: any size), finite.
+
+        Raises:
+            CorruptArtifact: it is missing, has another shape, or holds NaN or infinite values.
+        """
+        tensor = self._tensors.get(name)
+        if tensor is None:
+            there = ", ".join(_short(key) for key in sorted(self._tensors)[:12]) or "none"
+            raise CorruptArtifact(f"{self.path} has no tensor {name}; there are: {there}")
+        fits = len(shape) == tensor.ndim and all(
+            want in (None, size) for want, size in zip(shape, tensor.shape, strict=True)
+        )
+        if not fits or tensor.size == 0:
+            wanted = "(" + ", ".join("any" if size is None else str(size) for size in shape) + ")"
+            raise CorruptArtifact(f"{self.path}: {name} has the shape {tensor.shape}, expected {wanted}")
+        if not np.isfinite(tensor).all():
+            raise CorruptArtifact(f"{self.path}: {name} holds NaN or infinite values")
+        return tensor
+
+
+_DTYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16}
+
+
+def _floats(dtype: str, data: bytes, shape: list[int]) -> Floats | None:
+    if dtype == "BF16":  # the upper half of a float32, which NumPy has no name for
+        return (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32).reshape(shape)
+    if dtype not in _DTYPES:
+        return None
+    stored = np.frombuffer(data, np.dtype(_DTYPES[dtype]).newbyteorder("<"))
+    with np.errstate(over="ignore"):  # what is too large for a float32 is refused as infinite
+        return stored.astype(np.float32).reshape(shape)
+
+
+def assemble(
+    source: Path,
+    *,
+    selection: str,
+    k: int,
+    W_enc: Floats,
+    b_enc: Floats,
+    W_dec: Floats,
+    b_pre: Floats,
+    threshold: Floats | None = None,
+    encoder: str = "",
+) -> SAE:
+    """An SAE of tensors that were read, (n_latents, d_in), with k checked."""
+    n_latents, d_in = W_dec.shape
+    if not 0 < k <= n_latents:
+        raise CorruptArtifact(f"{source} states k = {k}, expected 1 to {n_latents}, the number of its latents")
+    config = SAEConfig(d_in=d_in, n_latents=n_latents, k=k, selection=selection, encoder=encoder)
+    floor = np.zeros(1, np.float32) if threshold is None else threshold
+    tensors = (np.ascontiguousarray(tensor, np.float32) for tensor in (W_enc, b_enc, W_dec, b_pre, floor))
+    return SAE(config, *tensors)
+
+
+def with_unit_directions(sae: SAE) -> SAE:
+    """The same function with directions of length 1: activations, encoder and thresholds grow by the old lengths.
+
+    x_hat stays as it was, and which latents are active; z_j becomes |w_j| z_j. Not to be used where activations
+    compete (top k), unless the tool compares them in that unit. A direction of length 0 stays.
+    """
+    lengths = np.linalg.norm(sae.W_dec.astype(np.float64), axis=1)
+    if np.abs(lengths - 1).max() <= _ALREADY_UNIT:
+        return sae
+    scale = np.where(lengths > 0, lengths, 1)
+    return replace(
+        sae,
+        W_enc=(sae.W_enc * scale[:, None]).astype(np.float32),
+        b_enc=(sae.b_enc * scale).astype(np.float32),
+        W_dec=(sae.W_dec / scale[:, None]).astype(np.float32),
+        threshold=(sae.threshold * scale).astype(np.float32) if sae.config.selection == THRESHOLD else sae.threshold,
+    )
+
+
+def bias_of_raw_input(W_enc: Floats, b_enc: Floats, b_pre: Floats) -> Floats:
+    """b_enc of an encoder that does not subtract b_pre: W_enc x + b = W_enc (x - b_pre) + (b + W_enc b_pre)."""
+    shift = W_enc.astype(np.float64) @ b_pre.astype(np.float64)
+    return np.asarray(b_enc + shift, np.float32)
+
+
+def _short(value: object) -> str:
+    return plain(repr(value), 60)

@@ -1,0 +1,223 @@
+"""SAEs on the Hugging Face hub: upload a folder with a model card, download one by name.
+
+What is downloaded is settings and safetensors, checked against the checksums in its `config.json`; nothing in a
+repository is run. The address of the hub and the token come from huggingface_hub's own settings (HF_ENDPOINT,
+HF_TOKEN, `hf auth login`).
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unweave.artifact import MANIFEST, read_manifest, verify
+from unweave.errors import CorruptArtifact, MissingArtifact, MissingExtra, ModelUnavailable
+from unweave.records import plain
+from unweave.sae.model import SAE, WEIGHTS
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+CARD = "README.md"
+_FILES = (MANIFEST, "*.safetensors", "*.jsonl")
+"""What of a repository is downloaded."""
+_MEASURES = (
+    "NMSE is the squared error summed over all texts, divided by the squared distance from their mean; L0 is the mean "
+    "number of active latents a text; a latent is live if any of these texts activates it."
+)
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~$:@-])")
+
+
+def push_to_hub(folder: Path | str, repo_id: str, *, private: bool = False) -> str:
+    """Upload an SAE folder; the repository is made if need be.
+
+    A README.md that lies in the folder is the model card; else `model_card` writes one.
+
+    Args:
+        repo_id: "OWNER/NAME".
+        private: of a repository that is made; one that exists stays as it is.
+
+    Returns:
+        The address of the repository.
+
+    Raises:
+        MissingArtifact, CorruptArtifact: the folder holds no whole SAE.
+        ModelUnavailable: the hub cannot be reached or refuses.
+    """
+    folder = Path(folder)
+    SAE.load(folder)
+    names = _verified(folder)
+    hub = _hub("uploading an SAE")
+    own_card = folder / CARD
+    card = own_card.read_bytes() if own_card.is_file() else model_card(folder, repo_id).encode()
+    with _hub_errors(f"upload {folder} to", repo_id):
+        api = hub.HfApi()
+        address = str(api.create_repo(repo_id, private=private, exist_ok=True))
+        contents: dict[str, Any] = {name: folder / name for name in names}
+        contents[CARD] = card
+        api.create_commit(
+            repo_id,
+            [hub.CommitOperationAdd(path_in_repo=name, path_or_fileobj=held) for name, held in contents.items()],
+            commit_message="Upload a sparse autoencoder with unweave",
+        )
+    return address
+
+
+def from_pretrained(repo_id_or_folder: str | Path, revision: str | None = None) -> SAE:
+    """Open an SAE by the name of its repository, or a folder on this machine.
+
+    Args:
+        repo_id_or_folder: "OWNER/NAME", or a folder, which goes first if there is one.
+        revision: branch, tag or commit of the repository.
+
+    Raises:
+        MissingArtifact, CorruptArtifact: there is no SAE in it, or it is damaged.
+        ModelUnavailable: there is neither such a folder nor such a repository, or the hub cannot be reached.
+    """
+    if Path(repo_id_or_folder).is_dir():
+        if revision is not None:
+            raise ValueError(f"{repo_id_or_folder} is a folder, which has no revision {revision!r}")
+        return SAE.load(repo_id_or_folder)
+    return SAE.load(_download(str(repo_id_or_folder), revision))
+
+
+def pull_from_hub(repo_id: str, folder: Path | str, revision: str | None = None) -> SAE:
+    """Download an SAE into a folder, which must not exist yet; the same errors as `from_pretrained`."""
+    folder = Path(folder)
+    if folder.exists():
+        raise ValueError(f"{folder} exists already; give a folder that does not")
+    downloaded = _download(repo_id, revision)
+    sae = SAE.load(downloaded)
+    partial = folder.with_name(folder.name + ".partial")
+    partial.mkdir(parents=True)
+    try:
+        for name in _verified(downloaded):
+            shutil.copyfile(downloaded / name, partial / name)
+        partial.rename(folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    return sae
+
+
+def model_card(folder: Path | str, repo_id: str = "OWNER/NAME") -> str:
+    """A model card, in Markdown, from what the SAE's `config.json` states; the licence is left for its owner.
+
+    Names that come from outside, such as the encoder's, are escaped; a number that is not stated is said not to be.
+    """
+    sae = SAE.load(folder)
+    config, results = sae.config, read_manifest(Path(folder), "sae").results
+    header = ["library_name: unweave", "tags: [sparse-autoencoder, dense-retrieval, interpretability]"]
+    if _HUB_NAME.fullmatch(config.encoder):
+        header.append(f"base_model: {json.dumps(config.encoder)}")
+    header.append("# license: yours to choose, e.g. apache-2.0; mind that of the training texts and of the encoder")
+    trained_on, held_out = _mapping(results, "trained_on"), _mapping(results, "held_out")
+    counts = [f"{_number(n, ',')} {_escaped(of)}" for of, n in trained_on.items()]
+    encoder = _escaped(config.encoder) or "not stated"
+    rows = [("training texts", results), *((f"held-out {_escaped(of)}", each) for of, each in held_out.items())]
+    measured = [f"| {name} | {' | '.join(_measures(each))} |" for name, each in rows if isinstance(each, Mapping)]
+    return "\n".join(
+        [
+            "---", *header, "---", "",
+            f"# Sparse autoencoder of {encoder}" if config.encoder else "# Sparse autoencoder", "",
+            "It writes a text's dense embedding as a few active latents, each a direction that can be named.", "",
+            "| | |", "| --- | --- |",
+            f"| Encoder whose embeddings it reads | {encoder} |",
+            f"| Dimensions of an embedding | {config.d_in:,} |",
+            f"| Latents (`n_latents`) | {config.n_latents:,} |",
+            f"| Active latents a text that training aimed at (`k`) | {config.k:,} |",
+            f"| How a text's latents are selected | {_escaped(config.selection)} |",
+            f"| Trained on | {', '.join(counts) or 'not stated'} |", "",
+            "## How well it reconstructs", "",
+            _MEASURES, "",
+            "| measured on | texts | NMSE | L0 | live latents | cosine |",
+            "| --- | ---: | ---: | ---: | ---: | ---: |", *measured, "",
+            "## How to load it", "",
+            "```python", "import unweave as uw", "",
+            f"sae = uw.from_pretrained({json.dumps(plain(repo_id))})",
+            "latents = sae.encode(embeddings)  # (n, d_in) as the encoder gives them -> (n, n_latents), sparse",
+            "```", "",
+        ]
+    )  # fmt: skip
+
+
+def _measures(results: Mapping[str, Any]) -> list[str]:
+    kinds = [("n_texts", ","), ("nmse", ".4f"), ("l0", ".1f"), ("live_latents", ","), ("cosine", ".4f")]
+    return [_number(results.get(name), kind) for name, kind in kinds]
+
+
+def _number(value: object, kind: str) -> str:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return "not stated"
+    return format(value, kind)
+
+
+def _mapping(results: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = results.get(name)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _escaped(text: str) -> str:
+    """Untrusted text as one line that Markdown and HTML show as it is."""
+    return _MARKDOWN.sub(r"\\\1", html.escape(plain(text, 120), quote=False))
+
+
+def _download(repo_id: str, revision: str | None) -> Path:
+    hub = _hub("downloading an SAE")
+    if not _HUB_NAME.fullmatch(repo_id):
+        raise MissingArtifact(f"there is no folder {repo_id}, and the name of a repository would be OWNER/NAME")
+    with _hub_errors("download", repo_id):
+        folder = Path(hub.snapshot_download(repo_id, revision=revision, allow_patterns=list(_FILES)))
+    if not (folder / MANIFEST).is_file() or not (folder / WEIGHTS).is_file():
+        raise MissingArtifact(
+            f"the repository {repo_id} holds no SAE of unweave ({MANIFEST} and {WEIGHTS}); one of another tool is "
+            "downloaded with that tool and read by `unweave sae import`"
+        )
+    _verified(folder)
+    return folder
+
+
+def _verified(folder: Path) -> list[str]:
+    """The names of an SAE folder's own files, whose contents are those that its manifest states."""
+    manifest = read_manifest(folder, "sae")
+    for name, entry in manifest.files.items():
+        if Path(name).name != name or name in (MANIFEST, CARD) or not isinstance(entry.get("sha256"), str):
+            raise CorruptArtifact(f"{folder / MANIFEST} lists {plain(name, 60)!r}, which is no file of an SAE")
+    verify(folder, manifest)
+    return [MANIFEST, *manifest.files]
+
+
+def _hub(feature: str) -> ModuleType:
+    try:
+        import huggingface_hub
+    except ImportError as error:
+        raise MissingExtra(feature, "hub") from error
+    return huggingface_hub
+
+
+@contextmanager
+def _hub_errors(doing: str, repo_id: str) -> Iterator[None]:
+    """Whatever the client raises, as one error that says what to do.
+
+    Its errors have no common base, and those of a connection are its HTTP library's, which it has changed before.
+    """
+    try:
+        yield
+    except Exception as error:
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        first = error if status is not None else error.__cause__ or error
+        reason = f"{type(first).__name__}: {plain(str(first), 300)}"
+        if status in (401, 403, 404):
+            advice = "check the name, and that your token may do this (hf auth login, or HF_TOKEN)"
+        elif status is not None:
+            advice = "try again later"
+        else:
+            advice = "check the name and the connection; HF_ENDPOINT is the hub's address if it is not the public one"
+        raise ModelUnavailable(f"cannot {doing} {repo_id} ({reason}); {advice}") from error
