@@ -65,7 +65,9 @@ def entries_above(products: Floats, bias: Floats, floor: Floats, expected: int, 
         expected: entries a row there may be; more are found too, but take a second look.
         parallel: whether to use all cores; a caller that runs on one of them already does not want it.
     """
-    return _gather(products, lambda block, *out: _above(block, bias, floor, *out), expected, parallel=parallel)
+    # A little below what a product must exceed, so that rounding decides in the exact comparison alone.
+    near = (floor - bias - 1e-5 * (np.abs(floor) + np.abs(bias))).astype(products.dtype)
+    return _gather(products, lambda block, *out: _above(block, bias, floor, near, *out), expected, parallel=parallel)
 
 
 def strongest_entries(products: Floats, bias: Floats, k: int) -> SparseRows:
@@ -117,24 +119,22 @@ def _pack(columns, values, counts, packed_columns, packed_values):  # type: igno
 
 
 @njit(nogil=True, cache=True)
-def _above(products, bias, floor, columns, values, counts):  # type: ignore[no-untyped-def]
+def _above(products, bias, floor, near, columns, values, counts):  # type: ignore[no-untyped-def]
     """Fill each row's entries above the floor; counts may exceed the capacity, and then the rest is not filled."""
     n_rows, width = products.shape
     capacity = columns.shape[1]
-    whole = width - width % _CHUNK
-    # A little below what a product must exceed, so that rounding decides in the exact comparison alone.
-    near = (floor - bias - 1e-5 * (np.abs(floor) + np.abs(bias))).astype(products.dtype)
     for row in range(n_rows):
         found = 0
         for start in range(0, width, _CHUNK):
-            if start < whole:
-                n_near = 0
-                for j in range(start, start + _CHUNK):
-                    n_near += products[row, j] > near[j]
-                if n_near == 0:
-                    continue
-            for latent in range(start, min(start + _CHUNK, width)):
-                value = products[row, latent] + bias[latent]
+            chunk, near_chunk = products[row, start : start + _CHUNK], near[start : start + _CHUNK]
+            n_near = 0
+            for j in range(len(chunk)):  # counted from 0, so that vector instructions are used
+                n_near += chunk[j] > near_chunk[j]
+            if n_near == 0:
+                continue
+            for j in range(len(chunk)):
+                latent = start + j
+                value = chunk[j] + bias[latent]
                 if value > floor[latent]:
                     if found < capacity:
                         columns[row, found], values[row, found] = latent, value

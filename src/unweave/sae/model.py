@@ -29,8 +29,10 @@ from unweave.sae import kernels
 WEIGHTS = "model.safetensors"
 THRESHOLD, TOP_K, MATCHING_PURSUIT = "threshold", "top_k", "matching_pursuit"
 SELECTIONS = (THRESHOLD, TOP_K, MATCHING_PURSUIT)
-_BLOCK_FLOATS = 1 << 22
-"""Activations that are computed at a time: 16 MB of them, so that a processor's cache can hold them."""
+_ROOM = 16
+"""Times k: active latents of one text that there is room for at once; more are found too, but are looked for again."""
+_BLOCK_FLOATS = 1 << 24
+"""Activations that are computed at a time, 64 MB of them: fewer rows at a time make the product slower."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,7 +201,7 @@ class SAE:
         if self.config.selection == TOP_K:
             found = kernels.strongest_entries(products, self.b_enc, self.config.k)
         else:
-            found = kernels.entries_above(products, self.b_enc, self._floor, 4 * self.config.k)
+            found = kernels.entries_above(products, self.b_enc, self._floor, _ROOM * self.config.k)
         return csr_array((found.values, found.columns, found.offsets), shape=products.shape)
 
     @cached_property

@@ -84,20 +84,19 @@ def above(products, floor, first, columns, values, counts):
     """
     n_rows, width = products.shape
     capacity = columns.shape[1]
-    whole = width - width % _CHUNK
     for row in range(n_rows):
         found = counts[row]
         for start in range(0, width, _CHUNK):
-            if start < whole:
-                n_above = 0
-                for j in range(start, start + _CHUNK):
-                    n_above += products[row, j] > floor
-                if n_above == 0:
-                    continue
-            for j in range(start, min(start + _CHUNK, width)):
-                if products[row, j] > floor:
+            chunk = products[row, start : start + _CHUNK]  # counted from 0, so that vector instructions are used
+            n_above = 0
+            for j in range(len(chunk)):
+                n_above += chunk[j] > floor
+            if n_above == 0:
+                continue
+            for j in range(len(chunk)):
+                if chunk[j] > floor:
                     if found < capacity:
-                        columns[row, found], values[row, found] = first + j, products[row, j]
+                        columns[row, found], values[row, found] = first + start + j, chunk[j]
                     found += 1
         counts[row] = found
 
