@@ -11,7 +11,7 @@ from unweave.sae.recipe import recommend
 
 def test_the_recipe_for_thirty_thousand_texts_by_hand():
     recipe = recommend(30_000, 384, 32)
-    # 30,000 / 5 / 384 = 15.6, so 16 times the width; 6 sqrt(30,000) = 1,039, so batches of 1,024; ten passes.
+    # 30,000 / 5 / 384 = 15.6, so 16 times the width; 60 * 30,000^(1/4) = 790, so batches of 1,024; ten passes.
     assert recipe.n_latents == 16 * 384
     assert recipe.batch_size == 1024
     assert recipe.steps == 300  # 293 would be ten passes
@@ -25,6 +25,11 @@ def test_millions_of_texts_are_passed_over_twice():
     assert recipe.batch_size == 4096
     assert recipe.steps == 5000  # more than two passes, 4,317 steps
     assert recommend(100_000_000, 768, 32).steps == round(2 * 100_000_000 / 4096)
+
+
+def test_more_steps_are_smaller_ones():
+    # Four times the 300 steps: half the step size.
+    assert recommend(30_000, 384, 32, steps=1200).lr == pytest.approx(3e-3)
 
 
 def test_what_is_given_is_kept_and_the_rest_follows_from_it():

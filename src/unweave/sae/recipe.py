@@ -9,7 +9,7 @@ _TEXTS_A_LATENT = 5
 _MOST_EXPANSION = 32
 _PASSES = 10
 _STEPS_OF_MANY = 5000
-_LR, _LR_BATCH = 6e-3, 1024
+_LR, _LR_BATCH, _LR_STEPS = 6e-3, 1024, 300
 _SHARES_MISSED = 40
 """A latent is dead when it was silent while an average one was active so often."""
 
@@ -36,10 +36,10 @@ def recommend(
         round(math.log2(_MOST_EXPANSION)), max(1, round(math.log2(max(1.0, n_texts / _TEXTS_A_LATENT / d_in))))
     )
     latents = n_latents or max(k, d_in * expansion)
-    size = min(n_texts, batch_size or 2 ** min(12, max(8, round(math.log2(6 * math.sqrt(max(1, n_texts)))))))
+    size = min(n_texts, batch_size or 2 ** min(12, max(8, round(math.log2(60 * max(1, n_texts) ** 0.25)))))
     per_pass = n_texts / size
     many = steps or max(300, min(round(_PASSES * per_pass), max(_STEPS_OF_MANY, round(2 * per_pass))))
-    lr = _LR * math.sqrt(size / _LR_BATCH)
+    lr = _LR * math.sqrt(size / _LR_BATCH * _LR_STEPS / max(_LR_STEPS, many))
     warmup = min(100, many // 4)
     silent = max(2 * size, round(_SHARES_MISSED * latents / k))
     return Recipe(
@@ -54,6 +54,7 @@ def recommend(
             "more latents on the same texts learn texts by heart",
             "batch_size": f"{per_pass:.0f} batches a pass over {n_texts:,} texts",
             "steps": f"{many * size / n_texts:.2g} passes over the texts; after about ten, texts are learned by heart",
-            "lr": f"{_LR:g} at batches of {_LR_BATCH:,}, by the square root of the batch; {warmup} steps of warm-up",
+            "lr": f"{_LR:g} at {_LR_STEPS} batches of {_LR_BATCH:,}, by the square root of their size, smaller by that "
+            f"of their number; {warmup} steps of warm-up",
         },
     )
