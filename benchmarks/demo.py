@@ -1,10 +1,10 @@
 """How well and how fast does the main job run? On Wikipedia's vital articles and, where it is at hand, on SciFact.
 
-    python benchmarks/demo.py [--projects FOLDER] [--quick] [--write-readme]
+    python benchmarks/demo.py [--projects FOLDER] [--quick]
 
 Runs `unweave demo` for each collection (a project that is done is not done again), then collects the tables, the
 time of each step and one explained hit into `benchmarks/results/demo.json`. SciFact is read from $UNWEAVE_DATA/scifact.
-`--quick` leaves SciFact out. `--write-readme` renews the figures in README.md, which a test holds to the results.
+`--quick` leaves SciFact out.
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--projects", type=Path, default=ROOT, help="folder of the projects (default: the repository)")
     parser.add_argument("--quick", action="store_true", help="the vital articles alone")
-    parser.add_argument("--write-readme", action="store_true", help="renew the figures in README.md")
     options = parser.parse_args()
     collections = {"demo": "vital-articles"}
     data = os.environ.get("UNWEAVE_DATA")
@@ -52,9 +51,6 @@ def main() -> None:
     results["hit"] = without_text(project.search(QUERY, 1, explain=True)[0])
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    if options.write_readme:
-        readme = ROOT / "README.md"
-        readme.write_text(renewed(readme.read_text(encoding="utf-8"), results), encoding="utf-8")
     print(json.dumps(headline(results)))
 
 
@@ -106,15 +102,6 @@ def headline(results: dict[str, Any]) -> dict[str, float]:
         "seconds": sum(results["collections"]["demo"]["seconds"].values()),
     }
     return {name: round(value, 4) for name, value in shares.items()}
-
-
-def renewed(readme: str, results: dict[str, Any]) -> str:
-    """The README with the blocks between its markers written anew from the results."""
-    for name, lines in blocks(results).items():
-        begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"
-        before, rest = readme.split(begin)
-        readme = before + begin + "```text\n" + "\n".join(lines) + "\n```\n" + end + rest.split(end, 1)[1]
-    return readme
 
 
 def blocks(results: dict[str, Any]) -> dict[str, list[str]]:

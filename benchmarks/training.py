@@ -10,7 +10,8 @@ throughput: training steps of 4,096 embeddings, ours before and after each peer,
             (the floor: no exact method does less work in float32).
 quality:    held-out NMSE at an L0 of exactly k after equal wall time. A system's steps are its measured rate times the
             budget, so that another program on the machine changes how long the benchmark takes, but not its result.
-            Each peer has the better of two learning rates: its own rule's, and the one that its pilot run liked best.
+            Each peer has the better of two learning rates, its own rule's and 1e-3, by a pilot run. A longer budget is
+            for the two best peers of the one before.
 encode:     `SAE.encode` beside the matrix product alone.
 
 Finished runs are kept in the cache, so that a stopped benchmark goes on. Writes results/training.json, .txt and .png.
@@ -53,7 +54,9 @@ WIDE = 8192
 BATCH = 4096
 QUALITY_BATCH = 1024
 LATENTS, K = 12_288, 32
-PILOT_SECONDS = 20
+PILOT_SECONDS = 10
+CONTENDERS = 2
+"""Peers, the best at one budget, that are compared at the next, longer one."""
 PILOT_LRS: dict[str, tuple[float | None, ...]] = {OURS: (None,)}
 """Learning rates to try; None is the system's own rule. sparsify's optimiser is no Adam: its rule scaled instead."""
 DEFAULT_LRS = (None, 1e-3)
@@ -134,12 +137,12 @@ def throughput(d: int, expansion: int, k: int, systems: tuple[str, ...]) -> list
     """Each system's rate at one size: the median of its steps; ours and the floor before and after each peer."""
     name = f"throughput-{d}-{expansion}-{k}"
     request = {"n_latents": expansion * d, "k": k, "batch_size": BATCH, "eval_at": []}
-    floors, ours, rows = [floor(d, expansion * d)], [], []
+    floors, ours, rows = [floor(d, expansion * d, f"{name}-first")], [], []
     for number, system in enumerate(systems):
         ours.append(train(OURS, f"{name}-{number}", d, **request, steps=11, warm_steps=4))
-        floors.append(floor(d, expansion * d))
+        floors.append(floor(d, expansion * d, f"{name}-{number}"))
         rows.append(train(system, name, d, **request, steps=7, warm_steps=2))
-        floors.append(floor(d, expansion * d))
+        floors.append(floor(d, expansion * d, f"{name}-{number}-after"))
     floor_rate = statistics.median(floors)
     steps = [taken for run in ours for taken in run["seconds_per_step"][4:]]
     merged = ours[0] | {"seconds_per_step": [0.0] * 2 + steps}
@@ -162,10 +165,15 @@ def rate_of(run: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def floor(d: int, n_latents: int) -> float:
-    """Embeddings a second of the encoder's product alone, in float32 on all cores: the median of five."""
-    x, W, out = torch.randn(BATCH, d), torch.randn(n_latents, d), torch.empty(BATCH, n_latents)
-    return BATCH / statistics.median(timed(lambda: torch.mm(x, W.T, out=out)) for _ in range(5))
+def floor(d: int, n_latents: int, name: str) -> float:
+    """Embeddings a second of the encoder's product alone, in float32 on all cores: a median, kept as a run is."""
+    done = RUNS / name / "floor.json"
+    if not done.exists():
+        x, W, out = torch.randn(BATCH, d), torch.randn(n_latents, d), torch.empty(BATCH, n_latents)
+        seconds = statistics.median(timed(lambda: torch.mm(x, W.T, out=out)) for _ in range(5))
+        done.parent.mkdir(parents=True, exist_ok=True)
+        done.write_text(json.dumps(BATCH / seconds))
+    return float(json.loads(done.read_text()))
 
 
 def timed(work: Any) -> float:
@@ -220,10 +228,13 @@ def quality(budgets: list[int], systems: tuple[str, ...]) -> list[dict[str, Any]
     fastest = max(systems, key=rates.__getitem__)
     rows = []
     for budget in budgets:
+        found = {}
         for system in (OURS, *systems):
             lr = best_lr(system, rates[system], held_out)
-            rows.append(measured(system, budget, steps_of(rates[system], budget), lr, held_out))
+            found[system] = measured(system, budget, steps_of(rates[system], budget), lr, held_out)
+        rows += found.values()
         rows.append(measured(OURS, budget, steps_of(rates[fastest], budget), None, held_out) | {"as_many_as": fastest})
+        systems = tuple(sorted(systems, key=lambda system: found[system]["nmse"])[:CONTENDERS])
     return rows
 
 
@@ -307,16 +318,50 @@ def report(results: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def summary(results: Mapping[str, Any]) -> list[str]:
+    """What the README shows: ours beside the fastest peer of each size, and all after equal time."""
+    speeds = []
+    for rows in by_size(results):
+        ours, best = rows[0], max(rows[1:], key=lambda r: r["rate"])
+        speeds.append({
+            "size": f"{ours['d']} x {ours['n_latents']:,}, k={ours['k']}",
+            "embeddings/s": f"{ours['rate']:,.0f}",
+            "of the floor": f"{ours['rate'] / ours['floor']:.2f}",
+            "fastest peer": best["system"],
+            "its embeddings/s": f"{best['rate']:,.0f}",
+            "times as fast": f"{ours['rate'] / best['rate']:.1f}",
+        })  # fmt: skip
+    return [*table(speeds), *(errors(results) if "quality" in results else [])]
+
+
+def errors(results: Mapping[str, Any]) -> list[str]:
+    """Held-out NMSE of each system after each budget."""
+    rows = [r for r in results["quality"] if "as_many_as" not in r]
+    budgets = sorted({r["seconds"] for r in rows})
+    shown = []
+    for system in dict.fromkeys(r["system"] for r in rows):
+        of_budget = {r["seconds"]: r for r in rows if r["system"] == system}
+        found = {f"NMSE, {s} s": f"{of_budget[s]['nmse']:.3f}" if s in of_budget else "" for s in budgets}
+        last = of_budget[max(of_budget)]
+        shown.append(
+            {"system": system, **found, "texts seen": f"{last['samples']:,}", "dead": f"{last['dead_share']:.1%}"}
+        )
+    return ["", f"held-out NMSE at L0 = {K}, {LATENTS:,} latents, after equal time", "", *table(shown)]
+
+
+def by_size(results: Mapping[str, Any]) -> list[list[dict[str, Any]]]:
+    """The rows of throughput of each size, ours first."""
+    sizes: dict[tuple[int, ...], list[dict[str, Any]]] = {}
+    for row in results["throughput"]:
+        sizes.setdefault((row["d"], row["n_latents"], row["k"]), []).append(row)
+    return list(sizes.values())
+
+
 def headline(results: Mapping[str, Any]) -> dict[str, float]:
     """The worst case over all sizes and budgets."""
     ratios: dict[str, float] = {}
     if "throughput" in results:
-        of_size: dict[tuple[int, ...], list[dict[str, Any]]] = {}
-        for row in results["throughput"]:
-            of_size.setdefault((row["d"], row["n_latents"], row["k"]), []).append(row)
-        sizes = list(of_size.values())
-        ours = [next(r for r in rows if r["system"] == OURS) for rows in sizes]
-        theirs = [[r for r in rows if r["system"] != OURS] for rows in sizes]
+        ours, theirs = zip(*((rows[0], rows[1:]) for rows in by_size(results)), strict=True)
         ratios["train_vs_best_peer"] = min(
             r["rate"] / max(p["rate"] for p in rows) for r, rows in zip(ours, theirs, strict=True)
         )

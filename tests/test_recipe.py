@@ -11,12 +11,12 @@ from unweave.sae.recipe import recommend
 
 def test_the_recipe_for_thirty_thousand_texts_by_hand():
     recipe = recommend(30_000, 384, 32)
-    # 30,000 / 5 / 384 = 15.6, so 16 times the width; 60 * 30,000^(1/4) = 790, so batches of 1,024; ten passes.
+    # 30,000 / 5 / 384 = 15.6, so 16 times the width; 60 * 30,000^(1/4) = 790, so batches of 1,024; twenty passes.
     assert recipe.n_latents == 16 * 384
     assert recipe.batch_size == 1024
-    assert recipe.steps == 300  # 293 would be ten passes
-    assert recipe.lr == pytest.approx(6e-3)
-    assert (recipe.warmup_steps, recipe.dead_after) == (75, 7680)  # 40 * 6,144 / 32 texts
+    assert recipe.steps == 586
+    assert recipe.lr == pytest.approx(6e-3 * (300 / 586) ** 0.5)
+    assert (recipe.warmup_steps, recipe.dead_after) == (100, 7680)  # 40 * 6,144 / 32 texts
 
 
 def test_millions_of_texts_are_passed_over_twice():

@@ -31,8 +31,8 @@ THRESHOLD, TOP_K, MATCHING_PURSUIT = "threshold", "top_k", "matching_pursuit"
 SELECTIONS = (THRESHOLD, TOP_K, MATCHING_PURSUIT)
 _ROOM = 16
 """Times k: active latents of one text that there is room for at once; more are found too, but are looked for again."""
-_BLOCK_FLOATS = 1 << 24
-"""Activations that are computed at a time, 64 MB of them: fewer rows at a time make the product slower."""
+_BLOCK_ROWS, _BLOCK_FLOATS = 1024, 1 << 24
+"""Texts that are encoded at a time, and at most so many activations, 64 MB: fewer make the product slower."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +150,7 @@ class SAE:
 
             return pursue(self, embeddings, max_latents, method="matching")
         embeddings = self.checked(embeddings)
-        rows_at_once = min(max(1, _BLOCK_FLOATS // self.config.n_latents), len(embeddings))
+        rows_at_once = min(max(1, _BLOCK_FLOATS // self.config.n_latents), _BLOCK_ROWS, len(embeddings))
         products = np.empty((rows_at_once, self.config.n_latents), dtype=np.float32)
         blocks = [
             self._encode_block(embeddings[a:b], products[: b - a])

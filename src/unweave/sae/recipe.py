@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 _TEXTS_A_LATENT = 5
 _MOST_EXPANSION = 32
-_PASSES = 10
+_PASSES = 20
 _STEPS_OF_MANY = 5000
 _LR, _LR_BATCH, _LR_STEPS = 6e-3, 1024, 300
 _SHARES_MISSED = 40
@@ -53,7 +53,7 @@ def recommend(
             "n_latents": f"{latents / d_in:.3g} times the {d_in} dimensions, {n_texts / latents:.2g} texts a latent; "
             "more latents on the same texts learn texts by heart",
             "batch_size": f"{per_pass:.0f} batches a pass over {n_texts:,} texts",
-            "steps": f"{many * size / n_texts:.2g} passes over the texts; after about ten, texts are learned by heart",
+            "steps": f"{many * size / n_texts:.2g} passes over the texts; beyond twenty, unseen texts gain nothing",
             "lr": f"{_LR:g} at {_LR_STEPS} batches of {_LR_BATCH:,}, by the square root of their size, smaller by that "
             f"of their number; {warmup} steps of warm-up",
         },

@@ -1,0 +1,48 @@
+"""Writes the figures that README.md shows anew, from the results of the other benchmarks.
+
+    python benchmarks/readme.py
+
+Run it after a benchmark whose results it shows. A test holds the README to what it would write.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import demo
+import pursuit
+import training
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def main() -> None:
+    README.write_text(renewed(README.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def renewed(readme: str) -> str:
+    """The README with the blocks between its markers written anew."""
+    for name, lines in blocks().items():
+        begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"
+        before, rest = readme.split(begin)
+        readme = before + begin + "```text\n" + "\n".join(lines) + "\n```\n" + end + rest.split(end, 1)[1]
+    return readme
+
+
+def blocks() -> dict[str, list[str]]:
+    """What the README shows, by the name of its block."""
+    return {
+        **demo.blocks(results(demo.RESULTS)),
+        "training": training.summary(results(training.RESULTS)),
+        "pursuit": pursuit.summary(results(pursuit.RESULTS)),
+    }
+
+
+def results(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+if __name__ == "__main__":
+    main()
