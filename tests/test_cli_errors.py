@@ -153,7 +153,7 @@ def test_init_on_a_full_disk_leaves_nothing(small_disk, tmp_path):
 ARGUMENTS = {"search": ["sea"], "explain": ["sea", "a"]}
 
 
-@pytest.mark.parametrize("command", [name for name in COMMANDS if name not in ("init", "demo")])
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name not in ("init", "sae", "demo")])
 def test_a_folder_that_is_not_a_project_is_refused(tmp_path, command):
     (tmp_path / "notes.txt").write_text("mine")
     line = error(unweave(command, tmp_path, *ARGUMENTS.get(command, [])))
