@@ -14,6 +14,7 @@ from typing import Any
 import demo
 import pursuit
 import training
+import variants
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -36,6 +37,7 @@ def blocks() -> dict[str, list[str]]:
     return {
         **demo.blocks(results(demo.RESULTS)),
         "training": training.summary(results(training.RESULTS)),
+        "variants": variants.summary(results(variants.RESULTS)),
         "pursuit": pursuit.summary(results(pursuit.RESULTS)),
     }
 
