@@ -13,12 +13,13 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import resource
 import statistics
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from peers.adapter import memory
 from training import about
 
 from unweave.cli.show import table
@@ -59,7 +60,7 @@ def main() -> None:
     here = apart(MS_MARCO | {"n": BASE["n"]})
     projected = {
         "here_hours": PASSES * MS_MARCO["n"] * here["step_seconds"] / BATCH / 3600,
-        "h100_hours": PASSES * MS_MARCO["n"] * h100_seconds(MS_MARCO) / 3600,
+        "h100_seconds": PASSES * MS_MARCO["n"] * h100_seconds(MS_MARCO),
         "passes": PASSES,
         **MS_MARCO,
     }
@@ -69,9 +70,25 @@ def main() -> None:
         {"factor": r["factor"], "value": f"{r['value']:,}", "ms a step": f"{1e3 * r['step_seconds']:.1f}",
          "s an epoch": f"{r['epoch_seconds']:.1f}", "training MB": f"{r['training_bytes'] / 1e6:,.0f}"} for r in rows
     ])))  # fmt: skip
-    print(f"8.8M x 768, 24,576 latents, {PASSES} passes: {projected['here_hours']:.1f} h here, "
-          f"{projected['h100_hours']:.2f} h on an H100 (arithmetic)")  # fmt: skip
+    print("\n".join(summary(results)))
     print(json.dumps({f"{factor}_{of}": round(e, 2) for factor, es in exponents.items() for of, e in es.items()}))
+
+
+def summary(results: dict[str, Any]) -> list[str]:
+    """What the README shows: the exponents, and what MS MARCO would take."""
+    names = {"n": "texts", "d": "dimensions", "n_latents": "latents", "k": "k"}
+    rows = [
+        {"grows with": names[factor], "time": f"n^{e['time']:.2f}", "memory of training": f"n^{e['memory']:.2f}"}
+        for factor, e in results["exponents"].items()
+    ]
+    p = results["projected"]
+    return [
+        *table(rows),
+        "",
+        f"{p['n']:,} x {p['d']}, {p['n_latents']:,} latents, k = {p['k']}, {p['passes']} passes: {p['here_hours']:.1f} h "
+        f"here, {p['h100_seconds']:.0f} s on an H100",
+        "(the latter by arithmetic, from products and memory traffic alone)",
+    ]
 
 
 def apart(size: dict[str, int]) -> dict[str, float]:
@@ -85,7 +102,8 @@ def cost(size: dict[str, int]) -> dict[str, float]:
     random = np.random.default_rng(0)
     rows = random.standard_normal((size["n"], size["d"]), np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    before = peak()
+    Path("/proc/self/clear_refs").write_text("5")  # the high-water mark of memory starts anew
+    before = memory("VmRSS")
     config = SAEConfig(d_in=size["d"], n_latents=size["n_latents"], k=size["k"])
     per_epoch = size["n"] // BATCH
     texts = TrainingTexts.of(rows, in_memory_bytes=0)
@@ -98,12 +116,11 @@ def cost(size: dict[str, int]) -> dict[str, float]:
             hint = run.learn(run.on_device(texts.take(positions)), number, hint).hint
             seconds.append(time.perf_counter() - start)
     timed = seconds[4:]
-    return {"step_seconds": statistics.median(timed), "epoch_seconds": sum(timed), "training_bytes": peak() - before}
-
-
-def peak() -> int:
-    """Bytes of memory that this process held at most."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {
+        "step_seconds": statistics.median(timed),
+        "epoch_seconds": sum(timed),
+        "training_bytes": memory("VmHWM") - before,
+    }
 
 
 def power(costs: list[float], values: tuple[int, ...]) -> float:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import demo
+import growth
 import pursuit
 import training
 import variants
@@ -37,6 +38,7 @@ def blocks() -> dict[str, list[str]]:
     return {
         **demo.blocks(results(demo.RESULTS)),
         "training": training.summary(results(training.RESULTS)),
+        "growth": growth.summary(results(growth.RESULTS)),
         "variants": variants.summary(results(variants.RESULTS)),
         "pursuit": pursuit.summary(results(pursuit.RESULTS)),
     }
