@@ -78,16 +78,15 @@ def summary(results: dict[str, Any]) -> list[str]:
     """What the README shows: the exponents, and what MS MARCO would take."""
     names = {"n": "texts", "d": "dimensions", "n_latents": "latents", "k": "k"}
     rows = [
-        {"grows with": names[factor], "time": f"n^{e['time']:.2f}", "memory of training": f"n^{e['memory']:.2f}"}
+        {"factor": names[factor], "exponent of time": f"{e['time']:.2f}", "of training memory": f"{e['memory']:.2f}"}
         for factor, e in results["exponents"].items()
     ]
     p = results["projected"]
     return [
         *table(rows),
         "",
-        f"{p['n']:,} x {p['d']}, {p['n_latents']:,} latents, k = {p['k']}, {p['passes']} passes: {p['here_hours']:.1f} h "
-        f"here, {p['h100_seconds']:.0f} s on an H100",
-        "(the latter by arithmetic, from products and memory traffic alone)",
+        f"{p['n']:,} x {p['d']}, {p['n_latents']:,} latents, k = {p['k']}, {p['passes']} passes:",
+        f"{p['here_hours']:.1f} h, and {p['h100_seconds']:.0f} s on an H100 (arithmetic: products and memory alone)",
     ]
 
 
