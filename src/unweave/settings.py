@@ -47,11 +47,11 @@ class FitConfig:
     n_latents: int | None = None
     """Size of the dictionary; by default a power of two times the embedding's width, about one latent to five texts."""
     steps: int | None = None
-    """Batches to train on; by default ten passes over the texts, fewer over millions, at least 300."""
+    """Batches to train on; by default twenty passes over the texts, fewer over millions, at least 300."""
     batch_size: int | None = None
-    """Texts in a batch; by default six times the root of the number of texts, 256 to 4,096."""
+    """Texts in a batch; by default sixty times the fourth root of the number of texts, 256 to 4,096."""
     lr: float | None = None
-    """Adam's highest step size; by default chosen from the batch size."""
+    """Adam's highest step size; by default chosen from the size and number of the batches."""
     warmup_steps: int | None = None
     """Steps over which the step size rises; by default 100, or a quarter of a short training."""
     decay: float = 0.5

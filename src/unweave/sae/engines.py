@@ -238,7 +238,7 @@ class CPUEngine(Engine):
             counts, columns, values = self._search(left[rows], weights, bias, floor)
             found = np.empty(counts.sum(), np.int32), np.empty(counts.sum(), centred.numpy().dtype)
             if not half:
-                training_kernels.pack(columns, values, counts, *found)
+                kernels.pack(columns, values, counts, *found)
                 return counts, *found
             exact, W_enc, b_enc = _numpy(centred[rows], p.W_enc, p.b_enc)
             kept = training_kernels.exact_above(columns, counts, exact, W_enc, b_enc, np.float32(floor), *found)

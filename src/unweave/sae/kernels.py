@@ -56,18 +56,17 @@ def spans(n: int, size: int) -> list[tuple[int, int]]:
     return [(start, min(start + size, n)) for start in range(0, n, size)]
 
 
-def entries_above(products: Floats, bias: Floats, floor: Floats, expected: int, *, parallel: bool = True) -> SparseRows:
+def entries_above(products: Floats, bias: Floats, floor: Floats, expected: int) -> SparseRows:
     """The entries of products + bias that exceed their latent's floor.
 
     Args:
         products: (n_rows, n_latents).
         bias, floor: (n_latents,).
         expected: entries a row there may be; more are found too, but take a second look.
-        parallel: whether to use all cores; a caller that runs on one of them already does not want it.
     """
     # A little below what a product must exceed, so that rounding decides in the exact comparison alone.
     near = (floor - bias - 1e-5 * (np.abs(floor) + np.abs(bias))).astype(products.dtype)
-    return _gather(products, lambda block, *out: _above(block, bias, floor, near, *out), expected, parallel=parallel)
+    return _gather(products, lambda block, *out: _above(block, bias, floor, near, *out), expected)
 
 
 def strongest_entries(products: Floats, bias: Floats, k: int) -> SparseRows:
@@ -78,10 +77,10 @@ def strongest_entries(products: Floats, bias: Floats, k: int) -> SparseRows:
         bias: (n_latents,).
     """
     k = min(k, products.shape[1])
-    return _gather(products, lambda block, *out: _strongest(block, bias, k, *out), k, parallel=True)
+    return _gather(products, lambda block, *out: _strongest(block, bias, k, *out), k)
 
 
-def _gather(products: Floats, find: Callable[..., None], expected: int, *, parallel: bool) -> SparseRows:
+def _gather(products: Floats, find: Callable[..., None], expected: int) -> SparseRows:
     """Run a kernel that fills (n_rows, capacity) arrays over all rows, and put its entries one after the other."""
     n_rows, width = products.shape
     counts = np.zeros(n_rows, dtype=np.int64)
@@ -94,22 +93,20 @@ def _gather(products: Floats, find: Callable[..., None], expected: int, *, paral
             rows = slice(*span)
             find(products[rows], columns[rows], values[rows], counts[rows])
 
-        if parallel:
-            on_every_core(fill, spans(n_rows, _ROWS_AT_ONCE))
-        else:
-            fill((0, n_rows))
+        on_every_core(fill, spans(n_rows, _ROWS_AT_ONCE))
         most = int(counts.max(initial=0))
         if most <= capacity:
             break
         capacity = most
     offsets = np.concatenate([[0], np.cumsum(counts)])
     packed = SparseRows(offsets, np.empty(offsets[-1], np.int32), np.empty(offsets[-1], products.dtype))
-    _pack(columns, values, counts, packed.columns, packed.values)
+    pack(columns, values, counts, packed.columns, packed.values)
     return packed
 
 
 @njit(nogil=True, cache=True)
-def _pack(columns, values, counts, packed_columns, packed_values):  # type: ignore[no-untyped-def]
+def pack(columns, values, counts, packed_columns, packed_values):  # type: ignore[no-untyped-def]
+    """Put the entries of rows, (n_rows, capacity), of which counts are filled, one after the other."""
     at = 0
     for row in range(len(counts)):
         for i in range(counts[row]):

@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 
 _CHECKPOINT, _BEST = "checkpoint.safetensors", "best.safetensors"
 _CHECKPOINT_SECONDS = 60.0
-_SAMPLE_ROWS, _FEW_ROWS = 2048, 64
+_SAMPLE_ROWS = 2048
 _CALIBRATION_ROWS = 200_000
 _INITIAL_NOISE = 0.3
 _REPORTS, _REPORT_ROWS = 12, 1024
@@ -348,11 +348,11 @@ def initial_state(
     zeros = torch.zeros(n_latents)
     p = Parameters(*(t.to(device).clone() for t in (W_dec, zeros, W_dec, b_pre, zeros)))
     x = x.to(device)
-    budget = sae_config.k * len(x)
-    hint = hint_from_few(engine, p, x - p.b_pre, budget, World())
-    entries, _ = strongest_of_batch(engine, p, x - p.b_pre, budget, hint, World())
+    centred, budget = x - p.b_pre, sae_config.k * len(x)
+    hint = hint_from_few(engine, p, centred, budget, World())
+    entries, _ = strongest_of_batch(engine, p, centred, budget, hint, World())
     guess = engine.decode(entries, p.W_dec, len(x))
-    p.W_enc.mul_(((x - p.b_pre) * guess).sum() / guess.square().sum().clamp_min(1e-12))
+    p.W_enc.mul_((centred * guess).sum() / guess.square().sum().clamp_min(1e-12))
     variant.prepare(p, engine, x)
     moments = {
         f"{name}.{moment}": torch.zeros_like(parameter)
@@ -377,7 +377,7 @@ def calibrated_threshold(engine: Engine, p: Parameters, x: Tensor, k: int, world
     """
     budget = k * len(x)
     mine = x.tensor_split(world.size)[world.rank]
-    few = x[:_FEW_ROWS]
+    few = x[:_SAMPLE_ROWS]
     floor = 0.9 * hint_from_few(engine, p, few - p.b_pre, k * len(few), World())
     while True:
         kept = torch.empty(0)

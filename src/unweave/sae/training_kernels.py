@@ -102,16 +102,6 @@ def above(products, floor, first, columns, values, counts):
 
 
 @_kernel
-def pack(candidates, values, counts, packed_columns, packed_values):
-    """Put the rows that `above` filled one after the other."""
-    at = 0
-    for row in range(len(counts)):
-        for i in range(counts[row]):
-            packed_columns[at], packed_values[at] = candidates[row, i], values[row, i]
-            at += 1
-
-
-@_kernel
 def exact_above(candidates, counts, centred, W_enc, b_enc, floor, columns, values):
     """Of each row's candidates keep those whose exact activation exceeds the floor; returns how many in all.
 
