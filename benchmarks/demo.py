@@ -10,15 +10,14 @@ time of each step and one explained hit into `benchmarks/results/demo.json`. Sci
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import os
-import platform
 import subprocess
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from measuring import about
 
 from unweave.artifact import read_manifest
 from unweave.cli import show
@@ -42,7 +41,10 @@ def main() -> None:
     data = os.environ.get("UNWEAVE_DATA")
     if data and not options.quick:
         collections["scifact"] = str(Path(data) / "scifact")
-    results: dict[str, Any] = {"about": about(), "collections": {}}
+    results: dict[str, Any] = {
+        "about": about("torch", "sentence-transformers", "numpy", "bm25s", "ir-measures"),
+        "collections": {},
+    }
     for name, corpus in collections.items():
         folder = options.projects / name
         subprocess.run([sys.executable, "-m", "unweave", "demo", folder, "--corpus", corpus], check=True)
@@ -77,19 +79,6 @@ def without_text(hit: Hit) -> dict[str, Any]:
     record = hit.to_dict()
     del record["text"]
     return record
-
-
-def about() -> dict[str, Any]:
-    commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
-    return {
-        "date": datetime.date.today().isoformat(),
-        "commit": commit.stdout.strip(),
-        "python": platform.python_version(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "versions": {
-            name: version(name) for name in ("torch", "sentence-transformers", "numpy", "bm25s", "ir-measures")
-        },
-    }
 
 
 def headline(results: dict[str, Any]) -> dict[str, float]:

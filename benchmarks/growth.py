@@ -15,12 +15,13 @@ import json
 import multiprocessing
 import statistics
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from peers.adapter import memory
-from training import about
+from measuring import about, peak_bytes
+from numpy.typing import NDArray
 
 from unweave.cli.show import table
 from unweave.sae.model import SAEConfig
@@ -64,7 +65,7 @@ def main() -> None:
         "passes": PASSES,
         **MS_MARCO,
     }
-    results = {"about": about(), "rows": rows, "exponents": exponents, "projected": projected}
+    results = {"about": about("torch", "numpy", "numba"), "rows": rows, "exponents": exponents, "projected": projected}
     RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     print("\n".join(table([
         {"factor": r["factor"], "value": f"{r['value']:,}", "ms a step": f"{1e3 * r['step_seconds']:.1f}",
@@ -101,25 +102,24 @@ def cost(size: dict[str, int]) -> dict[str, float]:
     random = np.random.default_rng(0)
     rows = random.standard_normal((size["n"], size["d"]), np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    Path("/proc/self/clear_refs").write_text("5")  # the high-water mark of memory starts anew
-    before = memory("VmRSS")
+    seconds: list[float] = []
+    training_bytes = peak_bytes(lambda: seconds.extend(seconds_of_steps(rows, size)))
+    timed = seconds[4:]
+    return {"step_seconds": statistics.median(timed), "epoch_seconds": sum(timed), "training_bytes": training_bytes}
+
+
+def seconds_of_steps(rows: NDArray[np.float32], size: dict[str, int]) -> Iterator[float]:
+    """Seconds of each step of an epoch and four before it."""
     config = SAEConfig(d_in=size["d"], n_latents=size["n_latents"], k=size["k"])
-    per_epoch = size["n"] // BATCH
     texts = TrainingTexts.of(rows, in_memory_bytes=0)
     train_config = TrainConfig(steps=1000, batch_size=BATCH, dead_after=10 * size["n"])
     run = Run(texts, rows[:0], config, train_config, "cpu", World(), None)
-    hint, seconds = run.first_hint(), []
+    hint = run.first_hint()
     with run.engine.running():
-        for number, positions in enumerate(texts.batches(0, per_epoch + 4, BATCH, seed=0)):
+        for number, positions in enumerate(texts.batches(0, size["n"] // BATCH + 4, BATCH, seed=0)):
             start = time.perf_counter()
             hint = run.learn(run.on_device(texts.take(positions)), number, hint).hint
-            seconds.append(time.perf_counter() - start)
-    timed = seconds[4:]
-    return {
-        "step_seconds": statistics.median(timed),
-        "epoch_seconds": sum(timed),
-        "training_bytes": memory("VmHWM") - before,
-    }
+            yield time.perf_counter() - start
 
 
 def power(costs: list[float], values: tuple[int, ...]) -> float:

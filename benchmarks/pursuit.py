@@ -15,22 +15,19 @@ Writes results/pursuit.json and .png. The last line holds the headline figures.
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import texts
+from measuring import about, nmse, peak_bytes
 from numpy.typing import NDArray
 
 from unweave.cli.show import table
@@ -58,12 +55,12 @@ def main() -> None:
     folder = texts.CACHE / "pursuit" / f"sae-{steps}-steps"
     if options.memory:
         system, n = options.memory
-        print(peak_bytes(SYSTEMS[system], SAE.load(folder), texts.embeddings(SOURCES[0])[: int(n)]))
+        print(memory(SYSTEMS[system], SAE.load(folder), texts.embeddings(SOURCES[0])[: int(n)]))
         return
     training, held_out = data()
     sae = trained(folder, training, held_out, steps)
     results = {
-        "about": about(),
+        "about": about("numpy", "numba", "scipy", "scikit-learn"),
         "sae": {"n_latents": CONFIG.n_latents, "d_in": CONFIG.d_in, "k": CONFIG.k} | sae.measure(held_out)._asdict(),
         "systems": measured(sae, held_out[:n], n_few, options.rounds),
     }
@@ -163,43 +160,17 @@ def measured(sae: SAE, embeddings: NDArray[np.float32], n_few: int, rounds: int)
     return rows
 
 
-def nmse(sae: SAE, embeddings: NDArray[np.float32], codes: Codes) -> float:
-    missed = np.square(embeddings - sae.decode(codes), dtype=np.float64).sum()
-    return float(missed / np.square(embeddings - embeddings.mean(axis=0), dtype=np.float64).sum())
-
-
 def memory_of(system: str, n: int, quick: bool) -> int:
     command = [sys.executable, __file__, "--memory", system, str(n), *(["--quick"] if quick else [])]
     return int(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()[-1])
 
 
-def peak_bytes(encode: Encode, sae: SAE, embeddings: NDArray[np.float32]) -> int:
+def memory(encode: Encode, sae: SAE, embeddings: NDArray[np.float32]) -> int:
     """The memory that encoding takes at its peak, the codes and any Gram matrix with it."""
     toy = SAEConfig(d_in=CONFIG.d_in, n_latents=64, k=8)
     few = {name: getattr(sae, name)[:64] for name in ("W_enc", "b_enc", "W_dec")}
     encode(SAE(toy, b_pre=sae.b_pre, threshold=sae.threshold[:1], **few), embeddings[:4])  # compiles or reads kernels
-    Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
-    before = _status("VmRSS")
-    encode(sae, embeddings)
-    return _status("VmHWM") - before
-
-
-def _status(key: str) -> int:
-    """A line of this process's status, in bytes."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{key}:"))
-
-
-def about() -> dict[str, Any]:
-    commit = subprocess.run(["git", "-C", HERE, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
-    return {
-        "date": datetime.date.today().isoformat(),
-        "commit": commit.stdout.strip(),
-        "python": platform.python_version(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "load_before": os.getloadavg()[0],
-        "versions": {name: version(name) for name in ("numpy", "numba", "scipy", "scikit-learn")},
-    }
+    return peak_bytes(lambda: encode(sae, embeddings))
 
 
 # --- showing ----------------------------------------------------------------------------------------

@@ -20,16 +20,12 @@ Finished runs are kept in the cache, so that a stopped benchmark goes on. Writes
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import os
-import platform
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +33,8 @@ import numpy as np
 import peers
 import texts
 import torch
+from measuring import about
+from peers import OURS
 from peers.quality import held_out_nmse
 
 from unweave.cli.show import table
@@ -45,7 +43,6 @@ from unweave.sae.model import SAE, SAEConfig
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "training.json"
 RUNS = texts.CACHE / "training"
-OURS = "unweave"
 SOURCES = ("wordnet-glosses", "gcide", "debian-packages", "foldoc", "scifact/passages", "squad-sentences/passages",
            "cranfield/passages", "fiqa-mini/passages")  # fmt: skip
 HELD_OUT = 8000
@@ -57,9 +54,8 @@ LATENTS, K = 12_288, 32
 PILOT_SECONDS = 10
 CONTENDERS = 2
 """Peers, the best at one budget, that are compared at the next, longer one."""
-PILOT_LRS: dict[str, tuple[float | None, ...]] = {OURS: (None,)}
-"""Learning rates to try; None is the system's own rule. sparsify's optimiser is no Adam: its rule scaled instead."""
-DEFAULT_LRS = (None, 1e-3)
+PILOT_LRS = (None, 1e-3)
+"""Learning rates that a peer is tried with; None is its own rule."""
 
 
 def main() -> None:
@@ -72,7 +68,7 @@ def main() -> None:
     systems = peers.PEERS[:2] if options.quick else peers.PEERS
     sizes = [(384, 32, 32)] if options.quick else [(d, e, k) for d in (384, 768) for e in (8, 32) for k in (32, 64)]
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    results["about"] = about()
+    results["about"] = about("torch", "numpy", "numba")
     if "throughput" in parts:
         results["throughput"] = [row for size in sizes for row in throughput(*size, systems)]
     if "encode" in parts:
@@ -116,18 +112,9 @@ def train(system: str, name: str, d: int = 384, **request: Any) -> dict[str, Any
     if done.exists() and (there := json.loads(done.read_text()))["asked"] == asked:
         return there
     print(f"{name}: {system}", file=sys.stderr, flush=True)
-    result = (run_ours if system == OURS else lambda r: peers.run(system, r))(asked) | {"asked": asked, "out": str(out)}
+    result = peers.run(system, asked) | {"asked": asked, "out": str(out)}
     done.write_text(json.dumps(result))
     return result
-
-
-def run_ours(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Ours, in a process of its own as the peers are."""
-    out = Path(request["out"])
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "request.json").write_text(json.dumps(dict(request)))
-    subprocess.run([sys.executable, HERE / "peers" / "run_unweave.py", out / "request.json"], check=True)
-    return dict(json.loads((out / "result.json").read_text()))
 
 
 # --- throughput ------------------------------------------------------------------------------------
@@ -145,21 +132,20 @@ def throughput(d: int, expansion: int, k: int, systems: tuple[str, ...]) -> list
         floors.append(floor(d, expansion * d, f"{name}-{number}-after"))
     floor_rate = statistics.median(floors)
     steps = [taken for run in ours for taken in run["seconds_per_step"][4:]]
-    merged = ours[0] | {"seconds_per_step": [0.0] * 2 + steps}
-    return [{"d": d, "n_latents": expansion * d, "k": k, "floor": floor_rate} | rate_of(run) for run in (merged, *rows)]
+    rates = [rate_of(ours[0], steps), *(rate_of(run, run["seconds_per_step"][2:]) for run in rows)]
+    return [{"d": d, "n_latents": expansion * d, "k": k, "floor": floor_rate} | rate for rate in rates]
 
 
-def rate_of(run: Mapping[str, Any]) -> dict[str, Any]:
-    """Median, slowest and fastest step of a run as embeddings a second, and its memory."""
-    timed = run["seconds_per_step"][2:]
+def rate_of(run: Mapping[str, Any], seconds: list[float]) -> dict[str, Any]:
+    """Median, slowest and fastest of some steps as embeddings a second, and the memory of the run."""
     size = run["asked"]["batch_size"]
     return {
         "system": run["peer"],
         "version": run["version"],
         "variant": run["variant"],
-        "rate": size / statistics.median(timed),
-        "slowest": size / max(timed),
-        "fastest": size / min(timed),
+        "rate": size / statistics.median(seconds),
+        "slowest": size / max(seconds),
+        "fastest": size / min(seconds),
         "peak_bytes": run["peak_rss_bytes"],
         "training_bytes": run["peak_rss_bytes"] - run["rss_after_loading_bytes"],
     }
@@ -254,17 +240,16 @@ def steps_of(rate: float, seconds: float) -> int:
 
 
 def best_lr(system: str, rate: float, held_out: np.ndarray) -> float | None:
-    """The learning rate with the lower held-out NMSE after a short run; None is the system's own rule."""
-    choices = PILOT_LRS.get(system, DEFAULT_LRS)
-    if len(choices) == 1:
-        return choices[0]
+    """A peer's learning rate with the lower held-out NMSE after a short run; ours is always the recipe's."""
+    if system == OURS:
+        return None
     steps = steps_of(rate, PILOT_SECONDS)
 
     def nmse(lr: float | None) -> float:
         run = train(system, f"pilot-{lr}", **settings(steps), lr=lr)
         return float(held_out_nmse(Path(run["out"]) / f"weights-{steps}.npz", held_out, K)["nmse_threshold"])
 
-    return min(choices, key=nmse)
+    return min(PILOT_LRS, key=nmse)
 
 
 def measured(system: str, budget: int, steps: int, lr: float | None, held_out: np.ndarray) -> dict[str, Any]:
@@ -408,17 +393,6 @@ def plot(results: Mapping[str, Any], path: Path) -> None:
     right.set_ylim(bottom=0)
     right.legend(fontsize=8)
     figure.savefig(path, dpi=110)
-
-
-def about() -> dict[str, Any]:
-    commit = subprocess.run(["git", "-C", HERE, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
-    return {
-        "date": datetime.date.today().isoformat(),
-        "commit": commit.stdout.strip(),
-        "python": platform.python_version(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.backends.cpu.get_cpu_capability()}",
-        "versions": {name: version(name) for name in ("torch", "numpy", "numba")},
-    }
 
 
 if __name__ == "__main__":

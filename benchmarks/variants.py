@@ -36,7 +36,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import texts
-from demo import about
+from measuring import about, nmse
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
@@ -117,7 +117,7 @@ def main() -> None:
     parser.add_argument("--reuse", action="store_true", help="the SAEs of an earlier run")
     options = parser.parse_args()
     size = QUICK if options.quick else WHOLE
-    results: dict[str, Any] = {"about": about() | {"load_before": os.getloadavg()[0]}}
+    results: dict[str, Any] = {"about": about("torch", "sentence-transformers", "numpy", "bm25s", "ir-measures")}
     data = read(size)
     results |= described(data)
     results["rows"], results["names"] = measured(data, size, options.reuse)
@@ -280,11 +280,6 @@ def quality(sae: SAE, data: Data) -> tuple[Row, csr_array]:
         "overlap": {name: fidelity(sae, c, codes[c.place]) for name, c in data.collections.items()},
     }
     return row, codes
-
-
-def nmse(sae: SAE, embeddings: Floats, codes: csr_array) -> float:
-    missed = np.square(embeddings - sae.decode(codes), dtype=np.float64).sum()
-    return float(missed / np.square(embeddings - embeddings.mean(axis=0), dtype=np.float64).sum())
 
 
 def fidelity(sae: SAE, c: Collection, codes: csr_array) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,25 +19,27 @@ from .environments import python_of
 
 HERE = Path(__file__).parent
 PEERS = ("sparsify", "dictionary-learning", "overcomplete", "latentsae", "sentence-transformers", "saelens")
+OURS = "unweave"
+"""Run as they are, but in the environment of the caller."""
 ENVIRONMENT = "shared"
 LINES_OF_ERROR = 30
 
 
 def run(peer: str, request: Mapping[str, Any]) -> dict[str, Any]:
-    """Train a peer in a process of its own; its result, also in the folder request["out"], with weights-STEP.npz.
+    """Train a peer, or OURS, in a process of its own; its result, also in request["out"] with weights-STEP.npz.
 
     Raises:
         RuntimeError: the peer failed; with the last lines that it wrote to stderr.
     """
-    if peer not in PEERS:
-        raise ValueError(f"unknown peer {peer!r}; there are {', '.join(PEERS)}")
+    if peer not in (OURS, *PEERS):
+        raise ValueError(f"unknown peer {peer!r}; there are {', '.join((OURS, *PEERS))}")
     out = Path(request["out"])
     out.mkdir(parents=True, exist_ok=True)
     (out / "result.json").unlink(missing_ok=True)
     (out / "request.json").write_text(json.dumps(dict(request), default=str), encoding="utf-8")
     script = HERE / f"run_{peer.replace('-', '_')}.py"
     done = subprocess.run(
-        [python_of(ENVIRONMENT), script, out / "request.json"],
+        [sys.executable if peer == OURS else python_of(ENVIRONMENT), script, out / "request.json"],
         env=_environ(request.get("threads", 2)),
         capture_output=True,
         text=True,
