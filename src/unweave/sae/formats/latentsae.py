@@ -79,12 +79,12 @@ def write(sae: SAE, folder: Path) -> None:
     if sae.config.selection == MATCHING_PURSUIT:
         raise UnsupportedSAE(f"latentsae has no matching pursuit; {sparsify.AS_TOP_K}")
     if sae.config.selection == TOP_K:
-        sparsify.write_files(sae, folder, {"sae_type": "TOPK"}, {})
+        sparsify.write_sae(sae, folder, {"sae_type": "TOPK"}, {})
         return
     least = np.finfo(np.float32).tiny  # for a threshold of 0, whose logarithm is infinite
     log_threshold = np.log(np.maximum(np.broadcast_to(sae.threshold, sae.b_enc.shape), least))
     settings: dict[str, object] = {"sae_type": "JUMPRELU", "jumprelu_max_active": sae.config.n_latents}
-    sparsify.write_files(sae, folder, settings, {"log_threshold": log_threshold})
+    sparsify.write_sae(sae, folder, settings, {"log_threshold": log_threshold})
 
 
 def _last_level(settings: Settings) -> int:

@@ -8,14 +8,11 @@ for inference), `topk` keeps the k strongest, `matching_pursuit` has no encoder 
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import save_file
 
-from unweave.artifact import write_atomically
 from unweave.sae.formats.tensors import (
     Settings,
     Tensors,
@@ -23,6 +20,7 @@ from unweave.sae.formats.tensors import (
     assemble,
     bias_of_raw_input,
     with_unit_directions,
+    write_files,
 )
 from unweave.sae.model import MATCHING_PURSUIT, SAE, THRESHOLD, TOP_K
 
@@ -109,9 +107,7 @@ def write(sae: SAE, folder: Path) -> None:
         else:
             settings |= {"architecture": "jumprelu"}
             tensors["threshold"] = np.broadcast_to(np.maximum(sae.threshold, 0), sae.b_enc.shape)
-    contiguous = {name: np.ascontiguousarray(tensor, np.float32) for name, tensor in tensors.items()}
-    write_atomically(folder / WEIGHTS, lambda p: save_file(contiguous, p))
-    write_atomically(folder / CONFIG, lambda p: p.write_text(json.dumps(settings, indent=1), encoding="utf-8"))
+    write_files(folder / WEIGHTS, tensors, folder / CONFIG, settings)
 
 
 _READ = {"standard", "jumprelu", "topk", "matching_pursuit"}

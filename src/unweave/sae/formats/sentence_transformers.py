@@ -15,12 +15,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
 
-from unweave.artifact import write_atomically
 from unweave.errors import CorruptArtifact
 from unweave.sae.formats.sparsify import AS_TOP_K
-from unweave.sae.formats.tensors import Settings, Tensors, UnsupportedSAE, assemble
+from unweave.sae.formats.tensors import Settings, Tensors, UnsupportedSAE, assemble, write_files
 from unweave.sae.model import SAE, TOP_K
 
 logger = logging.getLogger(__name__)
@@ -78,15 +76,12 @@ def write(sae: SAE, folder: Path) -> None:
         "dead_threshold": 30,
     }
     tensors: dict[str, NDArray[Any]] = {
-        "pre_bias": np.ascontiguousarray(sae.b_pre, np.float32),
-        "latent_bias": np.ascontiguousarray(sae.b_enc, np.float32),
-        _MATRIX[0]: np.ascontiguousarray(sae.W_enc, np.float32),
+        "pre_bias": sae.b_pre,
+        "latent_bias": sae.b_enc,
+        _MATRIX[0]: sae.W_enc,
         "stats_last_nonzero": np.zeros(config.n_latents, np.int64),
     }
-    write_atomically(
-        folder / WEIGHTS, lambda p: save_file(tensors, p, metadata={"format": "pt", _MATRIX[1]: _MATRIX[0]})
-    )
-    write_atomically(folder / CONFIG, lambda p: p.write_text(json.dumps(settings, indent=1), encoding="utf-8"))
+    write_files(folder / WEIGHTS, tensors, folder / CONFIG, settings, {"format": "pt", _MATRIX[1]: _MATRIX[0]})
 
 
 def module_folder(path: Path) -> Path | None:

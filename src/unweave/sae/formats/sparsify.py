@@ -8,14 +8,11 @@ they are taken as they are, since activations compete as they are.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import save_file
 
-from unweave.artifact import write_atomically
-from unweave.sae.formats.tensors import Settings, Tensors, UnsupportedSAE, assemble
+from unweave.sae.formats.tensors import Settings, Tensors, UnsupportedSAE, assemble, write_files
 from unweave.sae.model import SAE, TOP_K
 
 CONFIG, WEIGHTS = "cfg.json", "sae.safetensors"
@@ -62,10 +59,10 @@ def write(sae: SAE, folder: Path) -> None:
     if sae.config.selection != TOP_K:
         raise UnsupportedSAE(f"sparsify has no selection by {sae.config.selection}; {AS_TOP_K}")
     settings = {"activation": "topk", "transcode": False, "skip_connection": False}
-    write_files(sae, folder, settings, {})
+    write_sae(sae, folder, settings, {})
 
 
-def write_files(sae: SAE, folder: Path, settings: dict[str, object], more: dict[str, np.ndarray]) -> None:
+def write_sae(sae: SAE, folder: Path, settings: dict[str, object], more: dict[str, np.ndarray]) -> None:
     """The settings and tensors that sparsify and its descendants name alike."""
     lengths = np.linalg.norm(sae.W_dec, axis=1)
     shared = {
@@ -78,7 +75,4 @@ def write_files(sae: SAE, folder: Path, settings: dict[str, object], more: dict[
         "encoder": sae.config.encoder,  # not a field of theirs; they pass over what they do not know
     }
     tensors = {"encoder.weight": sae.W_enc, "encoder.bias": sae.b_enc, "W_dec": sae.W_dec, "b_dec": sae.b_pre, **more}
-    contiguous = {name: np.ascontiguousarray(tensor, np.float32) for name, tensor in tensors.items()}
-    write_atomically(folder / WEIGHTS, lambda p: save_file(contiguous, p))
-    text = json.dumps(settings | shared, indent=1)
-    write_atomically(folder / CONFIG, lambda p: p.write_text(text, encoding="utf-8"))
+    write_files(folder / WEIGHTS, tensors, folder / CONFIG, settings | shared)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, deserialize
+from safetensors.numpy import save_file
 
+from unweave.artifact import write_atomically
 from unweave.errors import CorruptArtifact, MissingArtifact, UnweaveError
 from unweave.records import plain
 from unweave.sae.model import SAE, THRESHOLD, SAEConfig
@@ -44,29 +47,28 @@ class Settings:
 
     def whole(self, name: str, default: int | None = None, least: int = 1) -> int:
         """A whole number that is at least `least`."""
-        value = self.values.get(name)
-        if value is None and default is not None:
-            return default
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise CorruptArtifact(f"{self.path}: {name} is {_short(value)}, expected a whole number from {least} on")
+        value: int = self._value(
+            name, default, lambda v: type(v) is int and v >= least, f"a whole number from {least} on"
+        )
         return value
 
     def flag(self, name: str, default: bool = False) -> bool:
         """True or false."""
-        value = self.values.get(name)
-        if value is None:
-            return default
-        if not isinstance(value, bool):
-            raise CorruptArtifact(f"{self.path}: {name} is {_short(value)}, expected true or false")
+        value: bool = self._value(name, default, lambda v: isinstance(v, bool), "true or false")
         return value
 
     def text(self, name: str, default: str) -> str:
         """A string."""
+        value: str = self._value(name, default, lambda v: isinstance(v, str), "a string")
+        return value
+
+    def _value(self, name: str, default: object, fits: Callable[[Any], bool], expected: str) -> Any:
+        """A setting of the right kind; the default, if there is one, where it is absent or null."""
         value = self.values.get(name)
-        if value is None:
+        if value is None and default is not None:
             return default
-        if not isinstance(value, str):
-            raise CorruptArtifact(f"{self.path}: {name} is {_short(value)}, expected a string")
+        if not fits(value):
+            raise CorruptArtifact(f"{self.path}: {name} is {_short(value)}, expected {expected}")
         return value
 
     def section(self, name: str) -> dict[str, Any]:
@@ -139,6 +141,19 @@ def _floats(dtype: str, data: bytes, shape: list[int]) -> Floats | None:
     stored = np.frombuffer(data, np.dtype(_DTYPES[dtype]).newbyteorder("<"))
     with np.errstate(over="ignore"):  # what is too large for a float32 is refused as infinite
         return stored.astype(np.float32).reshape(shape)
+
+
+def write_files(
+    weights: Path, tensors: Mapping[str, NDArray[Any]], config: Path, settings: Mapping[str, object],
+    metadata: dict[str, str] | None = None,
+) -> None:  # fmt: skip
+    """Write tensors, floating-point ones as float32, and then the settings, each file whole or not at all."""
+    contiguous = {
+        name: np.ascontiguousarray(tensor, np.float32 if tensor.dtype.kind == "f" else None)
+        for name, tensor in tensors.items()
+    }
+    write_atomically(weights, lambda p: save_file(contiguous, p, metadata))
+    write_atomically(config, lambda p: p.write_text(json.dumps(settings, indent=1), encoding="utf-8"))
 
 
 def assemble(
