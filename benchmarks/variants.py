@@ -28,6 +28,7 @@ import argparse
 import json
 import os
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
@@ -45,8 +46,9 @@ from unweave.cli.show import table
 from unweave.collections import open_collection
 from unweave.evaluation.measures import measure
 from unweave.evaluation.systems import Dense, EmbeddedQuery
-from unweave.index.inverted import Hits, InvertedIndex
-from unweave.index.scoring import PROFILES, passage_impacts
+from unweave.index.concept_index import ConceptIndex
+from unweave.index.hits import Hits
+from unweave.index.scoring import PROFILES
 from unweave.queries import Qrels
 from unweave.retrieval import ConceptSearcher
 from unweave.sae.model import MATCHING_PURSUIT, SAE, THRESHOLD, TOP_K, SAEConfig, strongest
@@ -309,12 +311,15 @@ def retrieved(data: Data, queries: SAE, indexed: csr_array, stored: csr_array) -
     found: Row = {"clsr": {}, "rescored": {}}
     shares: dict[str, list[float]] = {stage: [] for stage in found}
     for name, c in data.collections.items():
-        scoring = PROFILES["default"]
-        index = InvertedIndex.build(passage_impacts(indexed[c.place], scoring), scoring)
-        searcher = ConceptSearcher(queries, index, stored[c.place])
-        stages = {"clsr": concept_search(searcher), "rescored": rescored_search(searcher)}
-        for stage, search in stages.items():
-            found[stage][name] = ndcg(answers(search, c.queries), c)
+        with tempfile.TemporaryDirectory() as folder:
+            index, codes = (
+                ConceptIndex.build(Path(folder) / part, latents[c.place], PROFILES["default"])
+                for part, latents in (("indexed", indexed), ("stored", stored))
+            )
+            searcher = ConceptSearcher(queries, index, codes)
+            for stage, search in {"clsr": concept_search(searcher), "rescored": rescored_search(searcher)}.items():
+                found[stage][name] = ndcg(answers(search, c.queries), c)
+        for stage in found:
             shares[stage].append(found[stage][name] / ndcg(c.dense, c))
     return found | {f"{stage}_share": statistics.fmean(of_each) for stage, of_each in shares.items()}
 

@@ -8,14 +8,17 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 from hypothesis import settings
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
-from unweave.artifact import MANIFEST
+from unweave.artifact import MANIFEST, Manifest, write_manifest
+from unweave.index.concept_index import ConceptIndex
+from unweave.index.scoring import Scoring
 from unweave.sae.model import SAE, SAEConfig
 
 # The same examples in every run: a test that fails here fails everywhere.
@@ -111,14 +114,24 @@ def sparse_data() -> Callable[..., SparseData]:
 
 
 @pytest.fixture(scope="session")
+def index_of(tmp_path_factory) -> Callable[..., ConceptIndex]:
+    """An index of rows of activations, (n_passages, n_latents), in a new folder: `index_of(rows, scoring)`."""
+
+    def make(rows: Any, scoring: Scoring) -> ConceptIndex:
+        return ConceptIndex.build(tmp_path_factory.mktemp("index") / "index", csr_array(rows), scoring)
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def tamper() -> Callable[[Path, bytes], None]:
     """Replace a file of an artefact and let the manifest state the new size: only a reader's own checks are left."""
 
     def replace(path: Path, content: bytes) -> None:
         path.write_bytes(content)
-        manifest = json.loads((path.parent / MANIFEST).read_text())
-        manifest["files"][path.name]["bytes"] = len(content)
-        (path.parent / MANIFEST).write_text(json.dumps(manifest))
+        manifest = Manifest(**json.loads((path.parent / MANIFEST).read_text()))
+        manifest.files[path.name]["bytes"] = len(content)
+        write_manifest(path.parent, manifest)
 
     return replace
 

@@ -1,15 +1,15 @@
 """Artefacts: what a reader sees while one is made, and what is left when making it fails or is killed."""
 
-import json
 import signal
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from unweave.artifact import build, read_manifest, verify, write_atomically
+from unweave.artifact import build, read_manifest, verify, write_atomically, write_manifest
 from unweave.errors import ArtifactInUse, CorruptArtifact, MissingArtifact
 
 KIND = "words"
@@ -242,8 +242,7 @@ def test_a_damaged_manifest_is_refused(tmp_path, text):
 @pytest.mark.parametrize(("changed", "said"), [({"kind": "corpus"}, "holds a corpus"), ({"format": 2}, "of format 2")])
 def test_an_artefact_of_another_kind_or_format_is_refused(tmp_path, changed, said):
     make(tmp_path / "a", "abc")
-    path = tmp_path / "a" / "config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+    write_manifest(tmp_path / "a", replace(read_manifest(tmp_path / "a", "words"), **changed))
     with pytest.raises(CorruptArtifact, match=f"{said}.* not a words of format 1"):
         read_manifest(tmp_path / "a", KIND)
 

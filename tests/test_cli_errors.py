@@ -18,6 +18,8 @@ from unweave.cli import main
 
 TWO = [{"_id": "a", "text": "The moon pulls the sea."}, {"_id": "b", "text": "Wind turns the blades."}]
 COMMANDS = list(main.commands)
+OF_A_PROJECT = [name for name in COMMANDS if name not in ("init", "sae", "index", "demo")]
+OF_A_PROJECT += [f"index {name}" for name in main.commands["index"].commands]
 
 
 @pytest.fixture(autouse=True)
@@ -153,20 +155,28 @@ def test_init_on_a_full_disk_leaves_nothing(small_disk, tmp_path):
 ARGUMENTS = {"search": ["sea"], "explain": ["sea", "a"]}
 
 
-@pytest.mark.parametrize("command", [name for name in COMMANDS if name not in ("init", "sae", "demo")])
+@pytest.mark.parametrize("command", OF_A_PROJECT)
 def test_a_folder_that_is_not_a_project_is_refused(tmp_path, command):
     (tmp_path / "notes.txt").write_text("mine")
-    line = error(unweave(command, tmp_path, *ARGUMENTS.get(command, [])))
+    line = error(unweave(*command.split(), tmp_path, *ARGUMENTS.get(command, [])))
     assert f"{tmp_path} is not a project: it has no unweave.toml; make one with: unweave init" in line
     assert files(tmp_path) == {"notes.txt": b"mine"}
 
 
 @pytest.mark.parametrize(
-    ("command", "needed"), [("fit", ["embed"]), ("name", ["fit"]), ("index", ["fit"]), ("search", ["fit", "index"])]
+    ("command", "needed"),
+    [
+        ("fit", ["embed"]),
+        ("name", ["fit"]),
+        ("index build", ["fit"]),
+        ("index verify", ["index build"]),
+        ("index compact", ["index build"]),
+        ("search", ["fit", "index build"]),
+    ],
 )
 def test_a_step_out_of_order_names_the_command_to_run(project, command, needed):
     before = files(project)
-    line = error(unweave(command, project, *ARGUMENTS.get(command, [])))
+    line = error(unweave(*command.split(), project, *ARGUMENTS.get(command, [])))
     assert line.endswith(tuple(f"run: unweave {name} {project}" for name in needed))
     assert files(project) == before
 
@@ -241,7 +251,7 @@ def test_an_option_out_of_range_is_refused_and_the_settings_stay(project):
 
 def test_a_damaged_settings_file_is_refused(project):
     (project / "unweave.toml").write_text("[fit]\nkk = 3\n")
-    assert "unweave.toml, [fit]: unknown setting 'kk'" in error(unweave("index", project))
+    assert "unweave.toml, [fit]: unknown setting 'kk'" in error(unweave("index", "build", project))
 
 
 @pytest.mark.parametrize(
@@ -254,7 +264,7 @@ def test_a_damaged_settings_file_is_refused(project):
         (["search", "P", "sea", "--profile", "mine"], "'mine' is not one of 'default', 'paper'"),
         (["fit", "P", "--k", "many"], "'many' is not a valid integer"),
         (["embed", "P", "--passages", "nowhere.npy"], "File 'nowhere.npy' does not exist"),
-        (["index", __file__], "is a file"),
+        (["index", "build", __file__], "is a file"),
     ],
 )
 def test_a_command_that_is_typed_wrongly_exits_with_2_and_shows_its_usage(tmp_path, monkeypatch, arguments, said):

@@ -8,16 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save
-from scipy.sparse import csr_array
 
-from unweave.artifact import MANIFEST
 from unweave.concepts.keyphrases import KeyphraseConfig, Name, Phrases
 from unweave.errors import BadData, CorruptArtifact
 from unweave.evaluation.measures import measure
 from unweave.evaluation.runs import read_run, write_run
 from unweave.evaluation.systems import BM25, EmbeddedQuery
-from unweave.index.inverted import InvertedIndex
-from unweave.index.scoring import PROFILES, passage_impacts
+from unweave.index.scoring import PROFILES
 from unweave.retrieval import ConceptSearcher
 from unweave.sae.model import SAE, WEIGHTS, SAEConfig
 from unweave.sae.training import TrainConfig, train
@@ -67,67 +64,18 @@ def test_a_tensor_of_another_shape_or_without_numbers_is_refused(identity_sae, t
         SAE.load(tmp_path / "sae")
 
 
-# --- test_scoring.py -------------------------------------------------------------------------------
-
-PASSAGES = np.array([[2, 1, 3, 0], [0, 3, 0, 0], [0, 1, 2, 0], [0, 0, 4, 5]], np.float32)
-
-
-@pytest.mark.parametrize("name", ["offsets", "passages", "impacts"])
-@pytest.mark.parametrize("start", [0, 10, 60], ids=["no magic", "broken header", "broken shape"])
-def test_an_array_with_a_damaged_header_is_refused(tmp_path, name, start):
-    InvertedIndex.build(csr_array(PASSAGES), DEFAULT).save(tmp_path / "index", made_from={})
-    path = tmp_path / "index" / f"{name}.npy"
-    content = path.read_bytes()
-    path.write_bytes(content[:start] + b"('''\xff" + content[start + 5 :])
-    with pytest.raises(CorruptArtifact, match=rf"{name}\.npy is not a whole array"):
-        InvertedIndex.load(tmp_path / "index")
-
-
-@pytest.mark.parametrize(
-    ("name", "array"),
-    [
-        ("passages", np.array([0, 0, 1, 2, 0, 2, 3, 4], np.int32)),  # there is no passage 4
-        ("passages", np.array([0, 0, 1, 2, 0, 2, 3, -1], np.int32)),
-        ("offsets", np.array([0, 4, 1, 7, 8], np.int64)),  # not ascending
-        ("offsets", np.array([1, 1, 4, 7, 8], np.int64)),
-        ("offsets", np.zeros(0, np.int64)),
-        ("impacts", np.ones((8, 1), np.float32)),
-    ],
-)
-def test_postings_that_point_nowhere_are_refused(tmp_path, tamper, name, array):
-    InvertedIndex.build(csr_array(PASSAGES), DEFAULT).save(tmp_path / "index", made_from={})
-    np.save(tmp_path / "other.npy", array)
-    tamper(tmp_path / "index" / f"{name}.npy", (tmp_path / "other.npy").read_bytes())
-    with pytest.raises(CorruptArtifact, match="three arrays do not fit together"):
-        InvertedIndex.load(tmp_path / "index")
-
-
-@pytest.mark.parametrize("settings", [{}, {"scoring": {"k1": 1}, "n_passages": 4}, {"scoring": None}])
-def test_a_config_that_states_no_scoring_is_refused(tmp_path, settings):
-    InvertedIndex.build(csr_array(PASSAGES), DEFAULT).save(tmp_path / "index", made_from={})
-    path = tmp_path / "index" / MANIFEST
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"settings": settings}))
-    with pytest.raises(CorruptArtifact, match="does not state an index"):
-        InvertedIndex.load(tmp_path / "index")
-
-
-def test_a_cutoff_below_one_is_an_error():
-    index = InvertedIndex.build(csr_array(PASSAGES), DEFAULT)
-    with pytest.raises(ValueError, match="cutoff must be at least 1, got 0"):
-        index.search(np.array([2]), np.ones(1, np.float32), 0)
+# --- test_scoring.py ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("b", [0.0, 0.9])
-def test_scores_near_zero_are_explained_to_the_same_precision(random_sae, b):
+def test_scores_near_zero_are_explained_to_the_same_precision(random_sae, index_of, b):
     # Large parts of both signs leave little: with the paper's idf, and with rescoring.
     scoring = replace(PROFILES["paper"], b=b)
     for seed in range(4):
         sae = random_sae(seed, d_in=32, n_latents=128)
         random = np.random.default_rng(seed)
         embeddings = random.normal(size=(300, 32)).astype(np.float32)
-        codes = sae.encode(embeddings)
-        index = InvertedIndex.build(passage_impacts(codes, scoring), scoring)
-        searcher = ConceptSearcher(sae, index, codes)
+        searcher = ConceptSearcher(sae, index_of(sae.encode(embeddings), scoring))
         for query in embeddings[:3]:
             for hits, explain in (
                 (searcher.search(query, 300), searcher.explain),

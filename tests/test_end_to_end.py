@@ -22,7 +22,7 @@ from unweave.errors import StaleArtifact
 from unweave.evaluation.evaluate import Evaluation
 from unweave.evaluation.measures import measure
 from unweave.evaluation.runs import read_run
-from unweave.index.scoring import PROFILES, inverse_document_frequency
+from unweave.index.scoring import POSITIVE, PROFILES, inverse_document_frequency
 from unweave.queries import TRAIN_SPLIT
 from unweave.records import Passage, Query
 from unweave.vital_articles import vital_articles
@@ -59,8 +59,8 @@ def unweave(*arguments: object) -> str:
 def project_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("real") / "project"
     uw.Project.create(folder, small_collection())
-    for command in ("embed", "fit", "name", "index", "evaluate"):
-        unweave(command, folder, *SMALL.get(command, []))
+    for command in ("embed", "fit", "name", "index build", "evaluate"):
+        unweave(*command.split(), folder, *SMALL.get(command, []))
     return folder
 
 
@@ -112,7 +112,7 @@ def assert_clsr_equals_oracle(project: uw.Project, profile: str, positions: list
     z[((z > 0) & (root + norm <= 0)).any(axis=1)] = 0  # the formula is undefined there, so the index leaves them out
     n_passages, frequency = len(z), (z > 0).sum(axis=0)
     odds = (n_passages - frequency + 0.5) / (frequency + 0.5)
-    idf = np.where(frequency > 0, np.log(1 + odds) if s.positive_idf else np.log(odds), 0.0)
+    idf = np.where(frequency > 0, np.log(1 + odds) if s.idf == POSITIVE else np.log(odds), 0.0)
     z = np.sqrt(z) if s.root else z
     h_d = np.where(z > 0, z * (s.k1 + 1) / np.where(z > 0, z + norm, 1.0), 0.0)
     searcher, embeddings = project.searcher(profile), project.embeddings("queries")
@@ -121,9 +121,11 @@ def assert_clsr_equals_oracle(project: uw.Project, profile: str, positions: list
         z_q = project.sae.encode(query).toarray()[0].astype(np.float64)
         z_q = np.sqrt(z_q) if s.root else z_q
         expected = h_d @ (idf * z_q * (s.k2 + 1) / (z_q + s.k2))
-        np.testing.assert_allclose(
-            searcher.index.scores(*searcher.read(query)), expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max()
-        )
+        hits = searcher.search(query, n_passages)
+        shares = (h_d[:, (z_q > 0) & (idf != 0)] > 0).any(axis=1)
+        assert sorted(hits.passages.tolist()) == np.flatnonzero(shares).tolist()
+        tolerance = 1e-5 * np.abs(expected).max()
+        np.testing.assert_allclose(hits.scores, expected[hits.passages], rtol=1e-5, atol=tolerance)
 
 
 def test_idf_of_a_latent_that_no_passage_has_is_zero() -> None:
@@ -167,8 +169,8 @@ def test_every_live_latent_has_a_concept(project: uw.Project) -> None:
 
 def test_steps_that_are_done_are_not_done_again(project_folder: Path) -> None:
     before = {p: p.stat().st_mtime_ns for p in project_folder.rglob("*") if p.is_file()}
-    for command in ("embed", "fit", "name", "index", "evaluate"):
-        output = unweave(command, project_folder)
+    for command in ("embed", "fit", "name", "index build", "evaluate"):
+        output = unweave(*command.split(), project_folder)
         assert "made in" not in output
     after = {p: p.stat().st_mtime_ns for p in project_folder.rglob("*") if p.is_file()}
     assert after == before
@@ -180,13 +182,14 @@ def test_an_artefact_made_from_another_is_refused_with_the_command_to_run(projec
     unweave("fit", copy, "--seed", "7")
     result = CliRunner().invoke(main, ["search", str(copy), QUERY])
     assert result.exit_code == 1
-    assert f"index/default was made from another latents than the one that is there now; run: unweave index {copy}" in (
-        result.stderr
+    assert (
+        f"index/default was made from another latents than the one that is there now; run: unweave index build {copy}"
+        in (result.stderr)
     )
     with pytest.raises(StaleArtifact, match="unweave name"):
         uw.Project.open(copy).manifest("concepts")
     unweave("name", copy)
-    unweave("index", copy)
+    unweave("index", "build", copy)
     assert "Wind" in unweave("search", copy, QUERY)
 
 
@@ -200,8 +203,13 @@ def test_every_command_prints_json_for_programs(project_folder: Path) -> None:
     assert whole == pytest.approx(dense["score"], rel=1e-5)
     table = json.loads(unweave("evaluate", project_folder, "--json"))["systems"]
     assert {row["system"] for row in table} >= {"BM25", "dense", "CL-SR"}
-    for command in ("embed", "fit", "name", "index"):
-        assert all(not done["fresh"] for done in json.loads(unweave(command, project_folder, "--json")).values())
+    recall = json.loads(unweave("index", "recall", project_folder, "--effort", "0.5", "--effort", "1", "--json"))
+    assert [row["effort"] for row in recall] == [0.5, 1.0]
+    assert 0.5 < recall[0]["recall"]["10"] <= recall[1]["recall"]["10"] == 1.0
+    for command in ("embed", "fit", "name", "index build"):
+        assert all(
+            not done["fresh"] for done in json.loads(unweave(*command.split(), project_folder, "--json")).values()
+        )
 
 
 def test_the_shown_explanation_adds_up_to_the_shown_score(project_folder: Path) -> None:
@@ -268,8 +276,8 @@ def test_text_of_a_corpus_never_becomes_markup_or_a_terminal_escape(tmp_path: Pa
     uw.Project.create(folder, Collection(passages=passages, queries=queries, qrels=qrels))
     unweave("embed", folder)
     unweave("fit", folder, "--steps", "40", "--n-latents", "64", "--k", "8", "--batch-size", "32")
-    for command in ("name", "index", "evaluate"):
-        unweave(command, folder)
+    for command in ("name", "index build", "evaluate"):
+        unweave(*command.split(), folder)
     shown = unweave("search", folder, queries[0].text, "--explain")
     assert "\x1b" not in shown and "Title" in shown
     path = Path(unweave("report", folder, "--query", queries[0].text).strip())
@@ -293,8 +301,8 @@ def test_brought_embeddings_take_the_place_of_an_encoder(project: uw.Project, tm
         "embed", folder, "--passages", tmp_path / "p.npy", "--passage-ids", tmp_path / "p.txt",
         "--queries", tmp_path / "q.npy",
     )  # fmt: skip
-    for command in ("fit", "name", "index"):
-        unweave(command, folder, *SMALL.get(command, []))
+    for command in ("fit", "name", "index build"):
+        unweave(*command.split(), folder, *SMALL.get(command, []))
     brought = uw.Project.open(folder)
     position = project.queries.judged("test")[0]
     hits = brought.search(queries.take([position])[0], cutoff=3, explain=True)

@@ -11,14 +11,12 @@ import Stemmer
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy.sparse import csr_array
 
 from unweave.errors import BadData
 from unweave.evaluation.measures import MEASURES, measure
 from unweave.evaluation.runs import read_run, write_run
 from unweave.evaluation.systems import BM25, CLSR, Dense, EmbeddedQuery, Reconstructed, RescoredCLSR
-from unweave.index.inverted import InvertedIndex
-from unweave.index.scoring import PROFILES, passage_impacts
+from unweave.index.scoring import PROFILES
 from unweave.retrieval import ConceptSearcher
 
 # --- measures --------------------------------------------------------------------------------------
@@ -182,12 +180,10 @@ def test_a_passage_that_reconstructs_to_nothing_scores_zero(identity_sae):
     assert (hits.passages.tolist(), hits.scores.tolist()) == ([1, 0], [1, 0])
 
 
-def test_the_concept_systems_search_as_their_searcher_does(random_sae):
+def test_the_concept_systems_search_as_their_searcher_does(random_sae, index_of):
     sae = random_sae(0)
     embeddings = np.random.default_rng(0).normal(size=(20, 8)).astype(np.float32)
-    codes = sae.encode(embeddings)
-    index = InvertedIndex.build(passage_impacts(csr_array(codes), PROFILES["default"]), PROFILES["default"])
-    searcher = ConceptSearcher(sae, index, codes)
+    searcher = ConceptSearcher(sae, index_of(sae.encode(embeddings), PROFILES["default"]))
     query = EmbeddedQuery("", embeddings[3])
     for system, hits in (
         (CLSR(searcher, 1.0), searcher.search(query.vector, 5)),

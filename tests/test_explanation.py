@@ -14,8 +14,7 @@ from hypothesis.extra.numpy import arrays
 
 from unweave.errors import AccountingError, BadData, DimensionMismatch
 from unweave.explanation import Contribution, Explanation, explain
-from unweave.index.inverted import InvertedIndex
-from unweave.index.scoring import PROFILES, passage_impacts
+from unweave.index.scoring import PROFILES
 from unweave.retrieval import ConceptSearcher
 
 vectors = arrays(np.float32, 8, elements=st.floats(-4, 4, width=32))
@@ -95,11 +94,9 @@ def test_every_part_is_what_its_name_says(random_sae, seed, query, passage):
 
 
 @pytest.fixture(scope="module")
-def searcher(random_sae) -> ConceptSearcher:
+def searcher(random_sae, index_of) -> ConceptSearcher:
     sae = random_sae(0)
-    codes = sae.encode(passages_of(30))
-    scoring = PROFILES["default"]
-    return ConceptSearcher(sae, InvertedIndex.build(passage_impacts(codes, scoring), scoring), codes)
+    return ConceptSearcher(sae, index_of(sae.encode(passages_of(30)), PROFILES["default"]))
 
 
 def passages_of(n: int) -> np.ndarray:
@@ -112,7 +109,7 @@ def test_the_parts_of_a_concept_score_add_up_to_what_the_index_gave(searcher, qu
     for passage, score in zip(hits.passages.tolist(), hits.scores.tolist(), strict=True):
         explanation = searcher.explain(query, passage, score, names={3: "rye"})
         explanation.check()
-        shared = set(searcher.read(query).latents) & set(searcher.codes[[passage]].indices)
+        shared = set(searcher.read(query).latents) & set(searcher.index.row(passage).latents)
         assert {c.latent for c in explanation.contributions} == shared
         assert all(c.name == ("rye" if c.latent == 3 else None) for c in explanation.contributions)
         assert (explanation.of, explanation.score, explanation.bias, explanation.residual) == ("concepts", score, 0, 0)
@@ -126,7 +123,7 @@ def test_the_parts_of_a_rescored_score_add_up_to_what_rescoring_gave(searcher, n
     for passage, score in zip(hits.passages.tolist(), hits.scores.tolist(), strict=True):
         explanation = searcher.explain_rescored(query, passage, score, names={})
         explanation.check()
-        assert {c.latent for c in explanation.contributions} == set(searcher.codes[[passage]].indices.tolist())
+        assert {c.latent for c in explanation.contributions} == set(searcher.index.row(passage).latents.tolist())
         assert explanation.of == "rescored"
         assert explanation.bias == pytest.approx(float(searcher.sae.b_pre @ query), rel=1e-5)
 

@@ -249,7 +249,7 @@ def test_a_config_of_other_shapes_than_the_weights_is_refused(identity_sae, tmp_
     path = tmp_path / "sae" / MANIFEST
     manifest = json.loads(path.read_text())
     manifest["settings"]["sae"] |= change
-    path.write_text(json.dumps(manifest))
+    path.write_text(json.dumps(manifest | {"checksum": ""}))
     with pytest.raises(CorruptArtifact, match="does not have the shapes"):
         SAE.load(tmp_path / "sae")
 
@@ -260,6 +260,6 @@ def test_a_config_of_other_shapes_than_the_weights_is_refused(identity_sae, tmp_
 def test_a_config_that_is_no_sae_config_is_refused(identity_sae, tmp_path, settings):
     identity_sae.save(tmp_path / "sae")
     path = tmp_path / "sae" / MANIFEST
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"settings": settings}))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"settings": settings, "checksum": ""}))
     with pytest.raises(CorruptArtifact, match="is not a whole SAE"):
         SAE.load(tmp_path / "sae")

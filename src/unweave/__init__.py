@@ -13,8 +13,12 @@ if TYPE_CHECKING:
     from unweave.collections import open_collection
     from unweave.errors import UnweaveError
     from unweave.explanation import Contribution, Explanation, explain
+    from unweave.index.concept_index import ConceptIndex
+    from unweave.index.scoring import Scoring
+    from unweave.index.writer import IndexWriter
     from unweave.project import Project
     from unweave.records import Hit, Passage, Query
+    from unweave.retrieval import Steering
     from unweave.sae.formats import export_sae, import_sae
     from unweave.sae.hub import from_pretrained, push_to_hub
     from unweave.sae.model import SAE
@@ -23,12 +27,16 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "SAE",
+    "ConceptIndex",
     "Contribution",
     "Explanation",
     "Hit",
+    "IndexWriter",
     "Passage",
     "Project",
     "Query",
+    "Scoring",
+    "Steering",
     "UnweaveError",
     "explain",
     "export_sae",
@@ -40,13 +48,17 @@ __all__ = [
 ]
 
 _HOME = {
+    "ConceptIndex": "unweave.index.concept_index",
     "Contribution": "unweave.explanation",
     "Explanation": "unweave.explanation",
     "Hit": "unweave.records",
+    "IndexWriter": "unweave.index.writer",
     "Passage": "unweave.records",
     "Project": "unweave.project",
     "Query": "unweave.records",
     "SAE": "unweave.sae.model",
+    "Scoring": "unweave.index.scoring",
+    "Steering": "unweave.retrieval",
     "UnweaveError": "unweave.errors",
     "explain": "unweave.explanation",
     "export_sae": "unweave.sae.formats",

@@ -45,18 +45,44 @@ class Manifest:
     results: dict[str, Any] = field(default_factory=dict)
     """What was measured on the way, for people to read."""
     seconds: float = 0.0
+    state: dict[str, Any] = field(default_factory=dict)
+    """What an artefact that can change holds at present, such as the segments of an index."""
     format: int = FORMAT
+    checksum: str = ""
+    """SHA-256 of all the other fields."""
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the kind, settings, sources and contents, as hex."""
         identity = [self.format, self.kind, self.settings, self.made_from, self.files]
-        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+        return _digest(identity)
 
     @property
     def bytes(self) -> int:
         """Size of all files together."""
         return sum(int(entry["bytes"]) for entry in self.files.values())
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Make this what the folder holds, in one step that a crash cannot split."""
+    fields = asdict(manifest) | {"checksum": ""}
+    fields["checksum"] = _digest(fields)
+    text = json.dumps(fields, indent=1)
+    write_atomically(folder / MANIFEST, lambda p: p.write_text(text, encoding="utf-8"))
+    sync(folder)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or a folder's list of files, is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def read_manifest(folder: Path, kind: str) -> Manifest:
@@ -78,6 +104,8 @@ def read_manifest(folder: Path, kind: str) -> Manifest:
         sizes = {name: int(entry["bytes"]) for name, entry in manifest.files.items()}
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise CorruptArtifact(f"{path} is not a manifest of unweave ({error}); rebuild the {kind}") from error
+    if manifest.checksum and manifest.checksum != _digest(fields | {"checksum": ""}):
+        raise CorruptArtifact(f"{path} does not match its own checksum: it was changed; rebuild the {kind}")
     if manifest.kind != kind or manifest.format != FORMAT:
         raise CorruptArtifact(
             f"{folder} holds a {manifest.kind} of format {manifest.format}, not a {kind} of format {FORMAT}"
@@ -119,6 +147,7 @@ class Build:
     def __init__(self, path: Path, earlier_seconds: float) -> None:
         self.path = path
         self.results: dict[str, Any] = {}
+        self.state: dict[str, Any] = {}
         self._watch = Stopwatch()
         self._earlier_seconds = earlier_seconds
 
@@ -170,9 +199,9 @@ def build(
                 files=_contents(partial, mutable),
                 results=made.results,
                 seconds=round(made.seconds, 2),
+                state=made.state,
             )
-            text = json.dumps(asdict(manifest), indent=1)
-            write_atomically(partial / MANIFEST, lambda p: p.write_text(text, encoding="utf-8"))
+            write_manifest(partial, manifest)
         except BaseException:
             if not (partial / _ELAPSED).exists():  # nothing was checkpointed, so nothing is worth keeping
                 shutil.rmtree(partial, ignore_errors=True)

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unweave.errors import AccountingError, DimensionMismatch
-from unweave.index.inverted import InvertedIndex
 from unweave.sae.model import SAE
 
 Names = Mapping[int, str]
@@ -123,22 +122,21 @@ def explain(
 
 def explain_concept_score(
     score: float,
-    passage: int,
     latents: NDArray[np.integer[Any]],
     weights: NDArray[np.float32],
-    index: InvertedIndex,
+    passage_latents: NDArray[np.integer[Any]],
+    impacts: NDArray[np.float32],
     names: Names | None = None,
 ) -> Explanation:
     """A CL-SR score: one contribution, weight * impact, for each latent that query and passage share.
 
     Args:
         score: what the index gave the passage.
-        passage: its position in the corpus.
         latents, weights: the query's, (n_active,) each, as they were searched with.
+        passage_latents, impacts: the passage's that count, (n_kept,) each.
     """
-    impacts = np.array([index.impact(int(latent), passage) for latent in latents])
-    shared = impacts > 0
-    contributions = _contributions(np.asarray(latents)[shared], weights[shared], impacts[shared], names)
+    shared, in_query, in_passage = np.intersect1d(latents, passage_latents, return_indices=True)
+    contributions = _contributions(shared, weights[in_query], impacts[in_passage], names)
     return Explanation(of="concepts", score=score, contributions=contributions)
 
 

@@ -24,8 +24,8 @@ from unweave.corpus import Corpus
 from unweave.embeddings import Embeddings
 from unweave.encoders import PRECOMPUTED
 from unweave.errors import BadData, CorruptArtifact, MissingArtifact, ScoringUndefined
-from unweave.index.inverted import InvertedIndex
-from unweave.index.scoring import PROFILES, Scoring, passage_impacts
+from unweave.index.concept_index import ConceptIndex
+from unweave.index.scoring import PROFILES
 from unweave.project import ARTIFACTS, Project
 from unweave.sentences import draw_sentences, has_sentences
 
@@ -275,10 +275,6 @@ def _summarise(made: Build, database: Path) -> None:
 # --- index ----------------------------------------------------------------------------------------
 
 
-_MOST_LEFT_OUT = 0.01
-"""A profile that is undefined for a larger share of the passages is not indexed."""
-
-
 def index(project: Project) -> list[Outcome]:
     """Build one concept index a scoring profile.
 
@@ -287,24 +283,20 @@ def index(project: Project) -> list[Outcome]:
     """
     outcomes = []
     made_from = project.made_from("latents")
+    n_latents = project.sae.config.n_latents
     for profile, scoring in PROFILES.items():
         name = f"index/{profile}"
-        settings = {"scoring": asdict(scoring), "n_passages": project.latents.shape[0]}
-        make = partial(_index, project.latents, scoring, project.path / name, made_from)
+        settings = {"scoring": asdict(scoring), "n_latents": n_latents}
+        make = partial(
+            ConceptIndex.build,
+            project.path / name,
+            project.latents,
+            scoring,
+            ids=project.corpus.ids,
+            made_from=made_from,
+        )
         try:
             outcomes.append(ensure(project, name, make, settings=settings, made_from=made_from))
         except ScoringUndefined as error:
             outcomes.append(Outcome(name, False, 0.0, {"undefined": str(error)}))
     return outcomes
-
-
-def _index(latents: csr_array, scoring: Scoring, folder: Path, made_from: Mapping[str, str]) -> None:
-    left_out = 0
-    try:
-        impacts = passage_impacts(latents, scoring)
-    except ScoringUndefined:
-        impacts = passage_impacts(latents, scoring, leave_out_undefined=True)
-        left_out = int(((np.diff(impacts.indptr) == 0) & (np.diff(latents.indptr) > 0)).sum())
-        if left_out > _MOST_LEFT_OUT * latents.shape[0]:
-            raise
-    InvertedIndex.build(impacts, scoring).save(folder, made_from=made_from, results={"left_out": left_out})

@@ -22,11 +22,11 @@ from unweave.encoders import PRECOMPUTED, Encoder, open_encoder
 from unweave.errors import BadData, CorruptArtifact, MissingArtifact, StaleArtifact
 from unweave.explanation import Explanation
 from unweave.explanation import explain as explain_dense
-from unweave.index.inverted import InvertedIndex
+from unweave.index.concept_index import ConceptIndex
 from unweave.latents import load_latents
 from unweave.queries import QuerySet
 from unweave.records import Hit
-from unweave.retrieval import ConceptSearcher
+from unweave.retrieval import AS_IT_IS, ConceptSearcher, Steering
 from unweave.sae.model import SAE
 
 
@@ -46,8 +46,8 @@ ARTIFACTS = {
     "sae": _Place("sae", "fit"),
     "latents": _Place("latents", "fit"),
     "concepts": _Place("concepts", "name"),
-    "index/default": _Place("index", "index"),
-    "index/paper": _Place("index", "index"),
+    "index/default": _Place("index", "index build"),
+    "index/paper": _Place("index", "index build"),
     "evaluation": _Place("evaluation", "evaluate"),
 }
 """Where each artefact lies below the project's folder."""
@@ -205,8 +205,18 @@ class Project:
         """Search by concepts, scored as one profile says: `default` or `paper`."""
         if f"index/{profile}" not in ARTIFACTS:
             raise BadData(f"there is no scoring profile {profile!r}; expected 'default' or 'paper'")
-        index = InvertedIndex.load(self._folder(f"index/{profile}"))
-        return ConceptSearcher(self.sae, index, self.latents)
+        return ConceptSearcher(self.sae, ConceptIndex.open(self._folder(f"index/{profile}")))
+
+    def indexes(self) -> dict[str, ConceptIndex]:
+        """The indexes that are there, by name.
+
+        Raises:
+            MissingArtifact: there is none.
+        """
+        names = [name for name in ARTIFACTS if name.startswith("index/") and self.has(name)]
+        if not names:
+            self.manifest("index/default")  # which says what to run
+        return {name: ConceptIndex.open(self.path / name) for name in names}
 
     def query_vector(self, query: str | NDArray[np.floating[Any]]) -> NDArray[np.float32]:
         """The embedding of a query text, (d_in,), or the vector itself.
@@ -233,6 +243,7 @@ class Project:
         explain: bool = False,
         profile: str = "default",
         rescore: bool = False,
+        steering: Steering = AS_IT_IS,
     ) -> list[Hit]:
         """Search by concepts.
 
@@ -242,6 +253,7 @@ class Project:
             explain: give each hit its score as named concepts, and the dense score of the same pair.
             profile: how latents make a score, `default` or `paper`.
             rescore: order the best thousand anew by the dense query and their stored codes.
+            steering: boosts and bans of concepts, filters, and how many concepts count.
         """
         if cutoff < 1:
             raise BadData(f"cutoff must be at least 1, got {cutoff}")
@@ -249,18 +261,45 @@ class Project:
             raise BadData("the query is empty; give a question or a few words")
         searcher = self._searcher(profile)  # before the encoder is loaded: what is missing is said at once
         vector = self.query_vector(query)
-        hits = searcher.rescored(vector, cutoff) if rescore else searcher.search(vector, cutoff)
+        if rescore:
+            hits = searcher.rescored(vector, cutoff, steering=steering)
+        else:
+            hits = searcher.search(vector, cutoff, steering)
         explainer = searcher.explain_rescored if rescore else searcher.explain
         found = []
-        for rank, (position, score) in enumerate(zip(hits.passages.tolist(), hits.scores.tolist(), strict=True), 1):
+        ids = searcher.index.ids(hits.passages.tolist())
+        for rank, (place, score) in enumerate(zip(hits.passages.tolist(), hits.scores.tolist(), strict=True), 1):
+            position = self._position(ids[rank - 1])
             why = dense = None
             if explain:
-                why = explainer(vector, position, score, self.concepts)
+                why = explainer(vector, place, score, self.concepts, steering)
                 dense = self._explain_dense(vector, position)
                 for explanation in (why, dense):
                     explanation.check()
             found.append(Hit(rank, score, self.corpus[position], why, dense))
         return found
+
+    def where(self, metadata: Mapping[str, str], profile: str = "default") -> NDArray[np.bool_]:
+        """Which passages of an index have all of this metadata: what `Steering.allowed` takes, (n_positions,).
+
+        A value is compared as text; a list in a passage's metadata has to hold it. Reads the whole corpus.
+
+        Raises:
+            BadData: no passage has metadata of one of these names.
+        """
+        matching, known = [], set[str]()
+        for passage in self.corpus:
+            known |= passage.metadata.keys()
+            if all(value in _values(passage.metadata.get(name)) for name, value in metadata.items()):
+                matching.append(passage.passage_id)
+        unknown = sorted(metadata.keys() - known)
+        if unknown:
+            raise BadData(f"no passage has metadata {unknown[0]!r}; there are: {', '.join(sorted(known)) or 'none'}")
+        index = self._searcher(profile).index
+        places = index.positions(matching)
+        allowed = np.zeros(index.n_positions, np.bool_)
+        allowed[places[places >= 0]] = True
+        return allowed
 
     def explain(self, query: str | NDArray[np.floating[Any]], passage_id: str) -> Explanation:
         """The dense score of a query and a passage as named concepts, bias and residual.
@@ -268,10 +307,14 @@ class Project:
         Raises:
             BadData: the corpus has no passage of this id.
         """
+        position = self._position(passage_id)  # first: a wrong id is said at once, before the encoder is loaded
+        return self._explain_dense(self.query_vector(query), position)
+
+    def _position(self, passage_id: str) -> int:
         position = self.corpus.position(passage_id)
         if position is None:
             raise BadData(f"the corpus has no passage with the id {passage_id!r}; ids are shown by: unweave search")
-        return self._explain_dense(self.query_vector(query), position)
+        return position
 
     def _explain_dense(self, query: NDArray[np.float32], position: int) -> Explanation:
         embedding = self._passage_embeddings.rows(position, position + 1)[0]
@@ -289,6 +332,11 @@ class Project:
     @cached_property
     def _searchers(self) -> dict[str, ConceptSearcher]:
         return {}
+
+
+def _values(value: Any) -> list[str]:
+    """A metadata value as texts to compare with."""
+    return [str(one) for one in value] if isinstance(value, list) else [] if value is None else [str(value)]
 
 
 def _known(

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
+from unweave.errors import BadData
 from unweave.explanation import Explanation, Names, explain_concept_score, explain_rescored
-from unweave.index.inverted import Hits, InvertedIndex, best
+from unweave.index.concept_index import ConceptIndex
+from unweave.index.hits import Hits, best
 from unweave.index.scoring import inverse_document_frequency, query_weights
 from unweave.sae.model import SAE
 
@@ -23,14 +25,36 @@ class ConceptQuery(NamedTuple):
     weights: NDArray[np.float32]  # (n_active,) idf * h_q
 
 
+@dataclass(frozen=True, kw_only=True)
+class Steering:
+    """How a person bends one search."""
+
+    boosts: Mapping[int, float] = field(default_factory=dict)
+    """A factor for the weight of a latent; 0 leaves it out, below 0 pushes it away. One that the query does not have is
+    given the factor times the mean of the query's weights."""
+    banned: Sequence[int] = ()
+    """Passages with one of these latents are left out."""
+    allowed: NDArray[np.bool_] | None = None
+    """(n_positions,) which passages may be found; None: all."""
+    query_k: int | None = None
+    """The query keeps at most so many latents, its strongest."""
+    passage_k: int | None = None
+    """Of each passage, at most so many latents count, its strongest."""
+    effort: float = 1.0
+    """The share of the query's postings that is read; below 1, the search is approximate."""
+
+
+AS_IT_IS = Steering()
+
+
 @dataclass(frozen=True, eq=False)
 class ConceptSearcher:
-    """CL-SR over one index; with `codes`, also rescoring and its explanations."""
+    """CL-SR over one index, with rescoring and explanations."""
 
     sae: SAE
-    index: InvertedIndex
-    codes: csr_array
-    """(n_passages, n_latents): each passage's latents, as `SAE.encode` gave them."""
+    index: ConceptIndex
+    codes: ConceptIndex | None = None
+    """Where the codes to rescore from are, if others than the index's own."""
 
     @cached_property
     def _idf(self) -> NDArray[np.float32]:
@@ -40,33 +64,88 @@ class ConceptSearcher:
     def _directions(self) -> NDArray[np.float64]:
         return self.sae.W_dec.astype(np.float64)
 
-    def read(self, query: NDArray[np.floating[Any]]) -> ConceptQuery:
-        """The latents of a query vector, (d_in,), and their weights; a weight of 0 is left out."""
-        code = self.sae.encode(query)
+    def read(self, query: NDArray[np.floating[Any]], steering: Steering = AS_IT_IS) -> ConceptQuery:
+        """The latents of a query vector, (d_in,), and their weights; a weight of 0 is left out.
+
+        Raises:
+            BadData: a boost is for a latent that the SAE does not have.
+        """
+        code = self.sae.encode(query, steering.query_k)
         weights = query_weights(code.data, self._idf[code.indices], self.index.scoring)
-        return ConceptQuery(code.indices[weights != 0], weights[weights != 0])
+        latents, weights = code.indices[weights != 0], weights[weights != 0]
+        return (
+            _boosted(latents, weights, steering.boosts, self.index.n_latents)
+            if steering.boosts
+            else ConceptQuery(latents, weights)
+        )
 
-    def search(self, query: NDArray[np.floating[Any]], cutoff: int = 10) -> Hits:
+    def search(self, query: NDArray[np.floating[Any]], cutoff: int = 10, steering: Steering = AS_IT_IS) -> Hits:
         """The passages with the highest concept score."""
-        return self.index.search(*self.read(query), cutoff=cutoff)
+        return self.index.search(
+            *self.read(query, steering),
+            cutoff,
+            banned=steering.banned,
+            allowed=steering.allowed,
+            passage_k=steering.passage_k,
+            effort=steering.effort,
+        )
 
-    def rescored(self, query: NDArray[np.floating[Any]], cutoff: int = 10, candidates: int = 1000) -> Hits:
+    def rescored(
+        self,
+        query: NDArray[np.floating[Any]],
+        cutoff: int = 10,
+        candidates: int = 1000,
+        steering: Steering = AS_IT_IS,
+    ) -> Hits:
         """The best `candidates` by concept score, ordered anew by q . x_hat of their stored codes."""
-        found = np.sort(self.search(query, candidates).passages)
+        found = np.sort(self.search(query, candidates, steering).passages)
         # In double precision, as its explanation adds it up: little may be left of large products.
         q = np.asarray(query, dtype=np.float64)
         products, bias = self._directions @ q, self.sae.b_pre @ q
-        scores = np.zeros(self.index.n_passages, dtype=np.float32)
-        scores[found] = self.codes[found] @ products + bias
-        return best(scores, found, cutoff)
+        scores = (self._codes.reconstructed(products, found) + bias).astype(np.float32)
+        hits = best(scores, np.arange(len(found)), cutoff)
+        return Hits(found[hits.passages], hits.scores)
 
-    def explain(self, query: NDArray[np.floating[Any]], passage: int, score: float, names: Names) -> Explanation:
+    @property
+    def _codes(self) -> ConceptIndex:
+        return self.index if self.codes is None else self.codes
+
+    def explain(
+        self,
+        query: NDArray[np.floating[Any]],
+        passage: int,
+        score: float,
+        names: Names,
+        steering: Steering = AS_IT_IS,
+    ) -> Explanation:
         """Why `search` gave the passage at this position its score."""
-        return explain_concept_score(score, passage, *self.read(query), self.index, names)
+        impacts = self.index.impacts(passage)
+        counted = slice(steering.passage_k)
+        return explain_concept_score(
+            score, *self.read(query, steering), impacts.latents[counted], impacts.activations[counted], names
+        )
 
     def explain_rescored(
-        self, query: NDArray[np.floating[Any]], passage: int, score: float, names: Names
+        self,
+        query: NDArray[np.floating[Any]],
+        passage: int,
+        score: float,
+        names: Names,
+        steering: Steering = AS_IT_IS,  # which decides what is found, not how it is scored
     ) -> Explanation:
         """Why `rescored` gave the passage at this position its score."""
-        row = slice(self.codes.indptr[passage], self.codes.indptr[passage + 1])
-        return explain_rescored(score, query, self.codes.indices[row], self.codes.data[row], self.sae, names)
+        return explain_rescored(score, query, *self._codes.row(passage), self.sae, names)
+
+
+def _boosted(
+    latents: NDArray[np.int32], weights: NDArray[np.float32], boosts: Mapping[int, float], n_latents: int
+) -> ConceptQuery:
+    unknown = [latent for latent in boosts if not 0 <= latent < n_latents]
+    if unknown:
+        raise BadData(f"there is no concept {unknown[0]} to boost; they are numbered from 0 to {n_latents - 1}")
+    mean = float(weights.mean()) if len(weights) else 1.0
+    weight_of = dict(zip(latents.tolist(), weights.tolist(), strict=True))
+    for latent, factor in boosts.items():
+        weight_of[latent] = factor * weight_of.get(latent, mean)
+    boosted = {latent: weight for latent, weight in weight_of.items() if weight != 0}
+    return ConceptQuery(np.array(list(boosted), np.int32), np.array(list(boosted.values()), np.float32))

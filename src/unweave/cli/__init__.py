@@ -211,15 +211,76 @@ def name(project: Path, as_json: bool, **options: Any) -> None:
         _show([pipeline.name(opened)], as_json)
 
 
-@main.command()
+@main.group()
+def index() -> None:
+    """Build the concept index, and look after it."""
+
+
+@index.command()
 @_PROJECT
 @_JSON
-def index(project: Path, as_json: bool) -> None:
+def build(project: Path, as_json: bool) -> None:
     """Build the concept index, once for each scoring profile."""
     from unweave import pipeline
 
     with _opened(project) as opened:
         _show(pipeline.index(opened), as_json)
+
+
+@index.command()
+@_PROJECT
+@_JSON
+def verify(project: Path, as_json: bool) -> None:
+    """Read every byte of the indexes, and say which file is not what was written."""
+    from unweave.project import Project
+
+    indexes = Project.open(project).indexes()
+    for found in indexes.values():
+        found.verify()
+    if as_json:
+        _print_json({name: {"whole": True, "bytes": found.manifest.bytes} for name, found in indexes.items()})
+        return
+    for name, found in indexes.items():
+        click.echo(f"{name}: whole ({found.n_passages:,} passages, {found.manifest.bytes:,} bytes)")
+
+
+@index.command()
+@_PROJECT
+@_JSON
+def compact(project: Path, as_json: bool) -> None:
+    """Merge the segments of the indexes, without their deleted passages. Others may search meanwhile."""
+    from unweave.index.writer import IndexWriter
+    from unweave.project import Project
+
+    indexes = Project.open(project).indexes()
+    compacted = {name: IndexWriter(found.folder).compact(fully=True) for name, found in indexes.items()}
+    if as_json:
+        _print_json({n: {"n_passages": to.n_passages, "n_segments": len(to.segments)} for n, to in compacted.items()})
+        return
+    for name, to in compacted.items():
+        click.echo(f"{name}: {to.n_passages:,} passages in {len(to.segments)} segment(s)")
+
+
+@index.command()
+@_PROJECT
+@click.option("--effort", "efforts", type=click.FloatRange(0, 1, min_open=True), multiple=True,
+              default=(0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0), show_default=True,
+              help="Shares of a query's postings to read.")  # fmt: skip
+@click.option("--profile", type=click.Choice(["default", "paper"]), default="default", show_default=True,
+              help="Which index.")  # fmt: skip
+@_JSON
+def recall(project: Path, efforts: tuple[float, ...], profile: str, as_json: bool) -> None:
+    """Measure approximate search: what share of the exact results it finds, and its time, over the queries."""
+    from unweave.cli import show
+    from unweave.evaluation.recall import measure
+    from unweave.project import Project
+
+    rows = measure(Project.open(project), efforts, profile)
+    if as_json:
+        _print_json([vars(row) for row in rows])
+        return
+    for line in show.recall(rows):
+        click.echo(line)
 
 
 _PROFILE = click.option(
@@ -233,14 +294,44 @@ _PROFILE = click.option(
 @click.option("--cutoff", "-k", default=10, show_default=True, type=click.IntRange(min=1), help="Passages to show.")
 @click.option("--explain", is_flag=True, help="Show which concepts make up each score.")
 @click.option("--rescore", is_flag=True, help="Order the best thousand anew by the dense query and stored codes.")
+@click.option("--boost", "boosts", multiple=True, metavar="CONCEPT=FACTOR", help="Multiply a concept's weight in the "
+              "query: 0 leaves it out, below 0 pushes it away. May be given several times.")  # fmt: skip
+@click.option("--ban", "banned", multiple=True, type=int, metavar="CONCEPT",
+              help="Leave out passages with this concept. May be given several times.")  # fmt: skip
+@click.option("--where", multiple=True, metavar="KEY=VALUE",
+              help="Find only passages with this metadata. May be given several times.")  # fmt: skip
+@click.option("--query-k", type=click.IntRange(min=1), help="Use only so many concepts of the query, its strongest.")
+@click.option("--passage-k", type=click.IntRange(min=1), help="Count only so many of each passage, its strongest.")
+@click.option("--effort", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True,
+              help="Share of the query's postings to read; below 1, the search is approximate.")  # fmt: skip
 @_PROFILE
 @_JSON
-def search(project: Path, query: str, cutoff: int, explain: bool, rescore: bool, profile: str, as_json: bool) -> None:
-    """Search PROJECT for QUERY by concepts."""
+def search(
+    project: Path,
+    query: str,
+    cutoff: int,
+    explain: bool,
+    rescore: bool,
+    boosts: tuple[str, ...],
+    banned: tuple[int, ...],
+    where: tuple[str, ...],
+    query_k: int | None,
+    passage_k: int | None,
+    effort: float,
+    profile: str,
+    as_json: bool,
+) -> None:
+    """Search PROJECT for QUERY by concepts. A concept is given by its number, as --explain shows it."""
     from unweave.cli import show
     from unweave.project import Project
+    from unweave.retrieval import Steering
 
-    hits = Project.open(project).search(query, cutoff, explain=explain, profile=profile, rescore=rescore)
+    opened = Project.open(project)
+    allowed = opened.where(dict(_pair(given, "KEY=VALUE") for given in where), profile) if where else None
+    steering = Steering(
+        boosts=_boosts(boosts), banned=banned, allowed=allowed, query_k=query_k, passage_k=passage_k, effort=effort
+    )
+    hits = opened.search(query, cutoff, explain=explain, profile=profile, rescore=rescore, steering=steering)
     if as_json:
         _print_json({"query": query, "hits": [hit.to_dict() for hit in hits]})
         return
@@ -249,6 +340,24 @@ def search(project: Path, query: str, cutoff: int, explain: bool, rescore: bool,
             click.echo(line)
     if not hits:
         click.echo("no passage shares a concept with this query", err=True)
+
+
+def _pair(given: str, form: str) -> tuple[str, str]:
+    left, sign, right = given.partition("=")
+    if not sign or not left:
+        raise click.BadParameter(f"{plain(given, 60)!r} is not of the form {form}")
+    return left, right
+
+
+def _boosts(given: tuple[str, ...]) -> dict[int, float]:
+    boosts = {}
+    for one in given:
+        concept, factor = _pair(one, "CONCEPT=FACTOR")
+        try:
+            boosts[int(concept)] = float(factor)
+        except ValueError:
+            raise click.BadParameter(f"{plain(one, 60)!r} is not a concept's number = a factor") from None
+    return boosts
 
 
 @main.command()

@@ -32,7 +32,7 @@ def demo(ctx: click.Context, project: Path, corpus: str) -> None:
     steps = _Steps(ctx, project)
     if not (project / "unweave.toml").exists():
         steps.run("init", "--corpus", corpus)
-    for command in ("embed", "fit", "name", "index"):
+    for command in ("embed", "fit", "name", "index build"):
         steps.run(command)
     if _judged_queries(project):
         steps.run("evaluate")
@@ -62,13 +62,14 @@ class _Steps:
     def run(self, name: str, *arguments: str) -> None:
         from unweave.cli import main
 
-        words = [self._project, *arguments]
-        click.secho(f"$ unweave {name} {shlex.join(words)}", bold=True)
-        command = main.commands[name]
+        first, *rest = name.split()
+        words = [*rest, self._project, *arguments]
+        click.secho(f"$ unweave {first} {shlex.join(words)}", bold=True)
+        command = main.commands[first]
         watch = Stopwatch()
-        with command.make_context(name, words, parent=self._ctx.parent) as context:
+        with command.make_context(first, words, parent=self._ctx.parent) as context:
             command.invoke(context)
-        self.seconds[name] = self.seconds.get(name, 0.0) + watch.seconds
+        self.seconds[first] = self.seconds.get(first, 0.0) + watch.seconds
         click.echo()
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from unweave.evaluation.evaluate import Evaluation
 from unweave.evaluation.evaluate import table as systems_table
+from unweave.evaluation.recall import Recall
 from unweave.explanation import Contribution, Explanation
 from unweave.pipeline import Outcome
 from unweave.records import Hit, plain
@@ -18,6 +19,15 @@ _UNITS = {
     "bytes/passage": "{:,.0f}",
     "ms/query": "{:.2f}",
 }
+
+
+def recall(rows: Sequence[Recall]) -> Iterator[str]:
+    """What approximate search finds, and how fast, by effort."""
+    yield from table([
+        {"effort": f"{row.effort:g}", **{f"recall@{k}": f"{found:.4f}" for k, found in row.recall.items()},
+         "ms/query": row.milliseconds}
+        for row in rows
+    ])  # fmt: skip
 
 
 def table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:

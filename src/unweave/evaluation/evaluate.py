@@ -17,10 +17,11 @@ from unweave.errors import BadData
 from unweave.evaluation.measures import LABELS, MEASURES, measure
 from unweave.evaluation.runs import Run, write_run
 from unweave.evaluation.systems import BM25, CLSR, Dense, EmbeddedQuery, Reconstructed, RescoredCLSR, System
-from unweave.index.scoring import PROFILES, passage_impacts
+from unweave.index.scoring import PROFILES
 from unweave.pipeline import Outcome, ensure
 from unweave.progress import Stopwatch
 from unweave.project import Project
+from unweave.retrieval import ConceptSearcher
 
 KIND = "evaluation"
 _REPORT = "evaluation.json"
@@ -106,7 +107,7 @@ def _evaluate(project: Project, positions: list[int], runs: Path) -> Evaluation:
     for name, make in _systems(project).items():
         system = make()
         if system is None:
-            rows.append(Row(name, {}, None, None, note="undefined for this corpus; unweave index says why"))
+            rows.append(Row(name, {}, None, None, note="undefined for this corpus; unweave index build says why"))
             continue
         run, milliseconds = _rank(name, system, queries, query_ids, project.corpus.ids, config.cutoff)
         write_run(runs / f"{name.replace(' ', '-')}.trec", run, name.replace(" ", "-"))
@@ -136,7 +137,6 @@ def _embedded(project: Project, positions: list[int]) -> Iterator[EmbeddedQuery]
 def _systems(project: Project) -> dict[str, Callable[[], System | None]]:
     """The compared systems, made one at a time so that only one is in memory."""
     n = len(project.corpus)
-    code_bytes = project.manifest("latents").bytes / n
 
     def dense() -> Dense:
         passages = project.embeddings("passages")
@@ -146,11 +146,12 @@ def _systems(project: Project) -> dict[str, Callable[[], System | None]]:
     def concepts(profile: str) -> CLSR | None:
         if not project.has(f"index/{profile}"):
             return None
-        return CLSR(project.searcher(profile), project.manifest(f"index/{profile}").bytes / n)
+        searcher = _searcher(project, profile)
+        return CLSR(searcher, searcher.index.bytes() / n)
 
     def rescored() -> RescoredCLSR:
-        index_bytes = project.manifest("index/default").bytes / n
-        return RescoredCLSR(project.searcher("default"), project.settings.evaluate.candidates, index_bytes + code_bytes)
+        searcher = _searcher(project, "default")
+        return RescoredCLSR(searcher, project.settings.evaluate.candidates, searcher.index.bytes(forward=True) / n)
 
     return {
         "BM25": lambda: BM25([passage.content for passage in project.corpus]),
@@ -160,6 +161,18 @@ def _systems(project: Project) -> dict[str, Callable[[], System | None]]:
         "CL-SR": lambda: concepts("default"),
         "CL-SR rescored": rescored,
     }
+
+
+def _searcher(project: Project, profile: str) -> ConceptSearcher:
+    """A searcher whose positions are the corpus's."""
+    searcher = project.searcher(profile)
+    (segment, *more) = searcher.index.segments
+    if more or segment.deletion is not None or segment.n_passages != len(project.corpus):
+        raise BadData(
+            f"{searcher.index.folder} was changed since it was built, and no longer holds what the corpus does; "
+            f"to evaluate, delete that folder and run: unweave index build {project.path}"
+        )
+    return searcher
 
 
 def _rank(
@@ -186,8 +199,7 @@ def usefulness(project: Project, positions: list[int], around: int = 10) -> list
     For each query and latent: its contribution to the CL-SR score of the relevant passages, less its mean
     contribution to the query's best `around` hits; summed over queries.
     """
-    searcher = project.searcher("default")
-    impacts = passage_impacts(project.latents, PROFILES["default"])
+    searcher = _searcher(project, "default")
     qrels = project.queries.qrels(project.settings.evaluate.split)
     gain = np.zeros(project.sae.config.n_latents)
     weight_of = np.zeros(project.sae.config.n_latents, dtype=np.float32)
@@ -202,9 +214,8 @@ def usefulness(project: Project, positions: list[int], around: int = 10) -> list
             hits = searcher.index.search(latents, weights, around).passages.tolist()
             for passages, sign in ((relevant, 1.0), (hits, -1.0)):
                 for passage in passages:
-                    row = slice(impacts.indptr[passage], impacts.indptr[passage + 1])
-                    held = impacts.indices[row]
-                    gain[held] += sign / len(passages) * weight_of[held] * impacts.data[row]
+                    held, impacts = searcher.index.impacts(passage)
+                    gain[held] += sign / len(passages) * weight_of[held] * impacts
             weight_of[latents] = 0
             advance(1)
     order = np.argsort(-gain, kind="stable")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unweave.errors import MissingExtra
-from unweave.index.inverted import Hits, best
+from unweave.index.hits import Hits, best
 from unweave.retrieval import ConceptSearcher
 from unweave.sae.model import SAE
 

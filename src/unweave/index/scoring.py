@@ -15,12 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
-
-from unweave.errors import ScoringUndefined
-from unweave.sae.model import strongest
 
 FloatArray = NDArray[np.float32]
+SIGNED, POSITIVE, NO_IDF = "signed", "positive", "none"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,38 +25,54 @@ class Scoring:
     """One choice of the formula's constants."""
 
     profile: str
-    """Its name: `paper` or `default`."""
-    max_latents: int
-    """A passage keeps at most so many latents, its strongest."""
-    k1: float
-    """Saturation of a passage's activations: the smaller, the sooner more activation stops counting."""
-    k2: float
+    """Its name: `paper`, `default` or `dot`."""
+    max_latents: int | None
+    """A passage keeps at most so many latents, its strongest; None: all."""
+    k1: float | None
+    """Saturation of a passage's activations: the smaller, the sooner more stops counting. None: h_d(z) = z."""
+    k2: float | None
     """The same for a query's activations."""
     b: float
     """How much a passage with many latents is held back; 0 is not at all."""
     root: bool
     """Take the square root of every activation first, which tempers the strongest."""
-    positive_idf: bool
-    """idf = ln(1 + (N - n + .5) / (n + .5)), never negative, in place of ln((N - n + .5) / (n + .5))."""
+    idf: str
+    """`signed`: ln((N - n + .5) / (n + .5)); `positive`: ln(1 + (N - n + .5) / (n + .5)); `none`: 1."""
+
+    def __post_init__(self) -> None:
+        if self.idf not in (SIGNED, POSITIVE, NO_IDF):
+            raise ValueError(f"idf must be {SIGNED}, {POSITIVE} or {NO_IDF}, got {self.idf!r}")
+        if self.max_latents is not None and self.max_latents < 1:
+            raise ValueError(f"max_latents must be at least 1, got {self.max_latents}")
+        for name in ("k1", "k2"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < np.inf:
+                raise ValueError(f"{name} must be a number of 0 or more, or None, got {value}")
+        if not 0 <= self.b < np.inf:
+            raise ValueError(f"b must be a number of 0 or more, got {self.b}")
 
 
 PROFILES = {
-    "paper": Scoring(profile="paper", max_latents=24, k1=0.6, k2=1.5, b=2.0, root=False, positive_idf=False),
-    "default": Scoring(profile="default", max_latents=48, k1=10.0, k2=10.0, b=0.0, root=True, positive_idf=True),
+    "paper": Scoring(profile="paper", max_latents=24, k1=0.6, k2=1.5, b=2.0, root=False, idf=SIGNED),
+    "default": Scoring(profile="default", max_latents=48, k1=10.0, k2=10.0, b=0.0, root=True, idf=POSITIVE),
 }
+DOT = Scoring(profile="dot", max_latents=None, k1=None, k2=None, b=0.0, root=False, idf=NO_IDF)
+"""The dot product of what is stored and what is asked, as other sparse engines have it."""
 
 
 def inverse_document_frequency(document_frequency: NDArray[np.int64], n_passages: int, scoring: Scoring) -> FloatArray:
     """idf of each latent, (n_latents,); 0 for a latent that no passage has."""
+    if scoring.idf == NO_IDF:
+        return (document_frequency > 0).astype(np.float32)
     n = document_frequency.astype(np.float64)
     odds = (n_passages - n + 0.5) / (n + 0.5)
-    idf = np.log1p(odds) if scoring.positive_idf else np.log(odds)
+    idf = np.log1p(odds) if scoring.idf == POSITIVE else np.log(odds)
     return np.where(n > 0, idf, 0.0).astype(np.float32)
 
 
-def saturation(z: FloatArray, k: float | FloatArray) -> FloatArray:
-    """z (k + 1) / (z + k) for k at the scale of the formula's numerator and denominator."""
-    return z * (k + 1) / (z + k)
+def saturation(z: FloatArray, k: float | None) -> FloatArray:
+    """z (k + 1) / (z + k), or z if k is None."""
+    return z if k is None else z * (k + 1) / (z + k)
 
 
 def query_weights(activations: FloatArray, idf: FloatArray, scoring: Scoring) -> FloatArray:
@@ -68,31 +81,16 @@ def query_weights(activations: FloatArray, idf: FloatArray, scoring: Scoring) ->
     return (idf * saturation(z, scoring.k2)).astype(np.float32)
 
 
-def passage_impacts(latents: csr_array, scoring: Scoring, *, leave_out_undefined: bool = False) -> csr_array:
-    """h_d of every latent that a passage keeps, (n_passages, n_latents).
+def impacts_of(activations: FloatArray, mean_latents: float, scoring: Scoring) -> FloatArray:
+    """h_d of the latents that one passage keeps, (n_kept,).
 
-    With b > 1 the denominator can vanish or turn negative for passages with few latents.
-
-    Args:
-        leave_out_undefined: give such passages no impact at all, so that no search finds them, rather than refuse.
-
-    Raises:
-        ScoringUndefined: there are such passages.
+    With b > 1 the formula is undefined, not positive, for passages with few of the mean number of latents.
     """
-    kept = strongest(latents, scoring.max_latents)
-    lengths = np.diff(kept.indptr)
-    relative = lengths / max(lengths.mean(), 1e-9)
-    z = np.sqrt(kept.data) if scoring.root else kept.data
-    denominator = z + np.repeat(scoring.k1 * (1 - scoring.b + scoring.b * relative), lengths)
-    rows = np.repeat(np.arange(len(lengths)), lengths)
-    undefined = np.unique(rows[denominator <= 0])
-    if len(undefined) and not leave_out_undefined:
-        raise ScoringUndefined(
-            f"profile {scoring.profile!r}: z + k1 (1 - b + b |d| / avgdl) is not positive for {len(undefined)} of "
-            f"{len(lengths)} passages, because b = {scoring.b:g} is above 1 and they have few of the average "
-            f"{lengths.mean():.1f} latents; use the profile 'default', or an SAE that gives every passage enough"
-        )
-    defined = ~np.isin(rows, undefined)
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(rows[defined], minlength=len(lengths)))])
-    impacts = (z[defined] * (scoring.k1 + 1) / denominator[defined]).astype(np.float32)
-    return csr_array((impacts, kept.indices[defined], offsets), shape=kept.shape)
+    z = np.sqrt(activations) if scoring.root else activations
+    if scoring.k1 is None:
+        return z
+    relative = len(activations) / max(mean_latents, 1e-9)
+    # The denominator in double precision, as the compiled search has it.
+    denominator = z.astype(np.float64) + scoring.k1 * (1 - scoring.b + scoring.b * relative)
+    with np.errstate(divide="ignore"):
+        return (z * np.float32(scoring.k1 + 1) / denominator).astype(np.float32)

@@ -1,0 +1,56 @@
+"""Writing `.npy` files so that a full disk says so, and piece by piece when their length is known only at the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import DTypeLike, NDArray
+
+
+def save_array(path: Path, array: NDArray[Any]) -> None:
+    """Write an array as `numpy.save` does, whose own error for a full disk has no number.
+
+    Raises:
+        OSError: it could not be written.
+    """
+    array = np.ascontiguousarray(array)
+    with path.open("wb") as file:
+        npy.write_array_header_1_0(file, npy.header_data_from_array_1_0(array))
+        file.write(array.reshape(-1).view(np.uint8).data)
+
+
+class ArrayWriter:
+    """An array that grows on disk; `len()` is the number of elements so far."""
+
+    def __init__(self, path: Path, dtype: DTypeLike) -> None:
+        self._path = path
+        self._dtype = np.dtype(dtype)
+        self._length = 0
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __enter__(self) -> ArrayWriter:
+        self._file: BinaryIO = self._path.open("wb")
+        self._write_header()
+        return self
+
+    def append(self, piece: NDArray[Any]) -> None:
+        """Write the next elements."""
+        self._file.write(np.ascontiguousarray(piece, self._dtype).view(np.uint8).data)
+        self._length += len(piece)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        with self._file:
+            if kind is None:
+                self._file.seek(0)
+                self._write_header()
+
+    def _write_header(self) -> None:
+        # NumPy leaves room in a header for the first axis to grow, so that this one can be written again in place.
+        description = npy.dtype_to_descr(self._dtype)
+        npy.write_array_header_1_0(self._file, {"descr": description, "fortran_order": False, "shape": (self._length,)})

@@ -1,0 +1,405 @@
+"""The concept index: the passages that share concepts with a query, best first.
+
+    config.json      what is committed: the scoring, the segments in order, every file with its checksum
+    segments/NAME/   passages that were added together, see `segment`
+
+An opened index is one committed state. It never changes, whatever is added or deleted meanwhile; `latest()` is the
+state now. `IndexWriter` makes new states.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from unweave import artifact
+from unweave.artifact import MANIFEST, Manifest, read_manifest
+from unweave.errors import BadData, CorruptArtifact
+from unweave.index import kernels
+from unweave.index.hits import Hits
+from unweave.index.kernels import Formula, Scratch, as_latents
+from unweave.index.scoring import Scoring, impacts_of
+from unweave.index.segment import FOR_SEARCH, Batch, Row, Segment, as_bytes, formula_of, write_segment
+from unweave.records import plain
+from unweave.sae.kernels import on_every_core
+
+KIND = "index"
+SEGMENTS = "segments"
+MOST_LATENTS = kernels.UNITS // 4
+"""Latents of one query: each needs a few units of the bound."""
+_REOPENED = 20
+_SPARE = 30
+"""An approximate search for the best k scores so many times the root of k more: the best by a part of the lists."""
+_NO_LATENTS, _NO_BITS = np.zeros(0, np.uint32), np.zeros(0, np.uint64)
+_local = threading.local()
+
+
+class ConceptIndex:
+    """One committed state of an index. Safe to search from many threads at once."""
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        """Open what a manifest states; `ConceptIndex.open` reads the manifest.
+
+        Raises:
+            CorruptArtifact: it states no index, or a file is not what was written.
+        """
+        self.folder = folder
+        self.manifest = manifest
+        if not manifest.checksum:
+            raise CorruptArtifact(f"{folder / MANIFEST} has no checksum; build the index again")
+        try:
+            self.scoring = Scoring(**manifest.settings["scoring"])
+            self.n_latents = int(manifest.settings["n_latents"])
+            self.mean_latents = float(manifest.state["mean_latents"])
+            stated = [(_segment_name(s["name"]), s["deletion"]) for s in manifest.state["segments"]]
+        except (KeyError, TypeError, ValueError) as error:
+            raise CorruptArtifact(f"{folder / MANIFEST} does not state an index ({error}); build it again") from error
+        self.segments = [
+            Segment(folder, manifest, name, n_latents=self.n_latents, deletion=deletion) for name, deletion in stated
+        ]
+        self._first = np.concatenate([[0], np.cumsum([s.n_passages for s in self.segments], dtype=np.int64)])
+        self.formula = formula_of(self.scoring, self.mean_latents, self.n_latents)
+        self.document_frequency: NDArray[np.int64] = sum(
+            (s.document_frequency for s in self.segments), np.zeros(self.n_latents, np.int64)
+        )
+        """How many passages have each latent, (n_latents,)."""
+        self.n_passages = sum(s.n_live for s in self.segments)
+        """Passages that can be found: deleted ones do not count."""
+        self._scales = np.max([s.scales for s in self.segments], axis=0) if self.segments else np.zeros(self.n_latents)
+
+    @classmethod
+    def open(cls, folder: Path | str) -> ConceptIndex:
+        """Open the latest committed state: milliseconds, at any size.
+
+        Raises:
+            MissingArtifact, CorruptArtifact: there is none, or it is damaged.
+        """
+        folder = Path(folder)
+        for _ in range(_REOPENED):
+            before = _stated(folder)
+            try:
+                return cls(folder, read_manifest(folder, KIND))
+            except (CorruptArtifact, FileNotFoundError):
+                # A writer may have committed, and taken old segments away, since the manifest was read.
+                if _stated(folder) == before:
+                    raise
+        raise CorruptArtifact(f"{folder} changed {_REOPENED} times while it was opened; stop what rewrites it")
+
+    @classmethod
+    def build(
+        cls,
+        folder: Path | str,
+        latents: csr_array,
+        scoring: Scoring,
+        *,
+        ids: Sequence[str] | None = None,
+        made_from: Mapping[str, str] | None = None,
+    ) -> ConceptIndex:
+        """Index a corpus.
+
+        Args:
+            folder: where the index will be; one that is there already is replaced.
+            latents: (n_passages, n_latents) activations, > 0, as `SAE.encode` gives them.
+            ids: a unique id for each passage; None: their positions.
+
+        Raises:
+            BadData: ids are not unique, or activations are not positive numbers.
+            ScoringUndefined: the formula is undefined for more than one in a hundred passages.
+        """
+        folder = Path(folder)
+        n_passages, n_latents = latents.shape
+        batch = Batch([str(i) for i in range(n_passages)] if ids is None else ids, latents)
+        settings = {"scoring": asdict(scoring), "n_latents": n_latents}
+        with artifact.build(folder, KIND, settings=settings, made_from=made_from or {}) as made:
+            name = f"{SEGMENTS}/000001"
+            (made.path / name).mkdir(parents=True, exist_ok=True)
+            written = write_segment(made.path / name, [batch], scoring, n_latents, None)
+            made.state.update(mean_latents=written.mean_latents, segments=[{"name": name, "deletion": None}])
+            made.results.update(
+                n_passages=n_passages,
+                n_postings=int(np.load(made.path / name / "document_frequency.npy").sum()),
+                left_out=written.left_out,
+            )
+        return cls.open(folder)
+
+    def latest(self) -> ConceptIndex:
+        """The state that is committed now: this one, if nothing has changed."""
+        manifest = read_manifest(self.folder, KIND)
+        return self if manifest == self.manifest else ConceptIndex.open(self.folder)
+
+    def verify(self) -> None:
+        """Read every byte and compare it with what was written.
+
+        Raises:
+            CorruptArtifact: something is not; says which segment and file.
+        """
+        artifact.verify(self.folder, self.manifest)
+
+    # --- search -----------------------------------------------------------------------------------
+
+    def search(
+        self,
+        latents: NDArray[np.integer[Any]],
+        weights: NDArray[np.floating[Any]],
+        cutoff: int = 10,
+        *,
+        banned: Sequence[int] = (),
+        allowed: NDArray[np.bool_] | None = None,
+        passage_k: int | None = None,
+        effort: float = 1.0,
+    ) -> Hits:
+        """The best passages that share a latent with the query, exactly; may be fewer than `cutoff`, or none.
+
+        A passage's score is the sum of weight * impact over shared latents, rounded to single precision.
+
+        Args:
+            latents, weights: (n_active,) the query, each latent once; a weight of 0 counts as not there.
+            banned: passages with one of these latents are left out.
+            allowed: (n_positions,) which positions may be found; None: all.
+            passage_k: count only so many latents of each passage, its strongest; None: all that are indexed.
+            effort: the share of the query's postings to read. Below 1 the search is approximate: the lists that tell
+                most for their length are read, and the passages that are best by those are scored exactly. With
+                negative weights or a passage_k it is exact all the same.
+
+        Raises:
+            BadData: a latent is not of this index, occurs twice, or has a weight that is no number.
+            CorruptArtifact: what was read of the index is not what was written.
+        """
+        query = self._checked(latents, weights)
+        if cutoff < 1:
+            raise BadData(f"cutoff must be at least 1, got {cutoff}")
+        if passage_k is not None and passage_k < 1:
+            raise BadData(f"passage_k must be at least 1, got {passage_k}")
+        if not 0 < effort <= 1:
+            raise BadData(f"effort must lie above 0 and not above 1, got {effort}")
+        if allowed is not None and allowed.shape != (self.n_positions,):
+            raise BadData(f"allowed has the shape {allowed.shape}, expected one value for each of {self.n_positions}")
+        if not len(query[0]):
+            return Hits(np.zeros(0, np.int64), np.zeros(0, np.float32))
+        scratch = _scratch(self.n_latents)
+        try:
+            found = self._search(*query, cutoff, self._ban(banned), allowed, passage_k, effort, scratch)
+        except BaseException:
+            vars(_local).clear()  # what was half done is not to reach another search
+            raise
+        return found
+
+    def search_all(self, queries: csr_array, cutoff: int = 10, *, effort: float = 1.0) -> list[Hits]:
+        """`search` for each row of queries, (n_queries, n_latents) weights, on every core."""
+        rows = [slice(a, b) for a, b in zip(queries.indptr[:-1], queries.indptr[1:], strict=True)]
+        return on_every_core(
+            lambda row: self.search(queries.indices[row], queries.data[row], cutoff, effort=effort), rows
+        )
+
+    @property
+    def n_positions(self) -> int:
+        """Positions run from 0 to this; those of deleted passages are left unused until the next compaction."""
+        return int(self._first[-1])
+
+    def _checked(
+        self, latents: NDArray[np.integer[Any]], weights: NDArray[np.floating[Any]]
+    ) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
+        if latents.shape != weights.shape or latents.ndim != 1:
+            raise BadData(
+                f"latents of shape {latents.shape} came with weights of shape {weights.shape}; expected one each"
+            )
+        if not len(latents):
+            return _NO_LATENTS, np.zeros(0, np.float32)
+        if not 0 <= int(latents.min()) <= int(latents.max()) < self.n_latents:
+            raise BadData(
+                f"a query's latents must be from 0 to {self.n_latents - 1}, got {latents.min()} to {latents.max()}"
+            )
+        weights = weights.astype(np.float32)
+        if not np.isfinite(weights).all():
+            raise BadData("a query's weights must be finite numbers")
+        active = np.flatnonzero((weights != 0) & (self.document_frequency[latents] > 0))
+        if len(active) > MOST_LATENTS:
+            raise BadData(
+                f"a query of {len(active)} latents; at most {MOST_LATENTS} can be searched: keep its strongest"
+            )
+        if len(np.unique(latents)) != len(latents):
+            raise BadData("a query's latents must be unique; add up the weights of those that occur twice")
+        return as_latents(latents[active]), weights[active]
+
+    def _ban(self, banned: Sequence[int]) -> NDArray[np.uint32]:
+        if any(not 0 <= latent < self.n_latents for latent in banned):
+            raise BadData(f"banned latents must be from 0 to {self.n_latents - 1}, got {list(banned)}")
+        return as_latents(list(banned)) if len(banned) else _NO_LATENTS
+
+    def _search(
+        self,
+        latents: NDArray[np.uint32],
+        weights: NDArray[np.float32],
+        cutoff: int,
+        banned: NDArray[np.uint32],
+        allowed: NDArray[np.bool_] | None,
+        passage_k: int | None,
+        effort: float,
+        scratch: Scratch,
+    ) -> Hits:
+        at_once = bool((weights < 0).any()) or (passage_k is not None and passage_k < self.formula.kept)
+        approximate = effort < 1 and not at_once
+        scratch.weights[latents] = weights
+        read, positive = latents, np.maximum(weights, 0).astype(np.float64)
+        if approximate:
+            telling = self._most_telling(latents, positive, effort)
+            read, positive = latents[telling], positive[telling]
+        highest = positive * self._scales[read]  # what a code of 1 adds to a score, at most
+        # Every factor is rounded up by less than one unit a posting, and there are as many as latents.
+        unit = float(highest.sum()) * 255 / (kernels.UNITS - 2 * len(read)) or 1.0
+        slack = 0 if approximate else int(np.ceil((highest / unit + 1.01).sum())) + 1
+        kept = cutoff + int(_SPARE * cutoff**0.5) if approximate else cutoff
+        formula = (
+            self.formula if passage_k is None else self.formula._replace(counted=min(passage_k, self.formula.kept))
+        )
+        for nth, segment in enumerate(self.segments):
+            factors = (positive * segment.scales[read] / unit * 65_536).astype(np.uint32) + np.uint32(1)
+            arguments = (segment.postings, segment.forward, formula, self._first[nth], segment.n_passages, read,
+                         factors, banned, self._may_be_found(nth, allowed), slack, at_once, unit, kept)  # fmt: skip
+            while (ended := kernels.scan(*arguments, scratch)) == kernels.CROWDED:
+                scratch = scratch.with_room(2 * len(scratch.positions))
+            if ended != kernels.DONE:
+                segment.refuse("lists" if ended == kernels.BAD_POSTINGS else "forward")
+        n = int(scratch.state[kernels.N_CANDIDATES])
+        positions, scores = scratch.positions[:n], scratch.values[:n]
+        if not at_once:
+            floor = (int(scratch.state[kernels.BIN]) << kernels.BIN_BITS) - slack
+            positions = positions[scores > floor]
+            scores = self._scores(positions, formula, scratch.weights)
+        keys = np.sort(kernels.sort_keys(scores, positions))[:cutoff]
+        scratch.weights[latents] = 0
+        scratch.counts[:] = 0
+        scratch.state[:] = 0
+        return Hits((keys & np.uint64(2**32 - 1)).astype(np.int64), kernels.scores_of_keys(keys))
+
+    def _most_telling(
+        self, latents: NDArray[np.uint32], weights: NDArray[np.float64], effort: float
+    ) -> NDArray[np.int64]:
+        """Which of a query's lists to read, the first at least, so that no more than this share of its postings is.
+
+        A list is taken for what it adds to a score at most, over the root of its length.
+        """
+        lengths = self.document_frequency[latents]
+        order = np.argsort(-weights * self._scales[latents] / np.sqrt(lengths), kind="stable")
+        read = np.cumsum(lengths[order])
+        return order[: max(1, int(np.searchsorted(read, effort * read[-1], side="right")))]
+
+    def _may_be_found(self, nth: int, allowed: NDArray[np.bool_] | None) -> NDArray[np.uint64]:
+        live = self.segments[nth].live
+        if allowed is None:
+            return live
+        bits = kernels.allowed_bits(allowed[self._first[nth] : self._first[nth + 1]])
+        return bits & live if len(live) else bits
+
+    def _scores(
+        self, positions: NDArray[np.unsignedinteger[Any]], formula: Formula, weights: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Exact scores of ascending positions, weights (n_latents,)."""
+        scores = np.empty(len(positions), np.float32)
+        for nth, some in self._by_segment(positions):
+            segment = self.segments[nth]
+            arguments = segment.forward, formula, self._first[nth], positions[some], segment.n_passages, weights
+            if not kernels.score_all(*arguments, scores[some]):
+                segment.refuse("forward")
+        return scores
+
+    def _by_segment(self, positions: NDArray[Any]) -> Iterator[tuple[int, slice]]:
+        """Which of these ascending positions are in each segment that has any."""
+        ends = np.searchsorted(positions, self._first)
+        for nth, (start, end) in enumerate(itertools.pairwise(ends.tolist())):
+            if start < end:
+                yield nth, slice(start, end)
+
+    # --- passages ---------------------------------------------------------------------------------
+
+    def ids(self, positions: Iterable[int]) -> list[str]:
+        """The ids of the passages at these positions."""
+        return [self.segments[nth].id(place) for nth, place in map(self._place, positions)]
+
+    def positions(self, ids: Sequence[str]) -> NDArray[np.int64]:
+        """Where the passages with these ids are, (n_ids,); -1 where there is none."""
+        found, wanted = np.full(len(ids), -1), as_bytes(ids)
+        for nth, segment in enumerate(self.segments):
+            places = segment.places(wanted)
+            found = np.where(places >= 0, self._first[nth] + places, found)
+        return found
+
+    def row(self, position: int) -> Row:
+        """All latents of a passage, the strongest first.
+
+        Raises:
+            CorruptArtifact: it is not what was written.
+        """
+        nth, place = self._place(position)
+        return self.segments[nth].row(place)
+
+    def impacts(self, position: int) -> Row:
+        """The latents of a passage that are indexed, and their impacts."""
+        latents, activations = self.row(position)
+        kept = activations[: self.formula.kept]
+        impacts = impacts_of(kept, self.mean_latents, self.scoring)
+        defined = bool(len(kept)) and 0 < impacts[-1] < np.inf
+        return Row(latents[: len(kept)], impacts) if defined else Row(latents[:0], impacts[:0])
+
+    def reconstructed(self, products: NDArray[np.float64], positions: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Sum of activation * product over all latents of each passage, (n,).
+
+        With the products W_dec q, this is (x_hat - b_pre) . q.
+
+        Args:
+            products: (n_latents,).
+            positions: (n,) ascending.
+
+        Raises:
+            CorruptArtifact: what was read of the index is not what was written.
+        """
+        scores = np.empty(len(positions))
+        for nth, some in self._by_segment(positions):
+            segment = self.segments[nth]
+            arguments = segment.forward, self.formula.id_bytes, self._first[nth], positions[some], segment.n_passages
+            if not kernels.reconstruct_all(*arguments, products, scores[some]):
+                segment.refuse("forward")
+        return scores
+
+    def bytes(self, *, forward: bool = False) -> int:
+        """Size on disk of what concept search reads; with `forward`, the forward lists too, which rescoring reads.
+
+        The exact search of concepts reads a few forward lists as well, those of the best passages.
+        """
+        names = FOR_SEARCH + (("forward", "forward_offsets") if forward else ())
+        files = self.manifest.files.items()
+        return sum(int(entry["bytes"]) for path, entry in files if Path(path).stem.split("-")[0] in names)
+
+    def _place(self, position: int) -> tuple[int, int]:
+        if not 0 <= position < self.n_positions:
+            raise IndexError(f"position {position} is outside an index of {self.n_positions} positions")
+        nth = int(np.searchsorted(self._first, position, side="right")) - 1
+        return nth, int(position - self._first[nth])
+
+
+def _segment_name(name: str) -> str:
+    if not re.fullmatch(rf"{SEGMENTS}/[0-9]+", name):
+        raise ValueError(f"{plain(str(name), 60)!r} is no segment's name")
+    return name
+
+
+def _stated(folder: Path) -> bytes:
+    path = folder / MANIFEST
+    return path.read_bytes() if path.is_file() else b""
+
+
+def _scratch(n_latents: int) -> Scratch:
+    """This thread's, kept from one search to the next."""
+    scratch: Scratch | None = getattr(_local, "scratch", None)
+    if scratch is None or len(scratch.weights) != n_latents:
+        scratch = _local.scratch = Scratch.new(n_latents)
+    return scratch

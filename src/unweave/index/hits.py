@@ -1,0 +1,33 @@
+"""What a search of passages gives, and the plain way to get it from every score."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Hits(NamedTuple):
+    """Passages found for one query, best first; equal scores keep corpus order."""
+
+    passages: NDArray[np.int64]  # (n_hits,) positions in the corpus, n_hits <= cutoff
+    scores: NDArray[np.float32]  # (n_hits,) non-increasing
+
+
+def best(scores: NDArray[np.float32], candidates: NDArray[np.int64], cutoff: int) -> Hits:
+    """The `cutoff` candidates of highest score; equal scores keep corpus order.
+
+    Args:
+        scores: (n_passages,), of which those of the candidates are read.
+        candidates: (n_candidates,) ascending positions.
+    """
+    if cutoff < 1:
+        raise ValueError(f"cutoff must be at least 1, got {cutoff}")
+    found = scores[candidates]
+    if len(found) > cutoff:
+        # All that reach the cutoff-th score stay, so that ties at the edge are settled by order.
+        edge = np.partition(found, len(found) - cutoff)[len(found) - cutoff]
+        candidates, found = candidates[found >= edge], found[found >= edge]
+    order = np.argsort(-found, kind="stable")[:cutoff]
+    return Hits(candidates[order], found[order])

@@ -1,0 +1,40 @@
+"""Reading bytes as words, for kernels."""
+
+from __future__ import annotations
+
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+U = np.uint64
+"""Places in arrays are unsigned in the kernels, which spares a check for negative ones at every access."""
+
+
+@intrinsic
+def word_at(typingctx, data, place):  # type: ignore[no-untyped-def]  # noqa: ARG001
+    """The eight bytes of data, (n,) uint8, from a place on, as one little-endian word; they may lie anywhere."""
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        array = context.make_array(signature.args[0])(context, builder, args[0])
+        pointer = builder.gep(array.data, [args[1]])
+        word = context.get_value_type(types.uint64)
+        return builder.load(builder.bitcast(pointer, word.as_pointer()), align=1)
+
+    return types.uint64(data, types.uint64), generate
+
+
+@intrinsic
+def fetch_ahead(typingctx, data, place):  # type: ignore[no-untyped-def]  # noqa: ARG001
+    """Ask for the cache line of data, an array, at a place that will be read soon; harmless wherever it is."""
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        array = context.make_array(signature.args[0])(context, builder, args[0])
+        pointer = builder.bitcast(builder.gep(array.data, [args[1]]), ir.IntType(8).as_pointer())
+        flag = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type, flag, flag, flag])
+        prefetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        builder.call(prefetch, [pointer, flag(0), flag(3), flag(1)])  # to read, to keep, data
+        return context.get_dummy_value()
+
+    return types.void(data, types.uint64), generate
