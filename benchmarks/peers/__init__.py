@@ -15,13 +15,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .environments import python_of
+from environments import python_of
 
 HERE = Path(__file__).parent
 PEERS = ("sparsify", "dictionary-learning", "overcomplete", "latentsae", "sentence-transformers", "saelens")
 OURS = "unweave"
 """Run as they are, but in the environment of the caller."""
-ENVIRONMENT = "shared"
+ENVIRONMENT = HERE / "requirements-shared.txt"
 LINES_OF_ERROR = 30
 
 

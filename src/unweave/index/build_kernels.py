@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from unweave.index.kernels import activation_at, impact_of, latent_at, row_of
+from unweave.index.kernels import activation_at, held_back, impact_of, latent_at
 from unweave.index.pages import whole
 from unweave.index.words import U
 
@@ -43,16 +43,16 @@ def forward_rows(offsets, latents, activations, id_bytes):  # type: ignore[no-un
 @njit(nogil=True, cache=True)
 def is_defined(n_kept, weakest, formula):  # type: ignore[no-untyped-def]
     """Whether every kept activation of a passage has an impact, given the weakest."""
-    return n_kept == 0 or 0 < impact_of(weakest, n_kept, formula) < np.inf
+    return n_kept == 0 or 0 < impact_of(weakest, held_back(n_kept, formula), formula) < np.inf
 
 
 @njit(nogil=True, cache=True)
-def _kept_of(forward, start, end, formula, word):  # type: ignore[no-untyped-def]
+def _kept_of(forward, start, end, formula):  # type: ignore[no-untyped-def]
     """Entries of a row, and how many of them are indexed: the strongest, or none where the formula is undefined."""
     n = (end - start) // (formula.id_bytes + 4)
     n_kept = min(n, formula.kept)
     if n_kept > 0:
-        weakest = activation_at(forward, U(start), n, n_kept - 1, formula.id_bytes, word)
+        weakest = activation_at(forward, U(start), n, n_kept - 1, formula.id_bytes)
         if not is_defined(n_kept, weakest, formula):
             return n, 0
     return n, n_kept
@@ -61,54 +61,43 @@ def _kept_of(forward, start, end, formula, word):  # type: ignore[no-untyped-def
 @njit(nogil=True, cache=True)
 def highest_impacts(forward, offsets, formula, highest):  # type: ignore[no-untyped-def]
     """Raise highest, (n_latents,), to the impacts of these rows; returns for how many the formula is undefined."""
-    word = np.empty(1, np.uint32)
     undefined = 0
     for row in range(len(offsets) - 1):
-        n, n_kept = _kept_of(forward, offsets[row], offsets[row + 1], formula, word)
+        n, n_kept = _kept_of(forward, offsets[row], offsets[row + 1], formula)
         undefined += n > 0 and n_kept == 0
+        held = held_back(n_kept, formula)
         for i in range(n_kept):
             latent = latent_at(forward, U(offsets[row]), i, formula.id_bytes)
-            activation = activation_at(forward, U(offsets[row]), n, i, formula.id_bytes, word)
-            highest[latent] = max(highest[latent], impact_of(activation, n_kept, formula))
+            activation = activation_at(forward, U(offsets[row]), n, i, formula.id_bytes)
+            highest[latent] = max(highest[latent], impact_of(activation, held, formula))
     return undefined
 
 
 @njit(nogil=True, cache=True)
 def kept_entries(forward, offsets, formula):  # type: ignore[no-untyped-def]
     """What of these rows is indexed: offsets, (n_rows + 1,), latents and impacts, (n_kept_entries,)."""
-    word = np.empty(1, np.uint32)
     kept = np.zeros(len(offsets), np.int64)
     for row in range(len(offsets) - 1):
-        kept[row + 1] = kept[row] + _kept_of(forward, offsets[row], offsets[row + 1], formula, word)[1]
+        kept[row + 1] = kept[row] + _kept_of(forward, offsets[row], offsets[row + 1], formula)[1]
     latents, impacts = np.empty(kept[-1], np.uint32), np.empty(kept[-1], np.float32)
     for row in range(len(offsets) - 1):
         n = (offsets[row + 1] - offsets[row]) // (formula.id_bytes + 4)
         n_kept = kept[row + 1] - kept[row]
+        held = held_back(n_kept, formula)
         for i in range(n_kept):
-            activation = activation_at(forward, U(offsets[row]), n, i, formula.id_bytes, word)
+            activation = activation_at(forward, U(offsets[row]), n, i, formula.id_bytes)
             latents[kept[row] + i] = latent_at(forward, U(offsets[row]), i, formula.id_bytes)
-            impacts[kept[row] + i] = impact_of(activation, n_kept, formula)
+            impacts[kept[row] + i] = impact_of(activation, held, formula)
     return kept, latents, impacts
 
 
 @njit(nogil=True, cache=True)
-def row_lengths(forward, places, n_passages, id_bytes):  # type: ignore[no-untyped-def]
-    """How many latents each of these rows has, (n_places,); -1 where it is not what was written."""
-    lengths = np.empty(len(places), np.int64)
-    for i in range(len(places)):
-        lengths[i] = row_of(forward, places[i], n_passages, id_bytes)[1]
-    return lengths
-
-
-@njit(nogil=True, cache=True)
-def read_rows(forward, places, n_passages, id_bytes, offsets, latents, activations):  # type: ignore[no-untyped-def]
-    """Fill latents and activations with those of these rows, each from offsets, (n_places + 1,), on."""
-    word = np.empty(1, np.uint32)
-    for i in range(len(places)):
-        start, n = row_of(forward, places[i], n_passages, id_bytes)
-        for j in range(n):
-            latents[offsets[i] + j] = latent_at(forward.rows.data, start, j, id_bytes)
-            activations[offsets[i] + j] = activation_at(forward.rows.data, start, n, j, id_bytes, word)
+def read_rows(rows, starts, lengths, id_bytes, offsets, latents, activations):  # type: ignore[no-untyped-def]
+    """Fill latents and activations with those of found rows, each from offsets, (n_places + 1,), on."""
+    for i in range(len(starts)):
+        for j in range(lengths[i]):
+            latents[offsets[i] + j] = latent_at(rows, starts[i], j, id_bytes)
+            activations[offsets[i] + j] = activation_at(rows, starts[i], lengths[i], j, id_bytes)
 
 
 # --- ids ------------------------------------------------------------------------------------------

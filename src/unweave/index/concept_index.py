@@ -214,21 +214,21 @@ class ConceptIndex:
             )
         if not len(latents):
             return _NO_LATENTS, np.zeros(0, np.float32)
-        if not 0 <= int(latents.min()) <= int(latents.max()) < self.n_latents:
+        weights = weights.astype(np.float32)
+        query = kernels.active_of(latents.astype(np.int64), weights, self.document_frequency)
+        if query is None and not np.isfinite(weights).all():
+            raise BadData("a query's weights must be finite numbers")
+        if query is None:
             raise BadData(
                 f"a query's latents must be from 0 to {self.n_latents - 1}, got {latents.min()} to {latents.max()}"
             )
-        weights = weights.astype(np.float32)
-        if not np.isfinite(weights).all():
-            raise BadData("a query's weights must be finite numbers")
-        active = np.flatnonzero((weights != 0) & (self.document_frequency[latents] > 0))
-        if len(active) > MOST_LATENTS:
+        if len(query[0]) > MOST_LATENTS:
             raise BadData(
-                f"a query of {len(active)} latents; at most {MOST_LATENTS} can be searched: keep its strongest"
+                f"a query of {len(query[0])} latents; at most {MOST_LATENTS} can be searched: keep its strongest"
             )
-        if len(np.unique(latents)) != len(latents):
+        if len(set(latents.tolist())) != len(latents):
             raise BadData("a query's latents must be unique; add up the weights of those that occur twice")
-        return as_latents(latents[active]), weights[active]
+        return query  # type: ignore[no-any-return]
 
     def _ban(self, banned: Sequence[int]) -> NDArray[np.uint32]:
         if any(not 0 <= latent < self.n_latents for latent in banned):
@@ -249,40 +249,33 @@ class ConceptIndex:
         at_once = bool((weights < 0).any()) or (passage_k is not None and passage_k < self.formula.kept)
         approximate = effort < 1 and not at_once
         scratch.weights[latents] = weights
-        read, positive = latents, np.maximum(weights, 0).astype(np.float64)
+        read = latents[self._most_telling(latents, weights, effort)] if approximate else latents
+        unit, slack = kernels.unit_and_slack(read, scratch.weights, self._scales)
         if approximate:
-            telling = self._most_telling(latents, positive, effort)
-            read, positive = latents[telling], positive[telling]
-        highest = positive * self._scales[read]  # what a code of 1 adds to a score, at most
-        # Every factor is rounded up by less than one unit a posting, and there are as many as latents.
-        unit = float(highest.sum()) * 255 / (kernels.UNITS - 2 * len(read)) or 1.0
-        slack = 0 if approximate else int(np.ceil((highest / unit + 1.01).sum())) + 1
+            slack = 0
         kept = cutoff + int(_SPARE * cutoff**0.5) if approximate else cutoff
         formula = (
             self.formula if passage_k is None else self.formula._replace(counted=min(passage_k, self.formula.kept))
         )
         for nth, segment in enumerate(self.segments):
-            factors = (positive * segment.scales[read] / unit * 65_536).astype(np.uint32) + np.uint32(1)
+            factors = kernels.factors_of(read, scratch.weights, segment.scales, unit)
             arguments = (segment.postings, segment.forward, formula, self._first[nth], segment.n_passages, read,
                          factors, banned, self._may_be_found(nth, allowed), slack, at_once, unit, kept)  # fmt: skip
             while (ended := kernels.scan(*arguments, scratch)) == kernels.CROWDED:
                 scratch = scratch.with_room(2 * len(scratch.positions))
             if ended != kernels.DONE:
                 segment.refuse("lists" if ended == kernels.BAD_POSTINGS else "forward")
-        n = int(scratch.state[kernels.N_CANDIDATES])
-        positions, scores = scratch.positions[:n], scratch.values[:n]
-        if not at_once:
-            floor = (int(scratch.state[kernels.BIN]) << kernels.BIN_BITS) - slack
-            positions = positions[scores > floor]
-            scores = self._scores(positions, formula, scratch.weights)
+        n = kernels.drop_unneeded(scratch, slack, at_once)
+        positions = scratch.positions[:n]
+        scores = scratch.values[:n] if at_once else self._scores(positions, formula, scratch.weights)
         keys = np.sort(kernels.sort_keys(scores, positions))[:cutoff]
         scratch.weights[latents] = 0
         scratch.counts[:] = 0
         scratch.state[:] = 0
-        return Hits((keys & np.uint64(2**32 - 1)).astype(np.int64), kernels.scores_of_keys(keys))
+        return Hits(*kernels.hits_of_keys(keys))
 
     def _most_telling(
-        self, latents: NDArray[np.uint32], weights: NDArray[np.float64], effort: float
+        self, latents: NDArray[np.uint32], weights: NDArray[np.float32], effort: float
     ) -> NDArray[np.int64]:
         """Which of a query's lists to read, the first at least, so that no more than this share of its postings is.
 
@@ -314,6 +307,9 @@ class ConceptIndex:
 
     def _by_segment(self, positions: NDArray[Any]) -> Iterator[tuple[int, slice]]:
         """Which of these ascending positions are in each segment that has any."""
+        if len(self.segments) == 1:
+            yield 0, slice(None)
+            return
         ends = np.searchsorted(positions, self._first)
         for nth, (start, end) in enumerate(itertools.pairwise(ends.tolist())):
             if start < end:

@@ -19,17 +19,23 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from unweave.index.pages import Paged, whole
+from unweave.index.pages import PAGE, PAGE_BITS, Paged, whole
 from unweave.index.postings import BLOCK, BLOCK_BITS, add_list, is_sound, read_list
-from unweave.index.words import U, fetch_ahead, word_at
+from unweave.index.words import U, fetch_ahead, float_at, word_at
 
 UNITS = 65_535
 """The highest bound."""
 BIN_BITS = 4
 """Bounds with the same higher bits are counted together."""
 N_BINS = (UNITS >> BIN_BITS) + 1
+_MANY = 256
+"""From so many wanted on, the first block is counted as a whole before its candidates are kept: there are too many."""
 _CHUNK, _FEW = 64, 16
 """Bounds that are compared at once: most runs of 64 hold none worth a closer look, and so do most of 16 in others."""
+_LINE, _LINES_OF_LIST, _LINES_OF_ROW = 64, 4, 4
+"""Bytes of a cache line, and how many are asked for before a list or a row is read, which may lie anywhere."""
+_AHEAD = 16
+"""So many rows are asked for before they are read."""
 DONE, CROWDED, BAD_POSTINGS, BAD_FORWARD = 0, 1, 2, 3
 """How a scan ended; CROWDED: there is no room for another block's candidates."""
 
@@ -47,7 +53,7 @@ class Forward(NamedTuple):
     """The latents of each passage, the strongest first: n ids of 2 or 4 bytes, then n activations, float32."""
 
     rows: Paged  # (n_bytes,) uint8
-    offsets: Paged  # (n_passages + 1,) int64: where each row begins
+    offsets: Paged  # the bytes of (n_passages + 1,) int64: where each row begins
 
 
 class Formula(NamedTuple):
@@ -97,6 +103,52 @@ BIN, ABOVE, N_CANDIDATES, NEXT_BLOCK = 0, 1, 2, 3
 
 
 @njit(nogil=True, cache=True)
+def active_of(latents, weights, document_frequency):  # type: ignore[no-untyped-def]
+    """The latents, uint32, and weights of a query that can add to a score; None if one is no latent or no number.
+
+    Args:
+        latents, weights: (n,) int64 and float32.
+        document_frequency: (n_latents,).
+    """
+    active, theirs, n = np.empty(len(latents), np.uint32), np.empty(len(latents), np.float32), 0
+    for i in range(len(latents)):
+        if not 0 <= latents[i] < len(document_frequency) or not np.isfinite(weights[i]):
+            return None
+        if weights[i] != 0 and document_frequency[latents[i]] > 0:
+            active[n], theirs[n] = latents[i], weights[i]
+            n += 1
+    return active[:n], theirs[:n]
+
+
+@njit(nogil=True, cache=True)
+def unit_and_slack(latents, weights, scales):  # type: ignore[no-untyped-def]
+    """The score of one unit, so that no bound exceeds `UNITS`, and how many units a bound may exceed its score.
+
+    Args:
+        latents: (n_active,) those that are read.
+        weights, scales: (n_latents,); negative weights add nothing.
+    """
+    most = 0.0
+    for latent in latents:
+        most += max(np.float64(weights[latent]), 0.0) * scales[latent]  # what a code of 1 adds to a score, at most
+    # Every factor is rounded up by less than one unit a posting, and there are as many as latents.
+    unit = most * 255 / (UNITS - 2 * len(latents))
+    if unit == 0:
+        unit = 1.0
+    return unit, np.int64(np.ceil(most / unit + 1.01 * len(latents))) + 1
+
+
+@njit(nogil=True, cache=True)
+def factors_of(latents, weights, scales, unit):  # type: ignore[no-untyped-def]
+    """What a code of 1 adds to a bound, in 65,536ths of a unit, rounded up, (n_active,) uint32; see `add_list`."""
+    factors = np.empty(len(latents), np.uint32)
+    for i in range(len(latents)):
+        positive = max(np.float64(weights[latents[i]]), 0.0)
+        factors[i] = np.uint32(positive * scales[latents[i]] / unit * 65_536) + np.uint32(1)
+    return factors
+
+
+@njit(nogil=True, cache=True)
 def scan(  # type: ignore[no-untyped-def]
     postings, forward, formula, before, n_passages, latents, factors, banned, allowed, slack, at_once, unit, k, scratch
 ):
@@ -111,38 +163,47 @@ def scan(  # type: ignore[no-untyped-def]
         at_once: score candidates now, since their bounds say too little.
         unit: score of one unit.
     """
-    sums, state = scratch.sums, scratch.state
-    capacity = len(scratch.positions)
+    sums, counts, state = scratch.sums, scratch.counts, scratch.state
+    positions, values = scratch.positions, scratch.values
+    lowest, above, n = state[BIN], state[ABOVE], state[N_CANDIDATES]
     n_blocks = len(postings.starts) - 1
-    floor = _floor(state, slack, at_once)
+    lists, rows = postings.lists.data, forward.rows.data
+    starts, starts_of_banned = np.empty(len(latents), np.uint64), np.empty(len(banned), np.uint64)
+    one, start_of_one, length_of_one = np.empty(1, np.uint64), np.empty(1, np.uint64), np.empty(1, np.int64)
+    ends = np.empty(max(len(latents), len(banned)), np.uint64)
+    bins = np.empty(N_BINS, np.int64)
+    floor = _floor(lowest, slack, at_once)
     for block in range(state[NEXT_BLOCK], n_blocks):
         first = U(block) << U(BLOCK_BITS)
         n_places = min(U(BLOCK), U(n_passages) - first)
-        if state[N_CANDIDATES] + np.int64(n_places) > capacity:
+        if n + np.int64(n_places) > len(positions):
             if floor > 0:
-                _drop_low(scratch, (floor - 1) * unit if at_once else floor)
-            if state[N_CANDIDATES] + np.int64(n_places) > capacity:
-                state[NEXT_BLOCK] = block
+                n = _drop_low(positions, values, n, (floor - 1) * unit if at_once else floor)
+            if n + np.int64(n_places) > len(positions):
+                state[BIN], state[ABOVE], state[N_CANDIDATES], state[NEXT_BLOCK] = lowest, above, n, block
                 return CROWDED
+        if not find_lists(postings, block, latents, n_places, starts, ends):
+            return BAD_POSTINGS
         for i in range(len(latents)):
-            start = list_start(postings, block, latents[i], n_places)
-            if start == BAD_LIST:
-                return BAD_POSTINGS
-            if start != NO_LIST:
-                add_list(postings.lists.data, start, factors[i], sums)
-        for latent in banned:
-            start = list_start(postings, block, latent, n_places)
-            if start == BAD_LIST:
-                return BAD_POSTINGS
-            if start != NO_LIST:
-                _clear_list(postings.lists.data, start, sums)
+            if i + 1 < len(latents):
+                _fetch_list(lists, starts[i + 1], ends[i + 1])
+            if starts[i] != NO_LIST:
+                add_list(lists, starts[i], factors[i], sums)
+        if not find_lists(postings, block, banned, n_places, starts_of_banned, ends):
+            return BAD_POSTINGS
+        for i in range(len(banned)):
+            if starts_of_banned[i] != NO_LIST:
+                _clear_list(lists, starts_of_banned[i], sums)
+        if floor == 0 and k > _MANY and not at_once and len(allowed) == 0:
+            floor = _floor(_bin_of_best(sums[: np.int64(n_places)], k, bins), slack, at_once)
         for chunk in range(0, np.int64(n_places), _CHUNK):
-            if not _any_above(sums[chunk : chunk + _CHUNK], floor):
+            if not _any_above(sums, U(chunk), _CHUNK, floor):
+                _clear(sums, U(chunk))
                 continue
-            for few in range(chunk, chunk + _CHUNK, _FEW):
-                if not _any_above(sums[few : few + _FEW], floor):
+            for few in range(U(chunk), U(chunk + _CHUNK), U(_FEW)):
+                if not _any_above(sums, few, _FEW, floor):
                     continue
-                for place in range(U(few), U(few + _FEW)):
+                for place in range(few, few + U(_FEW)):
                     bound = np.int64(sums[place])
                     if bound <= floor:
                         continue
@@ -151,80 +212,119 @@ def scan(  # type: ignore[no-untyped-def]
                         continue
                     value, counted = np.float64(bound), bound
                     if at_once:
-                        value, shared = score_of(forward, formula, position, n_passages, scratch.weights)
+                        one[0] = position
+                        if not find_rows(forward, 0, one, n_passages, formula.id_bytes, start_of_one, length_of_one):
+                            return BAD_FORWARD
+                        value, shared = score_of(rows, start_of_one[0], length_of_one[0], formula, scratch.weights)
                         if shared < 0:
                             return BAD_FORWARD
                         if shared == 0:
                             continue
                         counted = np.int64(max(value / unit, 0.0))
-                    n = state[N_CANDIDATES]
-                    scratch.positions[n], scratch.values[n] = before + position, value
-                    state[N_CANDIDATES] = n + 1
-                    _count(scratch.counts, state, min(counted, UNITS) >> BIN_BITS, k)
-                    floor = _floor(state, slack, at_once)
-        sums[:n_places] = 0
-    state[NEXT_BLOCK] = 0
+                    positions[n], values[n] = before + position, value
+                    n += 1
+                    new = min(counted, UNITS) >> BIN_BITS
+                    counts[new] += 1
+                    if new >= lowest:
+                        above += 1
+                        while above - counts[lowest] >= k:
+                            above -= counts[lowest]
+                            lowest += 1
+                        floor = max(floor, _floor(lowest, slack, at_once))
+            _clear(sums, U(chunk))
+    state[BIN], state[ABOVE], state[N_CANDIDATES], state[NEXT_BLOCK] = lowest, above, n, 0
     return DONE
 
 
 @njit(nogil=True, cache=True)
-def _any_above(sums, floor):  # type: ignore[no-untyped-def]
-    """Whether any of these is above the floor."""
+def _any_above(sums, start, n, floor):  # type: ignore[no-untyped-def]
+    """Whether any of n of these is above the floor."""
     limit = np.uint16(floor)
-    above = 0
-    for i in range(len(sums)):  # counted, and from 0, so that vector instructions are used
-        above += sums[i] > limit
+    above = np.uint16(0)
+    for i in range(U(n)):  # all are compared, without a branch, so that vector instructions are used
+        above |= np.uint16(sums[start + i] > limit)
     return above > 0
 
 
 @njit(nogil=True, cache=True)
-def _count(counts, state, new, k):  # type: ignore[no-untyped-def]
-    """Count a candidate in the bin `new`, and raise the bin that k candidates reach."""
-    counts[new] += 1
-    if new >= state[BIN]:
-        state[ABOVE] += 1
-        while state[ABOVE] - counts[state[BIN]] >= k:
-            state[ABOVE] -= counts[state[BIN]]
-            state[BIN] += 1
+def _clear(sums, start):  # type: ignore[no-untyped-def]
+    """Set a chunk of sums to 0, while it is at hand."""
+    for i in range(U(_CHUNK)):
+        sums[start + i] = 0
 
 
 @njit(nogil=True, cache=True)
-def _floor(state, slack, at_once):  # type: ignore[no-untyped-def]
-    """A passage whose bound is no higher than this is not among the best."""
-    return max((state[BIN] << BIN_BITS) - (0 if at_once else slack), 0)
+def _bin_of_best(sums, k, bins):  # type: ignore[no-untyped-def]
+    """The bin of the k-th highest of a block's bounds, or 0, by counting them all; bins, (N_BINS,), is written to."""
+    bins[:] = 0
+    for i in range(len(sums)):
+        bins[sums[i] >> BIN_BITS] += 1
+    above, lowest = 0, N_BINS - 1
+    while lowest > 0 and above + bins[lowest] < k:
+        above += bins[lowest]
+        lowest -= 1
+    return lowest
 
 
 @njit(nogil=True, cache=True)
-def _drop_low(scratch, least):  # type: ignore[no-untyped-def]
-    """Forget the candidates whose value is not above this."""
+def _floor(lowest, slack, at_once):  # type: ignore[no-untyped-def]
+    """A passage whose bound is no higher than this is not among the best, given the bin that k candidates reach."""
+    return max((lowest << BIN_BITS) - (0 if at_once else slack), 0)
+
+
+@njit(nogil=True, cache=True)
+def _drop_low(positions, values, n, least):  # type: ignore[no-untyped-def]
+    """Forget those of n candidates whose value is not above this; returns how many are left."""
     kept = 0
-    for i in range(scratch.state[N_CANDIDATES]):
-        if scratch.values[i] > least:
-            scratch.positions[kept], scratch.values[kept] = scratch.positions[i], scratch.values[i]
+    for i in range(n):
+        if values[i] > least:
+            positions[kept], values[kept] = positions[i], values[i]
             kept += 1
-    scratch.state[N_CANDIDATES] = kept
-
-
-NO_LIST, BAD_LIST = U(2**64 - 1), U(2**64 - 2)
+    return kept
 
 
 @njit(nogil=True, cache=True)
-def list_start(postings, block, latent, n_places):  # type: ignore[no-untyped-def]
-    """Where the list of a latent in a block starts, or NO_LIST, or BAD_LIST; it is checked when it is first read."""
-    start, end = U(postings.directory[block, latent]), U(postings.directory[block, latent + U(1)])
-    if start == end:
-        return NO_LIST
-    start += U(postings.starts[block])
-    end += U(postings.starts[block])
-    if postings.sound[block, latent] == 0:
-        if end < start or end > U(len(postings.lists.data)):
-            return BAD_LIST
-        if not whole(postings.lists.data, postings.lists.sums, postings.lists.seen, np.int64(start), np.int64(end)):
-            return BAD_LIST
-        if not is_sound(postings.lists.data, start, end, n_places):
-            return BAD_LIST
-        postings.sound[block, latent] = 1
-    return start
+def drop_unneeded(scratch, slack, at_once):  # type: ignore[no-untyped-def]
+    """Forget candidates of the scan whose bounds are too low by what is known at its end; returns how many are left."""
+    n = scratch.state[N_CANDIDATES]
+    if at_once:
+        return n
+    return _drop_low(scratch.positions, scratch.values, n, (scratch.state[BIN] << BIN_BITS) - slack)
+
+
+NO_LIST = U(2**64 - 1)
+
+
+@njit(nogil=True, cache=True)
+def find_lists(postings, block, latents, n_places, starts, ends):  # type: ignore[no-untyped-def]
+    """Fill starts and ends, (n_active,) uint64, with those of each latent's list in a block; NO_LIST if it has none.
+
+    A list is checked when it is first read; False if one is not what was written.
+    """
+    data, sums, seen = postings.lists.data, postings.lists.sums, postings.lists.seen
+    directory, sound, first = postings.directory[block], postings.sound[block], U(postings.starts[block])
+    for i in range(len(latents)):
+        latent = latents[i]
+        start, end = first + U(directory[latent]), first + U(directory[latent + U(1)])
+        starts[i] = start if start != end else NO_LIST
+        ends[i] = end
+        if start == end or sound[latent]:
+            continue
+        if end < start or end > U(len(data)) or not whole(data, sums, seen, np.int64(start), np.int64(end)):
+            return False
+        if not is_sound(data, start, end, n_places):
+            return False
+        sound[latent] = 1
+    return True
+
+
+@njit(nogil=True, cache=True)
+def _fetch_list(lists, start, end):  # type: ignore[no-untyped-def]
+    """Ask for the first places of a list and for their codes, which begin about the middle: a quarter of all time."""
+    middle = start + ((end - start) >> U(1))
+    for line in range(_LINES_OF_LIST):
+        fetch_ahead(lists, start + U(line * _LINE))
+        fetch_ahead(lists, middle + U(line * _LINE))
 
 
 @njit(nogil=True, cache=True)
@@ -239,21 +339,31 @@ def _clear_list(data, start, sums):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def row_of(forward, position, n_passages, id_bytes):  # type: ignore[no-untyped-def]
-    """Where a passage's row begins, and how many entries it has; -1 of them if it is not what was written."""
-    offsets = forward.offsets
-    at = np.int64(position)
-    if (
-        at < 0
-        or at >= n_passages
-        or not whole(offsets.data.view(np.uint8), offsets.sums, offsets.seen, 8 * at, 8 * at + 16)
-    ):
-        return U(0), np.int64(-1)
-    start, end = offsets.data[at], offsets.data[at + 1]
-    rows = forward.rows
-    if start < 0 or end < start or end > len(rows.data) or not whole(rows.data, rows.sums, rows.seen, start, end):
-        return U(0), np.int64(-1)
-    return U(start), (end - start) // (id_bytes + 4)
+def find_rows(forward, before, positions, n_passages, id_bytes, starts, lengths):  # type: ignore[no-untyped-def]
+    """Fill starts, (n,) uint64, and lengths, (n,) int64: where the rows of passages begin, and their entries.
+
+    False if one is not what was written. The arrays are taken out of their tuples before the loop, and the pages that
+    were seen already are told without a call: either would cost more than finding a row.
+    """
+    data, sums, seen = forward.offsets.data, forward.offsets.sums, forward.offsets.seen
+    rows, row_sums, rows_seen = forward.rows.data, forward.rows.sums, forward.rows.seen
+    for i in range(len(positions)):
+        if i + _AHEAD < len(positions):
+            fetch_ahead(data, U(8) * U(np.int64(positions[i + _AHEAD]) - before))
+        at = 8 * (np.int64(positions[i]) - before)
+        if at < 0 or at >= 8 * n_passages:
+            return False
+        if not seen[at >> PAGE_BITS] & seen[(at + 15) >> PAGE_BITS] and not whole(data, sums, seen, at, at + 16):
+            return False
+        start, end = np.int64(word_at(data, U(at))), np.int64(word_at(data, U(at + 8)))
+        if start < 0 or end < start or end > len(rows):
+            return False
+        starts[i], lengths[i] = start, (end - start) // 6 if id_bytes == 2 else (end - start) // 8  # by constants: fast
+        if start == end or (end - start <= PAGE and rows_seen[start >> PAGE_BITS] & rows_seen[(end - 1) >> PAGE_BITS]):
+            continue
+        if not whole(rows, row_sums, rows_seen, start, end):
+            return False
+    return True
 
 
 @njit(nogil=True, cache=True)
@@ -263,89 +373,87 @@ def latent_at(rows, start, i, id_bytes):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def activation_at(rows, start, n, i, id_bytes, word):  # type: ignore[no-untyped-def]
-    """The i-th activation of a row of n; word, (1,) uint32, is written to."""
-    word[0] = word_at(rows, start + U(n) * U(id_bytes) + U(4) * U(i))
-    return word.view(np.float32)[0]
+def activation_at(rows, start, n, i, id_bytes):  # type: ignore[no-untyped-def]
+    """The i-th activation of a row of n."""
+    return float_at(rows, start + U(n) * U(id_bytes) + U(4) * U(i))
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def impact_of(activation, n_kept, formula):  # type: ignore[no-untyped-def]
-    """h_d of one activation of a passage that keeps so many latents; bit for bit what `passage_impacts` gives."""
-    z = np.sqrt(activation) if formula.root else activation
+def held_back(n_kept, formula):  # type: ignore[no-untyped-def]
+    """k1 (1 - b + b |d| / avgdl) of a passage that keeps so many latents; inf where nothing saturates."""
     if np.isinf(formula.k1):
+        return np.inf
+    return formula.k1 * (1 - formula.b + formula.b * (n_kept / max(formula.mean_latents, 1e-9)))
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def impact_of(activation, held, formula):  # type: ignore[no-untyped-def]
+    """h_d of one activation of a passage, given its `held_back`; bit for bit what `impacts_of` gives."""
+    z = np.sqrt(activation) if formula.root else activation
+    if held == np.inf:
         return z
-    relative = n_kept / max(formula.mean_latents, 1e-9)
-    denominator = np.float64(z) + formula.k1 * (1 - formula.b + formula.b * relative)
-    return np.float32(np.float64(z * np.float32(formula.k1 + 1)) / denominator)
+    return np.float32(np.float64(z * np.float32(formula.k1 + 1)) / (np.float64(z) + held))
 
 
-@njit(nogil=True, cache=True)
-def score_of(forward, formula, position, n_passages, weights):  # type: ignore[no-untyped-def]
-    """Sum of weight * impact over a passage's latents, weights (n_latents,), and how many weights are not 0.
+@njit(nogil=True, cache=True, error_model="numpy")
+def score_of(rows, start, n, formula, weights):  # type: ignore[no-untyped-def]
+    """Sum of weight * impact over a row of n entries, weights (n_latents,), and how many weights are not 0.
 
-    These are -1 if its row is not what was written.
+    The latter is -1 if there is a latent that no dictionary of this size has.
     """
-    start, n = row_of(forward, position, n_passages, formula.id_bytes)
-    word = np.empty(1, np.uint32)
     score, shared = 0.0, np.int64(0)
-    n_kept = min(n, formula.kept)
+    held = held_back(min(n, formula.kept), formula)
     for i in range(min(n, formula.counted)):
-        latent = latent_at(forward.rows.data, start, i, formula.id_bytes)
+        latent = latent_at(rows, start, i, formula.id_bytes)
         if latent >= U(len(weights)):
             return score, np.int64(-1)
+        # What is not shared adds 0: no branch, which would be foreseen wrongly for one latent in three.
         weight = weights[latent]
-        if weight != 0:
-            activation = activation_at(forward.rows.data, start, n, i, formula.id_bytes, word)
-            score += np.float64(weight) * np.float64(impact_of(activation, n_kept, formula))
-            shared += 1
-    return score, (shared if n >= 0 else np.int64(-1))
-
-
-_AHEAD, _LINE, _LINES = 8, 64, 4
-"""Rows that are fetched before they are read, which lie anywhere in memory; bytes of a cache line, lines of a row."""
-
-
-@njit(nogil=True, cache=True)
-def _fetch_rows(forward, before, positions, i, n_passages):  # type: ignore[no-untyped-def]
-    """Ask for what the candidates after the i-th will need: first where their rows are, then the rows."""
-    if i + 2 * _AHEAD < len(positions):
-        fetch_ahead(forward.offsets.data, U(np.int64(positions[i + 2 * _AHEAD]) - before))
-    if i + _AHEAD < len(positions):
-        place = np.int64(positions[i + _AHEAD]) - before
-        if 0 <= place < n_passages:
-            start = U(forward.offsets.data[place])
-            for line in range(_LINES):
-                fetch_ahead(forward.rows.data, start + U(line * _LINE))
+        impact = impact_of(activation_at(rows, start, n, i, formula.id_bytes), held, formula)
+        score += np.float64(weight) * np.float64(impact)
+        shared += weight != 0
+    return score, shared
 
 
 @njit(nogil=True, cache=True)
 def score_all(forward, formula, before, positions, n_passages, weights, scores):  # type: ignore[no-untyped-def]
     """Fill scores, (n,) float32, with those of passages of one segment; False if a row is not what was written."""
+    starts, lengths = np.empty(len(positions), np.uint64), np.empty(len(positions), np.int64)
+    if not find_rows(forward, before, positions, n_passages, formula.id_bytes, starts, lengths):
+        return False
+    rows = forward.rows.data
     for i in range(len(positions)):
-        _fetch_rows(forward, before, positions, i, n_passages)
-        scores[i], shared = score_of(forward, formula, np.int64(positions[i]) - before, n_passages, weights)
+        _fetch_row(rows, starts, i)
+        scores[i], shared = score_of(rows, starts[i], lengths[i], formula, weights)
         if shared < 0:
             return False
     return True
 
 
 @njit(nogil=True, cache=True)
+def _fetch_row(rows, starts, i):  # type: ignore[no-untyped-def]
+    """Ask for one of the rows after the i-th."""
+    if i + _AHEAD < len(starts):
+        for line in range(_LINES_OF_ROW):
+            fetch_ahead(rows, starts[i + _AHEAD] + U(line * _LINE))
+
+
+@njit(nogil=True, cache=True)
 def reconstruct_all(forward, id_bytes, before, positions, n_passages, products, scores):  # type: ignore[no-untyped-def]
     """Fill scores, (n,) float64: of activation * product over all latents of each passage, products (n_latents,)."""
-    word = np.empty(1, np.uint32)
+    starts, lengths = np.empty(len(positions), np.uint64), np.empty(len(positions), np.int64)
+    if not find_rows(forward, before, positions, n_passages, id_bytes, starts, lengths):
+        return False
+    rows = forward.rows.data
     for i in range(len(positions)):
-        _fetch_rows(forward, before, positions, i, n_passages)
-        start, n = row_of(forward, np.int64(positions[i]) - before, n_passages, id_bytes)
-        if n < 0:
-            return False
-        scores[i] = 0.0
-        for j in range(n):
-            latent = latent_at(forward.rows.data, start, j, id_bytes)
+        _fetch_row(rows, starts, i)
+        total = 0.0
+        for j in range(lengths[i]):
+            latent = latent_at(rows, starts[i], j, id_bytes)
             if latent >= U(len(products)):
                 return False
-            activation = activation_at(forward.rows.data, start, n, j, id_bytes, word)
-            scores[i] += np.float64(activation) * products[latent]
+            total += np.float64(activation_at(rows, starts[i], lengths[i], j, id_bytes)) * products[latent]
+        scores[i] = total
     return True
 
 
@@ -360,11 +468,15 @@ def sort_keys(scores, positions):  # type: ignore[no-untyped-def]
     return keys
 
 
-def scores_of_keys(keys: NDArray[np.uint64]) -> NDArray[np.float32]:
-    """The scores that `sort_keys` was given."""
-    ascending = ~(keys >> np.uint64(32)).astype(np.uint32)
-    bits = np.where(ascending >> np.uint32(31), ascending & np.uint32((1 << 31) - 1), ~ascending)
-    return bits.view(np.float32)
+@njit(nogil=True, cache=True)
+def hits_of_keys(keys):  # type: ignore[no-untyped-def]
+    """The positions, (n,) int64, and scores, (n,) float32, that `sort_keys` was given."""
+    positions, bits = np.empty(len(keys), np.int64), np.empty(len(keys), np.uint32)
+    for i in range(len(keys)):
+        positions[i] = np.int64(keys[i] & U(2**32 - 1))
+        ascending = ~np.uint32(keys[i] >> U(32))
+        bits[i] = ascending & np.uint32((1 << 31) - 1) if ascending >> np.uint32(31) else ~ascending
+    return positions, bits.view(np.float32)
 
 
 def allowed_bits(mask: NDArray[np.bool_]) -> NDArray[np.uint64]:

@@ -30,7 +30,7 @@ from scipy.sparse import csr_array
 
 from unweave.artifact import Manifest, file_digest, load_array
 from unweave.errors import BadData, CorruptArtifact, ScoringUndefined
-from unweave.index import build_kernels, pages
+from unweave.index import build_kernels, kernels, pages
 from unweave.index.array_writer import ArrayWriter, save_array
 from unweave.index.kernels import Formula, Forward, Postings, as_latents
 from unweave.index.postings import BLOCK, MAX_CODE, PADDING, pack_block
@@ -98,11 +98,12 @@ class Segment:
         if starts[0] != 0 or (np.diff(starts) < 0).any() or starts[-1] + PADDING != len(lists.data):
             raise CorruptArtifact(f"{self.folder}: its lists are not where starts.npy says: {pages.WHAT_TO_DO}")
         self.postings = Postings(lists, starts, directory, np.zeros((n_blocks, n_latents), np.uint8))
-        self.forward = Forward(paged["forward"], paged["forward_offsets"])
         self._ids, self._id_offsets, self._id_order = paged["ids"], paged["id_offsets"], paged["id_order"]
-        for name_, offsets in (("forward", self.forward.offsets), ("id", self._id_offsets)):
-            if len(offsets.data) != self.n_passages + 1:
+        offsets = paged["forward_offsets"]
+        for name_, some in (("forward", offsets), ("id", self._id_offsets)):
+            if len(some.data) != self.n_passages + 1:
                 raise CorruptArtifact(f"{self.folder}: {name_}_offsets.npy does not fit its {self.n_passages} passages")
+        self.forward = Forward(paged["forward"], offsets._replace(data=offsets.data.view(np.uint8)))
         self.deletion = deletion
         suffix = "" if deletion is None else f"-{deletion}"
         self.document_frequency = self.small(f"document_frequency{suffix}", np.int64, (n_latents,))
@@ -188,12 +189,12 @@ class Segment:
             CorruptArtifact: they are not what was written.
         """
         n_bytes = id_bytes(self.n_latents)
-        lengths = build_kernels.row_lengths(self.forward, places, self.n_passages, n_bytes)
-        if (lengths < 0).any():
+        starts, lengths = np.empty(len(places), np.uint64), np.empty(len(places), np.int64)
+        if not kernels.find_rows(self.forward, 0, places, self.n_passages, n_bytes, starts, lengths):
             self.refuse("forward")
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         latents, activations = np.empty(offsets[-1], np.uint32), np.empty(offsets[-1], np.float32)
-        build_kernels.read_rows(self.forward, places, self.n_passages, n_bytes, offsets, latents, activations)
+        build_kernels.read_rows(self.forward.rows.data, starts, lengths, n_bytes, offsets, latents, activations)
         if len(latents) and latents.max() >= self.n_latents:
             self.refuse("forward")
         return csr_array((activations, latents.astype(np.int32), offsets), shape=(len(places), self.n_latents))

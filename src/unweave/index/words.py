@@ -25,6 +25,19 @@ def word_at(typingctx, data, place):  # type: ignore[no-untyped-def]  # noqa: AR
 
 
 @intrinsic
+def float_at(typingctx, data, place):  # type: ignore[no-untyped-def]  # noqa: ARG001
+    """The four bytes of data, (n,) uint8, from a place on, as a float32; they may lie anywhere."""
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        array = context.make_array(signature.args[0])(context, builder, args[0])
+        pointer = builder.gep(array.data, [args[1]])
+        number = context.get_value_type(types.float32)
+        return builder.load(builder.bitcast(pointer, number.as_pointer()), align=1)
+
+    return types.float32(data, types.uint64), generate
+
+
+@intrinsic
 def fetch_ahead(typingctx, data, place):  # type: ignore[no-untyped-def]  # noqa: ARG001
     """Ask for the cache line of data, an array, at a place that will be read soon; harmless wherever it is."""
 
