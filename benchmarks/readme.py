@@ -11,9 +11,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import cuda
 import demo
 import growth
 import pursuit
+import search
 import training
 import variants
 
@@ -39,6 +41,8 @@ def blocks() -> dict[str, list[str]]:
         **demo.blocks(results(demo.RESULTS)),
         "training": training.summary(results(training.RESULTS)),
         "growth": growth.summary(results(growth.RESULTS)),
+        "cuda": cuda.summary(results(cuda.RESULTS)),
+        "search": search.summary(results(search.RESULTS)),
         "variants": variants.summary(results(variants.RESULTS)),
         "pursuit": pursuit.summary(results(pursuit.RESULTS)),
     }

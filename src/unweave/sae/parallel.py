@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -56,13 +57,22 @@ class World:
         return [part[:length] for part, length in zip(gathered, lengths.tolist(), strict=True)]
 
 
+def own_device(device: str) -> str:
+    """What `cuda` means in this process: each that `torchrun` started on a machine takes a GPU of its own."""
+    return f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and launched() else device
+
+
 @contextmanager
 def world_of(device: str) -> Iterator[World]:
     """The processes that `torchrun` started, talking over nccl on GPUs and gloo on CPUs; else this one alone."""
     if not launched():
         yield World()
         return
-    dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    if device.startswith("cuda"):
+        torch.cuda.set_device(device)
+        dist.init_process_group("nccl", device_id=torch.device(device))
+    else:
+        dist.init_process_group("gloo")
     try:
         yield World(dist.get_rank(), dist.get_world_size())
     finally:

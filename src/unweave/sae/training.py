@@ -29,7 +29,7 @@ from unweave.sae.engines import Adam, Engine, Parameters, engine_for
 from unweave.sae.kernels import spans
 from unweave.sae.metrics import Report, Window
 from unweave.sae.model import SAE, THRESHOLD, SAEConfig
-from unweave.sae.parallel import World, world_of
+from unweave.sae.parallel import World, own_device, world_of
 from unweave.sae.retrieval_loss import LOSSES
 from unweave.sae.texts import TrainingTexts, ahead
 from unweave.sae.variants import VARIANTS, Step, Variant
@@ -144,6 +144,7 @@ def train(
     _check(texts, sae_config)
     config = replace(config, batch_size=min(config.batch_size, len(texts)))
     sae_config = replace(sae_config, selection=VARIANTS[config.variant].selection)
+    device = own_device(device)
     with world_of(device) as world:
         if config.batch_size % world.size:
             raise BadData(f"a batch of {config.batch_size} cannot be shared evenly by {world.size} processes")
@@ -178,7 +179,7 @@ class Run:
         batches = texts.batches(first, config.steps, config.batch_size, config.seed)
         shares = (self.world.share(positions) for positions in batches)
         with progress.steps("training", total=config.steps, unit="batches", done=first) as advance:
-            for number, x in enumerate(ahead(texts, shares), first):
+            for number, x in enumerate(ahead(texts, shares, pinned=self.device.startswith("cuda")), first):
                 if self._out_of_patience():
                     break
                 done = self.learn(self.on_device(x), number, hint)
