@@ -220,10 +220,10 @@ def scan(  # type: ignore[no-untyped-def]
                             return BAD_FORWARD
                         if shared == 0:
                             continue
-                        counted = np.int64(max(value / unit, 0.0))
+                        counted = np.int64(max(min(value / unit, np.float64(UNITS)), 0.0))
                     positions[n], values[n] = before + position, value
                     n += 1
-                    new = min(counted, UNITS) >> BIN_BITS
+                    new = counted >> BIN_BITS
                     counts[new] += 1
                     if new >= lowest:
                         above += 1
@@ -399,7 +399,7 @@ def impact_of(activation, held, formula):  # type: ignore[no-untyped-def]
 def score_of(rows, start, n, formula, weights):  # type: ignore[no-untyped-def]
     """Sum of weight * impact over a row of n entries, weights (n_latents,), and how many weights are not 0.
 
-    The latter is -1 if there is a latent that no dictionary of this size has.
+    The latter is -1 if there is a latent that no dictionary of this size has, or an activation that is no number.
     """
     score, shared = 0.0, np.int64(0)
     held = held_back(min(n, formula.kept), formula)
@@ -412,7 +412,7 @@ def score_of(rows, start, n, formula, weights):  # type: ignore[no-untyped-def]
         impact = impact_of(activation_at(rows, start, n, i, formula.id_bytes), held, formula)
         score += np.float64(weight) * np.float64(impact)
         shared += weight != 0
-    return score, shared
+    return score, shared if np.isfinite(score) else np.int64(-1)
 
 
 @njit(nogil=True, cache=True)
