@@ -152,7 +152,7 @@ def test_init_on_a_full_disk_leaves_nothing(small_disk, tmp_path):
 
 # --- steps out of order ---------------------------------------------------------------------------
 
-ARGUMENTS = {"search": ["sea"], "explain": ["sea", "a"]}
+ARGUMENTS = {"search": ["sea"], "explain": ["sea", "a"], "prevalent": ["sea"], "paths": ["a"]}
 
 
 @pytest.mark.parametrize("command", OF_A_PROJECT)

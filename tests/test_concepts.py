@@ -12,13 +12,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.sparse import csc_array
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from unweave.artifact import build
 from unweave.concepts import store
-from unweave.concepts.keyphrases import KeyphraseConfig, Name, Phrases, strongest_texts
-from unweave.concepts.store import Concept, Concepts, Example
+from unweave.concepts.keyphrases import KeyphraseConfig, Name, Phrases
+from unweave.concepts.store import Concept, Concepts, Example, Naming
 from unweave.errors import CorruptArtifact, MissingArtifact
 
 ANY_COUNT = KeyphraseConfig(least_texts=1)
@@ -176,32 +175,20 @@ print([phrases.name(np.array([a, a + 1]), np.array([1, 1], np.float32)) for a in
         assert done.stdout.strip() == str(here)
 
 
-def test_the_strongest_texts_come_first_and_ties_keep_their_order():
-    latents = csc_array(np.array([[0, 1], [2, 1], [5, 0], [2, 3]], np.float32))
-    texts, activations = strongest_texts(latents, 0, most=2)
-    assert (texts.tolist(), activations.tolist()) == ([2, 1], [5, 2])
-    texts, activations = strongest_texts(latents, 1, most=9)
-    assert (texts.tolist(), activations.tolist()) == ([3, 0, 1], [3, 1, 1])
-
-
 # --- storing names ---------------------------------------------------------------------------------
 
 NAMED = Concept(
     latent=7,
-    name="wind turbine",
-    namer="keyphrases",
-    coverage=0.75,
     document_frequency=3,
     strongest=1.5,
+    namings=(Naming("keyphrases", "wind turbine", coverage=0.75),),
     examples=(Example("passages", 12, 1.5), Example("sentences", 4, 1.25), Example("passages", 0, 1.0)),
 )
 UNNAMED = Concept(
     latent=2,
-    name=None,
-    namer="keyphrases",
-    coverage=None,
     document_frequency=9,
     strongest=0.5,
+    namings=(Naming("keyphrases", None),),
     examples=(Example("passages", 1, 0.5),),
 )
 
@@ -241,7 +228,7 @@ def test_an_unnamed_concept_stays_visible_and_a_latent_that_never_fired_is_none(
 def test_concepts_are_listed_by_document_frequency(concepts_folder):
     # Latent 2 is in 9 passages, 7 in 3, 5 in 3 too: then the lower latent.
     database = concepts_folder / store.DATABASE
-    store.add(database, [Concept(5, "sourdough", "keyphrases", 1.0, 3, 2.0)])
+    store.add(database, [Concept(5, 3, 2.0, (Naming("keyphrases", "sourdough"),))])
     listed = Concepts.load(concepts_folder).by_document_frequency()
     assert [(c.latent, c.document_frequency) for c in listed] == [(2, 9), (5, 3), (7, 3)]
     assert all(c.examples == () for c in listed)
@@ -249,7 +236,7 @@ def test_concepts_are_listed_by_document_frequency(concepts_folder):
 
 def test_a_name_with_quotes_is_stored_as_it_is(concepts_folder):
     name = 'baker\'s "rise"; DROP TABLE concepts --'
-    store.add(concepts_folder / store.DATABASE, [Concept(1, name, "keyphrases", 1.0, 1, 1.0)])
+    store.add(concepts_folder / store.DATABASE, [Concept(1, 1, 1.0, (Naming("keyphrases", name),))])
     assert dict(Concepts.load(concepts_folder)) == {1: name, 7: "wind turbine"}
 
 
@@ -282,7 +269,7 @@ def test_a_failing_transaction_stores_nothing(tmp_path):
 
     with pytest.raises(RuntimeError, match="the namer broke"):
         store.add(database, one_then_an_error())
-    assert store.named_latents(database) == set()
+    assert store.stored_latents(database) == set()
 
 
 def test_a_killed_run_keeps_what_it_had_stored_and_goes_on_from_there(tmp_path):
@@ -292,23 +279,23 @@ def test_a_killed_run_keeps_what_it_had_stored_and_goes_on_from_there(tmp_path):
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     store.create(database)  # as every run does
-    assert store.named_latents(database) == {1}
-    store.add(database, [c for c in (UNNAMED, NAMED) if c.latent not in store.named_latents(database)])
-    assert store.named_latents(database) == {1, 2, 7}
+    assert store.stored_latents(database) == {1}
+    store.add(database, [c for c in (UNNAMED, NAMED) if c.latent not in store.stored_latents(database)])
+    assert store.stored_latents(database) == {1, 2, 7}
     assert Concepts(database).concept(7) == NAMED
 
 
 _KILLED_WHILE_STORING = """
 import os, pathlib, signal, sys
 from unweave.concepts import store
-from unweave.concepts.store import Concept
+from unweave.concepts.store import Concept, Naming
 
 def one_then_the_end():
-    yield Concept(2, "lost", "keyphrases", 1.0, 1, 1.0)
+    yield Concept(2, 1, 1.0, (Naming("keyphrases", "lost"),))
     os.kill(os.getpid(), signal.SIGKILL)
 
 database = pathlib.Path(sys.argv[1])
 store.create(database)
-store.add(database, [Concept(1, "kept", "keyphrases", 1.0, 1, 1.0)])
+store.add(database, [Concept(1, 1, 1.0, (Naming("keyphrases", "kept"),))])
 store.add(database, one_then_the_end())
 """

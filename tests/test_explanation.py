@@ -149,7 +149,8 @@ def test_an_explanation_survives_json(by_hand):
     record = json.loads(json.dumps(by_hand.to_dict()))
     assert Explanation.from_dict(record) == by_hand
     assert record["explained_share"] == by_hand.explained_share
-    assert record["contributions"][1] == {"latent": 0, "name": None, "query": 1.0, "passage": 2.0, "value": 2.0}
+    second = {"latent": 0, "name": None, "query": 1.0, "passage": 2.0, "value": 2.0, "trust": None}
+    assert record["contributions"][1] == second
 
 
 def test_an_empty_explanation_of_zero_is_whole():

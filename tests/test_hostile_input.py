@@ -176,7 +176,7 @@ def test_updating_a_file_that_is_not_toml_is_refused(tmp_path):
         ("name", {"phrases": 0}),
         ("name", {"strongest_texts": 0}),
         ("name", {"least_texts": 0}),
-        ("name", {"examples": -1}),
+        ("evidence", {"examples": -1}),
         ("encoder", {"batch_size": 0}),
         ("fit", {"seed": -1}),
         ("fit", {"lr": float("nan")}),

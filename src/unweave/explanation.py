@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from unweave.concepts.store import Concepts, Trust
 from unweave.errors import AccountingError, DimensionMismatch
 from unweave.sae.model import SAE
 
 Names = Mapping[int, str]
-"""A latent's name; a latent that has none is missing."""
+"""A latent's name; a latent that has none is missing. A project's `Concepts` say how far each is to be trusted, too."""
 
 
 class Contribution(NamedTuple):
@@ -29,6 +30,8 @@ class Contribution(NamedTuple):
     """The passage's part: its impact, or its activation."""
     value: float
     """query * passage."""
+    trust: Trust | None = None
+    """How far the name is to be trusted; None without a name."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,10 @@ class Explanation:
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Explanation:
         """Read what `to_dict` wrote."""
-        contributions = tuple(Contribution(**c) for c in record["contributions"])
+        contributions = tuple(
+            Contribution(**{**c, "trust": None if c.get("trust") is None else Trust(c["trust"])})
+            for c in record["contributions"]
+        )
         return cls(record["of"], record["score"], contributions, record["bias"], record["residual"])
 
 
@@ -168,13 +174,20 @@ def _contributions(
 ) -> tuple[Contribution, ...]:
     query, passage = query.astype(np.float64), passage.astype(np.float64)
     values = query * passage
-    return tuple(
-        Contribution(
-            latent := int(latents[i]),
-            names.get(latent) if names is not None else None,
-            float(query[i]),
-            float(passage[i]),
-            float(values[i]),
+    contributions = []
+    for i in np.argsort(-np.abs(values), kind="stable"):
+        latent = int(latents[i])
+        name = None if names is None else names.get(latent)
+        contributions.append(
+            Contribution(
+                latent, name, float(query[i]), float(passage[i]), float(values[i]), _trust(names, latent, name)
+            )
         )
-        for i in np.argsort(-np.abs(values), kind="stable")
-    )
+    return tuple(contributions)
+
+
+def _trust(names: Names | None, latent: int, name: str | None) -> Trust | None:
+    """Names that are just a mapping were judged by nobody."""
+    if name is None:
+        return None
+    return names.trust(latent) if isinstance(names, Concepts) else Trust.UNSCORED

@@ -13,19 +13,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csc_array, csr_array, vstack
+from scipy.sparse import csr_array, vstack
 
 from unweave import progress
-from unweave.artifact import Build, build, file_digest, read_manifest
-from unweave.concepts import store
-from unweave.concepts.keyphrases import KeyphraseConfig, Phrases, strongest_texts
-from unweave.concepts.store import Concept, Example
+from unweave.artifact import build, file_digest, read_manifest
+from unweave.concepts import edits, naming, store
+from unweave.concepts.evidence import Evidence
+from unweave.concepts.keyphrases import KeyphraseNamer
+from unweave.concepts.relate import relate
+from unweave.concepts.store import Concepts
 from unweave.corpus import Corpus
 from unweave.embeddings import Embeddings
 from unweave.encoders import PRECOMPUTED
 from unweave.errors import BadData, CorruptArtifact, MissingArtifact, ScoringUndefined
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.scoring import PROFILES
+from unweave.progress import Stopwatch
 from unweave.project import ARTIFACTS, Project
 from unweave.sentences import draw_sentences, has_sentences
 
@@ -200,76 +203,91 @@ def encode_all(project: Project, of: str) -> csr_array:
 
 # --- name -----------------------------------------------------------------------------------------
 
-_CONCEPTS_A_TRANSACTION = 200
+_CONCEPTS_A_TRANSACTION = 500
 
 
-def name(project: Project) -> Outcome:
-    """Name every live latent by keyphrases of the passages and sentences that activate it."""
-    config = project.settings.name
+def name(project: Project, *, discard: bool = False) -> Outcome:
+    """Gather the evidence for every live latent, name it by keyphrases, and work out how concepts relate.
+
+    A person's edits are carried over as long as the SAE is the same, and so are names that other namers gave.
+
+    Args:
+        discard: make the concepts of another SAE anew although people have edited those that are there.
+
+    Raises:
+        BadData: the SAE is another one, and edits would be lost.
+    """
+    config = project.settings.evidence
     sentences = ["embeddings/sentences"] if project.uses("sentences") else []
     made_from = project.made_from("corpus", "sae", "latents", *sentences)
-    settings = {"namer": "keyphrases", **asdict(config)}
-    outcome = ensure(
-        project, "concepts", lambda: _name(project, config, settings, made_from), settings=settings, made_from=made_from
-    )
-    vars(project).pop("concepts", None)
-    return outcome
+    settings = asdict(config)
+    evidence = Evidence(project, config)
+    namer = KeyphraseNamer(evidence, project.settings.name)
+    if is_stale(project, "concepts", settings, made_from):
+        kept = _kept(project, made_from, discard=discard)
+        _make_concepts(project, evidence, namer, settings, made_from, kept)
+        vars(project).pop("concepts", None)
+        manifest = read_manifest(project.path / "concepts", store.KIND)
+        return Outcome("concepts", True, manifest.seconds, manifest.results)
+    watch = Stopwatch()
+    database = project.concepts.database
+    named = naming.run(database, namer, evidence.live.tolist())
+    if named:
+        relate(project)  # names are among what tells duplicates
+        vars(project).pop("concepts", None)
+    return Outcome("concepts", bool(named), watch.seconds, store.summary(database)._asdict())
 
 
-def _name(project: Project, config: KeyphraseConfig, settings: Mapping[str, Any], made_from: Mapping[str, str]) -> None:
+def _make_concepts(
+    project: Project,
+    evidence: Evidence,
+    namer: KeyphraseNamer,
+    settings: Mapping[str, Any],
+    made_from: Mapping[str, str],
+    kept: Path | None,
+) -> None:
+    """Make the concepts folder: every live latent with examples, a name and relations, and what is kept of another."""
     folder = project.path / "concepts"
     with build(folder, store.KIND, settings=settings, made_from=made_from, mutable=frozenset({store.DATABASE})) as made:
         database = made.path / store.DATABASE
         store.create(database)
-        sources = {"passages": project.latents, "sentences": encode_all(project, "sentences")}
-        latents = csc_array(vstack(list(sources.values())).tocsc())
-        live = np.flatnonzero(np.diff(latents.indptr))
-        done = store.named_latents(database)
-        todo = [j for j in live.tolist() if j not in done]
-        phrases = Phrases(_texts(project), config)
-        with progress.steps("naming", total=len(live), unit="concepts", done=len(live) - len(todo)) as advance:
+        done = store.stored_latents(database)
+        todo = [latent for latent in evidence.live.tolist() if latent not in done]
+        with progress.steps("examples", total=len(evidence.live), unit="concepts", done=len(done)) as advance:
             for start in range(0, len(todo), _CONCEPTS_A_TRANSACTION):
                 some = todo[start : start + _CONCEPTS_A_TRANSACTION]
-                store.add(database, [_concept(j, latents, sources, phrases, config) for j in some])
+                store.add(database, evidence.concepts(some))
                 made.checkpoint()
                 advance(len(some))
-        _summarise(made, database)
+        if kept is not None:
+            store.carry_names(kept, database)
+            edits.carry_over(kept, database)
+        naming.run(database, namer, evidence.live.tolist(), made.checkpoint)
+        relate(project, database)
+        made.results.update(store.summary(database)._asdict())
 
 
-def _texts(project: Project) -> list[str]:
-    """Every text in the order of the stacked latents: passages, then sentences."""
-    texts = [passage.content for passage in project.corpus]
-    if project.uses("sentences") and project.sentences is not None:
-        texts += [sentence.content for sentence in project.sentences]
-    return texts
+def _kept(project: Project, made_from: Mapping[str, str], *, discard: bool) -> Path | None:
+    """The database whose names and edits are still good; None if there is none.
 
-
-def _concept(
-    latent: int, latents: csc_array, sources: Mapping[str, csr_array], phrases: Phrases, config: KeyphraseConfig
-) -> Concept:
-    texts, activations = strongest_texts(latents, latent, config.strongest_texts)
-    found = phrases.name(texts, activations)
-    starts = np.cumsum([0, *(len_rows.shape[0] for len_rows in sources.values())])
-    examples = []
-    for text, activation in zip(texts[: config.examples].tolist(), activations.tolist(), strict=False):
-        nth = int(np.searchsorted(starts, text, side="right")) - 1
-        examples.append(Example(list(sources)[nth], int(text - starts[nth]), float(activation)))
-    column = latents.indices[latents.indptr[latent] : latents.indptr[latent + 1]]
-    return Concept(
-        latent=latent,
-        name=found.text if found else None,
-        namer="keyphrases",
-        coverage=found.coverage if found else None,
-        document_frequency=int((column < starts[1]).sum()),
-        strongest=float(activations[0]),
-        examples=tuple(examples),
-    )
-
-
-def _summarise(made: Build, database: Path) -> None:
-    with store.connected(database) as db:
-        live, named, coverage = db.execute("SELECT count(*), count(name), avg(coverage) FROM concepts").fetchone()
-    made.results.update(live=live, named=named, mean_coverage=coverage)
+    Raises:
+        BadData: there are edits, of another SAE's concepts.
+    """
+    folder = project.path / "concepts"
+    try:
+        there = read_manifest(folder, store.KIND)
+        database = Concepts.load(folder).database
+    except (MissingArtifact, CorruptArtifact):
+        return None
+    if there.made_from["sae"] == made_from["sae"]:
+        return database
+    standing = [edit for edit in edits.history(database) if not edit.undone]
+    if standing and not discard:
+        raise BadData(
+            f"{folder} has {len(standing)} edit(s) by people, of another SAE's concepts than this one's; save them "
+            f"(unweave concepts export {project.path}), then: unweave name {project.path} --discard"
+        )
+    return None
 
 
 # --- index ----------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from unweave.artifact import write_atomically
+from unweave.concepts.evidence import EvidenceConfig
 from unweave.concepts.keyphrases import KeyphraseConfig
 from unweave.encoders import EncoderConfig
 from unweave.errors import BadData, at_least
@@ -112,6 +113,7 @@ class Settings:
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     embed: EmbedConfig = field(default_factory=EmbedConfig)
     fit: FitConfig = field(default_factory=FitConfig)
+    evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
     name: KeyphraseConfig = field(default_factory=KeyphraseConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
 

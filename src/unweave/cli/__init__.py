@@ -131,6 +131,14 @@ def _opened(project: Path, **stages: dict[str, Any]) -> Iterator[Project]:
         raise
 
 
+def _by_stage(options: dict[str, Any], *stages: str) -> dict[str, dict[str, Any]]:
+    """Options of several stages apart, each by the fields of its settings."""
+    from unweave import settings
+
+    configs = typing.get_type_hints(settings.Settings)
+    return {stage: {f.name: options[f.name] for f in fields(configs[stage])} for stage in stages}
+
+
 def _given(options: dict[str, Any]) -> dict[str, Any]:
     """The options that were given a value."""
     return {name: value for name, value in options.items() if value is not None}
@@ -201,14 +209,16 @@ def fit(project: Path, as_json: bool, **options: Any) -> None:
 
 @main.command()
 @_PROJECT
+@_stage_options("evidence")
 @_stage_options("name")
+@click.option("--discard", is_flag=True, help="Name the concepts of another SAE although people edited the old ones.")
 @_JSON
-def name(project: Path, as_json: bool, **options: Any) -> None:
-    """Name every live concept by the phrases that set its texts apart."""
+def name(project: Path, discard: bool, as_json: bool, **options: Any) -> None:
+    """Gather the evidence for every live concept, name it by keyphrases, and work out how concepts relate."""
     from unweave import pipeline
 
-    with _opened(project, name=options) as opened:
-        _show([pipeline.name(opened)], as_json)
+    with _opened(project, **_by_stage(options, "evidence", "name")) as opened:
+        _show([pipeline.name(opened, discard=discard)], as_json)
 
 
 @main.group()
@@ -425,8 +435,11 @@ def _one_line(error: Exception) -> str:
 
 
 # Registered last, so that it stands last in the help.
+from unweave.cli import families  # noqa: E402
 from unweave.cli.demo import demo  # noqa: E402
 from unweave.cli.sae import sae  # noqa: E402
 
+for command in families.COMMANDS:
+    main.add_command(command)
 main.add_command(sae)
 main.add_command(demo)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from unweave.concepts.store import Trust
 from unweave.evaluation.evaluate import Evaluation
 from unweave.evaluation.evaluate import table as systems_table
 from unweave.evaluation.recall import Recall
@@ -78,9 +79,15 @@ def explain(explanation: Explanation, top: int = 5) -> Iterator[str]:
 
 
 def concept(contribution: Contribution) -> str:
-    """A latent by its name, and its number to look it up with."""
-    name = "(unnamed)" if contribution.name is None else plain(contribution.name, 60)
-    return f"{name}  #{contribution.latent}"
+    """A latent by the mark of trust and its name, and its number to look it up with."""
+    return named(contribution.latent, contribution.name, contribution.trust)
+
+
+def named(latent: int, name: str | None, trust: Trust | None) -> str:
+    """A latent as it is shown everywhere: `● wind turbine  #12`, or `(unnamed)  #12`."""
+    if name is None:
+        return f"(unnamed)  #{latent}"
+    return f"{(trust or Trust.UNSCORED).mark} {plain(name, 60)}  #{latent}"
 
 
 def _cell(name: str, value: Any) -> str:

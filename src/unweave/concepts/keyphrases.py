@@ -3,10 +3,12 @@
 For latent j and phrase p, over the texts that activate j most (z_t: how strongly text t does):
 
     coverage(j, p) = sum of z_t over those texts that hold p / sum of z_t
-    score(j, p)    = coverage * ln(coverage / share of all texts that hold p)
+    others(j, p)   = mean of the share of all texts and the share of j's near misses that hold p
+    score(j, p)    = coverage * ln(coverage / others)
 
-which is p's term in the Kullback-Leibler divergence between the latent's texts and all texts: high for
-a phrase that most of the latent's texts share and few others have. Phrases are compared by their stems.
+which is p's term in the Kullback-Leibler divergence between the latent's texts and the others: high for a phrase
+that most of the latent's texts share and few others have, those on the same subject least. Phrases are compared by
+their stems.
 """
 
 from __future__ import annotations
@@ -14,17 +16,23 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import NamedTuple
+from dataclasses import asdict, dataclass
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
+from unweave.concepts.naming import digest
+from unweave.concepts.store import Naming
 from unweave.errors import MissingExtra, at_least
 from unweave.records import plain
 
+if TYPE_CHECKING:
+    from unweave.concepts.evidence import Evidence
+
+_NONE = np.empty(0, np.int64)
 _LONGEST = 3
 _WORD = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*")
 _BREAK = re.compile(r"[^\w\s'\u2019-]+|\s-\s")
@@ -51,11 +59,9 @@ class KeyphraseConfig:
     """Phrases in a name at most; another is added only if it covers texts that the first ones do not."""
     least_texts: int = 2
     """A phrase must occur in so many texts of the whole collection."""
-    examples: int = 10
-    """Texts kept with each concept as evidence."""
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "strongest_texts", "phrases", "least_texts", "examples")
+        at_least(self, 1, "strongest_texts", "phrases", "least_texts")
 
 
 class Name(NamedTuple):
@@ -85,12 +91,15 @@ class Phrases:
         self._share = self._holds.sum(axis=0, dtype=np.float64) / max(1, len(texts))  # (n_phrases,)
         self._n_words = np.array([phrase.count(" ") + 1 for phrase in self._vocabulary], dtype=np.int64)
 
-    def name(self, texts: NDArray[np.int64], activations: NDArray[np.float32]) -> Name | None:
+    def name(
+        self, texts: NDArray[np.int64], activations: NDArray[np.float32], near_misses: NDArray[np.int64] = _NONE
+    ) -> Name | None:
         """Name a latent by the texts that activate it most.
 
         Args:
             texts: (n,) positions of these texts, strongest first.
             activations: (n,) how strongly each does.
+            near_misses: (m,) positions of silent texts on the same subject.
 
         Returns:
             None if no phrase is more frequent there than anywhere.
@@ -100,7 +109,7 @@ class Phrases:
         present = np.flatnonzero(np.diff(holds.indptr))
         holds = holds[:, present]
         coverage = np.asarray(holds.T @ weights)
-        scores = coverage * np.log(coverage / self._share[present])
+        scores = coverage * np.log(coverage / self._others(present, near_misses))
         chosen: dict[int, NDArray[np.int64]] = {}  # of each phrase, where among the texts those are that hold it
         covered = np.zeros(len(texts), dtype=bool)
         # Of phrases that score the same, the longest says most: "wind turbine" before "turbine" and "wind".
@@ -123,6 +132,14 @@ class Phrases:
         ]
         return Name(plain(", ".join(shown), _MOST_CHARACTERS), float(weights[covered].sum()))
 
+    def _others(self, phrases: NDArray[np.int64], near_misses: NDArray[np.int64]) -> NDArray[np.float64]:
+        """How frequent each phrase is in other texts: in all, and in near misses if there are any."""
+        everywhere: NDArray[np.float64] = self._share[phrases]
+        if not len(near_misses):
+            return everywhere
+        near = self._holds[near_misses].sum(axis=0, dtype=np.float64)[phrases] / len(near_misses)
+        return np.asarray((everywhere + near) / 2)
+
     def _overlap(self, a: int, b: int) -> bool:
         return bool(set(self._vocabulary[a].split()) & set(self._vocabulary[b].split()))
 
@@ -134,12 +151,31 @@ class Phrases:
         return min(written, key=lambda surface: (-written[surface], surface))
 
 
-def strongest_texts(latents: csc_array, latent: int, most: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The texts that activate a latent most and how strongly, strongest first; latents: (n_texts, n_latents)."""
-    column = slice(latents.indptr[latent], latents.indptr[latent + 1])
-    texts, activations = latents.indices[column], latents.data[column]
-    order = np.lexsort((texts, -activations))[:most]
-    return texts[order].astype(np.int64), activations[order]
+class KeyphraseNamer:
+    """Names every latent by keyphrases; see `naming.Namer`."""
+
+    namer = "keyphrases"
+    a_transaction = 200
+
+    def __init__(self, evidence: Evidence, config: KeyphraseConfig) -> None:
+        self._evidence = evidence
+        self._config = config
+        self.made_with = digest({"version": 2, **asdict(config), **asdict(evidence.config)})
+
+    def names(self, latents: Sequence[int]) -> Iterator[tuple[int, Naming]]:
+        """A naming of each latent, in their order."""
+        most = self._config.strongest_texts
+        for latent, samples in self._evidence.for_naming(latents) if latents else ():
+            near = samples.near_misses[:most]
+            found = None
+            if len(samples.texts):
+                found = self._phrases.name(samples.texts[:most], samples.activations[:most], near[near >= 0])
+            name, coverage = (found.text, found.coverage) if found else (None, None)
+            yield latent, Naming(self.namer, name, coverage=coverage, made_with=self.made_with)
+
+    @cached_property
+    def _phrases(self) -> Phrases:
+        return Phrases([self._evidence.content(text) for text in range(len(self._evidence))], self._config)
 
 
 def _phrases(text: str) -> list[str]:

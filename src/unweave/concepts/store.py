@@ -1,47 +1,174 @@
-"""Names of latents, with the evidence for them, in one SQLite file that a person can open."""
+"""Names of latents, with the evidence for them, what judges found and what people changed, in one SQLite file.
+
+Several namers may name one latent: their names stand side by side, each with where it came from and its scores. The
+one that is shown is a person's, or else the one that detection trusts most; where nobody judged, `NAMERS` decides.
+"""
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from unweave.artifact import read_manifest
 from unweave.errors import CorruptArtifact
 
 DATABASE = "concepts.sqlite"
 KIND = "concepts"
+PERSON = "person"
+NAMERS = (PERSON, "language-model", "keyphrases", "lexicon", "vocabulary")
+"""Who names latents, and whose name is shown where no judge decides."""
+BANDS = ("top", "middle", "low", "near-miss", "random")
+"""Kinds of examples: three bands of activation, and texts in which the latent is silent."""
+DETECTION = "detection"
+"""The judge that decides how far a name is trusted; see `judges`."""
+ITSELF = ""
+"""Stands for a namer where a latent was judged without any name."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS concepts (
     latent INTEGER PRIMARY KEY,
-    name TEXT,                    -- NULL: no phrase sets this latent apart
-    namer TEXT NOT NULL,          -- what made the name
-    coverage REAL,                -- share of the latent's activation that goes with the name
     document_frequency INTEGER NOT NULL,  -- passages in which the latent is active
-    strongest REAL NOT NULL       -- its highest activation
+    strongest REAL NOT NULL,              -- its highest activation
+    flag TEXT,                            -- a remark: generic, boilerplate, hub, or a person's
+    merged_into INTEGER REFERENCES concepts (latent)  -- a person said that it means the same as that one
 );
 CREATE TABLE IF NOT EXISTS examples (
     latent INTEGER NOT NULL REFERENCES concepts (latent),
-    rank INTEGER NOT NULL,        -- 1 for the text that activates the latent most
+    band TEXT NOT NULL,           -- top, middle, low, near-miss or random
+    rank INTEGER NOT NULL,        -- 1 for the first of its band
     source TEXT NOT NULL,         -- passages or sentences
     position INTEGER NOT NULL,    -- in that source
     activation REAL NOT NULL,
-    PRIMARY KEY (latent, rank)
+    PRIMARY KEY (latent, band, rank)
+);
+CREATE TABLE IF NOT EXISTS related (
+    latent INTEGER NOT NULL REFERENCES concepts (latent),
+    relation TEXT NOT NULL,       -- neighbour, co-occurring, duplicate, parent or family
+    other INTEGER NOT NULL,       -- a latent; of a family, its head
+    weight REAL NOT NULL,
+    PRIMARY KEY (latent, relation, other)
+);
+CREATE TABLE IF NOT EXISTS names (
+    latent INTEGER NOT NULL REFERENCES concepts (latent),
+    namer TEXT NOT NULL,          -- what made the name
+    name TEXT,                    -- NULL: it found none
+    description TEXT NOT NULL,    -- a sentence more, or empty
+    coverage REAL,                -- share of the latent's activation that goes with the name
+    made_with TEXT NOT NULL,      -- digest of everything that decides the name; another one: name it again
+    provenance TEXT NOT NULL,     -- JSON: the model, the version of the prompt, tokens, what went wrong
+    PRIMARY KEY (latent, namer)
+);
+CREATE TABLE IF NOT EXISTS scores (
+    latent INTEGER NOT NULL REFERENCES concepts (latent),
+    namer TEXT NOT NULL,          -- whose name was judged; empty: the latent itself
+    judge TEXT NOT NULL,
+    value REAL NOT NULL,          -- share of right decisions, or another measure
+    low REAL NOT NULL,            -- of its interval
+    high REAL NOT NULL,
+    n INTEGER NOT NULL,           -- decisions
+    PRIMARY KEY (latent, namer, judge)
+);
+CREATE TABLE IF NOT EXISTS edits (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    made TEXT NOT NULL,           -- when, UTC
+    action TEXT NOT NULL,         -- rename, lock, flag or merge
+    latent INTEGER NOT NULL REFERENCES concepts (latent),
+    before TEXT NOT NULL,         -- JSON: what undoing brings back
+    after TEXT NOT NULL,          -- JSON
+    undone INTEGER NOT NULL DEFAULT 0
 );
 """
 
 
 class Example(NamedTuple):
-    """A text that activates a latent."""
+    """A text that shows what a latent is about, or what it is not."""
 
     source: str
+    """`passages` or `sentences`."""
     position: int
+    """In that source."""
     activation: float
+    """0 where the latent is silent."""
+    band: str = "top"
+    """One of `BANDS`."""
+
+
+class Related(NamedTuple):
+    """A latent that has to do with another."""
+
+    relation: str
+    """`neighbour`, `co-occurring`, `duplicate`, `parent` or `family`."""
+    other: int
+    weight: float
+
+
+@dataclass(frozen=True)
+class Naming:
+    """One namer's name for a latent."""
+
+    namer: str
+    """What made the name."""
+    name: str | None
+    """None when it found none."""
+    description: str = ""
+    """A sentence more, or nothing."""
+    coverage: float | None = None
+    """Share of the latent's activation, over its strongest texts, in texts that hold a phrase of the name."""
+    made_with: str = ""
+    """Digest of everything that decides the name: settings, prompts, examples."""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    """Where the name came from: the model, the version of the prompt, tokens, what went wrong."""
+
+
+class Score(NamedTuple):
+    """What a judge found of a name, or of a latent itself."""
+
+    judge: str
+    value: float
+    low: float
+    high: float
+    n: int
+    """Decisions."""
+
+
+class Trust(StrEnum):
+    """How far a name is to be trusted: by the low end of its detection interval, which takes few decisions as few."""
+
+    CONFIRMED = "confirmed"
+    """A person gave or confirmed the name."""
+    GOOD = "good"
+    """It tells active texts from others in most cases, beyond the luck of few decisions."""
+    FAIR = "fair"
+    """It tells them apart better than chance."""
+    WEAK = "weak"
+    """No better than chance, as far as was seen."""
+    UNSCORED = "unscored"
+    """Nobody judged it."""
+
+    @property
+    def mark(self) -> str:
+        """The sign shown beside the name."""
+        return _MARKS[self]
+
+    @classmethod
+    def of(cls, namer: str | None, detection: Score | None) -> Trust:
+        """The trust in a namer's name, by what the detection judge found of it."""
+        if namer == PERSON:
+            return cls.CONFIRMED
+        if detection is None:
+            return cls.UNSCORED
+        return cls.GOOD if detection.low >= GOOD_FROM else cls.FAIR if detection.low > FAIR_ABOVE else cls.WEAK
+
+
+_MARKS = {Trust.CONFIRMED: "✓", Trust.GOOD: "●", Trust.FAIR: "◐", Trust.WEAK: "○", Trust.UNSCORED: "·"}
+GOOD_FROM, FAIR_ABOVE = 0.7, 0.5
 
 
 @dataclass(frozen=True)
@@ -49,25 +176,65 @@ class Concept:
     """A latent together with its words."""
 
     latent: int
-    name: str | None
-    """None when no phrase sets the latent apart."""
-    namer: str
-    """What made the name."""
-    coverage: float | None
-    """Share of the latent's activation, over its strongest texts, in texts that hold a phrase of the name."""
     document_frequency: int
     """Passages in which the latent is active."""
     strongest: float
     """Its highest activation over all texts."""
+    namings: tuple[Naming, ...] = ()
+    """Every namer's name; the one that is shown comes first."""
     examples: tuple[Example, ...] = ()
-    """The texts that activate it most, strongest first."""
+    """Texts that activate it, strongest first, band after band; then texts that do not."""
+    related: tuple[Related, ...] = ()
+    """Other latents that have to do with it, relation by relation, the closest first."""
+    scores: Mapping[str, tuple[Score, ...]] = field(default_factory=dict)
+    """What judges found, by namer; under `ITSELF`, of the latent without a name."""
+    flag: str | None = None
+    """A remark: generic, boilerplate, hub, or a person's."""
+    merged_into: int | None = None
+    """The latent that means the same, as a person said."""
+
+    @property
+    def name(self) -> str | None:
+        """The name that is shown; None: no namer found one."""
+        return self.namings[0].name if self.namings else None
+
+    @property
+    def namer(self) -> str | None:
+        """Whose name is shown."""
+        return self.namings[0].namer if self.namings else None
+
+    @property
+    def coverage(self) -> float | None:
+        """Share of the latent's activation that goes with the name that is shown."""
+        return self.namings[0].coverage if self.namings else None
+
+    @property
+    def trust(self) -> Trust:
+        """How far the name that is shown is to be trusted."""
+        return Trust.of(self.namer, self.score(DETECTION))
+
+    def naming(self, namer: str) -> Naming | None:
+        """What one namer made of it."""
+        return next((naming for naming in self.namings if naming.namer == namer), None)
+
+    def score(self, judge: str, namer: str | None = None) -> Score | None:
+        """What a judge found of a namer's name; without a namer, of the name that is shown."""
+        of = self.namer if namer is None else namer
+        return next((score for score in self.scores.get(of or ITSELF, ()) if score.judge == judge), None)
+
+    def band(self, band: str) -> tuple[Example, ...]:
+        """The examples of one band."""
+        return tuple(example for example in self.examples if example.band == band)
 
 
 class Concepts(Mapping[int, str]):
-    """The names of a project's latents: a mapping from latent to name, unnamed ones missing."""
+    """The names of a project's latents: a mapping from latent to the name that is shown, unnamed ones missing.
+
+    A latent that a person merged into another has the other's name.
+    """
 
     def __init__(self, database: Path) -> None:
-        self._database = database
+        self.database = database
 
     @classmethod
     def load(cls, folder: Path | str) -> Self:
@@ -87,39 +254,115 @@ class Concepts(Mapping[int, str]):
         return concepts
 
     def __getitem__(self, latent: int) -> str:
-        return self._names[latent]
+        return self._shown[latent][0]
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self._names)
+        return iter(self._shown)
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self._shown)
+
+    def trust(self, latent: int) -> Trust | None:
+        """How far the shown name of a latent is to be trusted; None: it has no name."""
+        return self._shown[latent][1] if latent in self._shown else None
 
     def concept(self, latent: int) -> Concept | None:
         """All that is known of one latent; None if it never fired."""
-        with connected(self._database) as db:
-            row = db.execute("SELECT * FROM concepts WHERE latent = ?", (latent,)).fetchone()
+        with connected(self.database) as db:
+            found = list(_concepts(db, latent))
+            if not found:
+                return None
             examples = db.execute(
-                "SELECT source, position, activation FROM examples WHERE latent = ? ORDER BY rank", (latent,)
+                "SELECT source, position, activation, band FROM examples WHERE latent = ? ORDER BY rank", (latent,)
             ).fetchall()
-        return replace(Concept(*row), examples=tuple(Example(*e) for e in examples)) if row else None
+            related = db.execute(
+                "SELECT relation, other, weight FROM related WHERE latent = ? ORDER BY relation, weight DESC, other",
+                (latent,),
+            ).fetchall()
+        by_band = sorted((Example(*row) for row in examples), key=lambda example: BANDS.index(example.band))
+        return replace(found[0], examples=tuple(by_band), related=tuple(Related(*row) for row in related))
 
     def by_document_frequency(self) -> list[Concept]:
-        """Every live concept, without its examples, the most frequent first."""
-        with connected(self._database) as db:
-            rows = db.execute("SELECT * FROM concepts ORDER BY document_frequency DESC, latent").fetchall()
-        return [Concept(*row) for row in rows]
+        """Every live concept, without its examples and relations, the most frequent first."""
+        with connected(self.database) as db:
+            return list(_concepts(db))
 
     @cached_property
-    def _names(self) -> dict[int, str]:
-        with connected(self._database) as db:
-            return dict(db.execute("SELECT latent, name FROM concepts WHERE name IS NOT NULL").fetchall())
+    def _shown(self) -> dict[int, tuple[str, Trust]]:
+        concepts = {c.latent: c for c in self.by_document_frequency()}
+        shown = {j: c if c.merged_into is None else concepts[c.merged_into] for j, c in concepts.items()}
+        return {latent: (c.name, c.trust) for latent, c in shown.items() if c.name is not None}
+
+
+def _concepts(db: sqlite3.Connection, latent: int | None = None) -> Iterator[Concept]:
+    """One concept or all of them, with namings and scores; the most frequent first."""
+    of = (latent, latent)
+    namings: dict[int, list[Naming]] = {}
+    for j, namer, name, description, coverage, made_with, provenance in db.execute(
+        "SELECT * FROM names WHERE ? IS NULL OR latent = ?", of
+    ):
+        naming = Naming(namer, name, description, coverage, made_with, json.loads(provenance))
+        namings.setdefault(j, []).append(naming)
+    scores: dict[int, dict[str, list[Score]]] = {}
+    for j, namer, *score in db.execute("SELECT * FROM scores WHERE ? IS NULL OR latent = ?", of):
+        scores.setdefault(j, {}).setdefault(namer, []).append(Score(*score))
+    for j, frequency, strongest, flag, merged_into in db.execute(
+        "SELECT * FROM concepts WHERE ? IS NULL OR latent = ? ORDER BY document_frequency DESC, latent", of
+    ):
+        judged = {namer: tuple(found) for namer, found in scores.get(j, {}).items()}
+        yield Concept(
+            latent=j,
+            document_frequency=frequency,
+            strongest=strongest,
+            namings=shown_first(namings.get(j, []), judged),
+            scores=judged,
+            flag=flag,
+            merged_into=merged_into,
+        )
+
+
+def shown_first(namings: Iterable[Naming], scores: Mapping[str, Sequence[Score]]) -> tuple[Naming, ...]:
+    """Namings of a latent: a person's, then those judged, the most trusted first, then the rest; the nameless last."""
+
+    def rank(naming: Naming) -> tuple[Any, ...]:
+        detection = next((s.low for s in scores.get(naming.namer, ()) if s.judge == DETECTION), -1.0)
+        place = NAMERS.index(naming.namer) if naming.namer in NAMERS else len(NAMERS)
+        return naming.name is None, naming.namer != PERSON, -detection, place, naming.namer
+
+    return tuple(sorted(namings, key=rank))
+
+
+class Summary(NamedTuple):
+    """How many concepts there are, and how far they are named."""
+
+    live: int
+    named: int
+    """Those that show a name."""
+    mean_coverage: float | None
+    """Of the names that have one."""
+    judged: int
+    """Names that are shown and were judged by detection."""
+
+
+def summary(database: Path) -> Summary:
+    """Count the concepts of a database."""
+    shown = [c for c in Concepts(database).by_document_frequency() if c.name is not None]
+    covered = [c.coverage for c in shown if c.coverage is not None]
+    return Summary(
+        live=len(stored_latents(database)),
+        named=len(shown),
+        mean_coverage=sum(covered) / len(covered) if covered else None,
+        judged=sum(c.trust not in (Trust.UNSCORED, Trust.CONFIRMED) for c in shown),
+    )
+
+
+# --- writing --------------------------------------------------------------------------------------
 
 
 @contextmanager
 def connected(database: Path) -> Iterator[sqlite3.Connection]:
     """One transaction on a concepts database: committed at the end, rolled back on an error."""
-    db = sqlite3.connect(database)
+    db = sqlite3.connect(database, timeout=60)
     try:
         with db:
             yield db
@@ -133,21 +376,83 @@ def create(database: Path) -> None:
         db.executescript(_SCHEMA)
 
 
-def named_latents(database: Path) -> set[int]:
+def stored_latents(database: Path) -> set[int]:
     """Latents that an earlier, perhaps killed, run has stored."""
     with connected(database) as db:
         return {latent for (latent,) in db.execute("SELECT latent FROM concepts")}
 
 
 def add(database: Path, concepts: Iterable[Concept]) -> None:
-    """Store concepts with their examples, all or none."""
+    """Store concepts with their examples, relations and namings, all or none."""
     with connected(database) as db:
         for c in concepts:
             db.execute(
-                "INSERT OR REPLACE INTO concepts VALUES (?, ?, ?, ?, ?, ?)",
-                (c.latent, c.name, c.namer, c.coverage, c.document_frequency, c.strongest),
+                "INSERT OR REPLACE INTO concepts VALUES (?, ?, ?, ?, ?)",
+                (c.latent, c.document_frequency, c.strongest, c.flag, c.merged_into),
             )
-            db.executemany(
-                "INSERT OR REPLACE INTO examples VALUES (?, ?, ?, ?, ?)",
-                [(c.latent, rank, *example) for rank, example in enumerate(c.examples, start=1)],
-            )
+            ranks = dict.fromkeys(BANDS, 0)
+            for example in c.examples:
+                ranks[example.band] += 1
+                db.execute(
+                    "INSERT OR REPLACE INTO examples VALUES (?, ?, ?, ?, ?, ?)",
+                    (c.latent, example.band, ranks[example.band], example.source, example.position, example.activation),
+                )
+            _add_related(db, ((c.latent, one) for one in c.related))
+            _add_namings(db, ((c.latent, naming) for naming in c.namings))
+
+
+def carry_names(database: Path, into: Path) -> None:
+    """Copy namers' names of latents that both databases have, without their scores; a person's are edits, not here."""
+    columns = "latent, namer, name, description, coverage, made_with, provenance"
+    with connected(database) as old:
+        rows = old.execute(f"SELECT {columns} FROM names WHERE namer != ?", (PERSON,)).fetchall()  # noqa: S608
+    there = stored_latents(into)
+    with connected(into) as db:
+        db.executemany(
+            f"INSERT OR REPLACE INTO names ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+            [row for row in rows if row[0] in there],
+        )
+
+
+def made_with(database: Path, namer: str) -> dict[int, str]:
+    """Of each latent that a namer has named, or tried to, with what: see `Naming.made_with`."""
+    with connected(database) as db:
+        return dict(db.execute("SELECT latent, made_with FROM names WHERE namer = ?", (namer,)).fetchall())
+
+
+def add_namings(database: Path, namings: Iterable[tuple[int, Naming]]) -> None:
+    """Store names, each with its latent, all or none; an earlier one of the same namer goes, with its scores."""
+    with connected(database) as db:
+        _add_namings(db, namings)
+
+
+def _add_namings(db: sqlite3.Connection, namings: Iterable[tuple[int, Naming]]) -> None:
+    for latent, n in namings:
+        db.execute("DELETE FROM scores WHERE latent = ? AND namer = ?", (latent, n.namer))
+        provenance = json.dumps(dict(n.provenance), ensure_ascii=False)
+        db.execute(
+            "INSERT OR REPLACE INTO names VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (latent, n.namer, n.name, n.description, n.coverage, n.made_with, provenance),
+        )
+
+
+def add_scores(database: Path, scores: Iterable[tuple[int, str, Score]]) -> None:
+    """Store what judges found, each score with its latent and the namer whose name was judged, all or none."""
+    with connected(database) as db:
+        db.executemany(
+            "INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [(latent, namer, *score) for latent, namer, score in scores],
+        )
+
+
+def replace_related(database: Path, relations: Iterable[str], related: Iterable[tuple[int, Related]]) -> None:
+    """Store relations, each with its latent, in place of all that there were of these kinds."""
+    with connected(database) as db:
+        db.executemany("DELETE FROM related WHERE relation = ?", [(relation,) for relation in relations])
+        _add_related(db, related)
+
+
+def _add_related(db: sqlite3.Connection, related: Iterable[tuple[int, Related]]) -> None:
+    db.executemany(
+        "INSERT OR REPLACE INTO related VALUES (?, ?, ?, ?)", [(latent, *relation) for latent, relation in related]
+    )

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from unweave.artifact import write_atomically
-from unweave.concepts.store import Concept
+from unweave.concepts import store
+from unweave.concepts.store import Concept, Trust
 from unweave.errors import MissingArtifact, MissingExtra
 from unweave.evaluation.evaluate import KIND, Evaluation
 from unweave.evaluation.measures import LABELS, MEASURES
@@ -31,6 +32,7 @@ class ConceptCard(NamedTuple):
 
     latent: int
     name: str | None
+    trust: Trust
     coverage: float | None
     document_frequency: int
     note: str
@@ -86,7 +88,8 @@ def write_report(project: Project, queries: Sequence[str] = ()) -> Path:
         embeddings=project.manifest("embeddings/passages").settings["encoder"],
         sae=fitted.settings["sae"],
         fitted=fitted.results,
-        naming=project.manifest("concepts").results,
+        naming=store.summary(project.concepts.database),
+        trusts=list(Trust),
         measured=measured,
         measures=MEASURES,
         labels=LABELS,
@@ -139,6 +142,8 @@ def _cards(project: Project, chosen: Iterable[tuple[int, str]]) -> Iterable[Conc
         sources = {"passages": project.corpus, "sentences": project.sentences}
         examples: list[tuple[str, float]] = []
         for example in concept.examples:
+            if not example.activation:
+                continue
             corpus = sources[example.source]
             assert corpus is not None
             passage = corpus[example.position]
@@ -147,7 +152,13 @@ def _cards(project: Project, chosen: Iterable[tuple[int, str]]) -> Iterable[Conc
             if not any(text[:40] in shown for shown, _ in examples):
                 examples.append((text, example.activation / concept.strongest))
         yield ConceptCard(
-            latent, concept.name, concept.coverage, concept.document_frequency, note, examples[:_EXAMPLES_SHOWN]
+            latent,
+            concept.name,
+            concept.trust,
+            concept.coverage,
+            concept.document_frequency,
+            note,
+            examples[:_EXAMPLES_SHOWN],
         )
 
 
@@ -172,4 +183,6 @@ def _bars(explanation: Explanation | None) -> list[Bar]:
 
 
 def _label(contribution: Contribution) -> str:
-    return "(unnamed)" if contribution.name is None else plain(contribution.name, 60)
+    if contribution.name is None:
+        return "(unnamed)"
+    return f"{(contribution.trust or Trust.UNSCORED).mark} {plain(contribution.name, 60)}"

@@ -1,0 +1,139 @@
+"""The commands about how concepts relate: families, a passage's paths, what found passages have in common."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from unweave.records import plain
+
+if TYPE_CHECKING:
+    from unweave.concepts.store import Concepts
+
+_PROJECT = click.argument("project", type=click.Path(file_okay=False, path_type=Path))
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
+_SHOWN_MEMBERS = 12
+
+
+@click.command()
+@_PROJECT
+@click.option("--top", default=20, show_default=True, type=click.IntRange(min=1), help="Families to show.")
+@_JSON
+def families(project: Path, top: int, as_json: bool) -> None:
+    """Show the families of concepts that are active together, the largest first."""
+    from unweave.concepts.relate import stored_families
+    from unweave.project import Project
+
+    opened = Project.open(project)
+    names, found = opened.concepts, stored_families(opened)
+    if as_json:
+        _print_json({
+            "n_families": len(found),
+            "families": [
+                {"head": _named(names, family.head),
+                 "members": [{**_named(names, member), "weight": weight}
+                             for member, weight in zip(family.members, family.weights, strict=True)]}
+                for family in found[:top]
+            ],
+        })  # fmt: skip
+        return
+    for family in found[:top]:
+        click.echo(f"{1 + len(family.members):>4}  {_shown(names, family.head)}")
+        for member, weight in zip(family.members[:_SHOWN_MEMBERS], family.weights, strict=False):
+            click.echo(f"        {weight:.2f}  {_shown(names, member)}")
+        if len(family.members) > _SHOWN_MEMBERS:
+            click.echo(f"              {len(family.members) - _SHOWN_MEMBERS} more")
+    if not found:
+        click.echo(f"no families are stored for these concepts; run: unweave name {project}", err=True)
+
+
+@click.command()
+@_PROJECT
+@click.argument("passage_id")
+@_JSON
+def paths(project: Path, passage_id: str, as_json: bool) -> None:
+    """Show the concepts of the passage PASSAGE_ID as paths from coarse to fine, the strongest first."""
+    from unweave.concepts.relate import passage_paths
+    from unweave.project import Project
+
+    opened = Project.open(project)
+    names, found = opened.concepts, passage_paths(opened, passage_id)
+    if as_json:
+        _print_json({
+            "passage_id": passage_id,
+            "paths": [
+                {"strength": path.strength,
+                 "concepts": [{**_named(names, latent), "activation": activation}
+                              for latent, activation in zip(*path, strict=True)]}
+                for path in found
+            ],
+        })  # fmt: skip
+        return
+    for path in found:
+        steps = [
+            _shown(names, latent) if activation else f"({_shown(names, latent)})"
+            for latent, activation in zip(*path, strict=True)
+        ]
+        click.echo(f"{path.strength:7.3f}  {' > '.join(steps)}")
+    if any(0 in path.activations for path in found):
+        click.echo("in brackets: concepts on the way that the passage does not activate")
+    if not found:
+        click.echo("this passage activates no concept", err=True)
+
+
+@click.command()
+@_PROJECT
+@click.argument("query")
+@click.option("--cutoff", "-k", default=50, show_default=True, type=click.IntRange(min=1), help="Passages to look at.")
+@click.option("--top", default=10, show_default=True, type=click.IntRange(min=1), help="Concepts to show.")
+@_JSON
+def prevalent(project: Path, query: str, cutoff: int, top: int, as_json: bool) -> None:
+    """Search PROJECT for QUERY and show what the found passages are about, each concept with passages as proof."""
+    from unweave.concepts.relate import prevalent as prevalent_of
+    from unweave.project import Project
+
+    opened = Project.open(project)
+    hits = opened.search(query, cutoff)
+    names, found = opened.concepts, prevalent_of(opened, hits, top)
+    if as_json:
+        _print_json({
+            "query": query,
+            "n_hits": len(hits),
+            "concepts": [
+                {**_named(names, one.latent), "n_hits": one.n_hits, "share": one.share, "lift": one.lift,
+                 "p_value": one.p_value,
+                 "passages": [{"passage_id": opened.corpus[passage].passage_id, "activation": activation}
+                              for passage, activation in zip(one.passages, one.activations, strict=True)]}
+                for one in found
+            ],
+        })  # fmt: skip
+        return
+    for one in found:
+        click.echo(f"{one.n_hits:>3} of {len(hits)}  {one.lift:7.1f} x  {_shown(names, one.latent)}")
+        for passage in (opened.corpus[position] for position in one.passages):
+            click.echo(f"       {plain(passage.title or passage.text, 80)}  [{plain(passage.passage_id, 60)}]")
+    if found:
+        click.echo("x: how many times as frequent as in the whole corpus")
+    else:
+        click.echo("no concept sets the found passages apart from the corpus", err=True)
+
+
+COMMANDS = (families, paths, prevalent)
+
+
+def _named(names: Concepts, latent: int) -> dict[str, Any]:
+    trust = names.trust(latent)
+    return {"latent": latent, "name": names.get(latent), "trust": None if trust is None else trust.value}
+
+
+def _shown(names: Concepts, latent: int) -> str:
+    from unweave.cli import show
+
+    return show.named(latent, names.get(latent), names.trust(latent))
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(value, ensure_ascii=True))

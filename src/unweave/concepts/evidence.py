@@ -1,0 +1,233 @@
+"""The texts that show what a latent is about, and those that show what it is not.
+
+Of the passages that activate a latent, ordered by strength, every third is kept from namers, with its sentences, so
+that judges ask about texts that no name was made from. A near miss is matched to one active text, its nearest silent
+one: texts that are near to all active ones at once would be nearer to them than they are to each other, and no judge
+that compares embeddings could tell them apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csc_array, csr_array, vstack
+
+from unweave import progress
+from unweave.concepts.store import Concept, Example
+from unweave.errors import at_least
+from unweave.sentences import PASSAGE
+
+if TYPE_CHECKING:
+    from unweave.encoders import Encoder
+    from unweave.project import Project
+
+_BLOCK = 512
+"""Texts whose neighbours are looked for at a time."""
+_NEIGHBOURS = 20
+"""Nearest texts of each text, among which its near miss is looked for."""
+_NEIGHBOUR_POOL = 20_000
+"""Texts that can be near misses, at most."""
+_KEPT_FROM_NAMERS = 3
+"""Every so many-th passage is for judges."""
+_RANDOM = 240
+"""Texts that are drawn at random for a latent."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvidenceConfig:
+    """Which texts stand as evidence beside a name."""
+
+    examples: int = 10
+    """Texts that activate a latent most, kept with it."""
+    other_examples: int = 5
+    """Texts kept of each other kind: middle and low activations, near misses, random ones."""
+    passages: int = 200_000
+    """Passages that are looked at, at most, drawn evenly."""
+    seed: int = 0
+    """Decides which passages are drawn, and the random texts."""
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "examples", "other_examples", "passages")
+        at_least(self, 0, "seed")
+
+
+class Samples(NamedTuple):
+    """One latent's texts, by their number in the evidence."""
+
+    texts: NDArray[np.int64]
+    """(n,) texts that activate it, strongest first."""
+    activations: NDArray[np.float32]
+    """(n,) how strongly each does."""
+    near_misses: NDArray[np.int64]
+    """(n,) of each of them, the silent text nearest to it in embedding; -1 where all its neighbours are active."""
+    random: NDArray[np.int64]
+    """(r,) silent texts, drawn at random."""
+
+
+class Evidence:
+    """A project's passages and sentences as texts 0, 1, 2 …: passages first, then sentences."""
+
+    def __init__(self, project: Project, config: EvidenceConfig) -> None:
+        self.config = config
+        self.sae = project.sae
+        self._project = project
+        self._corpus, self._sentences = project.corpus, project.sentences if project.uses("sentences") else None
+        self.passages = _drawn(len(project.corpus), config.passages, config.seed)
+        """(n_passages,) positions in the corpus of the passages that are looked at, ascending."""
+        passage_embeddings = project.embeddings("passages")
+        assert passage_embeddings is not None
+        embeddings, latents = [passage_embeddings.take(self.passages)], [csr_array(project.latents[self.passages])]
+        passage_of = [np.arange(len(self.passages))]
+        self._sentence_positions = np.empty(0, np.int64)
+        if self._sentences is not None:
+            of = np.array([sentence.metadata[PASSAGE] for sentence in self._sentences], np.int64)
+            self._sentence_positions = np.flatnonzero(np.isin(of, self.passages))
+            sentence_embeddings = project.embeddings("sentences")
+            assert sentence_embeddings is not None
+            embeddings.append(sentence_embeddings.take(self._sentence_positions))
+            latents.append(project.sae.encode(embeddings[-1]))
+            passage_of.append(np.searchsorted(self.passages, of[self._sentence_positions]))
+        self.embeddings = np.concatenate(embeddings)
+        """(n_texts, d_in)"""
+        self.latents = csc_array(vstack(latents).tocsc())
+        """(n_texts, n_latents)"""
+        self.passage_of = np.concatenate(passage_of)
+        """(n_texts,) number of the passage that each text is, or is a sentence of."""
+        self.live = np.flatnonzero(np.diff(self.latents.indptr))
+        """Latents that are active for at least one text."""
+        self.document_frequency = np.bincount(project.latents.indices, minlength=self.latents.shape[1])
+        """(n_latents,) passages of the whole corpus in which each latent is active."""
+
+    def __len__(self) -> int:
+        return len(self.passage_of)
+
+    def content(self, text: int) -> str:
+        """A text as the encoder reads it."""
+        n = len(self.passages)
+        if text < n:
+            return self._corpus[int(self.passages[text])].content
+        assert self._sentences is not None
+        return self._sentences[int(self._sentence_positions[text - n])].content
+
+    def example(self, text: int, activation: float, band: str) -> Example:
+        """A text as it is kept in the store: by its source and its position there."""
+        n = len(self.passages)
+        if text < n:
+            return Example("passages", int(self.passages[text]), activation, band)
+        return Example("sentences", int(self._sentence_positions[text - n]), activation, band)
+
+    def concepts(self, latents: Sequence[int]) -> Iterator[Concept]:
+        """Latents with the examples that are kept of them: of three bands, near misses and random ones."""
+        most, others = self.config.examples, self.config.other_examples
+        for latent in latents:
+            texts, activations, _, spoken, random = self._sample(latent)
+            near = self._nearest_silent(texts[: 4 * others], spoken)
+            missed = list(dict.fromkeys(near[near >= 0].tolist()))
+            silent = {"near-miss": missed[:others], "random": random[:others].tolist()}
+            active = bands(len(texts), most, others)
+            yield Concept(
+                latent=latent,
+                document_frequency=int(self.document_frequency[latent]),
+                strongest=float(activations[0]),
+                examples=(
+                    *(
+                        self.example(int(texts[i]), float(activations[i]), band)
+                        for band in active
+                        for i in active[band]
+                    ),
+                    *(self.example(text, 0.0, band) for band in silent for text in silent[band]),
+                ),
+            )
+
+    def active(self, latent: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """All texts that activate a latent and how strongly, strongest first, both (n,)."""
+        column = slice(self.latents.indptr[latent], self.latents.indptr[latent + 1])
+        texts, activations = self.latents.indices[column], self.latents.data[column]
+        order = np.lexsort((texts, -activations))
+        return texts[order].astype(np.int64), activations[order]
+
+    @property
+    def encoder(self) -> Encoder:
+        """What embeds texts as these were embedded; loaded on first use."""
+        return self._project.encoder
+
+    def for_naming(self, latents: Sequence[int]) -> Iterator[tuple[int, Samples]]:
+        """Each latent's texts that namers may see."""
+        for latent in latents:
+            texts, activations, kept, spoken, random = self._sample(latent)
+            near = self._nearest_silent(texts[~kept], spoken)
+            yield latent, Samples(texts[~kept], activations[~kept], near, random[: len(random) // 2])
+
+    def for_judging(self, latents: Sequence[int]) -> Iterator[tuple[int, Samples]]:
+        """Each latent's texts that no namer has seen, near misses too."""
+        for latent in latents:
+            texts, activations, kept, spoken, random = self._sample(latent)
+            shown = self._nearest_silent(texts[~kept], spoken)
+            spoken[shown[shown >= 0]] = True
+            near = self._nearest_silent(texts[kept], spoken)
+            yield latent, Samples(texts[kept], activations[kept], near, random[len(random) // 2 :])
+
+    def _sample(
+        self, latent: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_], NDArray[np.int64]]:
+        """A latent's texts, their activations, which are for judges; which texts are no negatives; random ones."""
+        texts, activations = self.active(latent)
+        spoken = np.zeros(len(self), np.bool_)
+        # A silent sentence of an active passage is no negative, nor the reverse.
+        spoken[texts] = spoken[self.passage_of[texts]] = True
+        drawn = np.unique(np.random.default_rng([self.config.seed, latent]).integers(len(self), size=_RANDOM))
+        random = np.random.default_rng([self.config.seed, latent, 1]).permutation(drawn[~spoken[drawn]])
+        return texts, activations, kept_from_namers(self.passage_of[texts]), spoken, random
+
+    def _nearest_silent(self, texts: NDArray[np.int64], spoken: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Of each text the nearest that is silent, (n,); -1 if there is none among its neighbours."""
+        near = self._neighbours[texts]
+        silent = ~spoken[near]
+        first = silent.argmax(axis=1)
+        rows = np.arange(len(texts))
+        return np.where(silent[rows, first], near[rows, first], -1).astype(np.int64)
+
+    @cached_property
+    def _neighbours(self) -> NDArray[np.int32]:
+        """The texts nearest to each text, (n_texts, n_neighbours), nearest first, among at most so many drawn ones."""
+        pool = _drawn(len(self), _NEIGHBOUR_POOL, self.config.seed)
+        few = min(_NEIGHBOURS, len(pool))
+        candidates = self.embeddings[pool]
+        neighbours = np.empty((len(self), few), np.int32)
+        with progress.steps("near misses", total=len(self), unit="texts") as advance:
+            for start in range(0, len(self), _BLOCK):
+                nearness = self.embeddings[start : start + _BLOCK] @ candidates.T
+                near = np.argpartition(-nearness, few - 1, axis=1)[:, :few]
+                order = np.argsort(-np.take_along_axis(nearness, near, axis=1), axis=1, kind="stable")
+                neighbours[start : start + _BLOCK] = pool[np.take_along_axis(near, order, axis=1)]
+                advance(len(nearness))
+        return neighbours
+
+
+def kept_from_namers(passages: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of a latent's texts, strongest first and given by their passages, are for judges: every third passage."""
+    _, first, inverse = np.unique(passages, return_index=True, return_inverse=True)
+    place = np.empty(len(first), np.int64)  # of each passage, among the latent's passages by strength
+    place[np.argsort(first)] = np.arange(len(first))
+    return np.asarray(place[inverse] % _KEPT_FROM_NAMERS == _KEPT_FROM_NAMERS - 1)
+
+
+def bands(n: int, top: int, others: int) -> dict[str, NDArray[np.int64]]:
+    """Which of n texts, strongest first, are shown as top, middle and low ones; no text is in two bands."""
+    rest = np.arange(min(top, n), n)
+    low = rest[max(len(rest) - others, 0) :]
+    between = rest[: len(rest) - len(low)]
+    start = max((len(between) - others) // 2, 0)
+    return {"top": np.arange(min(top, n)), "middle": between[start : start + others], "low": low}
+
+
+def _drawn(n: int, most: int, seed: int) -> NDArray[np.int64]:
+    """At most so many of n positions, ascending."""
+    if n <= most:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(seed).choice(n, most, replace=False))
