@@ -18,8 +18,10 @@ from unweave.cli import main
 
 TWO = [{"_id": "a", "text": "The moon pulls the sea."}, {"_id": "b", "text": "Wind turns the blades."}]
 COMMANDS = list(main.commands)
-OF_A_PROJECT = [name for name in COMMANDS if name not in ("init", "sae", "index", "demo")]
-OF_A_PROJECT += [f"index {name}" for name in main.commands["index"].commands]
+GROUPED = [f"{name} {sub}" for name, group in main.commands.items() if isinstance(group, click.Group)
+           for sub in group.commands]  # fmt: skip
+OF_A_PROJECT = [name for name in COMMANDS if name not in ("init", "sae", "index", "concepts", "demo")]
+OF_A_PROJECT += [name for name in GROUPED if not name.startswith("sae ")]
 
 
 @pytest.fixture(autouse=True)
@@ -152,7 +154,12 @@ def test_init_on_a_full_disk_leaves_nothing(small_disk, tmp_path):
 
 # --- steps out of order ---------------------------------------------------------------------------
 
-ARGUMENTS = {"search": ["sea"], "explain": ["sea", "a"], "prevalent": ["sea"], "paths": ["a"]}
+ARGUMENTS = {
+    "search": ["sea"], "explain": ["sea", "a"], "prevalent": ["sea"], "paths": ["a"], "decompose": ["sea"],
+    **{f"concepts {name}": ["0"] for name in ("show", "lock", "unlock")},
+    "concepts rename": ["0", "tides"], "concepts flag": ["0", "mine"], "concepts merge": ["0", "1"],
+    "concepts export": ["out.csv"], "concepts import": [__file__],
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("command", OF_A_PROJECT)
@@ -172,6 +179,7 @@ def test_a_folder_that_is_not_a_project_is_refused(tmp_path, command):
         ("index verify", ["index build"]),
         ("index compact", ["index build"]),
         ("search", ["fit", "index build"]),
+        *((name, ["name"]) for name in OF_A_PROJECT if name.startswith("concepts ")),
     ],
 )
 def test_a_step_out_of_order_names_the_command_to_run(project, command, needed):
@@ -281,12 +289,14 @@ def test_a_command_that_is_typed_wrongly_exits_with_2_and_shows_its_usage(tmp_pa
 # --- help, and what importing costs ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", COMMANDS + GROUPED)
 def test_every_command_has_help_and_so_has_every_option(name):
-    done = unweave(name, "--help")
+    done = unweave(*name.split(), "--help")
     assert done.exit_code == 0
     assert f" {name} " in done.stdout.splitlines()[0]
-    command = main.commands[name]
+    command = main
+    for part in name.split():
+        command = command.commands[part]
     assert len(command.help.split()) >= 3
     for parameter in command.params:
         if isinstance(parameter, click.Option):

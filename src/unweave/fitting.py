@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from unweave import progress
 from unweave.artifact import build
 from unweave.errors import BadData, MissingExtra
-from unweave.latents import save_latents
-from unweave.pipeline import Outcome, encode_all, ensure, is_stale
+from unweave.latents import encode_all, save_latents
+from unweave.pipeline import Outcome, ensure, is_stale
 from unweave.processes import is_helper
 from unweave.project import Project
 from unweave.queries import TRAIN_SPLIT
@@ -196,11 +196,13 @@ def _encode(project: Project) -> Outcome:
     """The passages' latents."""
     made_from = project.made_from("embeddings/passages", "sae")
     settings = {"n_latents": project.sae.config.n_latents}
+    embeddings = project.embeddings("passages")
+    assert embeddings is not None
     outcome = ensure(
         project,
         "latents",
         lambda: save_latents(
-            project.path / "latents", encode_all(project, "passages"), settings={}, made_from=made_from
+            project.path / "latents", encode_all(embeddings, project.sae), settings={}, made_from=made_from
         ),
         settings=settings,
         made_from=made_from,

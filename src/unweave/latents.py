@@ -9,16 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, vstack
 
 from unweave.artifact import build, load_array, read_manifest
 from unweave.errors import CorruptArtifact
 
+if TYPE_CHECKING:
+    from unweave.embeddings import Embeddings
+    from unweave.sae.model import SAE
+
 KIND = "latents"
 _ARRAYS = ("offsets", "latents", "activations")
+
+
+def encode_all(embeddings: Embeddings, sae: SAE) -> csr_array:
+    """Latents of every embedding, (n_texts, n_latents)."""
+    return csr_array(vstack([sae.encode(batch) for batch in embeddings.batches()], format="csr"))
 
 
 def save_latents(

@@ -1,4 +1,7 @@
-"""The stages of a project: embed, name, index (fit is in `fitting`). Each makes its artefacts once, and says so."""
+"""Stages of a project: embed and index; fit is in `fitting`, name and judge are in `concepts.stages`.
+
+Each makes its artefacts once, and says so.
+"""
 
 from __future__ import annotations
 
@@ -13,22 +16,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, vstack
 
-from unweave import progress
-from unweave.artifact import build, file_digest, read_manifest
-from unweave.concepts import edits, naming, store
-from unweave.concepts.evidence import Evidence
-from unweave.concepts.keyphrases import KeyphraseNamer
-from unweave.concepts.relate import relate
-from unweave.concepts.store import Concepts
+from unweave.artifact import file_digest, read_manifest
 from unweave.corpus import Corpus
 from unweave.embeddings import Embeddings
 from unweave.encoders import PRECOMPUTED
 from unweave.errors import BadData, CorruptArtifact, MissingArtifact, ScoringUndefined
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.scoring import PROFILES
-from unweave.progress import Stopwatch
 from unweave.project import ARTIFACTS, Project
 from unweave.sentences import draw_sentences, has_sentences
 
@@ -97,20 +92,26 @@ def embed(project: Project) -> list[Outcome]:
     encoder = project.encoder
     if len(project.queries):
         texts = [query.text for query in project.queries.all]
-        outcomes.append(_embed(project, "queries", len(texts), lambda a, b: encoder.encode_queries(texts[a:b])))
+        outcomes.append(embed_texts(project, "queries", len(texts), lambda a, b: encoder.encode_queries(texts[a:b])))
     sentences = project.sentences if config.sentences else None
     for of, corpus in (("passages", project.corpus), ("sentences", sentences)):
         if corpus is not None:
-            rows = _encode_passages(project, corpus)
-            outcomes.append(_embed(project, of, len(corpus), rows))
+            rows = encode_passages(project, corpus)
+            outcomes.append(embed_texts(project, of, len(corpus), rows))
     return outcomes
 
 
-def _encode_passages(project: Project, corpus: Corpus) -> Callable[[int, int], NDArray[np.float32]]:
+def encode_passages(project: Project, corpus: Corpus) -> Callable[[int, int], NDArray[np.float32]]:
+    """The embeddings of passages start to end - 1 of a corpus, by (start, end)."""
     return lambda a, b: project.encoder.encode_passages([passage.content for passage in corpus[a:b]])
 
 
-def _embed(project: Project, of: str, n: int, rows: Callable[[int, int], NDArray[np.float32]]) -> Outcome:
+def embed_texts(project: Project, of: str, n: int, rows: Callable[[int, int], NDArray[np.float32]]) -> Outcome:
+    """Embed passages, sentences, queries or a lexicon's phrases, unless they are embedded.
+
+    Args:
+        rows: called with (start, end), returns their embeddings, (end - start, d_in).
+    """
     name = f"embeddings/{of}"
     settings, made_from = {"encoder": project.encoder_identity(of)}, project.made_from(_source(of))
     return ensure(
@@ -188,106 +189,6 @@ def _order(wanted: list[str], ids: Path, of: str, n_rows: int) -> NDArray[np.int
     if missing:
         raise BadData(f"{ids}: {len(missing)} of the project's {of} have no embedding, first {missing[0]!r}")
     return np.array([row[name] for name in wanted], dtype=np.int64)
-
-
-# --- latents -----------------------------------------------------------------------------------
-
-
-def encode_all(project: Project, of: str) -> csr_array:
-    """Latents of every passage, sentence or query, (n_texts, n_latents)."""
-    embeddings = project.embeddings(of)
-    if embeddings is None:
-        return csr_array((0, project.sae.config.n_latents), dtype=np.float32)
-    return csr_array(vstack([project.sae.encode(batch) for batch in embeddings.batches()], format="csr"))
-
-
-# --- name -----------------------------------------------------------------------------------------
-
-_CONCEPTS_A_TRANSACTION = 500
-
-
-def name(project: Project, *, discard: bool = False) -> Outcome:
-    """Gather the evidence for every live latent, name it by keyphrases, and work out how concepts relate.
-
-    A person's edits are carried over as long as the SAE is the same, and so are names that other namers gave.
-
-    Args:
-        discard: make the concepts of another SAE anew although people have edited those that are there.
-
-    Raises:
-        BadData: the SAE is another one, and edits would be lost.
-    """
-    config = project.settings.evidence
-    sentences = ["embeddings/sentences"] if project.uses("sentences") else []
-    made_from = project.made_from("corpus", "sae", "latents", *sentences)
-    settings = asdict(config)
-    evidence = Evidence(project, config)
-    namer = KeyphraseNamer(evidence, project.settings.name)
-    if is_stale(project, "concepts", settings, made_from):
-        kept = _kept(project, made_from, discard=discard)
-        _make_concepts(project, evidence, namer, settings, made_from, kept)
-        vars(project).pop("concepts", None)
-        manifest = read_manifest(project.path / "concepts", store.KIND)
-        return Outcome("concepts", True, manifest.seconds, manifest.results)
-    watch = Stopwatch()
-    database = project.concepts.database
-    named = naming.run(database, namer, evidence.live.tolist())
-    if named:
-        relate(project)  # names are among what tells duplicates
-        vars(project).pop("concepts", None)
-    return Outcome("concepts", bool(named), watch.seconds, store.summary(database)._asdict())
-
-
-def _make_concepts(
-    project: Project,
-    evidence: Evidence,
-    namer: KeyphraseNamer,
-    settings: Mapping[str, Any],
-    made_from: Mapping[str, str],
-    kept: Path | None,
-) -> None:
-    """Make the concepts folder: every live latent with examples, a name and relations, and what is kept of another."""
-    folder = project.path / "concepts"
-    with build(folder, store.KIND, settings=settings, made_from=made_from, mutable=frozenset({store.DATABASE})) as made:
-        database = made.path / store.DATABASE
-        store.create(database)
-        done = store.stored_latents(database)
-        todo = [latent for latent in evidence.live.tolist() if latent not in done]
-        with progress.steps("examples", total=len(evidence.live), unit="concepts", done=len(done)) as advance:
-            for start in range(0, len(todo), _CONCEPTS_A_TRANSACTION):
-                some = todo[start : start + _CONCEPTS_A_TRANSACTION]
-                store.add(database, evidence.concepts(some))
-                made.checkpoint()
-                advance(len(some))
-        if kept is not None:
-            store.carry_names(kept, database)
-            edits.carry_over(kept, database)
-        naming.run(database, namer, evidence.live.tolist(), made.checkpoint)
-        relate(project, database)
-        made.results.update(store.summary(database)._asdict())
-
-
-def _kept(project: Project, made_from: Mapping[str, str], *, discard: bool) -> Path | None:
-    """The database whose names and edits are still good; None if there is none.
-
-    Raises:
-        BadData: there are edits, of another SAE's concepts.
-    """
-    folder = project.path / "concepts"
-    try:
-        there = read_manifest(folder, store.KIND)
-        database = Concepts.load(folder).database
-    except (MissingArtifact, CorruptArtifact):
-        return None
-    if there.made_from["sae"] == made_from["sae"]:
-        return database
-    standing = [edit for edit in edits.history(database) if not edit.undone]
-    if standing and not discard:
-        raise BadData(
-            f"{folder} has {len(standing)} edit(s) by people, of another SAE's concepts than this one's; save them "
-            f"(unweave concepts export {project.path}), then: unweave name {project.path} --discard"
-        )
-    return None
 
 
 # --- index ----------------------------------------------------------------------------------------

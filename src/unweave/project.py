@@ -15,6 +15,7 @@ from scipy.sparse import csr_array
 from unweave import settings
 from unweave.artifact import MANIFEST, Manifest, read_manifest
 from unweave.collections import Collection
+from unweave.concepts.lexicon import Lexicon, Part
 from unweave.concepts.store import Concepts
 from unweave.corpus import Corpus
 from unweave.embeddings import Embeddings
@@ -46,11 +47,15 @@ ARTIFACTS = {
     "sae": _Place("sae", "fit"),
     "latents": _Place("latents", "fit"),
     "concepts": _Place("concepts", "name"),
+    "lexicon": _Place("corpus", "name --namer lexicon"),
+    "embeddings/lexicon": _Place("embeddings", "name --namer lexicon"),
     "index/default": _Place("index", "index build"),
     "index/paper": _Place("index", "index build"),
     "evaluation": _Place("evaluation", "evaluate"),
 }
 """Where each artefact lies below the project's folder."""
+_MEAN_OF = 16_384
+"""Passages that the mean is taken of, at most."""
 
 
 class Project:
@@ -200,6 +205,25 @@ class Project:
     def concepts(self) -> Concepts:
         """The latents' names."""
         return Concepts.load(self._folder("concepts"))
+
+    @cached_property
+    def lexicon(self) -> Lexicon:
+        """The phrases in which directions and embeddings are written."""
+        phrases = Embeddings.load(self._folder("embeddings/lexicon"))
+        return Lexicon(Corpus.load(self._folder("lexicon")), phrases.rows(0, len(phrases)))
+
+    def decompose(self, text: str | NDArray[np.floating[Any]], k: int | None = None) -> list[Part]:
+        """Write a text's embedding, or an embedding, (d_in,), in phrases: what sets it apart from the mean passage.
+
+        Args:
+            k: phrases at most; by default as many as the settings say.
+        """
+        lexicon = self.lexicon
+        vector = self.query_vector(text)
+        passages = self._passage_embeddings
+        some = np.linspace(0, len(passages) - 1, min(len(passages), _MEAN_OF)).astype(np.int64)
+        target = vector - passages.take(some).mean(axis=0)
+        return lexicon.mixes(target[None], self.settings.lexicon.mix if k is None else k)[0]
 
     def searcher(self, profile: str = "default") -> ConceptSearcher:
         """Search by concepts, scored as one profile says: `default` or `paper`."""

@@ -18,6 +18,7 @@ from typing import Any, Self
 from unweave.artifact import write_atomically
 from unweave.concepts.evidence import EvidenceConfig
 from unweave.concepts.keyphrases import KeyphraseConfig
+from unweave.concepts.lexicon import LexiconConfig
 from unweave.encoders import EncoderConfig
 from unweave.errors import BadData, at_least
 
@@ -115,6 +116,7 @@ class Settings:
     fit: FitConfig = field(default_factory=FitConfig)
     evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
     name: KeyphraseConfig = field(default_factory=KeyphraseConfig)
+    lexicon: LexiconConfig = field(default_factory=LexiconConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
 
     @classmethod

@@ -209,16 +209,25 @@ def fit(project: Path, as_json: bool, **options: Any) -> None:
 
 @main.command()
 @_PROJECT
+@click.option("--namer", type=click.Choice(["keyphrases", "lexicon"]), default="keyphrases", show_default=True,
+              help="What makes the names; every concept has one by keyphrases anyhow.")  # fmt: skip
 @_stage_options("evidence")
 @_stage_options("name")
+@_stage_options("lexicon")
 @click.option("--discard", is_flag=True, help="Name the concepts of another SAE although people edited the old ones.")
 @_JSON
-def name(project: Path, discard: bool, as_json: bool, **options: Any) -> None:
-    """Gather the evidence for every live concept, name it by keyphrases, and work out how concepts relate."""
-    from unweave import pipeline
+def name(project: Path, namer: str, discard: bool, as_json: bool, **options: Any) -> None:
+    """Gather the evidence for every live concept, name it, and work out how concepts relate.
 
-    with _opened(project, **_by_stage(options, "evidence", "name")) as opened:
-        _show([pipeline.name(opened, discard=discard)], as_json)
+    Names of several namers stand side by side; the one that detection trusts most is shown. See: unweave judge
+    """
+    from unweave.concepts import stages
+
+    with _opened(project, **_by_stage(options, "evidence", "name", "lexicon")) as opened:
+        outcomes = [stages.name(opened, discard=discard)]
+        if namer == "lexicon":
+            outcomes.append(stages.name_by(opened, stages.lexicon_namer(opened)))
+        _show(outcomes, as_json)
 
 
 @main.group()
@@ -435,11 +444,13 @@ def _one_line(error: Exception) -> str:
 
 
 # Registered last, so that it stands last in the help.
-from unweave.cli import families  # noqa: E402
+from unweave.cli import families, judge  # noqa: E402
+from unweave.cli.concepts import concepts  # noqa: E402
 from unweave.cli.demo import demo  # noqa: E402
 from unweave.cli.sae import sae  # noqa: E402
 
-for command in families.COMMANDS:
+for command in (*families.COMMANDS, *judge.COMMANDS):
     main.add_command(command)
+main.add_command(concepts)
 main.add_command(sae)
 main.add_command(demo)

@@ -157,8 +157,14 @@ def merge(database: Database, latent: int, into: int) -> Edit | None:
 
 
 def history(database: Database, latent: int | None = None) -> list[Edit]:
-    """All edits, or those of one latent, the first made first; those undone too."""
+    """All edits, or those of one latent, the first made first; those undone too.
+
+    Raises:
+        BadData: there is no such concept.
+    """
     with _reading(database) as db:
+        if latent is not None:
+            _known(db, latent)
         rows = db.execute(
             "SELECT number, made, action, latent, before, after, undone FROM edits "
             "WHERE ? IS NULL OR latent = ? ORDER BY number",
@@ -202,25 +208,25 @@ def undo(database: Database, number: int | None = None) -> Edit:
 def carry_over(database: Path, into: Path) -> int:
     """Copy a person's edits, with their history, to a new database of the same SAE; returns how many stay behind.
 
-    Edits of latents that the new database does not have stay behind. Its own edits, if it has any, are replaced.
+    Edits of latents that the new database does not have, and merges into such, stay behind. Its own edits, if it has
+    any, are replaced.
     """
     edits = history(database)
     with _reading(database) as old:
         people = {latent: _person(old, latent) for latent in {edit.latent for edit in edits}}
-        rows = {latent: row for latent, *row in old.execute("SELECT latent, flag, merged_into FROM concepts")}
+        flags = dict(old.execute("SELECT latent, flag FROM concepts").fetchall())
     flagged = {edit.latent for edit in edits if edit.action == FLAG and not edit.undone}
     with transaction(into) as db:
         live = {latent for (latent,) in db.execute("SELECT latent FROM concepts")}
-        db.execute("DELETE FROM edits")
-        kept = [edit for edit in edits if {edit.latent} | _merged(edit) | _targets(edit.after) <= live]
+        kept = [_among(edit, live) for edit in edits if {edit.latent} | _targets(edit.after) <= live]
+        _forget(db)
         for edit in kept:
             _record(db, edit)
         for latent in people.keys() & live:
             _put(db, latent, people[latent])
         for latent in flagged & live:
-            _put(db, latent, {"flag": rows[latent][0]})
-        merged = {str(latent): to for latent, (_, to) in rows.items() if {latent, to} <= live}
-        _put(db, -1, {"merged_into": merged})
+            _put(db, latent, {"flag": flags[latent]})
+        _put(db, -1, {"merged_into": _last_merges(edits, {edit.number for edit in kept}, live)})
     return len(edits) - len(kept)
 
 
@@ -288,6 +294,16 @@ def _put(db: sqlite3.Connection, latent: int, state: State) -> None:
         db.execute("UPDATE concepts SET flag = ? WHERE latent = ?", (state["flag"], latent))
     for one, into in state.get("merged_into", {}).items():
         db.execute("UPDATE concepts SET merged_into = ? WHERE latent = ?", (into, int(one)))
+
+
+def _forget(db: sqlite3.Connection) -> None:
+    """Take back everything that a person changed, and its history."""
+    db.execute("UPDATE concepts SET merged_into = NULL")
+    flagged = "SELECT latent FROM edits WHERE action = ? AND NOT undone"
+    db.execute(f"UPDATE concepts SET flag = NULL WHERE latent IN ({flagged})", (FLAG,))  # noqa: S608
+    db.execute("DELETE FROM names WHERE namer = ?", (PERSON,))
+    db.execute("DELETE FROM scores WHERE namer = ?", (PERSON,))
+    db.execute("DELETE FROM edits")
 
 
 def _person(db: sqlite3.Connection, latent: int) -> dict[str, Any]:
@@ -358,6 +374,35 @@ def _checked(text: str, what: str, longest: int) -> str:
     if len(words) > longest:
         raise BadData(f"the {what} has {len(words)} characters, expected at most {longest}: {plain(words, 40)}")
     return words
+
+
+# --- edits carried to another database ------------------------------------------------------------
+
+
+def _among(edit: Edit, live: set[int]) -> Edit:
+    """The same edit without latents that are gone: undoing it must not merge anything into one of them."""
+    if edit.action != MERGE:
+        return edit
+    before, after = (
+        {
+            **state,
+            "merged_into": {
+                one: to if to in live else None for one, to in state["merged_into"].items() if int(one) in live
+            },
+        }
+        for state in (edit.before, edit.after)
+    )
+    return edit._replace(before=before, after=after)
+
+
+def _last_merges(edits: list[Edit], kept: set[int], live: set[int]) -> dict[str, int | None]:
+    """What latents are merged into by the last edit that merged each; nothing, where that edit stays behind."""
+    merged: dict[str, int | None] = {}
+    for edit in edits:
+        if edit.action == MERGE and not edit.undone:
+            there = edit.after["merged_into"]
+            merged |= there if edit.number in kept else dict.fromkeys(there)
+    return {latent: into for latent, into in merged.items() if int(latent) in live}
 
 
 # --- which edits build on which -------------------------------------------------------------------

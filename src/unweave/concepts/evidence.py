@@ -20,11 +20,13 @@ from scipy.sparse import csc_array, csr_array, vstack
 from unweave import progress
 from unweave.concepts.store import Concept, Example
 from unweave.errors import at_least
+from unweave.latents import encode_all
 from unweave.sentences import PASSAGE
 
 if TYPE_CHECKING:
     from unweave.encoders import Encoder
     from unweave.project import Project
+    from unweave.sae.model import SAE
 
 _BLOCK = 512
 """Texts whose neighbours are looked for at a time."""
@@ -72,16 +74,22 @@ class Samples(NamedTuple):
 class Evidence:
     """A project's passages and sentences as texts 0, 1, 2 …: passages first, then sentences."""
 
-    def __init__(self, project: Project, config: EvidenceConfig) -> None:
+    def __init__(self, project: Project, config: EvidenceConfig, sae: SAE | None = None) -> None:
+        """Gather the texts.
+
+        Args:
+            sae: another SAE on the same embeddings than the project's.
+        """
         self.config = config
-        self.sae = project.sae
+        self.sae = project.sae if sae is None else sae
         self._project = project
         self._corpus, self._sentences = project.corpus, project.sentences if project.uses("sentences") else None
         self.passages = _drawn(len(project.corpus), config.passages, config.seed)
         """(n_passages,) positions in the corpus of the passages that are looked at, ascending."""
         passage_embeddings = project.embeddings("passages")
         assert passage_embeddings is not None
-        embeddings, latents = [passage_embeddings.take(self.passages)], [csr_array(project.latents[self.passages])]
+        of_corpus = project.latents if sae is None else encode_all(passage_embeddings, sae)
+        embeddings, latents = [passage_embeddings.take(self.passages)], [csr_array(of_corpus[self.passages])]
         passage_of = [np.arange(len(self.passages))]
         self._sentence_positions = np.empty(0, np.int64)
         if self._sentences is not None:
@@ -90,7 +98,7 @@ class Evidence:
             sentence_embeddings = project.embeddings("sentences")
             assert sentence_embeddings is not None
             embeddings.append(sentence_embeddings.take(self._sentence_positions))
-            latents.append(project.sae.encode(embeddings[-1]))
+            latents.append(self.sae.encode(embeddings[-1]))
             passage_of.append(np.searchsorted(self.passages, of[self._sentence_positions]))
         self.embeddings = np.concatenate(embeddings)
         """(n_texts, d_in)"""
@@ -100,7 +108,7 @@ class Evidence:
         """(n_texts,) number of the passage that each text is, or is a sentence of."""
         self.live = np.flatnonzero(np.diff(self.latents.indptr))
         """Latents that are active for at least one text."""
-        self.document_frequency = np.bincount(project.latents.indices, minlength=self.latents.shape[1])
+        self.document_frequency = np.bincount(of_corpus.indices, minlength=self.latents.shape[1])
         """(n_latents,) passages of the whole corpus in which each latent is active."""
 
     def __len__(self) -> int:
@@ -113,6 +121,10 @@ class Evidence:
             return self._corpus[int(self.passages[text])].content
         assert self._sentences is not None
         return self._sentences[int(self._sentence_positions[text - n])].content
+
+    def contents(self) -> list[str]:
+        """All texts, (n_texts,)."""
+        return [self.content(text) for text in range(len(self))]
 
     def example(self, text: int, activation: float, band: str) -> Example:
         """A text as it is kept in the store: by its source and its position there."""

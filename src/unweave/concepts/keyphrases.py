@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
-from unweave.concepts.naming import digest
+from unweave.concepts.naming import LONGEST_NAME, digest
 from unweave.concepts.store import Naming
 from unweave.errors import MissingExtra, at_least
 from unweave.records import plain
@@ -36,7 +36,6 @@ _NONE = np.empty(0, np.int64)
 _LONGEST = 3
 _WORD = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*")
 _BREAK = re.compile(r"[^\w\s'\u2019-]+|\s-\s")
-_MOST_CHARACTERS = 60
 _CANDIDATES = 50
 """Phrases, best first, that are considered for a name."""
 _LEAST_NEW = 0.4
@@ -130,7 +129,19 @@ class Phrases:
             self._as_written(self._vocabulary[present[phrase]], texts[holders[:_TEXTS_READ]])
             for phrase, holders in chosen.items()
         ]
-        return Name(plain(", ".join(shown), _MOST_CHARACTERS), float(weights[covered].sum()))
+        return Name(plain(", ".join(shown), LONGEST_NAME), float(weights[covered].sum()))
+
+    def frequent(self, least_texts: int) -> list[str]:
+        """Phrases that stand in so many texts, as they are written most often, in alphabetical order of their stems."""
+        counts = np.diff(csc_array(self._holds).indptr)
+        written: dict[str, Counter[str]] = {
+            self._vocabulary[i]: Counter() for i in np.flatnonzero(counts >= least_texts)
+        }
+        for text in self._texts:
+            for key, surface in _phrases_with_surface(text):
+                if key in written:
+                    written[key][surface] += 1
+        return [_commonest(surfaces) for surfaces in written.values()]
 
     def _others(self, phrases: NDArray[np.int64], near_misses: NDArray[np.int64]) -> NDArray[np.float64]:
         """How frequent each phrase is in other texts: in all, and in near misses if there are any."""
@@ -148,7 +159,7 @@ class Phrases:
         written = Counter(
             surface for text in texts for key, surface in _phrases_with_surface(self._texts[text]) if key == stems
         )
-        return min(written, key=lambda surface: (-written[surface], surface))
+        return _commonest(written)
 
 
 class KeyphraseNamer:
@@ -175,7 +186,11 @@ class KeyphraseNamer:
 
     @cached_property
     def _phrases(self) -> Phrases:
-        return Phrases([self._evidence.content(text) for text in range(len(self._evidence))], self._config)
+        return Phrases(self._evidence.contents(), self._config)
+
+
+def _commonest(written: Counter[str]) -> str:
+    return min(written, key=lambda surface: (-written[surface], surface))
 
 
 def _phrases(text: str) -> list[str]:

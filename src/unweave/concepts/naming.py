@@ -13,6 +13,9 @@ from unweave import progress
 from unweave.concepts import store
 from unweave.concepts.store import Naming
 
+LONGEST_NAME = 60
+"""Characters of a name."""
+
 
 class Namer(Protocol):
     """Anything that finds names for latents."""

@@ -1,0 +1,345 @@
+"""The commands about concepts: to look at them, to name, remark on and merge them by hand, and to take that back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from unweave.concepts.store import BANDS, DETECTION, ITSELF, Trust
+from unweave.records import plain
+
+if TYPE_CHECKING:
+    from unweave.concepts.edits import Edit
+    from unweave.concepts.store import Concept, Concepts, Example, Naming
+    from unweave.project import Project
+
+_PROJECT = click.argument("project", type=click.Path(file_okay=False, path_type=Path))
+_NUMBER = click.IntRange(min=0)
+_LATENT = click.argument("latent", type=_NUMBER)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
+_TEXT_SHOWN = 100
+
+
+@click.group()
+def concepts() -> None:
+    """Look at concepts, and name, remark on or merge them by hand; each change can be undone."""
+
+
+# --- looking --------------------------------------------------------------------------------------
+
+
+@concepts.command("list")
+@_PROJECT
+@click.option("--top", default=20, show_default=True, type=click.IntRange(min=1), help="Concepts to show.")
+@click.option(
+    "--trust", type=click.Choice([trust.value for trust in Trust]), help="Only concepts whose name is trusted so far."
+)
+@click.option("--flag", "remark", help="Only concepts with this remark.")
+@click.option("--grep", "words", help="Only concepts whose name has these words in it, in upper or lower case.")
+@_JSON
+def list_(project: Path, top: int, trust: str | None, remark: str | None, words: str | None, as_json: bool) -> None:
+    """List concepts, the most frequent first."""
+    from unweave.project import Project
+
+    names = Project.open(project).concepts
+    found = [
+        concept
+        for concept in names.by_document_frequency()
+        if trust in (None, names.trust(concept.latent))
+        and remark in (None, concept.flag)
+        and (words or "").casefold() in names.get(concept.latent, "").casefold()
+    ]
+    if as_json:
+        _print_json({"n_concepts": len(found), "concepts": [_of(names, concept) for concept in found[:top]]})
+        return
+    for concept in found[:top]:
+        click.echo(f"{concept.document_frequency:>9,}  {_shown(names, concept.latent)}{_remarks(concept)}")
+    click.echo(f"{min(top, len(found)):,} of {len(found):,} concepts, by the passages they are in", err=True)
+
+
+@concepts.command()
+@_PROJECT
+@_LATENT
+@_JSON
+def show(project: Path, latent: int, as_json: bool) -> None:
+    """Show all that is known of the concept of LATENT: its names and scores, examples, and related concepts."""
+    from unweave.concepts.edits import no_concept
+    from unweave.project import Project
+
+    opened = Project.open(project)
+    names, content = opened.concepts, _content(opened)
+    concept = names.concept(latent) if latent < 2**63 else None
+    if concept is None:
+        raise no_concept(names.database, latent)
+    if as_json:
+        _print_json(_everything(names, concept, content))
+        return
+    click.echo(f"{_shown(names, latent)}{_remarks(concept)}")
+    click.echo(f"in {concept.document_frequency:,} passages; strongest activation {concept.strongest:.3f}")
+    for line in (*_naming_lines(concept), *_example_lines(concept, content), *_related_lines(names, concept)):
+        click.echo(line)
+
+
+@concepts.command()
+@_PROJECT
+@click.option("--latent", type=_NUMBER, help="Only the edits of this one.")
+@_JSON
+def history(project: Path, latent: int | None, as_json: bool) -> None:
+    """Show what people changed, the first change first, with the numbers that undo takes."""
+    from unweave.concepts import edits
+    from unweave.project import Project
+
+    made = edits.history(Project.open(project).concepts.database, latent)
+    if as_json:
+        _print_json({"edits": [edit._asdict() for edit in made]})
+        return
+    for edit in made:
+        click.echo(_edit_line(edit))
+    if not made:
+        click.echo("nobody has changed anything yet", err=True)
+
+
+# --- editing --------------------------------------------------------------------------------------
+
+
+@concepts.command()
+@_PROJECT
+@_LATENT
+@click.argument("name")
+@click.option("--description", default="", help="A sentence more; left out, there is none.")
+@_JSON
+def rename(project: Path, latent: int, name: str, description: str, as_json: bool) -> None:
+    """Give LATENT the name NAME, which no namer replaces."""
+    from unweave.concepts import edits
+
+    _show_edit(edits.rename(_database(project), latent, name, description), as_json)
+
+
+@concepts.command()
+@_PROJECT
+@_LATENT
+@_JSON
+def lock(project: Path, latent: int, as_json: bool) -> None:
+    """Confirm the name that LATENT has, so that no namer replaces it."""
+    from unweave.concepts import edits
+
+    _show_edit(edits.lock(_database(project), latent), as_json)
+
+
+@concepts.command()
+@_PROJECT
+@_LATENT
+@_JSON
+def unlock(project: Path, latent: int, as_json: bool) -> None:
+    """Take the name that a person gave or confirmed from LATENT, so that a namer's is shown again."""
+    from unweave.concepts import edits
+
+    _show_edit(edits.unlock(_database(project), latent), as_json)
+
+
+@concepts.command()
+@_PROJECT
+@_LATENT
+@click.argument("remark", required=False)
+@click.option("--clear", is_flag=True, help="Take the remark away.")
+@_JSON
+def flag(project: Path, latent: int, remark: str | None, clear: bool, as_json: bool) -> None:
+    """Leave the remark REMARK on the concept of LATENT, in place of the one that is there."""
+    from unweave.concepts import edits
+
+    if (remark is None) != clear:
+        raise click.UsageError("give a remark, or --clear to take away the one that is there")
+    _show_edit(edits.flag(_database(project), latent, remark), as_json)
+
+
+@concepts.command()
+@_PROJECT
+@_LATENT
+@click.argument("into", type=_NUMBER)
+@_JSON
+def merge(project: Path, latent: int, into: int, as_json: bool) -> None:
+    """Say that LATENT means the same as the latent INTO, whose name it has from now on."""
+    from unweave.concepts import edits
+
+    _show_edit(edits.merge(_database(project), latent, into), as_json)
+
+
+@concepts.command()
+@_PROJECT
+@click.option("--number", type=click.IntRange(min=1), help="Of the edit, as history shows it; else the last one.")
+@_JSON
+def undo(project: Path, number: int | None, as_json: bool) -> None:
+    """Take back an edit, the last one that stands if none is named."""
+    from unweave.concepts import edits
+
+    _show_edit(edits.undo(_database(project), number), as_json)
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+@concepts.command()
+@_PROJECT
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@_JSON
+def export(project: Path, file: Path, as_json: bool) -> None:
+    """Write all concepts to FILE, .csv or .jsonl, to review them in a spreadsheet."""
+    from unweave.concepts import exchange
+    from unweave.project import Project
+
+    opened = Project.open(project)
+    n = exchange.export(opened.concepts, file, _content(opened))
+    if as_json:
+        _print_json({"file": str(file), "n_concepts": n})
+    else:
+        click.echo(f"{file}: {n:,} concepts")
+
+
+@concepts.command("import")
+@_PROJECT
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Show what would be changed, and change nothing.")
+@_JSON
+def import_(project: Path, file: Path, dry_run: bool, as_json: bool) -> None:
+    """Make what was changed in FILE, .csv or .jsonl, edits: all of them, or none if one cannot be made.
+
+    Its column latent, and those of name, description, flag and merged_into that it has, are read. An empty name
+    leaves the name as it is; an empty flag or description takes that away.
+    """
+    from unweave.concepts import exchange
+
+    made = exchange.import_edits(_database(project), file, dry_run=dry_run)
+    if as_json:
+        _print_json({"dry_run": dry_run, "edits": [edit._asdict() for edit in made]})
+        return
+    for edit in made:
+        click.echo(_edit_line(edit))
+    click.echo(f"{len(made):,} edit(s) {'would be made' if dry_run else 'made'}", err=True)
+
+
+# --- what is shown --------------------------------------------------------------------------------
+
+
+def _database(project: Path) -> Path:
+    from unweave.project import Project
+
+    return Project.open(project).concepts.database
+
+
+def _content(project: Project) -> Callable[[Example], str]:
+    """The texts of examples."""
+    sources = {"passages": project.corpus, "sentences": project.sentences}
+
+    def content(example: Example) -> str:
+        source = sources[example.source]
+        assert source is not None
+        return source[example.position].content
+
+    return content
+
+
+def _of(names: Concepts, concept: Concept) -> dict[str, Any]:
+    trust = names.trust(concept.latent)
+    return {
+        "latent": concept.latent,
+        "name": names.get(concept.latent),
+        "trust": None if trust is None else trust.value,
+        "document_frequency": concept.document_frequency,
+        "flag": concept.flag,
+        "merged_into": concept.merged_into,
+    }
+
+
+def _everything(names: Concepts, concept: Concept, content: Callable[[Example], str]) -> dict[str, Any]:
+    return {
+        **_of(names, concept),
+        "strongest": concept.strongest,
+        "namings": [{**vars(naming), "trust": _trust(concept, naming).value} for naming in concept.namings],
+        "scores": {namer: [score._asdict() for score in scores] for namer, scores in concept.scores.items()},
+        "examples": [{**example._asdict(), "text": content(example)} for example in concept.examples],
+        "related": [{**one._asdict(), "name": names.get(one.other)} for one in concept.related],
+    }
+
+
+def _trust(concept: Concept, naming: Naming) -> Trust:
+    return Trust.of(naming.namer, concept.score(DETECTION, naming.namer))
+
+
+def _naming_lines(concept: Concept) -> Iterator[str]:
+    for naming in concept.namings:
+        mark = "-" if naming.name is None else _trust(concept, naming).mark
+        said = f"{naming.name or 'found no name'}{naming.description and ': '}{naming.description}"
+        yield f"{plain(naming.namer, 20):>14}  {mark} {plain(said, 300)}{_judged(concept, naming.namer)}"
+    if concept.scores.get(ITSELF):
+        yield f"{'no name':>14}{_judged(concept, ITSELF)}"
+
+
+def _judged(concept: Concept, namer: str) -> str:
+    """What judges found of one namer's name."""
+    found = concept.scores.get(namer, ())
+    said = (f"{plain(one.judge, 30)} {one.value:.2f} [{one.low:.2f}, {one.high:.2f}] of {one.n}" for one in found)
+    return "".join(f"  ({one})" for one in said)
+
+
+def _example_lines(concept: Concept, content: Callable[[Example], str]) -> Iterator[str]:
+    for band in BANDS:
+        examples = concept.band(band)
+        if examples:
+            yield f"{band}:"
+        for example in examples:
+            yield f"  {example.activation:8.3f}  {plain(content(example), _TEXT_SHOWN)}"
+
+
+def _related_lines(names: Concepts, concept: Concept) -> Iterator[str]:
+    for relation in dict.fromkeys(one.relation for one in concept.related):
+        yield f"{plain(relation, 20)}:"
+        for one in concept.related:
+            if one.relation == relation:
+                yield f"  {one.weight:8.3f}  {_shown(names, one.other)}"
+
+
+def _shown(names: Concepts, latent: int) -> str:
+    from unweave.cli.show import named
+
+    return named(latent, names.get(latent), names.trust(latent))
+
+
+def _remarks(concept: Concept) -> str:
+    remark = f"  [{plain(concept.flag, 60)}]" if concept.flag else ""
+    return remark if concept.merged_into is None else f"{remark}  merged into #{concept.merged_into}"
+
+
+def _show_edit(edit: Edit | None, as_json: bool) -> None:
+    if as_json:
+        _print_json({"edit": edit and edit._asdict()})
+    elif edit is None:
+        click.echo("that is so already; nothing was changed", err=True)
+    else:
+        click.echo(_edit_line(edit))
+
+
+def _edit_line(edit: Edit) -> str:
+    before, after = _words(edit, edit.before), _words(edit, edit.after)
+    undone = "  (undone)" if edit.undone else ""
+    return f"{edit.number:>5}  {plain(edit.made, 30)}  {edit.action:<6}  #{edit.latent}  {before} → {after}{undone}"
+
+
+def _words(edit: Edit, state: Mapping[str, Any]) -> str:
+    """What an edit found, or left, of its latent."""
+    if "flag" in state:
+        said = state["flag"]
+    elif "merged_into" in state:
+        into = state["merged_into"][str(edit.latent)]
+        said = None if into is None else f"#{into}"
+    else:
+        naming = state["naming"]
+        said = naming and ": ".join(filter(None, (naming["name"], naming["description"])))
+    return plain(said, 80) if said else "(none)"
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(value, ensure_ascii=True))

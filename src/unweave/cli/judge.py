@@ -1,0 +1,91 @@
+"""The commands that say how good names are, and what an embedding is made of."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from unweave import progress
+
+if TYPE_CHECKING:
+    from unweave.concepts.judging import Verdict
+
+_PROJECT = click.argument("project", type=click.Path(file_okay=False, path_type=Path))
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
+
+
+@click.command()
+@_PROJECT
+@click.option("--controls", is_flag=True, help="Judge names of other concepts and of random directions too: what is "
+              "found where there is nothing to find.")  # fmt: skip
+@click.option("--other-encoder", metavar="MODEL", help="Measure also how alike the passages of a concept are under "
+              "this encoder, a folder or a name on the hub.")  # fmt: skip
+@click.option("--again", is_flag=True, help="Judge what is judged already too.")
+@_JSON
+def judge(project: Path, controls: bool, other_encoder: str | None, again: bool, as_json: bool) -> None:
+    """Judge names by texts that no namer has seen, and show how far each namer is to be trusted.
+
+    What is found is stored beside each name and decides its mark and which of several names is shown.
+    """
+    from unweave.concepts import judging, stages
+    from unweave.encoders import EncoderConfig, open_encoder
+    from unweave.project import Project
+
+    opened = Project.open(project)
+    other = None if other_encoder is None else open_encoder(EncoderConfig(model=other_encoder))
+    with progress.shown():
+        verdicts = stages.judge(opened, other=other, again=again)
+        verdicts += stages.controls(opened) if controls else []
+    marks = judging.marks(opened.concepts.by_document_frequency())
+    if as_json:
+        click.echo(json.dumps({"verdicts": [_record(one) for one in verdicts],
+                               "marks": {trust.value: n for trust, n in marks.items()}}))  # fmt: skip
+        return
+    from unweave.cli import show
+
+    for line in show.table([_row(one) for one in verdicts]):
+        click.echo(line)
+    click.echo("names shown, by trust: " + ", ".join(f"{trust.mark} {trust.value} {n:,}" for trust, n in marks.items()))
+
+
+@click.command()
+@_PROJECT
+@click.argument("text")
+@click.option("--top", type=click.IntRange(min=1), help="Phrases at most.")
+@_JSON
+def decompose(project: Path, text: str, top: int | None, as_json: bool) -> None:
+    """Write the embedding of TEXT in phrases of the project's lexicon: what sets it apart from the mean passage.
+
+    It needs no SAE, and no concepts. The lexicon is made by: unweave name --namer lexicon PROJECT
+    """
+    from unweave.project import Project
+    from unweave.records import plain
+
+    mix = Project.open(project).decompose(text, top)
+    if as_json:
+        click.echo(json.dumps({"text": text, "mix": [{"phrase": p.phrase, "weight": p.weight} for p in mix]}))
+        return
+    for part in mix:
+        click.echo(f"{part.weight:6.3f}  {plain(part.phrase, 80)}")
+
+
+COMMANDS = (judge, decompose)
+
+
+def _record(verdict: Verdict) -> dict[str, Any]:
+    return {"namer": verdict.namer, "control": verdict.control, **verdict.score._asdict(), "chance": verdict.chance}
+
+
+def _row(verdict: Verdict) -> dict[str, Any]:
+    score = verdict.score
+    return {
+        "judged": ", ".join(part for part in (verdict.namer or "no name", verdict.control) if part),
+        "judge": score.judge,
+        "mean": f"{score.value:.3f}",
+        "95 %": f"{score.low:.3f} to {score.high:.3f}",
+        "n": f"{score.n:,}",
+        "chance": "" if verdict.chance is None else f"{verdict.chance:g}",
+    }
