@@ -20,7 +20,7 @@ TWO = [{"_id": "a", "text": "The moon pulls the sea."}, {"_id": "b", "text": "Wi
 COMMANDS = list(main.commands)
 GROUPED = [f"{name} {sub}" for name, group in main.commands.items() if isinstance(group, click.Group)
            for sub in group.commands]  # fmt: skip
-OF_A_PROJECT = [name for name in COMMANDS if name not in ("init", "sae", "index", "concepts", "demo")]
+OF_A_PROJECT = [n for n in COMMANDS if n not in ("init", "sae", "index", "concepts", "demo", "serve-model")]
 OF_A_PROJECT += [name for name in GROUPED if not name.startswith("sae ")]
 
 

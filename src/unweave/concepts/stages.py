@@ -169,12 +169,12 @@ def judge(project: Project, *, other: Encoder | None = None, again: bool = False
     return judging.judge(project, Evidence(project, project.settings.evidence), other=other, again=again)
 
 
-def controls(project: Project) -> list[Verdict]:
-    """What the judges find of names of other latents, and of a random dictionary's names; see `judging.control`."""
+def controls(project: Project, n: int = 500) -> list[Verdict]:
+    """What the judges find of names of n other latents, and of a random dictionary's names; see `judging.control`."""
     namers: dict[str, Callable[[Evidence, SAE], Namer]] = {
         KeyphraseNamer.namer: lambda evidence, _: KeyphraseNamer(evidence, project.settings.name)
     }
     if project.has("embeddings/lexicon"):
         config = project.settings.lexicon
         namers[LexiconNamer.namer] = lambda _, sae: LexiconNamer(sae.W_dec, project.lexicon, config, made_of="random")
-    return judging.control(project, Evidence(project, project.settings.evidence), namers)
+    return judging.control(project, Evidence(project, project.settings.evidence), namers, n)
