@@ -138,7 +138,7 @@ def test_a_file_with_a_setting_that_does_not_fit_is_refused(path, stage, name, v
 def test_an_unknown_table_is_refused_with_those_that_are_known(path):
     path.write_text("[fitt]\nk = 3\n")
     with pytest.raises(
-        BadData, match=r"unknown table \[fitt\]; expected encoder, embed, fit, evidence, name, lexicon, evaluate"
+        BadData, match=r"unknown table \[fitt\]; expected encoder, embed, fit, evidence, name, lexicon, model, evaluate"
     ):
         Settings.read(path)
 

@@ -32,7 +32,15 @@ class ArtifactInUse(UnweaveError):
 
 
 class ModelUnavailable(UnweaveError):
-    """An encoder is neither on this machine nor can it be fetched."""
+    """An encoder or a language model is neither on this machine nor can it be reached."""
+
+
+class BadAnswer(UnweaveError):
+    """A language model answered something else than it was asked for."""
+
+
+class SpendingCapReached(UnweaveError):
+    """One more request to a language model could cost more than may be spent."""
 
 
 class MissingExtra(UnweaveError):

@@ -21,6 +21,7 @@ from unweave.concepts.keyphrases import KeyphraseConfig
 from unweave.concepts.lexicon import LexiconConfig
 from unweave.encoders import EncoderConfig
 from unweave.errors import BadData, at_least
+from unweave.language_model import LanguageModelConfig
 
 FILE = "unweave.toml"
 
@@ -117,6 +118,7 @@ class Settings:
     evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
     name: KeyphraseConfig = field(default_factory=KeyphraseConfig)
     lexicon: LexiconConfig = field(default_factory=LexiconConfig)
+    model: LanguageModelConfig = field(default_factory=LanguageModelConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
 
     @classmethod

@@ -21,6 +21,7 @@ from unweave.processes import is_helper
 from unweave.records import plain
 
 if TYPE_CHECKING:
+    from unweave.concepts.language_model_namer import Forecast
     from unweave.pipeline import Outcome
     from unweave.project import Project
 
@@ -209,25 +210,60 @@ def fit(project: Path, as_json: bool, **options: Any) -> None:
 
 @main.command()
 @_PROJECT
-@click.option("--namer", type=click.Choice(["keyphrases", "lexicon"]), default="keyphrases", show_default=True,
-              help="What makes the names; every concept has one by keyphrases anyhow.")  # fmt: skip
+@click.option("--namer", type=click.Choice(["keyphrases", "lexicon", "language-model"]), default="keyphrases",
+              show_default=True, help="What makes the names; every concept has one by keyphrases anyhow.")  # fmt: skip
+@click.option("--most", type=click.IntRange(min=1), help="With another namer, name so many concepts at most, the most "
+              "frequent.")  # fmt: skip
+@click.option("--below", type=click.FloatRange(0, 1), help="With another namer, name only concepts whose shown name "
+              "has a detection below this, or was not judged.")  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="With a language model, say how many requests and tokens it would take, "
+              "at what price and in what time; nothing is sent.")  # fmt: skip
 @_stage_options("evidence")
 @_stage_options("name")
 @_stage_options("lexicon")
+@_stage_options("model")
 @click.option("--discard", is_flag=True, help="Name the concepts of another SAE although people edited the old ones.")
 @_JSON
-def name(project: Path, namer: str, discard: bool, as_json: bool, **options: Any) -> None:
+def name(
+    project: Path,
+    namer: str,
+    most: int | None,
+    below: float | None,
+    dry_run: bool,
+    discard: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Gather the evidence for every live concept, name it, and work out how concepts relate.
 
     Names of several namers stand side by side; the one that detection trusts most is shown. See: unweave judge
     """
     from unweave.concepts import stages
 
-    with _opened(project, **_by_stage(options, "evidence", "name", "lexicon")) as opened:
+    if dry_run and namer != "language-model":
+        raise click.BadParameter("only a language model costs anything; give --namer language-model")
+    with _opened(project, **_by_stage(options, "evidence", "name", "lexicon", "model")) as opened:
         outcomes = [stages.name(opened, discard=discard)]
-        if namer == "lexicon":
-            outcomes.append(stages.name_by(opened, stages.lexicon_namer(opened)))
+        latents = stages.chosen(opened, most, below)
+        if namer == "language-model":
+            model = stages.language_model_namer(opened)
+            if dry_run:
+                _show_forecast(model.forecast(latents), as_json)
+                return
+            outcomes.append(stages.name_by(opened, model, latents))
+        elif namer == "lexicon":
+            outcomes.append(stages.name_by(opened, stages.lexicon_namer(opened), latents))
         _show(outcomes, as_json)
+
+
+def _show_forecast(forecast: Forecast, as_json: bool) -> None:
+    from unweave.cli import show
+
+    if as_json:
+        _print_json(forecast._asdict())
+        return
+    for line in show.forecast(forecast):
+        click.echo(line)
 
 
 @main.group()

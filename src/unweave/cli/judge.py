@@ -23,9 +23,13 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
               "found where there is nothing to find.")  # fmt: skip
 @click.option("--other-encoder", metavar="MODEL", help="Measure also how alike the passages of a concept are under "
               "this encoder, a folder or a name on the hub.")  # fmt: skip
+@click.option("--by-model", type=click.IntRange(min=1), metavar="N", help="Put N questions of each kind to the "
+              "language model of the project's settings too, about every namer's names.")  # fmt: skip
 @click.option("--again", is_flag=True, help="Judge what is judged already too.")
 @_JSON
-def judge(project: Path, controls: bool, other_encoder: str | None, again: bool, as_json: bool) -> None:
+def judge(
+    project: Path, controls: bool, other_encoder: str | None, by_model: int | None, again: bool, as_json: bool
+) -> None:
     """Judge names by texts that no namer has seen, and show how far each namer is to be trusted.
 
     What is found is stored beside each name and decides its mark and which of several names is shown.
@@ -38,6 +42,7 @@ def judge(project: Path, controls: bool, other_encoder: str | None, again: bool,
     other = None if other_encoder is None else open_encoder(EncoderConfig(model=other_encoder))
     with progress.shown():
         verdicts = stages.judge(opened, other=other, again=again)
+        verdicts += stages.judge_by_model(opened, by_model) if by_model else []
         verdicts += stages.controls(opened) if controls else []
     marks = judging.marks(opened.concepts.by_document_frequency())
     if as_json:

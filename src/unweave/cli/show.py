@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from unweave.concepts.language_model_namer import Forecast
 from unweave.concepts.store import Trust
 from unweave.evaluation.evaluate import Evaluation
 from unweave.evaluation.evaluate import table as systems_table
@@ -52,6 +53,18 @@ def outcome(done: Outcome) -> str:
     said = ", ".join(f"{name.replace('_', ' ')} {_number(value)}" for name, value in simple.items())
     state = f"made in {done.seconds:.1f} s" if done.fresh else "already there"
     return f"{done.artifact}: {state}" + (f" ({said})" if said else "")
+
+
+def forecast(of: Forecast) -> Iterator[str]:
+    """What naming by a language model would take."""
+    yield f"concepts        {of.concepts:>12,}"
+    yield f"requests        {of.requests:>12,}   if none has to be sent again"
+    yield f"input tokens    {of.input_tokens:>12,}   about, at four characters each"
+    yield f"output tokens   {of.output_tokens:>12,}   about"
+    yield f"cost            {of.cost:>12.4f}   about; {of.most:.4f} at most, {of.left:.4f} left of the cap"
+    yield f"time            {of.seconds / 60:>12.1f}   minutes, about"
+    if of.most > of.left:
+        yield "the most that it can cost is above what is left of the cap; it stops there, what is named is kept"
 
 
 def hit(found: Hit, top: int = 5) -> Iterator[str]:

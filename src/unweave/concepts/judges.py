@@ -36,7 +36,10 @@ DESCRIBED = "detection-described"
 AUROC = "auroc"
 RETRIEVES, ACTIVATES = "cycle-retrieves", "cycle-activates"
 JUDGES = (DETECTION, DESCRIBED, AUROC, RETRIEVES, ACTIVATES, INTRUDER, COHERENCE)
-CHANCE = {DETECTION: 0.5, DESCRIBED: 0.5, AUROC: 0.5, INTRUDER: 0.1, COHERENCE: 0.0}
+CHANCE = {
+    DETECTION: 0.5, DESCRIBED: 0.5, AUROC: 0.5, INTRUDER: 0.1, COHERENCE: 0.0, "identification": 0.1,
+    "identification-hard": 0.1, "ranking": 0.5,
+}  # fmt: skip
 """What a judge finds where there is nothing to find. For cycles it is the share of texts that activate a latent."""
 _SHOWN_WITH_INTRUDER = 9
 _INTRUDERS = 5
@@ -196,21 +199,38 @@ def _activates(evidence: Evidence, names: Mapping[int, str | None]) -> dict[int,
 # --- latents --------------------------------------------------------------------------------------
 
 
+class WithIntruders(NamedTuple):
+    """Passages that activate a latent, and some that do not, one of which at a time is put among them."""
+
+    texts: NDArray[np.int64]
+    """(9,) by their number in the evidence, strongest first."""
+    intruders: NDArray[np.int64]
+    """(5,)"""
+
+
+def with_intruders(evidence: Evidence, latent: int) -> WithIntruders | None:
+    """A latent's strongest passages and random silent ones; None if too few passages activate it."""
+    rng = np.random.default_rng([evidence.config.seed, latent, 2])
+    texts, _ = evidence.active(latent)
+    shown = texts[texts < len(evidence.passages)][:_SHOWN_WITH_INTRUDER]
+    silent = np.setdiff1d(rng.integers(len(evidence.passages), size=_INTRUDERS * 20), texts)
+    chosen = rng.permutation(silent)[:_INTRUDERS]
+    if len(shown) < _SHOWN_WITH_INTRUDER or len(chosen) < _INTRUDERS:
+        return None
+    return WithIntruders(shown, chosen)
+
+
 def judge_intruders(evidence: Evidence, latents: Sequence[int]) -> Iterator[tuple[int, Score]]:
     """Whether a judge finds the text that does not belong, by what is least like the others; the strongest passages.
 
     Source: Chang et al. 2009 ("Reading Tea Leaves"), for topics; Park et al. 2025 use it on latents.
     """
     for latent in latents:
-        rng = np.random.default_rng([evidence.config.seed, latent, 2])
-        texts, _ = evidence.active(latent)
-        shown = texts[texts < len(evidence.passages)][:_SHOWN_WITH_INTRUDER]
-        silent = np.setdiff1d(rng.integers(len(evidence.passages), size=_INTRUDERS * 20), texts)
-        intruders = rng.permutation(silent)[:_INTRUDERS]
-        if len(shown) < _SHOWN_WITH_INTRUDER or len(intruders) < _INTRUDERS:
-            continue
-        right = [odd_one_out(evidence.embeddings[np.append(shown, one)]) == len(shown) for one in intruders]
-        yield latent, share(INTRUDER, float(np.mean(right)), _INTRUDERS)
+        asked = with_intruders(evidence, latent)
+        if asked is not None:
+            among = [evidence.embeddings[np.append(asked.texts, one)] for one in asked.intruders]
+            right = [odd_one_out(embeddings) == len(asked.texts) for embeddings in among]
+            yield latent, share(INTRUDER, float(np.mean(right)), _INTRUDERS)
 
 
 def odd_one_out(embeddings: NDArray[np.float32]) -> int:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 
 from unweave import progress
 from unweave.concepts import controls, judges, simulations, store
+from unweave.concepts import language_model_judges as by_model
 from unweave.concepts.evidence import Evidence
 from unweave.concepts.naming import Namer
 from unweave.concepts.store import DETECTION, ITSELF, Concept, Naming, Score, Trust
 from unweave.encoders import Encoder
+from unweave.language_model import LanguageModel
 from unweave.project import Project
 from unweave.sae.model import SAE
 
@@ -35,7 +38,7 @@ class Verdict(NamedTuple):
     @property
     def chance(self) -> float | None:
         """What it would find by luck; None where that depends on the latent."""
-        return judges.CHANCE.get(self.score.judge)
+        return judges.CHANCE.get(self.score.judge.removesuffix(by_model.SUFFIX))
 
 
 def judge(project: Project, evidence: Evidence, *, other: Encoder | None = None, again: bool = False) -> list[Verdict]:
@@ -140,6 +143,56 @@ def control(
             _means(kind, RANDOM, judges.judge_names(of_random, named, judges.questions(of_random, list(named))))
         )
     return found
+
+
+def judge_by_model(project: Project, evidence: Evidence, model: LanguageModel, n: int) -> list[Verdict]:
+    """Judge latents and names, not yet judged so, by a language model, and put the tests of `simulations` to it.
+
+    Args:
+        n: latents, drawn at random, and questions of each test. Of the names, those of each namer.
+
+    Raises:
+        ModelUnavailable, SpendingCapReached: what was judged until then is stored.
+    """
+    database = project.concepts.database
+    rng = np.random.default_rng([evidence.config.seed, 10])
+    some = _some(rng, evidence, n)
+    concepts = project.concepts.by_document_frequency()
+    by_latent = {concept.latent: concept for concept in concepts}
+    todo = [j for j in some if by_latent[j].score(by_model.INTRUDER, ITSELF) is None]
+    questions = [by_model.intruders(evidence, todo)]
+    for namer in sorted({naming.namer for concept in concepts for naming in concept.namings}):
+        namings = by_namer(concepts, namer)
+        todo = [j for j in some if j in namings and by_latent[j].score(by_model.DETECTION, namer) is None]
+        questions.append(by_model.detection(evidence, namings, judges.questions(evidence, todo)))
+        questions += _simulations(project, evidence, namings, n)
+    found: dict[tuple[str, str], list[Score]] = {}
+    put = list(chain.from_iterable(questions))
+    with progress.steps("judging by a language model", total=len(put), unit="questions") as advance:
+        for asked, score, receipts in by_model.put(model, database, iter(put)):
+            scores = [] if score is None or asked.latent is None else [(asked.latent, asked.namer, score)]
+            store.add_scores(database, scores, receipts)
+            if score is not None and asked.latent is None:
+                found.setdefault((asked.namer, asked.judge), []).append(score)
+            advance(1)
+    vars(project).pop("concepts", None)
+    stored = [v for v in verdicts(project.concepts.by_document_frequency()) if v.score.judge in by_model.OF_CONCEPTS]
+    return stored + [Verdict(namer, "", judges.mean(scores)) for (namer, _), scores in found.items()]
+
+
+def _simulations(
+    project: Project, evidence: Evidence, namings: Mapping[int, Naming], n: int
+) -> Iterator[Iterator[by_model.Asked]]:
+    named = np.zeros(evidence.latents.shape[1], np.bool_)
+    named[list(namings)] = True
+    if not named.any():
+        return
+    choices = simulations.choices(evidence, named, n, seed=evidence.config.seed)
+    yield by_model.identification(evidence, namings, choices)
+    stored = project.embeddings("queries")
+    if stored is not None:
+        queries = stored.rows(0, len(stored))
+        yield by_model.ranking(evidence, queries, namings, simulations.pairs(evidence, queries, n))
 
 
 def _some(rng: np.random.Generator, evidence: Evidence, n: int) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -14,14 +14,16 @@ from unweave.concepts import edits, judging, naming, store
 from unweave.concepts.evidence import Evidence
 from unweave.concepts.judging import Verdict
 from unweave.concepts.keyphrases import KeyphraseNamer
+from unweave.concepts.language_model_namer import LanguageModelNamer, shown
 from unweave.concepts.lexicon import LexiconNamer
 from unweave.concepts.lexicon_sources import corpus_phrases, digests, file_phrases
 from unweave.concepts.naming import Namer
 from unweave.concepts.relate import relate
-from unweave.concepts.store import Concepts
+from unweave.concepts.store import DETECTION, Concepts
 from unweave.corpus import Corpus
 from unweave.encoders import Encoder
 from unweave.errors import BadData, CorruptArtifact, MissingArtifact
+from unweave.language_model import LanguageModel
 from unweave.pipeline import Outcome, embed_texts, encode_passages, ensure, is_stale
 from unweave.progress import Stopwatch
 from unweave.project import Project
@@ -119,14 +121,37 @@ def _kept(project: Project, made_from: Mapping[str, str], *, discard: bool) -> P
     return None
 
 
-def name_by(project: Project, namer: Namer) -> Outcome:
-    """Have another namer name every live latent, beside the names that are there."""
+def name_by(project: Project, namer: Namer, latents: Sequence[int] | None = None) -> Outcome:
+    """Have another namer name latents, by default all that are live, beside the names that are there."""
     watch = Stopwatch()
     database = project.concepts.database
-    named = naming.run(database, namer, sorted(store.stored_latents(database)))
+    named = naming.run(database, namer, sorted(store.stored_latents(database)) if latents is None else latents)
     if named:
         _renamed(project)
     return Outcome("concepts", bool(named), watch.seconds, store.named_by(database, namer.namer)._asdict())
+
+
+def chosen(project: Project, most: int | None = None, below: float | None = None) -> list[int]:
+    """Latents to name, the most frequent first: at most so many, and only those that detection does not trust so far.
+
+    Args:
+        below: the detection of the shown name is below this, or was not measured, or there is no name.
+    """
+    found = []
+    for concept in project.concepts.by_document_frequency():
+        score = concept.score(DETECTION)
+        if below is None or score is None or score.value < below:
+            found.append(concept.latent)
+    return found[:most]
+
+
+def language_model_namer(project: Project) -> LanguageModelNamer:
+    """What names latents by the language model that the settings name; nothing is sent."""
+    database = project.concepts.database
+    store.create(database)  # one that is older than the journal of spending has none
+    config = project.settings.evidence
+    evidence = Evidence(project, config)
+    return LanguageModelNamer(database, partial(shown, evidence, project.concepts), project.settings.model, config)
 
 
 def lexicon_namer(project: Project) -> LexiconNamer:
@@ -167,6 +192,18 @@ def judge(project: Project, *, other: Encoder | None = None, again: bool = False
     """Judge every namer's names and every latent, without a language model; see `judging.judge`."""
     project.manifest("concepts")
     return judging.judge(project, Evidence(project, project.settings.evidence), other=other, again=again)
+
+
+def judge_by_model(project: Project, n: int) -> list[Verdict]:
+    """Judge n latents, and each namer's names of them, by the language model; see `judging.judge_by_model`."""
+    project.manifest("concepts")
+    store.create(project.concepts.database)
+    evidence = Evidence(project, project.settings.evidence)
+    model = LanguageModel(project.settings.model)
+    try:
+        return judging.judge_by_model(project, evidence, model, n)
+    finally:
+        model.close()
 
 
 def controls(project: Project, n: int = 500) -> list[Verdict]:

@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from unweave.artifact import read_manifest
+from unweave.concepts import spending
 from unweave.errors import CorruptArtifact
+from unweave.language_model import Receipt
 
 DATABASE = "concepts.sqlite"
 KIND = "concepts"
@@ -28,6 +30,8 @@ BANDS = ("top", "middle", "low", "near-miss", "random")
 """Kinds of examples: three bands of activation, and texts in which the latent is silent."""
 DETECTION = "detection"
 """The judge that decides how far a name is trusted; see `judges`."""
+FAILED = "failed"
+"""Field of the provenance that says what went wrong."""
 ITSELF = ""
 """Stands for a namer where a latent was judged without any name."""
 
@@ -125,6 +129,13 @@ class Naming:
     """Digest of everything that decides the name: settings, prompts, examples."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """Where the name came from: the model, the version of the prompt, tokens, what went wrong."""
+    receipts: tuple[Receipt, ...] = ()
+    """What it cost, still to be entered; stored with the name, and read from the journal of spending only."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is no name because something went wrong, not because there is none to find."""
+        return self.name is None and FAILED in self.provenance
 
 
 class Score(NamedTuple):
@@ -391,7 +402,7 @@ def connected(database: Path) -> Iterator[sqlite3.Connection]:
 def create(database: Path) -> None:
     """Make the tables, if they are not there."""
     with connected(database) as db:
-        db.executescript(_SCHEMA)
+        db.executescript(_SCHEMA + spending.TABLE)
 
 
 def stored_latents(database: Path) -> set[int]:
@@ -420,7 +431,10 @@ def add(database: Path, concepts: Iterable[Concept]) -> None:
 
 
 def carry_names(database: Path, into: Path) -> None:
-    """Copy namers' names of latents that both databases have, without their scores; a person's are edits, not here."""
+    """Copy namers' names of latents that both databases have, without their scores, and the journal of spending.
+
+    A person's names are edits, not here.
+    """
     columns = "latent, namer, name, description, coverage, made_with, provenance"
     with connected(database) as old:
         rows = old.execute(f"SELECT {columns} FROM names WHERE namer != ?", (PERSON,)).fetchall()  # noqa: S608
@@ -430,6 +444,9 @@ def carry_names(database: Path, into: Path) -> None:
             f"INSERT OR REPLACE INTO names ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
             [row for row in rows if row[0] in there],
         )
+    create(database)  # one that is older than the journal of spending has none
+    with connected(database) as old, connected(into) as db:
+        spending.carry_over(old, db)
 
 
 def made_with(database: Path, namer: str) -> dict[int, str]:
@@ -439,13 +456,20 @@ def made_with(database: Path, namer: str) -> dict[int, str]:
 
 
 def add_namings(database: Path, namings: Iterable[tuple[int, Naming]]) -> None:
-    """Store names, each with its latent, all or none; an earlier one of the same namer goes, with its scores."""
+    """Store names, each with its latent, and what they cost, all or none.
+
+    An earlier one of the same namer goes, with its scores, unless it is a name and the new one a failure.
+    """
     with connected(database) as db:
         _add_namings(db, namings)
 
 
 def _add_namings(db: sqlite3.Connection, namings: Iterable[tuple[int, Naming]]) -> None:
     for latent, n in namings:
+        if n.receipts:
+            spending.settle(db, n.receipts)
+        if n.failed and _has_name(db, latent, n.namer):
+            continue
         db.execute("DELETE FROM scores WHERE latent = ? AND namer = ?", (latent, n.namer))
         provenance = json.dumps(dict(n.provenance), ensure_ascii=False)
         db.execute(
@@ -454,9 +478,19 @@ def _add_namings(db: sqlite3.Connection, namings: Iterable[tuple[int, Naming]]) 
         )
 
 
-def add_scores(database: Path, scores: Iterable[tuple[int, str, Score]]) -> None:
-    """Store what judges found, each score with its latent and the namer whose name was judged, all or none."""
+def _has_name(db: sqlite3.Connection, latent: int, namer: str) -> bool:
+    there = db.execute("SELECT 1 FROM names WHERE latent = ? AND namer = ? AND name IS NOT NULL", (latent, namer))
+    return there.fetchone() is not None
+
+
+def add_scores(database: Path, scores: Iterable[tuple[int, str, Score]], receipts: Iterable[Receipt] = ()) -> None:
+    """Store what judges found, each score with its latent and the namer whose name was judged, all or none.
+
+    Args:
+        receipts: what that cost.
+    """
     with connected(database) as db:
+        spending.settle(db, receipts)
         db.executemany(
             "INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?, ?, ?, ?)",
             [(latent, namer, *score) for latent, namer, score in scores],
