@@ -1,4 +1,4 @@
-"""What several test files share: SAEs to calculate by hand, sparse data, a disk that fills up."""
+"""What several test files share: SAEs to calculate by hand, sparse data, a disk that fills up, a real project."""
 
 from __future__ import annotations
 
@@ -12,14 +12,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import settings
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from unweave.artifact import MANIFEST, Manifest, write_manifest
+from unweave.cli import main
+from unweave.collections import Collection
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.scoring import Scoring
+from unweave.project import Project
 from unweave.sae.model import SAE, SAEConfig
+from unweave.vital_articles import vital_articles
 
 # The same examples in every run: a test that fails here fails everywhere.
 settings.register_profile("unweave", deadline=None, max_examples=50, derandomize=True)
@@ -139,3 +144,36 @@ def tamper() -> Callable[[Path, bytes], None]:
 def unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
     """Rows scaled to length 1."""
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+# --- a real project -----------------------------------------------------------------------------
+
+N_ARTICLES = 350
+SMALL = {
+    "fit": ["--steps", "80", "--n-latents", "768", "--k", "32", "--batch-size", "128"],
+    "embed": ["--sentences", "300"],
+}
+
+
+def small_collection() -> Collection:
+    """Every 29th article, and wind turbines, with the queries that describe them."""
+    whole = vital_articles()
+    passages = [p for i, p in enumerate(whole.passages) if i % 29 == 0 or p.passage_id == "Wind_turbine"][:N_ARTICLES]
+    ids = {p.passage_id for p in passages}
+    qrels = {
+        split: {q: judged for q, judged in of_split.items() if set(judged) <= ids}
+        for split, of_split in whole.qrels.items()
+    }
+    asked = {q for of_split in qrels.values() for q in of_split}
+    return Collection(passages=passages, queries=[q for q in whole.queries if q.query_id in asked], qrels=qrels)
+
+
+@pytest.fixture(scope="session")
+def project_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The whole path on real text with the real encoder: 350 articles, their sentences and descriptions."""
+    folder = tmp_path_factory.mktemp("real") / "project"
+    Project.create(folder, small_collection())
+    for command in ("embed", "fit", "name", "index build", "evaluate"):
+        done = CliRunner().invoke(main, [*command.split(), str(folder), *SMALL.get(command, [])])
+        assert done.exit_code == 0, done.output
+    return folder

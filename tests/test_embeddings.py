@@ -17,7 +17,14 @@ from unweave import embeddings as module
 from unweave.artifact import read_manifest
 from unweave.collections import Collection
 from unweave.embeddings import Embeddings
-from unweave.encoders import PRECOMPUTED, EncoderConfig, NoEncoder, SentenceTransformerEncoder, open_encoder
+from unweave.encoders import (
+    PRECOMPUTED,
+    EncoderConfig,
+    NoEncoder,
+    Remembering,
+    SentenceTransformerEncoder,
+    open_encoder,
+)
 from unweave.errors import BadData, CorruptArtifact, UnweaveError
 from unweave.latents import load_latents, save_latents
 from unweave.pipeline import bring_embeddings
@@ -360,3 +367,23 @@ def test_a_project_with_brought_embeddings_embeds_no_text():
 def test_naming_an_encoder_loads_nothing():
     script = "import sys, unweave.encoders as e; e.open_encoder(e.EncoderConfig()); print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout == "False\n"
+
+
+def test_a_remembering_encoder_embeds_each_text_once_and_keeps_the_order():
+    asked = []
+
+    class Counting:
+        identity = {"model": "counting"}  # noqa: RUF012
+
+        def encode_queries(self, texts):
+            return self.encode_passages(texts)
+
+        def encode_passages(self, texts):
+            asked.extend(texts)
+            return np.array([[len(text)] for text in texts], np.float32)
+
+    encoder = Remembering(Counting())
+    assert encoder.encode_passages(["a", "bb", "a"]).ravel().tolist() == [1, 2, 1]
+    assert encoder.encode_passages(["ccc", "bb"]).ravel().tolist() == [3, 2]
+    assert asked == ["a", "bb", "ccc"]
+    assert encoder.identity == {"model": "counting"}

@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 import unweave as uw
+from conftest import SMALL, small_collection
 from unweave.artifact import read_manifest
 from unweave.cli import main
 from unweave.collections import Collection
@@ -25,27 +26,8 @@ from unweave.evaluation.runs import read_run
 from unweave.index.scoring import POSITIVE, PROFILES, inverse_document_frequency
 from unweave.queries import TRAIN_SPLIT
 from unweave.records import Passage, Query
-from unweave.vital_articles import vital_articles
 
-N_ARTICLES = 350
-SMALL = {
-    "fit": ["--steps", "80", "--n-latents", "768", "--k", "32", "--batch-size", "128"],
-    "embed": ["--sentences", "300"],
-}
 QUERY = "Device to generate electricity from wind"
-
-
-def small_collection() -> Collection:
-    """Every 29th article, and wind turbines, with the queries that describe them."""
-    whole = vital_articles()
-    passages = [p for i, p in enumerate(whole.passages) if i % 29 == 0 or p.passage_id == "Wind_turbine"][:N_ARTICLES]
-    ids = {p.passage_id for p in passages}
-    qrels = {
-        split: {q: judged for q, judged in of_split.items() if set(judged) <= ids}
-        for split, of_split in whole.qrels.items()
-    }
-    asked = {q for of_split in qrels.values() for q in of_split}
-    return Collection(passages=passages, queries=[q for q in whole.queries if q.query_id in asked], qrels=qrels)
 
 
 def unweave(*arguments: object) -> str:
@@ -53,15 +35,6 @@ def unweave(*arguments: object) -> str:
     result = CliRunner().invoke(main, [str(a) for a in arguments])
     assert result.exit_code == 0, result.output
     return result.stdout
-
-
-@pytest.fixture(scope="session")
-def project_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("real") / "project"
-    uw.Project.create(folder, small_collection())
-    for command in ("embed", "fit", "name", "index build", "evaluate"):
-        unweave(*command.split(), folder, *SMALL.get(command, []))
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -158,6 +158,27 @@ class SentenceTransformerEncoder:
             ) from error
 
 
+class Remembering:
+    """An encoder that embeds each passage once, for words that several judges read; it keeps them all in memory."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self._known: dict[str, NDArray[np.float32]] = {}
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        return self._encoder.identity
+
+    def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return self._encoder.encode_queries(texts)
+
+    def encode_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        new = list(dict.fromkeys(text for text in texts if text not in self._known))
+        if new:
+            self._known.update(zip(new, self._encoder.encode_passages(new), strict=True))
+        return np.stack([self._known[text] for text in texts]) if texts else self._encoder.encode_passages(texts)
+
+
 class NoEncoder:
     """Stands where embeddings were brought along: no text can be embedded."""
 

@@ -19,12 +19,12 @@ from scipy.sparse import csc_array, csr_array, vstack
 
 from unweave import progress
 from unweave.concepts.store import Concept, Example
+from unweave.encoders import Encoder, Remembering
 from unweave.errors import at_least
 from unweave.latents import encode_all
 from unweave.sentences import PASSAGE
 
 if TYPE_CHECKING:
-    from unweave.encoders import Encoder
     from unweave.project import Project
     from unweave.sae.model import SAE
 
@@ -163,10 +163,10 @@ class Evidence:
         order = np.lexsort((texts, -activations))
         return texts[order].astype(np.int64), activations[order]
 
-    @property
+    @cached_property
     def encoder(self) -> Encoder:
-        """What embeds texts as these were embedded; loaded on first use."""
-        return self._project.encoder
+        """What embeds texts as these were embedded, each once; loaded on first use."""
+        return Remembering(self._project.encoder)
 
     def for_naming(self, latents: Sequence[int]) -> Iterator[tuple[int, Samples]]:
         """Each latent's texts that namers may see."""

@@ -132,15 +132,15 @@ def control(
     for namer in sorted({naming.namer for concept in concepts for naming in concept.namings}):
         namings = controls.shuffled(by_namer(concepts, namer), evidence.config.seed)
         scores = judges.judge_names(evidence, namings, {j: question for j, question in asked.items() if j in namings})
-        found += list(_means(namer, SHUFFLED, scores))
+        found += list(means(namer, SHUFFLED, scores))
     random = controls.random_dictionary(project.sae, evidence.embeddings, evidence.config.seed)
     of_random = Evidence(project, evidence.config, random)
     some = _some(rng, of_random, n)
-    found += list(_means(ITSELF, RANDOM, judges.judge_intruders(of_random, some)))
+    found += list(means(ITSELF, RANDOM, judges.judge_intruders(of_random, some)))
     for kind, make in namers.items():
         named = {j: naming for j, naming in make(of_random, random).names(some) if naming.name is not None}
         found += list(
-            _means(kind, RANDOM, judges.judge_names(of_random, named, judges.questions(of_random, list(named))))
+            means(kind, RANDOM, judges.judge_names(of_random, named, judges.questions(of_random, list(named))))
         )
     return found
 
@@ -199,7 +199,8 @@ def _some(rng: np.random.Generator, evidence: Evidence, n: int) -> list[int]:
     return [int(j) for j in np.sort(rng.choice(evidence.live, min(n, len(evidence.live)), replace=False))]
 
 
-def _means(namer: str, control: str, scores: Iterator[tuple[int, Score]]) -> Iterator[Verdict]:
+def means(namer: str, control: str, scores: Iterable[tuple[int, Score]]) -> Iterator[Verdict]:
+    """The mean of each judge's scores of some latents."""
     by_judge: dict[str, list[Score]] = {}
     for _, score in scores:
         by_judge.setdefault(score.judge, []).append(score)
