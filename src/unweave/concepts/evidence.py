@@ -182,7 +182,8 @@ class Evidence:
             shown = self._nearest_silent(texts[~kept], spoken)
             spoken[shown[shown >= 0]] = True
             near = self._nearest_silent(texts[kept], spoken)
-            yield latent, Samples(texts[kept], activations[kept], near, random[len(random) // 2 :])
+            random = random[len(random) // 2 :]
+            yield latent, Samples(texts[kept], activations[kept], near, random[~spoken[random]])
 
     def _sample(
         self, latent: int
