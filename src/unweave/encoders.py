@@ -92,6 +92,13 @@ class SentenceTransformerEncoder:
         files = [path for ending in ("*.safetensors", "*.bin") for path in sorted(folder.rglob(ending))]
         return " ".join(["sha256", *map(file_digest, files)])
 
+    @property
+    def source(self) -> str:
+        """Where the transformer is loaded from: a folder, or a name on the hub."""
+        source = str(self._packaged or self.config.model)
+        in_a_folder_of_its_own = Path(source) / "0_Transformer"
+        return str(in_a_folder_of_its_own) if in_a_folder_of_its_own.is_dir() else source
+
     def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embeddings of queries, (n_texts, d_in)."""
         return self._encode([self.config.query_prefix + text for text in texts])
@@ -147,7 +154,7 @@ class SentenceTransformerEncoder:
         except ImportError as error:
             raise MissingExtra("embedding texts", "encode") from error
         source = str(self._packaged or self.config.model)
-        _quieten()
+        quieten()
         try:
             return SentenceTransformer(source, device=self.config.device)
         except (OSError, ValueError, RuntimeError) as error:
@@ -205,7 +212,7 @@ def _packaged_folder(model: str) -> Path | None:
     return Path(spec.origin).parent / "model"
 
 
-def _quieten() -> None:
+def quieten() -> None:
     """The loading bars of transformers are not part of our output."""
     from transformers.utils import logging as of_transformers
 

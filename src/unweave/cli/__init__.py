@@ -210,8 +210,9 @@ def fit(project: Path, as_json: bool, **options: Any) -> None:
 
 @main.command()
 @_PROJECT
-@click.option("--namer", type=click.Choice(["keyphrases", "lexicon", "language-model"]), default="keyphrases",
-              show_default=True, help="What makes the names; every concept has one by keyphrases anyhow.")  # fmt: skip
+@click.option("--namer", type=click.Choice(["keyphrases", "lexicon", "vocabulary", "language-model"]),
+              default="keyphrases", show_default=True,
+              help="What makes the names; every concept has one by keyphrases anyhow.")  # fmt: skip
 @click.option("--most", type=click.IntRange(min=1), help="With another namer, name so many concepts at most, the most "
               "frequent.")  # fmt: skip
 @click.option("--below", type=click.FloatRange(0, 1), help="With another namer, name only concepts whose shown name "
@@ -253,6 +254,8 @@ def name(
             outcomes.append(stages.name_by(opened, model, latents))
         elif namer == "lexicon":
             outcomes.append(stages.name_by(opened, stages.lexicon_namer(opened), latents))
+        elif namer == "vocabulary":
+            outcomes.append(stages.name_by(opened, stages.vocabulary_namer(opened), latents))
         _show(outcomes, as_json)
 
 

@@ -20,8 +20,9 @@ from unweave.concepts.lexicon_sources import corpus_phrases, digests, file_phras
 from unweave.concepts.naming import Namer
 from unweave.concepts.relate import relate
 from unweave.concepts.store import DETECTION, Concepts
+from unweave.concepts.vocabulary import VocabularyNamer, load_head
 from unweave.corpus import Corpus
-from unweave.encoders import Encoder
+from unweave.encoders import Encoder, SentenceTransformerEncoder
 from unweave.errors import BadData, CorruptArtifact, MissingArtifact
 from unweave.language_model import LanguageModel
 from unweave.pipeline import Outcome, embed_texts, encode_passages, ensure, is_stale
@@ -173,6 +174,21 @@ def lexicon_namer(project: Project) -> LexiconNamer:
     vars(project).pop("lexicon", None)
     made_of = project.made_from("sae", "embeddings/lexicon")
     return LexiconNamer(project.sae.W_dec, project.lexicon, config, naming.digest(made_of))
+
+
+def vocabulary_namer(project: Project) -> VocabularyNamer:
+    """What names latents by words of the encoder's vocabulary.
+
+    Raises:
+        ModelUnavailable: the encoder was saved without its masked-language-model head.
+        BadData: the embeddings were brought along.
+    """
+    encoder = project.encoder
+    if not isinstance(encoder, SentenceTransformerEncoder):
+        raise BadData("this project's embeddings were brought along, so there is no encoder whose vocabulary to use")
+    model = encoder.config.model
+    head, vocabulary = load_head(model, encoder.source)
+    return VocabularyNamer(project.sae, head, vocabulary, model, naming.digest(project.made_from("sae")))
 
 
 def _contents(project: Project) -> list[str]:
