@@ -20,7 +20,7 @@ def draw_sentences(corpus: Corpus, most: int, language: str) -> Iterator[Passage
 
     Sentences of under four words are left out. The same corpus always gives the same sentences.
     """
-    counts = np.array([len(_split(passage.text, language)) for passage in corpus])
+    counts = np.array([len(split(passage.text, language)) for passage in corpus])
     drawn = np.ones(counts.sum(), dtype=bool)
     if counts.sum() > most:
         drawn[:] = False
@@ -28,17 +28,18 @@ def draw_sentences(corpus: Corpus, most: int, language: str) -> Iterator[Passage
     starts = np.concatenate([[0], np.cumsum(counts)])
     for position, passage in enumerate(corpus):
         chosen = np.flatnonzero(drawn[starts[position] : starts[position + 1]])
-        sentences = _split(passage.text, language) if len(chosen) else []
+        sentences = split(passage.text, language) if len(chosen) else []
         for nth in chosen:
             yield Passage(f"{passage.passage_id}#{nth}", "", sentences[nth], {PASSAGE: position})
 
 
 def has_sentences(corpus: Corpus, language: str) -> bool:
     """Whether there is any sentence to draw: a corpus of titles has none."""
-    return any(_split(passage.text, language) for passage in corpus)
+    return any(split(passage.text, language) for passage in corpus)
 
 
-def _split(text: str, language: str) -> list[str]:
+def split(text: str, language: str) -> list[str]:
+    """The sentences of a text, in order; those of under four words are left out."""
     try:
         import sentencex
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""The commands about how concepts relate: families, a passage's paths, what found passages have in common."""
+"""The commands about how concepts relate to each other and to passages: families, paths, prevalent, carrying."""
 
 from __future__ import annotations
 
@@ -121,7 +121,33 @@ def prevalent(project: Path, query: str, cutoff: int, top: int, as_json: bool) -
         click.echo("no concept sets the found passages apart from the corpus", err=True)
 
 
-COMMANDS = (families, paths, prevalent)
+@click.command()
+@_PROJECT
+@click.argument("passage_id")
+@click.argument("concept", type=int)
+@_JSON
+def carrying(project: Path, passage_id: str, concept: int, as_json: bool) -> None:
+    """Show which sentence of the passage PASSAGE_ID carries CONCEPT, a concept's number."""
+    from unweave.concepts.carrying import carrying as sentences_carrying
+    from unweave.project import Project
+
+    opened = Project.open(project)
+    found = sentences_carrying(opened, passage_id, concept)
+    if as_json:
+        _print_json({
+            "passage_id": passage_id, **_named(opened.concepts, concept),
+            "sentences": [sentence._asdict() for sentence in found],
+        })  # fmt: skip
+        return
+    click.echo(f"{_shown(opened.concepts, concept)}\n  alone    lost")
+    for sentence in found:
+        mark = ">" if sentence.carries else " "
+        click.echo(f"{sentence.alone:7.3f} {sentence.lost:+7.3f} {mark} {plain(sentence.text, 160)}")
+    if not any(sentence.carries for sentence in found):
+        click.echo("the passage does not activate this concept", err=True)
+
+
+COMMANDS = (families, paths, prevalent, carrying)
 
 
 def _named(names: Concepts, latent: int) -> dict[str, Any]:
