@@ -14,6 +14,7 @@ from typing import Any
 import cuda
 import demo
 import growth
+import naming
 import pursuit
 import search
 import training
@@ -43,6 +44,7 @@ def blocks() -> dict[str, list[str]]:
         "growth": growth.summary(results(growth.RESULTS)),
         "cuda": cuda.summary(results(cuda.RESULTS)),
         "search": search.summary(results(search.RESULTS)),
+        "naming": naming.summary(results(naming.RESULTS)),
         "variants": variants.summary(results(variants.RESULTS)),
         "pursuit": pursuit.summary(results(pursuit.RESULTS)),
     }

@@ -293,7 +293,7 @@ class Project:
         found = []
         ids = searcher.index.ids(hits.passages.tolist())
         for rank, (place, score) in enumerate(zip(hits.passages.tolist(), hits.scores.tolist(), strict=True), 1):
-            position = self._position(ids[rank - 1])
+            position = self.position(ids[rank - 1])
             why = dense = None
             if explain:
                 why = explainer(vector, place, score, self.concepts, steering)
@@ -331,10 +331,15 @@ class Project:
         Raises:
             BadData: the corpus has no passage of this id.
         """
-        position = self._position(passage_id)  # first: a wrong id is said at once, before the encoder is loaded
+        position = self.position(passage_id)  # first: a wrong id is said at once, before the encoder is loaded
         return self._explain_dense(self.query_vector(query), position)
 
-    def _position(self, passage_id: str) -> int:
+    def position(self, passage_id: str) -> int:
+        """Where a passage stands in the corpus.
+
+        Raises:
+            BadData: the corpus has no passage of this id.
+        """
         position = self.corpus.position(passage_id)
         if position is None:
             raise BadData(f"the corpus has no passage with the id {passage_id!r}; ids are shown by: unweave search")

@@ -32,7 +32,7 @@ def demo(ctx: click.Context, project: Path, corpus: str) -> None:
     steps = _Steps(ctx, project)
     if not (project / "unweave.toml").exists():
         steps.run("init", "--corpus", corpus)
-    for command in ("embed", "fit", "name", "index build"):
+    for command in ("embed", "fit", "name", "judge", "index build"):
         steps.run(command)
     if _judged_queries(project):
         steps.run("evaluate")

@@ -13,7 +13,6 @@ import numpy as np
 
 from unweave.concepts import edits
 from unweave.encoders import Encoder
-from unweave.errors import BadData
 from unweave.records import Passage
 from unweave.sae.model import SAE
 from unweave.sentences import split
@@ -42,9 +41,7 @@ def carrying(project: Project, passage_id: str, latent: int) -> list[Sentence]:
     Raises:
         BadData: there is no such passage, or no such concept.
     """
-    position = project.corpus.position(passage_id)
-    if position is None:
-        raise BadData(f"the corpus has no passage with the id {passage_id!r}; ids are shown by: unweave search")
+    position = project.position(passage_id)
     if project.concepts.concept(latent) is None:
         raise edits.no_concept(project.concepts.database, latent)
     language = project.settings.embed.language

@@ -22,10 +22,10 @@ from unweave.concepts.naming import LONGEST_NAME, digest
 from unweave.concepts.store import Naming
 from unweave.errors import at_least
 from unweave.records import plain
-from unweave.sae.model import SAE, SAEConfig
 
 if TYPE_CHECKING:
     from unweave.corpus import Corpus
+    from unweave.sae.model import SAE
 
 _IN_A_NAME = 2
 _WORTH_NAMING = 0.4
@@ -100,6 +100,8 @@ class Lexicon:
     @cached_property
     def _dictionary(self) -> SAE:
         """The phrases as a dictionary that a pursuit can read; a phrase that is the mean itself is no direction."""
+        from unweave.sae.model import SAE, SAEConfig
+
         directions = (self._embeddings - self._embeddings.mean(axis=0)) / np.maximum(self._lengths, 1e-6)[:, None]
         n, d_in = directions.shape
         nothing = np.zeros(d_in, np.float32)

@@ -25,7 +25,6 @@ from unweave.concepts.relations import (
 )
 from unweave.concepts.store import Concepts, Related
 from unweave.corpus import Corpus
-from unweave.errors import BadData
 from unweave.project import Project
 from unweave.records import Hit
 
@@ -123,22 +122,15 @@ def passage_paths(project: Project, passage_id: str) -> list[ConceptPath]:
     Raises:
         BadData: the corpus has no passage of this id.
     """
-    position = _position(project, passage_id)
+    position = project.position(passage_id)
     row = csr_array(project.latents[[position]])
     return paths(row.indices, row.data, stored_parents(project.concepts.database))
 
 
 def prevalent(project: Project, hits: Sequence[Hit], top: int = 10) -> list[Prevalent]:
     """The concepts that found passages have more often than the corpus, those that set them apart most first."""
-    positions = np.array([_position(project, hit.passage.passage_id) for hit in hits], np.int64)
+    positions = np.array([project.position(hit.passage.passage_id) for hit in hits], np.int64)
     return prevalent_latents(project.latents, positions, top=top)
-
-
-def _position(project: Project, passage_id: str) -> int:
-    position = project.corpus.position(passage_id)
-    if position is None:
-        raise BadData(f"the corpus has no passage with the id {passage_id!r}; ids are shown by: unweave search")
-    return position
 
 
 def _generality(project: Project) -> NDArray[np.int64] | None:
