@@ -1,13 +1,15 @@
 """How good are the names, and how long do they take? On the demo's SAE and on one trained on 113,233 short texts.
 
-    python benchmarks/naming.py [--quick] [--projects FOLDER] [--model-url URL --named-by-model N]
+    python benchmarks/naming.py [--quick] [--projects FOLDER]
+    python benchmarks/naming.py --model-url http://127.0.0.1:8080/v1 [--named-by-model N]
 
 Projects that are not there are made first: the demo (in FOLDER, by default the repository) and WordNet's glosses (in
 the cache, from $UNWEAVE_DATA/corpora). Names are made anew in a copy of each, in a process of its own. All are judged
 without a language model, on texts that no namer has seen, beside two controls: names of other latents, and names that
 the same namers give to random directions. Two questions go further: how many phrases a description needs before a
 random direction is told as well as a trained one, and what names of each mark of trust do on decisions that did not
-decide the mark. With --model-url, N concepts of the demo are named and judged by a language model too.
+decide the mark. The second command, after the first, adds what a language model does: it names N of the demo's
+concepts, half as many random directions, and is the judge of a fifth as many.
 
 Writes results/naming.json and .png. The last line holds the headline figures, of the demo.
 """
@@ -60,20 +62,22 @@ def main() -> None:
     parser.add_argument("--model-url", help="an OpenAI-compatible endpoint, e.g. of: unweave serve-model")
     parser.add_argument("--named-by-model", type=int, default=50, help="concepts that the model names")
     options = parser.parse_args()
-    n = 200 if options.quick else 1000
     texts.CACHE.mkdir(parents=True, exist_ok=True)
-    results: dict[str, Any] = {"about": about("numpy", "sentence-transformers", "scikit-learn"), "projects": {}}
-    sources = {"demo": made_demo(options.projects / "demo")}
-    if not options.quick:
-        sources["glosses"] = made_glosses(texts.CACHE / "glosses")
-    with tempfile.TemporaryDirectory(dir=texts.CACHE) as folder:
-        for name, source in sources.items():
-            print(f"== {name}", file=sys.stderr, flush=True)
-            project = copied(source, Path(folder) / name)
-            results["projects"][name] = measured(project, n)
-            RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")  # hours may follow
-            if options.model_url and name == "demo":
-                results["projects"][name]["model"] = by_model(project, options.model_url, options.named_by_model)
+    demo = made_demo(options.projects / "demo")
+    if options.model_url:
+        results = json.loads(RESULTS.read_text(encoding="utf-8"))
+        with tempfile.TemporaryDirectory(dir=texts.CACHE) as folder:
+            project = copied(demo, Path(folder) / "demo", without=())
+            unweave("name", "--namer", "lexicon", project)
+            results["projects"]["demo"]["model"] = by_model(project, options.model_url, options.named_by_model)
+    else:
+        n = 200 if options.quick else 1000
+        results = {"about": about("numpy", "sentence-transformers", "scikit-learn"), "projects": {}}
+        sources = {"demo": demo} | ({} if options.quick else {"glosses": made_glosses(texts.CACHE / "glosses")})
+        with tempfile.TemporaryDirectory(dir=texts.CACHE) as folder:
+            for name, source in sources.items():
+                project = copied(source, Path(folder) / name, without=("concepts", "lexicon"))
+                results["projects"][name] = measured(project, n)
     RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     draw(results, RESULTS.with_suffix(".png"))
     print("\n".join(summary(results)))
@@ -100,13 +104,9 @@ def made_glosses(folder: Path) -> Path:
     return folder
 
 
-def copied(source: Path, folder: Path) -> Path:
-    """A project without its concepts; the rest is the same files."""
-    names = ("concepts", "lexicon", "index", "evaluation", "report.html")
-    ignored = shutil.ignore_patterns(*names)
-    shutil.copytree(source, folder, copy_function=os.link, ignore=ignored)
-    shutil.copy2(source / "unweave.toml", folder / "own.toml")
-    (folder / "own.toml").replace(folder / "unweave.toml")  # a link would be written through
+def copied(source: Path, folder: Path, without: Sequence[str]) -> Path:
+    """A project that can be changed, without some of its artefacts."""
+    shutil.copytree(source, folder, ignore=shutil.ignore_patterns("index", "evaluation", "report.html", *without))
     return folder
 
 
@@ -170,7 +170,7 @@ def by_model(folder: Path, base_url: str, n: int) -> dict[str, Any]:
             verdicts += judging.means(kind, judging.SHUFFLED, judges.judge_names(evidence, shuffled, judged_here))
     verdicts += of_random_dictionary(project, evidence, namer.config, n // 2)
     project = Project.open(folder, {"model": {"base_url": base_url, "concurrency": 1}})
-    verdicts += stages.judge_by_model(project, n // 3)
+    verdicts += stages.judge_by_model(project, n // 5)
     return {
         "model": base_url_model(base_url),
         "n": n,

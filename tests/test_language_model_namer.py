@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from killed_namers import A_KILL, TESTS, show, spent
 from misbehaving_server import in_turn, serving, subject
 from unweave.concepts import naming, prompts, spending, store
 from unweave.concepts.evidence import EvidenceConfig
-from unweave.concepts.language_model_namer import LanguageModelNamer, unusable
+from unweave.concepts.language_model_namer import LanguageModelNamer, at_once, unusable
 from unweave.concepts.prompts import Shown, as_in_the_paper, contrastive
 from unweave.concepts.store import Concept, Concepts, Naming
 from unweave.errors import ModelUnavailable, SpendingCapReached
@@ -111,6 +112,27 @@ def test_of_a_hundred_answers_in_any_order_each_goes_to_its_concept(tmp_path):
     with serving() as server:
         naming.run(database, namer(database, server, concurrency=16), range(100))
     assert names(database) == {latent: f"about concept-{latent}" for latent in range(100)}
+
+
+def test_who_stops_waits_for_no_answer(database):
+    with serving(in_turn("fine", "time-out")) as server:
+        found = namer(database, server, timeout=60.0, concurrency=2).names(range(N))
+        next(found)
+        before = time.monotonic()
+        found.close()
+        assert time.monotonic() - before < 1.0  # the server answers after 1.5 s, the client would wait for 60
+
+
+def test_an_error_comes_after_what_was_found_until_then():
+    def ask(question: int) -> int:
+        if question == 3:
+            raise ValueError("three")
+        return question
+
+    asked = at_once(ask, iter(range(100)), 1)
+    assert [next(asked) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(ValueError, match="three"):
+        next(asked)
 
 
 # --- money ----------------------------------------------------------------------------------------

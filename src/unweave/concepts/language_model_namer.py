@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 from typing import NamedTuple, TypeVar
 
 from unweave.concepts import prompts, spending, store
@@ -194,29 +195,43 @@ def ledger(database: Path, cap: float, purpose: str, latent: int | None) -> Ledg
 def at_once(ask: Callable[[Asked], Found], questions: Iterator[Asked], concurrency: int) -> Iterator[Found]:
     """What is found of each question, so many at a time, as they are answered.
 
-    An error ends the asking: what else is on its way is waited for and comes first, then the error is raised.
+    A question is asked only when what is found of an earlier one has been dealt with, so that no more than
+    `concurrency` are ever lost. An error ends the asking: what else is on its way is waited for and comes first, then
+    the error is raised. Who stops earlier waits for nothing: the threads are of the kind that ends with the process.
     """
-    with ThreadPoolExecutor(concurrency) as workers:
-        running: set[Future[Found]] = set()
-        error: Exception | None = None
+    answers: SimpleQueue[Found | Exception | None] = SimpleQueue()
+    free, taking, ended = threading.Semaphore(concurrency), threading.Lock(), threading.Event()
+
+    def work() -> None:
         try:
-            while True:
-                while error is None and len(running) < concurrency:
+            while free.acquire() and not ended.is_set():
+                with taking:
                     question = next(questions, None)
-                    if question is None:
-                        break
-                    running.add(workers.submit(ask, question))
-                if not running:
+                if question is None:
                     break
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                for one in done:
-                    failed = one.exception()
-                    if isinstance(failed, Exception):
-                        error = error or failed
-                    else:
-                        yield one.result()
-        finally:
-            for one in running:
-                one.cancel()
-    if error is not None:
-        raise error
+                answers.put(ask(question))
+        except Exception as error:
+            ended.set()
+            answers.put(error)
+        answers.put(None)
+
+    for _ in range(concurrency):
+        threading.Thread(target=work, daemon=True).start()
+    failed: Exception | None = None
+    try:
+        working = concurrency
+        while working:
+            answer = answers.get()
+            if answer is None:
+                working -= 1
+                free.release()  # who waits for it finds that there is nothing left
+            elif isinstance(answer, Exception):
+                failed = failed or answer
+            else:
+                yield answer
+                free.release()
+    finally:
+        ended.set()
+        free.release(concurrency)
+    if failed is not None:
+        raise failed
