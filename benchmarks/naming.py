@@ -295,10 +295,11 @@ def headline(project: Mapping[str, Any]) -> dict[str, Any]:
     return {name: round(value, 4) for name, value in figures.items()}
 
 
-def summary(results: Mapping[str, Any]) -> list[str]:
-    """The judges' table of each project, and what a longer description and a mark of trust are worth."""
+def summary(results: Mapping[str, Any], *names: str) -> list[str]:
+    """The judges' table of each project, or of those named, and what a longer description and a mark are worth."""
     lines: list[str] = []
-    for name, project in results["projects"].items():
+    for name in names or results["projects"]:
+        project = results["projects"][name]
         taken = ", ".join(f"{what} {seconds:.0f} s" for what, seconds in project["seconds"].items())
         lines += [
             f"{name}: {project['live']:,} concepts of {project['n_passages']:,} passages, {project['named']:,} named",
@@ -317,6 +318,16 @@ def summary(results: Mapping[str, Any]) -> list[str]:
             "",
         ]  # fmt: skip
     return lines[:-1]
+
+
+def headlines(results: Mapping[str, Any]) -> list[str]:
+    """The headline figures of each project, a row each."""
+    shown = ("detection", "over random dictionary", "over shuffled names", "intruder", "named share")
+    rows = []
+    for name, project in results["projects"].items():
+        values = (f"{value:.3f}" for value in headline(project).values())
+        rows.append({"project": name, **dict(zip(shown, values, strict=True))})
+    return table(rows)
 
 
 def of_model(project: Mapping[str, Any]) -> list[str]:

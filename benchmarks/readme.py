@@ -11,8 +11,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-import cuda
 import demo
+import gpu
 import growth
 import naming
 import pursuit
@@ -42,9 +42,10 @@ def blocks() -> dict[str, list[str]]:
         **demo.blocks(results(demo.RESULTS)),
         "training": training.summary(results(training.RESULTS)),
         "growth": growth.summary(results(growth.RESULTS)),
-        "cuda": cuda.summary(results(cuda.RESULTS)),
+        "cuda": gpu.summary(results(gpu.RESULTS)),
         "search": search.summary(results(search.RESULTS)),
-        "naming": naming.summary(results(naming.RESULTS)),
+        "naming": naming.summary(results(naming.RESULTS), "demo"),
+        "naming of both": naming.headlines(results(naming.RESULTS)),
         "variants": variants.summary(results(variants.RESULTS)),
         "pursuit": pursuit.summary(results(pursuit.RESULTS)),
     }

@@ -1,9 +1,9 @@
 """How fast is a training step on a GPU, beside the encoder's product alone and the arithmetic of growth.py?
 
-    python benchmarks/cuda.py [--profile]
+    python benchmarks/gpu.py [--profile]
 
 Random unit vectors, as in growth.py: what a step costs does not depend on them. The floor is the product of a batch and
-the encoder in float32 (without TF32) and in bfloat16. Writes results/cuda.json; --profile prints the kernels of some
+the encoder in float32 (without TF32) and in bfloat16. Writes results/gpu.json; --profile prints the kernels of some
 steps in place of that.
 """
 
@@ -27,7 +27,7 @@ from unweave.sae.parallel import World
 from unweave.sae.texts import TrainingTexts, ahead
 from unweave.sae.training import Run, TrainConfig
 
-RESULTS = Path(__file__).parent / "results" / "cuda.json"
+RESULTS = Path(__file__).parent / "results" / "gpu.json"
 SIZES = tuple(itertools.product((384, 768), (8, 32), (32, 64)))
 BATCHES = (4096, 16_384)
 STEPS, WARM_STEPS = 40, 10
