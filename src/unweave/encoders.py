@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -107,35 +107,49 @@ class SentenceTransformerEncoder:
         """Embeddings of passages or sentences, (n_texts, d_in)."""
         return self._encode([self.config.passage_prefix + text for text in texts])
 
-    def _encode(self, texts: list[str]) -> NDArray[np.float32]:
-        if self.config.device != "cpu" or len(texts) <= _PIECE:
-            return self._encode_piece(texts)
-        return self._encode_on_every_core(texts)
+    def encode_tokens(self, texts: Sequence[str], *, of_queries: bool = False) -> list[NDArray[np.float32]]:
+        """The encoder's output for each token of each text, special tokens included, before they are pooled.
 
-    def _encode_on_every_core(self, texts: list[str]) -> NDArray[np.float32]:
-        """One single-threaded pass through the model a core.
+        Args:
+            of_queries: the texts are queries, and get their prefix.
+
+        Returns:
+            One array a text, (n_tokens, d_token); d_token is the width of the transformer, whatever follows it.
+        """
+        prefix = self.config.query_prefix if of_queries else self.config.passage_prefix
+        return self._in_pieces(self._tokens_of_piece, [prefix + text for text in texts])
+
+    def _encode(self, texts: list[str]) -> NDArray[np.float32]:
+        rows = self._in_pieces(self._encode_piece, texts)
+        return np.stack(rows) if rows else self._encode_piece([])
+
+    def _in_pieces(
+        self, encode: Callable[[list[str]], Iterable[NDArray[np.float32]]], texts: list[str]
+    ) -> list[NDArray[np.float32]]:
+        """Each text's output; on a processor, by one single-threaded pass through the model a core.
 
         Texts are independent, so this is faster than all cores on one pass, and it does not stall at
         every layer when another program takes a core.
         """
+        if self.config.device != "cpu" or len(texts) <= _PIECE:
+            return list(encode(texts)) if texts else []
         import torch
 
         longest_first = np.argsort([-len(text) for text in texts], kind="stable")
-        pieces = [longest_first[start : start + _PIECE] for start in range(0, len(texts), _PIECE)]
-        first = self._encode_piece([texts[i] for i in pieces[0]])  # also settles the tokenizer's state
-        embeddings = np.empty((len(texts), first.shape[1]), dtype=np.float32)
-        embeddings[pieces[0]] = first
+        pieces = [longest_first[start : start + _PIECE].tolist() for start in range(0, len(texts), _PIECE)]
+        outputs: dict[int, NDArray[np.float32]] = {}
 
-        def encode(piece: NDArray[np.int64]) -> None:
-            embeddings[piece] = self._encode_piece([texts[i] for i in piece])
+        def encode_piece(piece: list[int]) -> None:
+            outputs.update(zip(piece, encode([texts[i] for i in piece]), strict=True))
 
+        encode_piece(pieces[0])  # also settles the tokenizer's state
         cores = torch.get_num_threads()
         try:
             with ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(1,)) as workers:
-                deque(workers.map(encode, pieces[1:]), maxlen=0)  # waits, and raises what a worker raised
+                deque(workers.map(encode_piece, pieces[1:]), maxlen=0)  # waits, and raises what a worker raised
         finally:
             torch.set_num_threads(cores)
-        return embeddings
+        return [outputs[i] for i in range(len(texts))]
 
     def _encode_piece(self, texts: list[str]) -> NDArray[np.float32]:
         embeddings = self._model.encode(
@@ -146,6 +160,15 @@ class SentenceTransformerEncoder:
             convert_to_numpy=True,
         )
         return np.asarray(embeddings, dtype=np.float32)
+
+    def _tokens_of_piece(self, texts: list[str]) -> list[NDArray[np.float32]]:
+        tokens = self._model.encode(
+            texts,
+            batch_size=self.config.batch_size,
+            output_value="token_embeddings",
+            show_progress_bar=False,
+        )
+        return [token.float().cpu().numpy() for token in tokens]
 
     @cached_property
     def _model(self) -> SentenceTransformer:
