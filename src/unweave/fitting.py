@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unweave import progress
-from unweave.artifact import build
+from unweave.artifact import build, read_manifest
 from unweave.errors import BadData, MissingExtra
 from unweave.latents import encode_all, save_latents
 from unweave.pipeline import Outcome, ensure, is_stale
@@ -54,6 +54,18 @@ def fit(project: Project) -> list[Outcome]:
 
     Under `torchrun` every process trains its share; the first alone writes, and the others return nothing.
     """
+    outcome = fit_sae(project, project.path / "sae")
+    if outcome is None:
+        return []
+    vars(project).pop("sae", None)
+    return [outcome, _encode(project)]
+
+
+def fit_sae(project: Project, folder: Path) -> Outcome | None:
+    """Train an SAE as the project's settings say and save it in a folder, unless it is there.
+
+    None in a process of `torchrun` that only helps the first.
+    """
     config = project.settings.fit
     sources = [f"embeddings/{of}" for of in TEXTS if of == "passages" or project.uses(of)]
     made_from = project.made_from("corpus", *sources)
@@ -72,19 +84,15 @@ def fit(project: Project) -> list[Outcome]:
         encoder=project.settings.encoder.model,
     )
     settings = {"sae": asdict(sae_config), "training": asdict(training), "held_out": config.held_out}
+    fresh = is_stale(folder, "sae", settings, made_from)
     if is_helper():
-        if is_stale(project, "sae", settings, made_from):
+        if fresh:
             train(texts, _held_out(project, drawn), sae_config, training, device=config.device)
-        return []
-    outcome = ensure(
-        project,
-        "sae",
-        lambda: _fit(project, sae_config, training, recipe, texts, drawn, settings, made_from),
-        settings=settings,
-        made_from=made_from,
-    )
-    vars(project).pop("sae", None)
-    return [outcome, _encode(project)]
+        return None
+    if fresh:
+        _fit(project, folder, sae_config, training, recipe, texts, drawn, settings, made_from)
+    manifest = read_manifest(folder, "sae")
+    return Outcome("sae", fresh, manifest.seconds, manifest.results)
 
 
 def _train_config(config: FitConfig, recipe: Recipe) -> TrainConfig:
@@ -118,14 +126,14 @@ def draw_training_texts(project: Project) -> Training:
 
 
 def _fit(
-    project: Project, sae_config: SAEConfig, training: TrainConfig, recipe: Recipe, texts: TrainingTexts,
+    project: Project, folder: Path, sae_config: SAEConfig, training: TrainConfig, recipe: Recipe, texts: TrainingTexts,
     drawn: Training, settings: Mapping[str, Any], made_from: Mapping[str, str],
 ) -> None:  # fmt: skip
     config = project.settings.fit
     if len(texts) < _FEW_TEXTS:
         logger.warning("only %d texts to train on: a dictionary learns concepts from thousands", len(texts))
     _say_choices(config, training, recipe)
-    with build(project.path / "sae", "sae", settings=settings, made_from=made_from) as made:
+    with build(folder, "sae", settings=settings, made_from=made_from) as made:
         reporters = [_say_report, metrics.json_lines(made.path / HISTORY)]
         if config.tensorboard:
             reporters.append(metrics.tensorboard(Path(config.tensorboard)))

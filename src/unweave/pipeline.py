@@ -41,10 +41,10 @@ class Outcome(NamedTuple):
     results: dict[str, Any]
 
 
-def is_stale(project: Project, name: str, settings: Mapping[str, Any], made_from: Mapping[str, str]) -> bool:
+def is_stale(folder: Path, kind: str, settings: Mapping[str, Any], made_from: Mapping[str, str]) -> bool:
     """Whether an artefact is missing, damaged, or made with other settings or from other sources."""
     try:
-        there = read_manifest(project.path / name, ARTIFACTS[name].kind)
+        there = read_manifest(folder, kind)
     except (MissingArtifact, CorruptArtifact):
         return True
     return (there.settings, there.made_from) != (json.loads(json.dumps(settings)), dict(made_from))
@@ -59,10 +59,11 @@ def ensure(
     made_from: Mapping[str, str],
 ) -> Outcome:
     """Make an artefact unless it is there, whole, with these settings and sources."""
-    fresh = is_stale(project, name, settings, made_from)
+    folder, kind = project.path / name, ARTIFACTS[name].kind
+    fresh = is_stale(folder, kind, settings, made_from)
     if fresh:
         make()
-    manifest = read_manifest(project.path / name, ARTIFACTS[name].kind)
+    manifest = read_manifest(folder, kind)
     return Outcome(name, fresh, manifest.seconds, manifest.results)
 
 

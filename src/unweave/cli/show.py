@@ -10,6 +10,8 @@ from unweave.concepts.store import Trust
 from unweave.evaluation.evaluate import Evaluation
 from unweave.evaluation.evaluate import table as systems_table
 from unweave.evaluation.recall import Recall
+from unweave.evaluation.reproduce import Reproduction
+from unweave.evaluation.reproduce import table as reproduced_rows
 from unweave.explanation import Contribution, Explanation
 from unweave.pipeline import Outcome
 from unweave.records import Hit, plain
@@ -20,6 +22,10 @@ _UNITS = {
     "MRR@10": "{:.3f}",
     "bytes/passage": "{:,.0f}",
     "ms/query": "{:.2f}",
+    "of dense": "{:.1%}",
+    "Recall@1k": "{:.3f}",
+    "MRR@10, mismatch": "{:.3f}",
+    "FLOPs/query": "{:,.0f}",
 }
 
 
@@ -30,6 +36,27 @@ def recall(rows: Sequence[Recall]) -> Iterator[str]:
          "ms/query": row.milliseconds}
         for row in rows
     ])  # fmt: skip
+
+
+def reproduction(found: Reproduction) -> Iterator[str]:
+    """The paper's protocol on this project: the systems, the SAEs, and where this differs from the published code."""
+    yield f"{found.n_queries:,} queries, {found.n_passages:,} passages, embedded with {plain(found.encoder)}"
+    yield (
+        f"mismatch: the {found.n_mismatch:,} queries for which BM25 finds nothing relevant in "
+        f"{found.mismatch_depth:,} passages"
+    )
+    yield ""
+    yield from table(reproduced_rows(found))
+    yield ""
+    for k, saes in found.saes.items():
+        parts = (f"{of} NMSE {_nmse(sae['nmse'])} at L0 {sae['l0']:.1f}" for of, sae in saes.items())
+        yield f"k={k}: {', '.join(parts)}; {saes['passages']['live_latents']:,} latents live"
+    yield ""
+    for row in found.rows:
+        if row.note:
+            yield f"{row.system}, k={row.k}: {row.note}"
+    yield "different from the published code:"
+    yield from (f"- {difference}" for difference in found.differences)
 
 
 def table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:

@@ -51,7 +51,7 @@ def name(project: Project, *, discard: bool = False) -> Outcome:
     settings = asdict(config)
     evidence = Evidence(project, config)
     namer = KeyphraseNamer(evidence, project.settings.name)
-    if is_stale(project, "concepts", settings, made_from):
+    if is_stale(project.path / "concepts", store.KIND, settings, made_from):
         kept = _kept(project, made_from, discard=discard)
         _make_concepts(project, evidence, namer, settings, made_from, kept)
         vars(project).pop("concepts", None)

@@ -99,7 +99,7 @@ def evaluate(project: Project) -> Outcome:
 
 def _evaluate(project: Project, positions: list[int], runs: Path) -> Evaluation:
     config = project.settings.evaluate
-    queries = list(_embedded(project, positions))
+    queries = list(embedded_queries(project, positions))
     query_ids = [project.queries.all[i].query_id for i in positions]
     qrels = project.queries.qrels(config.split)
     notes = {"CL-SR paper": _left_out(project, "paper"), "CL-SR": _left_out(project, "default")}
@@ -109,7 +109,7 @@ def _evaluate(project: Project, positions: list[int], runs: Path) -> Evaluation:
         if system is None:
             rows.append(Row(name, {}, None, None, note="undefined for this corpus; unweave index build says why"))
             continue
-        run, milliseconds = _rank(name, system, queries, query_ids, project.corpus.ids, config.cutoff)
+        run, milliseconds = rank(name, system, queries, query_ids, project.corpus.ids, config.cutoff)
         write_run(runs / f"{name.replace(' ', '-')}.trec", run, name.replace(" ", "-"))
         means = {m: judged.mean for m, judged in measure(run, qrels).items()}
         rows.append(Row(name, means, system.bytes_per_passage, milliseconds, notes.get(name)))
@@ -127,7 +127,8 @@ def _left_out(project: Project, profile: str) -> str | None:
     return f"{left_out:,} of {len(project.corpus):,} passages left out: the formula is undefined for them"
 
 
-def _embedded(project: Project, positions: list[int]) -> Iterator[EmbeddedQuery]:
+def embedded_queries(project: Project, positions: list[int]) -> Iterator[EmbeddedQuery]:
+    """The queries at these positions, as text and as vector."""
     embeddings = project.embeddings("queries")
     assert embeddings is not None
     vectors = embeddings.take(positions)
@@ -175,10 +176,16 @@ def _searcher(project: Project, profile: str) -> ConceptSearcher:
     return searcher
 
 
-def _rank(
+def rank(
     name: str, system: System, queries: list[EmbeddedQuery], query_ids: list[str], passage_ids: list[str], cutoff: int
 ) -> tuple[Run, float]:
-    """Every query's hits, and the median milliseconds of one search."""
+    """Every query's hits in a system, and the median milliseconds of one search.
+
+    Args:
+        queries, query_ids: in the same order.
+        passage_ids: by the positions that the system finds.
+        cutoff: hits a query.
+    """
     run: Run = {}
     seconds = []
     with progress.steps(f"searching with {name}", total=len(queries), unit="queries") as advance:
@@ -203,7 +210,7 @@ def usefulness(project: Project, positions: list[int], around: int = 10) -> list
     qrels = project.queries.qrels(project.settings.evaluate.split)
     gain = np.zeros(project.sae.config.n_latents)
     weight_of = np.zeros(project.sae.config.n_latents, dtype=np.float32)
-    embedded = _embedded(project, positions)
+    embedded = embedded_queries(project, positions)
     with progress.steps("finding useful concepts", total=len(positions), unit="queries") as advance:
         for position, query in zip(positions, embedded, strict=True):
             latents, weights = searcher.read(query.vector)
