@@ -22,6 +22,7 @@ from unweave.corpus import Corpus
 from unweave.embeddings import Embeddings
 from unweave.encoders import PRECOMPUTED
 from unweave.errors import BadData, CorruptArtifact, MissingArtifact, ScoringUndefined
+from unweave.index import codes
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.scoring import PROFILES
 from unweave.project import ARTIFACTS, Project
@@ -196,7 +197,7 @@ def _order(wanted: list[str], ids: Path, of: str, n_rows: int) -> NDArray[np.int
 
 
 def index(project: Project) -> list[Outcome]:
-    """Build one concept index a scoring profile.
+    """Build one concept index a scoring profile, and the codes that rescoring reads.
 
     The few passages, one in a hundred at most, for which a profile's formula is undefined are left out of its
     index and counted; a profile that is undefined for more has none.
@@ -219,4 +220,20 @@ def index(project: Project) -> list[Outcome]:
             outcomes.append(ensure(project, name, make, settings=settings, made_from=made_from))
         except ScoringUndefined as error:
             outcomes.append(Outcome(name, False, 0.0, {"undefined": str(error)}))
-    return outcomes
+    return [*outcomes, _codes(project)]
+
+
+def _codes(project: Project) -> Outcome:
+    config = project.settings.index
+    embeddings = project.embeddings("passages")
+    assert embeddings is not None
+    n_latents = project.sae.config.n_latents
+    made_from = project.made_from("embeddings/passages", "sae")
+
+    def make() -> None:
+        made = codes.encode(project.sae, embeddings, config.code_k)
+        made.save(project.path / "codes", n_latents, settings=asdict(config), made_from=made_from)
+
+    outcome = ensure(project, "codes", make, settings=asdict(config) | {"n_latents": n_latents}, made_from=made_from)
+    vars(project).pop("codes", None)
+    return outcome

@@ -23,6 +23,7 @@ from unweave.encoders import PRECOMPUTED, Encoder, open_encoder
 from unweave.errors import BadData, CorruptArtifact, MissingArtifact, StaleArtifact
 from unweave.explanation import Explanation
 from unweave.explanation import explain as explain_dense
+from unweave.index.codes import Codes
 from unweave.index.concept_index import ConceptIndex
 from unweave.latents import load_latents
 from unweave.queries import QuerySet
@@ -51,6 +52,7 @@ ARTIFACTS = {
     "embeddings/lexicon": _Place("embeddings", "name --namer lexicon"),
     "index/default": _Place("index", "index build"),
     "index/paper": _Place("index", "index build"),
+    "codes": _Place("codes", "index build"),
     "evaluation": _Place("evaluation", "evaluate"),
 }
 """Where each artefact lies below the project's folder."""
@@ -229,7 +231,14 @@ class Project:
         """Search by concepts, scored as one profile says: `default` or `paper`."""
         if f"index/{profile}" not in ARTIFACTS:
             raise BadData(f"there is no scoring profile {profile!r}; expected 'default' or 'paper'")
-        return ConceptSearcher(self.sae, ConceptIndex.open(self._folder(f"index/{profile}")))
+        index = ConceptIndex.open(self._folder(f"index/{profile}"))
+        as_built = len(index.segments) == 1 and index.n_positions == index.n_passages == len(self.corpus)
+        return ConceptSearcher(self.sae, index, self.codes if as_built and self.has("codes") else None)
+
+    @cached_property
+    def codes(self) -> Codes:
+        """What each passage is rescored from."""
+        return Codes.load(self._folder("codes"))
 
     def indexes(self) -> dict[str, ConceptIndex]:
         """The indexes that are there, by name.

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from unweave.errors import BadData
 from unweave.explanation import Explanation, Names, explain_concept_score, explain_rescored
+from unweave.index.codes import Codes
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.hits import Hits, best
 from unweave.index.scoring import inverse_document_frequency, query_weights
@@ -53,12 +54,16 @@ class ConceptSearcher:
 
     sae: SAE
     index: ConceptIndex
-    codes: ConceptIndex | None = None
-    """Where the codes to rescore from are, if others than the index's own."""
+    codes: Codes | ConceptIndex | None = None
+    """What to rescore from, by the index's positions; None: the latents that the index itself holds."""
 
     @cached_property
     def _idf(self) -> NDArray[np.float32]:
         return inverse_document_frequency(self.index.document_frequency, self.index.n_passages, self.index.scoring)
+
+    @property
+    def _stored(self) -> Codes | ConceptIndex:
+        return self.index if self.codes is None else self.codes
 
     @cached_property
     def _directions(self) -> NDArray[np.float64]:
@@ -99,16 +104,19 @@ class ConceptSearcher:
     ) -> Hits:
         """The best `candidates` by concept score, ordered anew by q . x_hat of their stored codes."""
         found = np.sort(self.search(query, candidates, steering).passages)
+        return self._best_of(query, found, cutoff)
+
+    def scanned(self, query: NDArray[np.floating[Any]], cutoff: int = 10) -> Hits:
+        """The best of all passages by q . x_hat of their stored codes: no inverted lists are read, but every code."""
+        return self._best_of(query, np.arange(self.index.n_positions), cutoff)
+
+    def _best_of(self, query: NDArray[np.floating[Any]], passages: NDArray[np.int64], cutoff: int) -> Hits:
         # In double precision, as its explanation adds it up: little may be left of large products.
         q = np.asarray(query, dtype=np.float64)
         products, bias = self._directions @ q, self.sae.b_pre @ q
-        scores = (self._codes.reconstructed(products, found) + bias).astype(np.float32)
-        hits = best(scores, np.arange(len(found)), cutoff)
-        return Hits(found[hits.passages], hits.scores)
-
-    @property
-    def _codes(self) -> ConceptIndex:
-        return self.index if self.codes is None else self.codes
+        scores = (self._stored.reconstructed(products, passages) + bias).astype(np.float32)
+        hits = best(scores, np.arange(len(passages)), cutoff)
+        return Hits(passages[hits.passages], hits.scores)
 
     def explain(
         self,
@@ -134,7 +142,7 @@ class ConceptSearcher:
         steering: Steering = AS_IT_IS,  # which decides what is found, not how it is scored
     ) -> Explanation:
         """Why `rescored` gave the passage at this position its score."""
-        return explain_rescored(score, query, *self._codes.row(passage), self.sae, names)
+        return explain_rescored(score, query, *self._stored.row(passage), self.sae, names)
 
 
 def _boosted(

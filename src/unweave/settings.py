@@ -94,6 +94,17 @@ class FitConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class IndexConfig:
+    """What search reads beside the inverted lists."""
+
+    code_k: int = 32
+    """Latents in the code that each passage is rescored from: three bytes each."""
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "code_k")
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
     """What is measured."""
 
@@ -119,6 +130,7 @@ class Settings:
     name: KeyphraseConfig = field(default_factory=KeyphraseConfig)
     lexicon: LexiconConfig = field(default_factory=LexiconConfig)
     model: LanguageModelConfig = field(default_factory=LanguageModelConfig)
+    index: IndexConfig = field(default_factory=IndexConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
 
     @classmethod

@@ -16,7 +16,16 @@ from unweave.artifact import build, read_manifest, write_atomically
 from unweave.errors import BadData
 from unweave.evaluation.measures import LABELS, MEASURES, measure
 from unweave.evaluation.runs import Run, write_run
-from unweave.evaluation.systems import BM25, CLSR, Dense, EmbeddedQuery, Reconstructed, RescoredCLSR, System
+from unweave.evaluation.systems import (
+    BM25,
+    CLSR,
+    ConceptCodes,
+    Dense,
+    EmbeddedQuery,
+    Reconstructed,
+    RescoredCLSR,
+    System,
+)
 from unweave.index.scoring import PROFILES
 from unweave.pipeline import Outcome, ensure
 from unweave.progress import Stopwatch
@@ -82,7 +91,13 @@ def evaluate(project: Project) -> Outcome:
         raise BadData(f"no query has judgements in split {config.split!r}")
     profiles = [p for p in PROFILES if project.has(f"index/{p}")]
     made_from = project.made_from(
-        "corpus", "queries", "embeddings/queries", "embeddings/passages", "sae", *(f"index/{p}" for p in profiles)
+        "corpus",
+        "queries",
+        "embeddings/queries",
+        "embeddings/passages",
+        "sae",
+        "codes",
+        *(f"index/{p}" for p in profiles),
     )
     settings = asdict(config)
 
@@ -152,7 +167,11 @@ def _systems(project: Project) -> dict[str, Callable[[], System | None]]:
 
     def rescored() -> RescoredCLSR:
         searcher = _searcher(project, "default")
-        return RescoredCLSR(searcher, project.settings.evaluate.candidates, searcher.index.bytes(forward=True) / n)
+        size = searcher.index.bytes() + project.codes.bytes
+        return RescoredCLSR(searcher, project.settings.evaluate.candidates, size / n)
+
+    def codes() -> ConceptCodes:
+        return ConceptCodes(_searcher(project, "default"), project.codes.bytes / n)
 
     return {
         "BM25": lambda: BM25([passage.content for passage in project.corpus]),
@@ -161,6 +180,7 @@ def _systems(project: Project) -> dict[str, Callable[[], System | None]]:
         "CL-SR paper": lambda: concepts("paper"),
         "CL-SR": lambda: concepts("default"),
         "CL-SR rescored": rescored,
+        "concept codes": codes,
     }
 
 

@@ -113,6 +113,17 @@ class RescoredCLSR:
         return self.searcher.rescored(query.vector, cutoff, self.candidates)
 
 
+@dataclass(frozen=True, eq=False)
+class ConceptCodes:
+    """The dense query against the stored code of every passage, three bytes a concept; no inverted lists."""
+
+    searcher: ConceptSearcher
+    bytes_per_passage: float
+
+    def search(self, query: EmbeddedQuery, cutoff: int) -> Hits:
+        return self.searcher.scanned(query.vector, cutoff)
+
+
 def _normalized(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.maximum(lengths, np.finfo(np.float32).tiny), dtype=np.float32)
