@@ -1,0 +1,88 @@
+"""Fusing hits: parts that add up, calculated by hand and compared with an obvious way."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unweave.explanation import explain_concept_score
+from unweave.fusion import by_normalized_score, by_reciprocal_rank, explain_part, scale_of
+from unweave.index.hits import Hits
+
+
+def hits(*pairs):
+    return Hits(np.array([p for p, _ in pairs], np.int64), np.array([s for _, s in pairs], np.float32))
+
+
+NOTHING = hits()
+
+rankings = st.lists(
+    st.dictionaries(st.integers(0, 9), st.floats(-5, 5, width=32), max_size=6).map(
+        lambda scores: hits(*sorted(scores.items(), key=lambda pair: (-pair[1], pair[0])))
+    ),
+    min_size=1,
+    max_size=3,
+)
+
+
+def test_ranks_are_fused_as_their_reciprocals():
+    fused = by_reciprocal_rank([hits((7, 0.9), (3, 0.8)), hits((3, 12.0), (5, 2.0))], cutoff=2)
+    assert fused.passages.tolist() == [3, 7]
+    np.testing.assert_allclose(fused.parts, [[1 / 62, 1 / 61], [1 / 61, 0]], rtol=1e-6)
+
+
+def test_scores_are_stretched_to_one_before_they_are_added():
+    fused = by_normalized_score([hits((1, 3.0), (2, 2.0), (3, 1.0)), hits((3, 50.0), (2, 40.0))], 10, [1.0, 0.5])
+    assert fused.passages.tolist() == [1, 2, 3]  # 1, .5 and .5: equal scores keep corpus order
+    np.testing.assert_allclose(fused.parts, [[1, 0], [0.5, 0], [0, 0.5]])
+
+
+@pytest.mark.parametrize("fuse", [by_reciprocal_rank, by_normalized_score])
+@given(found=rankings)
+def test_parts_add_up_to_the_score_and_best_come_first(fuse, found):
+    fused = fuse(found, 5)
+    np.testing.assert_allclose(fused.parts.sum(axis=1), fused.scores, rtol=1e-5, atol=1e-6)
+    assert (np.diff(fused.scores) <= 0).all()
+    assert len(fused.passages) == min(5, len({p for one in found for p in one.passages.tolist()}))
+
+
+@given(found=rankings)
+def test_reciprocal_ranks_are_what_a_loop_gives(found):
+    slow = {}
+    for one in found:
+        for rank, passage in enumerate(one.passages.tolist(), start=1):
+            slow[passage] = slow.get(passage, 0) + 1 / (60 + rank)
+    fused = by_reciprocal_rank(found, 100)
+    assert dict(zip(fused.passages.tolist(), fused.scores.tolist(), strict=True)) == pytest.approx(slow)
+
+
+def test_what_a_system_did_not_find_gets_nothing_of_it():
+    fused = by_normalized_score([NOTHING, hits((4, 2.0), (9, 1.0))], 10)
+    assert fused.passages.tolist() == [4, 9]
+    np.testing.assert_allclose(fused.parts[:, 0], 0)
+
+
+def test_an_explanation_still_adds_up_to_its_part():
+    found = hits((0, 6.0), (1, 4.0), (2, 1.0))
+    latents = np.array([2, 5])
+    explanation = explain_concept_score(
+        4.0, latents, np.array([1.0, 2.0], np.float32), latents, np.array([2.0, 1.0], np.float32), {2: "wind"}
+    )
+    part = explain_part(explanation, scale_of(found, weight=0.5))
+    part.check()
+    assert part.score == pytest.approx(0.5 * (4 - 1) / (6 - 1))
+    assert part.bias == pytest.approx(-0.1)
+    assert [c.value for c in part.contributions] == pytest.approx([0.2, 0.2])
+
+
+@pytest.mark.parametrize("weights", [[1.0], [1.0, 2.0, 3.0]])
+def test_each_system_needs_one_weight(weights):
+    with pytest.raises(ValueError, match="expected one each"):
+        by_reciprocal_rank([NOTHING, NOTHING], 10, weights)
+
+
+def test_nothing_cannot_be_fused():
+    with pytest.raises(ValueError, match="nothing to fuse"):
+        by_normalized_score([], 10)
