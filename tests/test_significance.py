@@ -1,0 +1,92 @@
+"""Differences between systems: calculated by hand, against every sign flip, and what must always hold."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from unweave.errors import BadData
+from unweave.evaluation.significance import compare, holm, interval, macro_interval
+
+values = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=9)
+
+
+def by_query(numbers):
+    return {f"q{i}": float(number) for i, number in enumerate(numbers)}
+
+
+def test_wins_ties_and_losses_by_hand():
+    found = compare(by_query([0.5, 0.2, 0.9, 0.0]), by_query([0.3, 0.2, 0.4, 0.1]))
+    assert found.difference == pytest.approx(0.15)
+    assert (found.wins, found.ties, found.losses) == (2, 1, 1)
+    assert found.low <= found.difference <= found.high
+
+
+@settings(deadline=None, max_examples=25)
+@given(values)
+def test_p_is_the_share_of_all_sign_flips_that_differ_as_much(pairs):
+    first, second = zip(*pairs, strict=True)
+    differences = np.array(first, float) - np.array(second, float)
+    flips = np.array(list(itertools.product([1, -1], repeat=len(differences)))) @ differences
+    slow = (np.abs(flips) >= abs(differences.sum()) - 1e-9).mean()
+    assert compare(by_query(first), by_query(second)).p == pytest.approx(slow)
+
+
+@settings(deadline=None, max_examples=15)
+@given(values)
+def test_the_other_way_round_is_the_same_with_the_other_sign(pairs):
+    first, second = zip(*pairs, strict=True)
+    one, other = compare(by_query(first), by_query(second)), compare(by_query(second), by_query(first))
+    assert one.difference == pytest.approx(-other.difference)
+    assert one.p == pytest.approx(other.p)
+    assert (one.wins, one.losses) == (other.losses, other.wins)
+
+
+def test_many_queries_with_a_clear_difference_are_significant_and_noise_is_not():
+    random = np.random.default_rng(1)
+    base = random.random(200)
+    assert compare(by_query(base + 0.1 + random.normal(0, 0.1, 200)), by_query(base)).p < 0.001
+    assert compare(by_query(base + random.normal(0, 0.1, 200)), by_query(base)).p > 0.05
+
+
+def test_the_interval_is_about_two_standard_errors_wide():
+    sample = np.random.default_rng(2).normal(5, 2, 400)
+    low, high = interval(sample)
+    assert high - low == pytest.approx(2 * 1.96 * sample.std() / 20, rel=0.1)
+
+
+def test_what_does_not_vary_has_no_width():
+    assert interval(np.full(5, 0.3)) == (0.3, 0.3)
+    assert compare(by_query([0.3]), by_query([0.1])).p == 1.0
+
+
+def test_the_macro_average_weighs_collections_alike():
+    small, large = np.full(3, 1.0), np.zeros(1000)
+    assert macro_interval([small, large]) == (0.5, 0.5)
+    low, high = macro_interval([np.array([0.0, 1.0] * 50), large])
+    assert low < 0.25 < high and high - low == pytest.approx(0.5 * 2 * 1.96 * 0.5 / 10, rel=0.15)
+
+
+def test_holm_by_hand():
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
+    assert holm([]) == []
+
+
+@given(st.lists(st.floats(0, 1), max_size=20))
+def test_holm_never_lowers_a_p_nor_changes_their_order(p_values):
+    adjusted = holm(p_values)
+    assert all(p <= a <= 1 for p, a in zip(p_values, adjusted, strict=True))
+    order = np.argsort(p_values, kind="stable")
+    assert (np.diff(np.array(adjusted)[order]) >= 0).all()
+
+
+def test_other_queries_or_none_cannot_be_compared():
+    with pytest.raises(BadData, match="different queries, first 'q1'"):
+        compare({"q0": 1.0, "q1": 1.0}, {"q0": 1.0})
+    with pytest.raises(BadData, match="no query"):
+        compare({}, {})
