@@ -483,14 +483,14 @@ def _one_line(error: Exception) -> str:
 
 
 # Registered last, so that it stands last in the help.
-from unweave.cli import families, judge  # noqa: E402
+from unweave.cli import evaluation, families, judge  # noqa: E402
 from unweave.cli.concepts import concepts  # noqa: E402
 from unweave.cli.demo import demo  # noqa: E402
 from unweave.cli.reproduce import reproduce  # noqa: E402
 from unweave.cli.sae import sae  # noqa: E402
 from unweave.cli.serve_model import serve_model  # noqa: E402
 
-for command in (*families.COMMANDS, *judge.COMMANDS):
+for command in (*evaluation.COMMANDS, *families.COMMANDS, *judge.COMMANDS):
     main.add_command(command)
 main.add_command(concepts)
 main.add_command(reproduce)

@@ -125,13 +125,22 @@ def _evaluate(project: Project, positions: list[int], runs: Path) -> Evaluation:
             rows.append(Row(name, {}, None, None, note="undefined for this corpus; unweave index build says why"))
             continue
         run, milliseconds = rank(name, system, queries, query_ids, project.corpus.ids, config.cutoff)
-        write_run(runs / f"{name.replace(' ', '-')}.trec", run, name.replace(" ", "-"))
+        write_run(runs / _file_of(name), run, name.replace(" ", "-"))
         means = {m: judged.mean for m, judged in measure(run, qrels).items()}
         rows.append(Row(name, means, system.bytes_per_passage, milliseconds, notes.get(name)))
     fitted = project.manifest("sae").results
     sae = {key: fitted[key] for key in ("held_out", "live_latents", "nmse", "l0")}
     sae["n_latents"] = project.sae.config.n_latents
     return Evaluation(config.split, len(positions), rows, sae, usefulness(project, positions))
+
+
+def run_of(project: Path, system: str) -> Path:
+    """Where an evaluation left a system's run."""
+    return project / KIND / "runs" / _file_of(system)
+
+
+def _file_of(system: str) -> str:
+    return f"{system.replace(' ', '-')}.trec"
 
 
 def _left_out(project: Project, profile: str) -> str | None:

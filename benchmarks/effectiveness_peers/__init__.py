@@ -1,0 +1,1 @@
+"""Peers in retrieval quality: quantised dense vectors."""

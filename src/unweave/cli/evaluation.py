@@ -1,0 +1,86 @@
+"""The commands about evaluated projects: leaderboard, compare."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from unweave.artifact import write_atomically
+from unweave.records import plain
+
+_PATH = click.Path(file_okay=False, path_type=Path)
+_MEASURE = click.option("--measure", default="nDCG@10", show_default=True, help="A measure, as ir_measures names it.")
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
+_SHOWN = 70
+
+
+@click.command()
+@click.argument("projects", nargs=-1, required=True, type=_PATH)
+@_MEASURE
+@click.option("--against", default="dense", show_default=True, help="The system that others are compared with.")
+@click.option("--latex", type=click.Path(dir_okay=False, path_type=Path), help="Write a table for a paper, too.")
+@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw bytes against quality, as PNG.")
+@_JSON
+def leaderboard(
+    projects: tuple[Path, ...], measure: str, against: str, latex: Path | None, plot: Path | None, as_json: bool
+) -> None:
+    """Compare all systems over several evaluated PROJECTS, each a collection.
+
+    ▲ and ▼: better or worse than the system given by --against, by a sign-flip test with Holm's correction over the
+    whole table.
+    """
+    from unweave.cli import show
+    from unweave.evaluation import leaderboard as boards
+
+    board = boards.leaderboard(projects, measure, against)
+    if latex:
+        write_atomically(latex, lambda p: p.write_text(boards.latex(board), encoding="utf-8"))
+    if plot:
+        write_atomically(plot, lambda p: boards.plot(board, p))
+    if as_json:
+        click.echo(json.dumps(asdict(board)))
+        return
+    for line in show.table(boards.rows(board)):
+        click.echo(line)
+
+
+@click.command()
+@click.argument("project", type=_PATH)
+@click.argument("system")
+@click.argument("other")
+@_MEASURE
+@click.option("--top", default=10, show_default=True, type=click.IntRange(min=1), help="Queries to show of each end.")
+@_JSON
+def compare(project: Path, system: str, other: str, measure: str, top: int, as_json: bool) -> None:
+    """Show on which queries of PROJECT one SYSTEM beats the OTHER, and on which it loses.
+
+    Systems are given as `unweave evaluate` names them, e.g. "CL-SR rescored" dense.
+    """
+    from unweave.evaluation.comparison import compare_systems
+
+    diff = compare_systems(project, system, other, measure)
+    if as_json:
+        click.echo(json.dumps(asdict(diff) | {"queries": [query._asdict() for query in diff.queries]}))
+        return
+    whole = diff.whole
+    click.echo(
+        f"{measure}: {plain(system)} less {plain(other)} = {whole.difference:+.4f} "
+        f"(95 % {whole.low:+.4f} to {whole.high:+.4f}, p = {whole.p:.4f}); "
+        f"{whole.wins} wins, {whole.ties} ties, {whole.losses} losses"
+    )
+    won = [query for query in diff.queries if query.value > 0][:top]
+    lost = [query for query in diff.queries[::-1] if query.value < 0][:top]
+    for title, queries in (("wins", won), ("losses", lost)):
+        if queries:
+            click.echo(f"\n{title}")
+        for query in queries:
+            shown = plain(query.text, _SHOWN)
+            click.echo(
+                f"  {query.value:+.3f}  {query.first:.3f} {query.second:.3f}  {shown}  [{plain(query.query_id, 40)}]"
+            )
+
+
+COMMANDS = (leaderboard, compare)

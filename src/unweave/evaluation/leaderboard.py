@@ -1,0 +1,231 @@
+"""Several systems on several collections: one measure, its macro average, and what differs from a baseline for sure.
+
+Each collection is an evaluated project; the per-query values come from the runs that the evaluation left there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unweave.errors import BadData, MissingExtra
+from unweave.evaluation.evaluate import KIND, Evaluation, run_of
+from unweave.evaluation.measures import measure
+from unweave.evaluation.runs import read_run
+from unweave.evaluation.significance import Comparison, compare, holm, macro_interval
+from unweave.project import Project
+from unweave.records import plain
+
+SURE = 0.05
+"""Holm's p below which a difference is claimed."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One system."""
+
+    system: str
+    values: dict[str, float]
+    """The measure by collection; a collection where the system is undefined is missing."""
+    macro: float | None
+    """Mean over the collections; None if one is missing."""
+    low: float | None
+    high: float | None
+    """The macro average's 95 % interval."""
+    bytes_per_passage: float | None
+    """Mean over the collections."""
+    against: dict[str, Comparison]
+    """Compared with the baseline, by collection, p corrected over the whole leaderboard."""
+
+    @property
+    def better(self) -> list[str]:
+        """Collections on which it is better than the baseline for sure."""
+        return [name for name, found in self.against.items() if found.p < SURE and found.difference > 0]
+
+    @property
+    def worse(self) -> list[str]:
+        """Collections on which it is worse for sure."""
+        return [name for name, found in self.against.items() if found.p < SURE and found.difference < 0]
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """Systems by macro average, the best first; those that miss a collection come last."""
+
+    measure: str
+    baseline: str
+    collections: list[str]
+    entries: list[Entry]
+
+
+def leaderboard(projects: Sequence[Path], name: str = "nDCG@10", baseline: str = "dense") -> Leaderboard:
+    """Read several evaluated projects.
+
+    Args:
+        projects: folders, one a collection, which its folder's name stands for.
+        name: an `ir_measures` measure.
+        baseline: the system that all others are compared with.
+
+    Raises:
+        BadData: no system of this name was evaluated, or two folders have the same name.
+        MissingArtifact: a project was not evaluated.
+    """
+    per_query: dict[str, dict[str, dict[str, float]]] = {}
+    sizes: dict[str, list[float]] = {}
+    for path in projects:
+        if path.resolve().name in per_query:
+            raise BadData(f"two projects are called {path.resolve().name!r}; a collection's name must be its own")
+        per_query[path.resolve().name] = of_project(path, name)
+        for row in Evaluation.load(path / KIND).rows:
+            if row.bytes_per_passage is not None:
+                sizes.setdefault(row.system, []).append(row.bytes_per_passage)
+    return from_values(per_query, {system: float(np.mean(of)) for system, of in sizes.items()}, name, baseline)
+
+
+def of_project(path: Path, name: str) -> dict[str, dict[str, float]]:
+    """One measure of an evaluated project: by system, then by query."""
+    project = Project.open(path)
+    project.manifest(KIND)
+    evaluation = Evaluation.load(path / KIND)
+    qrels = project.queries.qrels(evaluation.split)
+    systems = [row.system for row in evaluation.rows if row.measures]
+    return {s: measure(read_run(run_of(path, s)), qrels, [name])[name].per_query for s in systems}
+
+
+def from_values(
+    per_query: Mapping[str, Mapping[str, Mapping[str, float]]],
+    bytes_per_passage: Mapping[str, float],
+    name: str = "nDCG@10",
+    baseline: str = "dense",
+) -> Leaderboard:
+    """Make a leaderboard of values by collection, system and query."""
+    collections = list(per_query)
+    systems = list(dict.fromkeys(system for of in per_query.values() for system in of))
+    if baseline not in systems:
+        raise BadData(f"no system {baseline!r} was evaluated; there are: {', '.join(systems) or 'none'}")
+    found = {
+        (system, collection): compare(of[system], of[baseline])
+        for collection, of in per_query.items()
+        for system in of
+        if system != baseline and baseline in of
+    }
+    corrected = dict(zip(found, holm([one.p for one in found.values()]), strict=True))
+    entries = []
+    for system in systems:
+        values = {c: np.array(list(of[system].values())) for c, of in per_query.items() if system in of}
+        means = {c: float(of.mean()) for c, of in values.items()}
+        whole = len(means) == len(collections)
+        low, high = macro_interval(list(values.values())) if whole else (None, None)
+        against = {c: found[system, c]._replace(p=corrected[system, c]) for c in collections if (system, c) in found}
+        macro = float(np.mean(list(means.values()))) if whole else None
+        entries.append(Entry(system, means, macro, low, high, bytes_per_passage.get(system), against))
+    entries.sort(key=lambda entry: -1.0 if entry.macro is None else entry.macro, reverse=True)
+    return Leaderboard(name, baseline, collections, entries)
+
+
+# --- what is shown --------------------------------------------------------------------------------
+
+
+def rows(board: Leaderboard) -> list[dict[str, Any]]:
+    """One row a system: the macro average, its interval, wins and losses for sure, and each collection."""
+    return [
+        {
+            "system": entry.system,
+            "macro": _number(entry.macro),
+            "95 %": "-" if entry.low is None or entry.high is None else f"{entry.low:.3f} to {entry.high:.3f}",
+            "better": "" if entry.system == board.baseline else str(len(entry.better)),
+            "worse": "" if entry.system == board.baseline else str(len(entry.worse)),
+            "bytes/passage": entry.bytes_per_passage,
+            **{plain(c): _number(entry.values.get(c)) + _sign(entry, c) for c in board.collections},
+        }
+        for entry in board.entries
+    ]
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _sign(entry: Entry, collection: str) -> str:
+    return "▲" if collection in entry.better else "▼" if collection in entry.worse else " "
+
+
+_LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+}  # fmt: skip
+
+
+def _latex(text: str) -> str:
+    """Text as LaTeX shows it: names of folders are anyone's."""
+    return "".join(_LATEX.get(c, c if c.isprintable() else "") for c in text)
+
+
+def latex(board: Leaderboard) -> str:
+    """A table for a paper, with booktabs: best values bold, differences for sure marked with a dagger."""
+    columns = ["macro", *board.collections]
+    best = {c: max((e.values[c] for e in board.entries if c in e.values), default=None) for c in board.collections}
+    best["macro"] = max((e.macro for e in board.entries if e.macro is not None), default=None)
+    lines = [
+        rf"\begin{{tabular}}{{l{'r' * len(columns)}}}",
+        r"\toprule",
+        " & ".join(["system", *map(_latex, columns)]) + r" \\",
+        r"\midrule",
+    ]
+    for entry in board.entries:
+        cells = [_latex(entry.system)]
+        for column in columns:
+            value = entry.macro if column == "macro" else entry.values.get(column)
+            cell = "--" if value is None else f"{value:.3f}"
+            cell = rf"\textbf{{{cell}}}" if value is not None and value == best[column] else cell
+            sure = column in entry.better or column in entry.worse
+            cells.append(cell + (r"$^\dagger$" if sure else ""))
+        lines.append(" & ".join(cells) + r" \\")
+    lines += [
+        r"\bottomrule",
+        r"\end{tabular}",
+        rf"% {_latex(board.measure)}; dagger: differs from {_latex(board.baseline)}, sign-flip test, Holm's p < {SURE}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def plot(board: Leaderboard, path: Path) -> None:
+    """Bytes a passage, on a log axis, against the macro average, with its interval.
+
+    Raises:
+        MissingExtra: matplotlib is not installed.
+    """
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise MissingExtra("plotting", "report") from error
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axis = pyplot.subplots(figsize=(8, 5))
+    shown = [e for e in board.entries if e.macro is not None and e.bytes_per_passage]
+    for number, entry in enumerate(shown):
+        assert entry.macro is not None and entry.low is not None and entry.high is not None
+        spread = [[entry.macro - entry.low], [entry.high - entry.macro]]
+        colour = f"C{number % 10}"
+        size = entry.bytes_per_passage or 0.0
+        axis.errorbar([size], [entry.macro], yerr=spread, fmt="o", color=colour, elinewidth=0.6)
+        # Names alternate sides and heights, so that neighbours can be read; $ would begin a formula.
+        name = entry.system.replace("$", r"\$")
+        side = -1 if number % 2 else 1
+        axis.annotate(
+            name, (size, entry.macro), xytext=(7 * side, 3), textcoords="offset points",
+            ha="left" if side > 0 else "right", fontsize=8, color=colour,
+        )  # fmt: skip
+    axis.set_xscale("log")
+    axis.set_xlabel("bytes a passage")
+    axis.set_ylabel(f"{re.sub(r'[$]', '', board.measure)}, mean of {len(board.collections)} collections")
+    axis.grid(alpha=0.3)
+    axis.margins(x=0.25)
+    figure.tight_layout()
+    figure.savefig(path, dpi=110, format="png")
+    pyplot.close(figure)
