@@ -175,7 +175,7 @@ def by_model(folder: Path, base_url: str, n: int) -> dict[str, Any]:
         "model": base_url_model(base_url),
         "n": n,
         "seconds_a_concept": round(seconds, 1),
-        "named": len(judging.by_namer(concepts, namer.namer)),
+        "named": len(judging.by_namer(concepts, namer.namer).keys() & set(some)),
         "verdicts": recorded(verdicts),
     }
 
@@ -207,11 +207,11 @@ def recorded(verdicts: Iterable[judging.Verdict]) -> list[dict[str, Any]]:
     return [{"namer": v.namer, "control": v.control, **v.score._asdict(), "chance": v.chance} for v in verdicts]
 
 
-def mixes(project: Project, evidence: Evidence, n: int) -> dict[str, dict[int, float]]:
+def mixes(project: Project, evidence: Evidence, n: int) -> dict[str, dict[str, float]]:
     """Detection by descriptions of more and more phrases, for the SAE and for a random dictionary."""
     rng = np.random.default_rng(7)
     random = controls.random_dictionary(project.sae, evidence.embeddings, seed=7)
-    found: dict[str, dict[int, float]] = {}
+    found: dict[str, dict[str, float]] = {}
     for name, sae, of in (
         ("SAE", project.sae, evidence),
         ("random dictionary", random, Evidence(project, evidence.config, random)),
@@ -223,9 +223,9 @@ def mixes(project: Project, evidence: Evidence, n: int) -> dict[str, dict[int, f
             config = dataclasses.replace(project.settings.lexicon, mix=phrases)
             named = dict(LexiconNamer(sae.W_dec, project.lexicon, config, made_of="").names(some))
             scores = [score for _, score in judges.judge_names(of, named, asked) if score.judge == judges.DESCRIBED]
-            found[name][phrases] = judges.mean(scores).value
+            found[name][str(phrases)] = judges.mean(scores).value
         directions = [judges.picked(of.embeddings[q.texts] @ sae.W_dec[j], q.active) for j, q in asked.items()]
-        found[name][0] = float(np.mean(directions))  # 0 phrases: the direction itself, which no words can beat
+        found[name]["0"] = float(np.mean(directions))  # 0 phrases: the direction itself, which no words can beat
     return found
 
 
@@ -352,6 +352,7 @@ def judged(verdicts: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
             "judge": verdict["judge"],
             "mean": f"{verdict['value']:.3f}",
             "95 %": f"{verdict['low']:.3f} to {verdict['high']:.3f}",
+            "n": f"{verdict['n']:,}",
             "random dictionary": "" if beside[0] is None else f"{beside[0]:.3f}",
             "shuffled names": "" if beside[1] is None else f"{beside[1]:.3f}",
             "chance": "" if verdict["chance"] is None else f"{verdict['chance']:g}",
@@ -379,7 +380,7 @@ def draw(results: Mapping[str, Any], path: Path) -> None:
     for axis, (name, project) in zip(axes[0], projects.items(), strict=True):
         for of, style in (("SAE", "o-"), ("random dictionary", "s--")):
             values = project["mixes"][of]
-            axis.plot(MIXES, [values[k] for k in MIXES], style, label=of)
+            axis.plot(MIXES, [values[str(k)] for k in MIXES], style, label=of)
         axis.axhline(0.5, color="grey", linewidth=0.8, linestyle=":")
         axis.set_xscale("log", base=2)
         axis.set_xticks(MIXES, [str(k) for k in MIXES])

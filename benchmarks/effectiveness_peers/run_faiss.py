@@ -3,8 +3,8 @@
     python run_faiss.py TRAINING.npy PASSAGES.npy QUERIES.npy DEPTH OUT.npz
 
 Writes `NAME.passages` and `NAME.scores`, (n_queries, depth), and `NAME.bytes`, of a passage, for product quantisation
-at two sizes (trained on the training vectors), for scalar quantisation to 8 bits, and for one bit a dimension (the query
-whole, against signs of what differs from the mean).
+at two sizes (trained on the training vectors), for scalar quantisation to 8 bits, and for one bit a dimension (the
+query whole, against signs of what differs from the mean).
 """
 
 from __future__ import annotations

@@ -289,5 +289,6 @@ def mean(scores: Sequence[Score]) -> Score:
     """The mean of a judge's scores, at least one, each latent counting the same, with its 95 % interval; n latents."""
     values = np.array([score.value for score in scores])
     half = _Z * float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else math.nan
-    middle = float(values.mean())
-    return Score(scores[0].judge, middle, middle - half, middle + half, len(values))
+    middle, judge = float(values.mean()), scores[0].judge
+    least = -1.0 if judge == COHERENCE else 0.0  # what a score can be
+    return Score(judge, middle, max(least, middle - half), min(1.0, middle + half), len(values))
