@@ -45,7 +45,7 @@ def blocks() -> dict[str, list[str]]:
         "cuda": gpu.summary(results(gpu.RESULTS)),
         "search": search.summary(results(search.RESULTS)),
         "naming": naming.summary(results(naming.RESULTS), "demo"),
-        "naming of both": naming.headlines(results(naming.RESULTS)),
+        "names_of_both": naming.headlines(results(naming.RESULTS)),
         "variants": variants.summary(results(variants.RESULTS)),
         "pursuit": pursuit.summary(results(pursuit.RESULTS)),
     }

@@ -57,11 +57,15 @@ def embeddings(source: str, model: str = MINILM, most: int | None = None) -> NDA
 
 def read(source: str) -> list[str]:
     """The texts of a source: title and text of each passage, or the queries."""
-    data = Path(os.environ["UNWEAVE_DATA"])
     collection, _, part = source.partition("/")
     if collection in CORPORA:
-        return [_content(record) for record in _lines(data / "corpora" / f"{collection}.jsonl.gz")]
-    return [_content(record) for record in _lines(next((data / collection).glob(_FILES[part])))]
+        return [_content(record) for record in _lines(data() / "corpora" / f"{collection}.jsonl.gz")]
+    return [_content(record) for record in _lines(next((data() / collection).glob(_FILES[part])))]
+
+
+def data() -> Path:
+    """Where the corpora and collections are."""
+    return Path(os.environ["UNWEAVE_DATA"])
 
 
 _FILES = {"passages": "corpus.jsonl*", "queries": "queries.jsonl*"}

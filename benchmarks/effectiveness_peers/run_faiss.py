@@ -1,38 +1,44 @@
 """Dense vectors, quantised: the best passages of each query by FAISS, exhaustively.
 
-    python run_faiss.py TRAINING.npy PASSAGES.npy QUERIES.npy DEPTH OUT.npz
+    python run_faiss.py TRAINING.npy DEPTH FOLDER …
 
-Writes `NAME.passages` and `NAME.scores`, (n_queries, depth), and `NAME.bytes`, of a passage, for product quantisation
-at two sizes (trained on the training vectors), for scalar quantisation to 8 bits, and for one bit a dimension (the
-query whole, against signs of what differs from the mean).
+Each folder holds passages.npy and queries.npy, and gets found.npz: `NAME.passages` and `NAME.scores`, (n_queries,
+depth), and `NAME.bytes`, of a passage, for product quantisation at two sizes and scalar quantisation to 8 bits, trained
+once on the training vectors, and for one bit a dimension (the query whole, against signs around the mean).
 """
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import faiss
 import numpy as np
 
+PQ_BYTES = (96, 48)
+
 
 def main() -> None:
-    training, passages, queries = (np.load(path) for path in sys.argv[1:4])
-    depth, out = min(int(sys.argv[4]), len(passages)), sys.argv[5]
-    d = passages.shape[1]
-    indexes = {f"PQ {m} B": faiss.IndexPQ(d, m, 8, faiss.METRIC_INNER_PRODUCT) for m in (96, 48)}
+    training, most = np.load(sys.argv[1]), int(sys.argv[2])
+    d = training.shape[1]
+    indexes = {f"PQ {m} B": faiss.IndexPQ(d, m, 8, faiss.METRIC_INNER_PRODUCT) for m in PQ_BYTES}
     indexes["int8"] = faiss.IndexScalarQuantizer(d, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT)
-    found: dict[str, np.ndarray] = {}
-    for name, index in indexes.items():
+    for index in indexes.values():
         index.train(training)
-        index.add(passages)
-        found[f"{name}.scores"], found[f"{name}.passages"] = index.search(queries, depth)
-        found[f"{name}.bytes"] = np.array(index.sa_code_size())
-    signs = np.where(passages > training.mean(axis=0), 1, -1).astype(np.float32)
-    index = faiss.IndexFlatIP(d)
-    index.add(signs)
-    found["binary.scores"], found["binary.passages"] = index.search(queries, depth)
-    found["binary.bytes"] = np.array(d // 8)
-    np.savez(out, **found)
+    for folder in map(Path, sys.argv[3:]):
+        passages, queries = np.load(folder / "passages.npy"), np.load(folder / "queries.npy")
+        depth = min(most, len(passages))
+        found: dict[str, np.ndarray] = {}
+        for name, index in indexes.items():
+            index.reset()
+            index.add(passages)
+            found[f"{name}.scores"], found[f"{name}.passages"] = index.search(queries, depth)
+            found[f"{name}.bytes"] = np.array(index.sa_code_size())
+        signs = faiss.IndexFlatIP(d)
+        signs.add(np.where(passages > training.mean(axis=0), 1, -1).astype(np.float32))
+        found["binary.scores"], found["binary.passages"] = signs.search(queries, depth)
+        found["binary.bytes"] = np.array(d // 8)
+        np.savez(folder / "found.npz", **found)
 
 
 if __name__ == "__main__":
