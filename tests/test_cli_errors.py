@@ -20,7 +20,9 @@ TWO = [{"_id": "a", "text": "The moon pulls the sea."}, {"_id": "b", "text": "Wi
 COMMANDS = list(main.commands)
 GROUPED = [f"{name} {sub}" for name, group in main.commands.items() if isinstance(group, click.Group)
            for sub in group.commands]  # fmt: skip
-OF_A_PROJECT = [n for n in COMMANDS if n not in ("init", "sae", "index", "concepts", "demo", "serve-model")]
+OF_A_PROJECT = [
+    n for n in COMMANDS if n not in ("init", "sae", "index", "concepts", "reproduce", "demo", "serve-model")
+]
 OF_A_PROJECT += [name for name in GROUPED if not name.startswith("sae ")]
 
 
@@ -156,7 +158,7 @@ def test_init_on_a_full_disk_leaves_nothing(small_disk, tmp_path):
 
 ARGUMENTS = {
     "search": ["sea"], "explain": ["sea", "a"], "prevalent": ["sea"], "paths": ["a"], "decompose": ["sea"],
-    "carrying": ["a", "0"],
+    "carrying": ["a", "0"], "compare": ["dense", "BM25"],
     **{f"concepts {name}": ["0"] for name in ("show", "lock", "unlock")},
     "concepts rename": ["0", "tides"], "concepts flag": ["0", "mine"], "concepts merge": ["0", "1"],
     "concepts export": ["out.csv"], "concepts import": [__file__],

@@ -64,7 +64,7 @@ def test_a_change_is_read_back_and_all_else_stays_to_the_letter(path):
     before = path.read_text()
     changed = update(path, "fit", {"k": 7})
     assert changed == Settings.read(path) == Settings(fit=FitConfig(k=7))
-    assert path.read_text() == before.replace("k = 32", "k = 7")
+    assert path.read_text() == before.replace("\nk = 32", "\nk = 7")
 
 
 def test_a_setting_without_a_default_can_be_given(path):
@@ -138,7 +138,9 @@ def test_a_file_with_a_setting_that_does_not_fit_is_refused(path, stage, name, v
 def test_an_unknown_table_is_refused_with_those_that_are_known(path):
     path.write_text("[fitt]\nk = 3\n")
     with pytest.raises(
-        BadData, match=r"unknown table \[fitt\]; expected encoder, embed, fit, evidence, name, lexicon, model, evaluate"
+        BadData,
+        match=r"unknown table \[fitt\]; expected encoder, embed, fit, evidence, name, lexicon, model, index, "
+        r"evaluate",
     ):
         Settings.read(path)
 

@@ -35,12 +35,12 @@ def cl_sr(
 
     SAEs of several k, dense search over their reconstructions, and CL-SR with the paper's constants and at most 24
     and 65 concepts a passage: on all queries, and on those that BM25 cannot answer. A stopped run goes on where it
-    was. The paper's own data, which takes a GPU and 60 GB of memory:
+    was. On the paper's own data, MS MARCO as BEIR has it, with SimLM; this takes a GPU and some 60 GB of memory:
 
     \b
-      unweave init msmarco --corpus irds:msmarco-passage/dev/small
-      unweave embed msmarco --model intfloat/simlm-base-msmarco-finetuned --pooling cls --sentences 0 --device cuda
-      unweave reproduce cl-sr msmarco --device cuda --split small
+      unweave init mine --corpus BEIR/msmarco
+      unweave embed mine --model intfloat/simlm-base-msmarco-finetuned --pooling cls --sentences 0 --device cuda
+      unweave reproduce cl-sr mine --device cuda --split dev
     """
     from unweave.cli import show
     from unweave.evaluation import reproduce as protocol

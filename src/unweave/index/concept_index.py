@@ -83,11 +83,16 @@ class ConceptIndex:
         Raises:
             MissingArtifact, CorruptArtifact: there is none, or it is damaged.
         """
-        folder = Path(folder)
+        return cls._opened(Path(folder), None)
+
+    @classmethod
+    def _opened(cls, folder: Path, known: ConceptIndex | None) -> ConceptIndex:
+        """The latest committed state; the known one itself if nothing has changed since."""
         for _ in range(_REOPENED):
             before = _stated(folder)
             try:
-                return cls(folder, read_manifest(folder, KIND))
+                manifest = read_manifest(folder, KIND)
+                return known if known is not None and manifest == known.manifest else cls(folder, manifest)
             except (CorruptArtifact, FileNotFoundError):
                 # A writer may have committed, and taken old segments away, since the manifest was read.
                 if _stated(folder) == before:
@@ -133,8 +138,7 @@ class ConceptIndex:
 
     def latest(self) -> ConceptIndex:
         """The state that is committed now: this one, if nothing has changed."""
-        manifest = read_manifest(self.folder, KIND)
-        return self if manifest == self.manifest else ConceptIndex.open(self.folder)
+        return self._opened(self.folder, self)
 
     def verify(self) -> None:
         """Read every byte and compare it with what was written.
