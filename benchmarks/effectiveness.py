@@ -14,8 +14,8 @@ seed one SAE is trained on WordNet's glosses and the passages of all collections
 
 Each is compared with dense query by query (sign flips, Holm's correction), on the mismatch subset too. Fidelity is the
 share of dense's top 10 and 100 that is kept, and the rank correlation of dense's top 100. Two seeds' concepts are
-matched by their decoder directions. Writes results/effectiveness.json and .png, and adds to what is there of the other
-model. The last line holds the headline figures.
+matched by their decoder directions. Writes results/effectiveness.json, to which another model's run adds, and
+effectiveness-MODEL.png. The last line holds the headline figures.
 """
 
 from __future__ import annotations
@@ -71,6 +71,9 @@ SEEDED = ("CL-SR", "CL-SR paper", "CL-SR rescored", "expanded", "codes 32", "cod
           "BM25 + concepts")  # fmt: skip
 QUANTISED, QUANTISER_TRAINING = ("PQ 96 B", "PQ 48 B", "int8", "binary"), 10_000
 MEASURE = "nDCG@10"
+SHOWN = ("BM25", "dense", "CL-SR paper", "CL-SR", "CL-SR rescored", "codes 32", "CL-SR + codes", "PQ 96 B",
+         "BM25 + dense", "BM25 + concepts")  # fmt: skip
+"""Systems that are shown collection by collection."""
 
 Floats = NDArray[np.float32]
 Search = Callable[[int], Hits]
@@ -107,17 +110,20 @@ def main() -> None:
     names = ["cranfield", "medline", "fiqa-mini"] if options.quick else options.collections
     seeds, steps = (1, 100) if options.quick else (options.seeds, None)
     found = measured(names, options.model, seeds, steps)
-    if options.quick:
-        print("\n".join(summary(found)))
-        print(json.dumps(headline(found)))
-        return
+    kept = condensed(found)
+    if not options.quick:
+        (texts.CACHE / "effectiveness" / f"{options.model}.json").write_text(json.dumps(found), encoding="utf-8")
+        keep(options.model, kept)
+        boards.plot(board(found), RESULTS.with_name(f"effectiveness-{options.model}.png"))
+    print("\n".join(summary(kept)))
+    print(json.dumps(kept["headline"]))
+
+
+def keep(model: str, kept: Mapping[str, Any]) -> None:
     results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {"models": {}}
     results["about"] = about("numpy", "torch", "sentence-transformers", "bm25s", "ir-measures", "scikit-learn")
-    results["models"][options.model] = found
+    results["models"][model] = kept
     RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    draw(results, RESULTS.with_suffix(".png"))
-    print("\n".join(summary(found)))
-    print(json.dumps(headline(found)))
 
 
 # --- data -----------------------------------------------------------------------------------------
@@ -386,49 +392,59 @@ def board(found: Mapping[str, Any], baseline: str = "dense", *, mismatch: bool =
     return boards.from_values(per_query, sizes, MEASURE, baseline)
 
 
-def summary(found: Mapping[str, Any]) -> list[str]:
-    """Systems over all collections; then each collection; then fidelity and the mismatch subset."""
+def condensed(found: Mapping[str, Any]) -> dict[str, Any]:
+    """What is kept of a run: the tables, without each query's values, which stay in the cache."""
     whole, on_mismatch = board(found), board(found, mismatch=True)
-    dense = next(e for e in whole.entries if e.system == "dense")
-    missed = {e.system: e.macro for e in on_mismatch.entries}
-    rows = []
-    for e in whole.entries:
-        shares = [e.values[c] / dense.values[c] for c in whole.collections]
-        fidelity = [of["systems"][e.system]["fidelity"] for of in found["collections"].values()]
-        kept = [np.mean([f[key] for f in fidelity]) if all(fidelity) else None for key in ("top10", "top100", "rho")]
-        rows.append({
-            "system": e.system,
-            "nDCG@10": e.macro,
-            "95 %": f"{e.low:.3f} to {e.high:.3f}",
-            "of dense": e.macro / dense.macro,
-            "worst": f"{min(shares):.1%}",
-            "better": str(len(e.better)),
-            "worse": str(len(e.worse)),
-            "bytes/passage": e.bytes_per_passage,
-            "mismatch": f"{missed.get(e.system) or 0:.3f}",
-            **{name: "-" if value is None else f"{value:.3f}"
-               for name, value in zip(("top-10 kept", "top-100 kept", "rho"), kept, strict=True)},
-        })  # fmt: skip
-    n_missed = sum(len(of["mismatch"]) for of in found["collections"].values())
-    seeds = {s: np.ptp(np.mean([of["systems"][s]["by_seed"] for of in found["collections"].values()], axis=0))
-             for s in SEEDED}  # fmt: skip
-    lines = [*table(rows), "", f"{len(whole.collections)} collections; mismatch: {n_missed:,} queries, macro average",
-             f"range over {found['seeds']} seeds: " + ", ".join(f"{s} {v:.4f}" for s, v in seeds.items())]  # fmt: skip
+    collections = found["collections"].values()
+    entries = {entry.system: entry for entry in whole.entries}
+    missed = {entry.system: entry.macro for entry in on_mismatch.entries}
+    rows = [of_system(entry, entries["dense"], missed, [of["systems"][entry.system] for of in collections])
+            for entry in whole.entries]  # fmt: skip
+    n_missed = sum(len(of["mismatch"]) for of in collections)
+    ranges = {s: np.ptp(np.mean([of["systems"][s]["by_seed"] for of in collections], axis=0)) for s in SEEDED}
+    notes = [
+        f"{len(whole.collections)} collections; ▲ ▼: on so many better or worse than dense for sure",
+        f"mismatch: mean over the collections of the {n_missed:,} queries for which BM25 finds nothing in 100",
+        f"range over {found['seeds']} seeds: " + ", ".join(f"{s} {v:.4f}" for s, v in ranges.items()),
+    ]
     if found["matched"]:
-        lines.append("concepts of two seeds, best cosine: mean {mean:.3f}, {above:.1%} above .7".format(
-            mean=found["matched"]["mean"], above=found["matched"]["above_0.7"]))  # fmt: skip
-    shown = ("BM25", "dense", "CL-SR paper", "CL-SR", "CL-SR rescored", "codes 32", "CL-SR + codes", "PQ 96 B",
-             "BM25 + dense", "BM25 + concepts")  # fmt: skip
-    entries = {e.system: e for e in whole.entries}
-    lines += ["", *table([
-        {"collection": c, **{s: f"{entries[s].values[c]:.3f}" for s in shown}} for c in whole.collections
-    ])]  # fmt: skip
-    return lines
+        mean, share = found["matched"]["mean"], found["matched"]["above_0.7"]
+        notes.append(f"concepts of two seeds, best cosine: mean {mean:.3f}, {share:.1%} above .7")
+    by_collection = [{"collection": c, **{s: f"{entries[s].values[c]:.3f}" for s in SHOWN}} for c in whole.collections]
+    return {"rows": rows, "notes": notes, "by_collection": by_collection, "headline": headline(whole),
+            "saes": found["saes"], "training": found["training"], "seeds": found["seeds"]}  # fmt: skip
 
 
-def headline(found: Mapping[str, Any]) -> dict[str, float]:
+def of_system(
+    entry: boards.Entry, dense: boards.Entry, missed: Mapping[str, float | None], there: Sequence[Mapping[str, Any]]
+) -> dict[str, str]:
+    """A system's line of the table; `there` is what was measured of it on each collection."""
+    fidelity = [of["fidelity"] for of in there]
+    kept = {f"top-{n}": np.mean([f[f"top{n}"] for f in fidelity]) if all(fidelity) else None for n in (10, 100)}
+    kept["rho"] = np.mean([f["rho"] for f in fidelity]) if all(fidelity) else None
+    on_mismatch = missed.get(entry.system)
+    return {
+        "system": entry.system,
+        "nDCG@10": f"{entry.macro:.3f}",
+        "95 %": f"{entry.low:.3f} to {entry.high:.3f}",
+        "of dense": f"{entry.macro / dense.macro:.1%}",
+        "worst": f"{min(value / dense.values[c] for c, value in entry.values.items()):.1%}",
+        "▲": str(len(entry.better)),
+        "▼": str(len(entry.worse)),
+        "B/passage": f"{entry.bytes_per_passage:,.0f}",
+        "mismatch": "-" if on_mismatch is None else f"{on_mismatch:.3f}",
+        **{name: "-" if value is None else f"{value:.3f}" for name, value in kept.items()},
+    }
+
+
+def summary(kept: Mapping[str, Any]) -> list[str]:
+    """Systems over all collections, then each collection."""
+    return [*table(kept["rows"]), "", *kept["notes"], "", *table(kept["by_collection"])]
+
+
+def headline(whole: boards.Leaderboard) -> dict[str, float]:
     """Of macro averages of nDCG@10; differences are ratios."""
-    entries = {e.system: e for e in board(found).entries}
+    entries = {e.system: e for e in whole.entries}
     dense, lexical = entries["dense"].macro, entries["BM25"].macro
     single = max((entries[s] for s in ("CL-SR", "CL-SR rescored", "codes 32", "expanded", "CL-SR + codes")),
                  key=lambda e: e.macro)  # fmt: skip
@@ -439,11 +455,6 @@ def headline(found: Mapping[str, Any]) -> dict[str, float]:
         "best_concept_vs_bm25": round(single.macro / lexical, 4),
         "bytes_per_passage": round(entries["codes 32"].bytes_per_passage, 1),
     }
-
-
-def draw(results: Mapping[str, Any], path: Path) -> None:
-    """Bytes a passage against quality, for the first model."""
-    boards.plot(board(next(iter(results["models"].values()))), path)
 
 
 if __name__ == "__main__":
