@@ -224,7 +224,7 @@ def of_quantisers(collections: Sequence[Collection], training: Floats) -> dict[s
     return found
 
 
-def of_sae(of: Collection, sae: SAE, folder: Path, lexical: Search) -> Iterator[tuple[str, System]]:
+def of_sae(of: Collection, sae: SAE, folder: Path, lexical: System) -> Iterator[tuple[str, System]]:
     """Everything that one SAE gives."""
     latents, n = sae.encode(of.passages), len(of.passages)
     codes = {k: Codes.of(as_long(sae, of.passages, pursue(sae, of.passages, k))) for k in CODES}
@@ -245,7 +245,8 @@ def of_sae(of: Collection, sae: SAE, folder: Path, lexical: Search) -> Iterator[
     yield (
         "BM25 + concepts",
         System(
-            lambda i: by_normalized_score([lexical(i), *both(i)], DEEP, [0.5, BLEND / 2, (1 - BLEND) / 2]).hits, size
+            lambda i: by_normalized_score([lexical.search(i), *both(i)], DEEP, [0.5, BLEND / 2, (1 - BLEND) / 2]).hits,
+            size + lexical.bytes_per_passage,
         ),
     )
 
@@ -325,7 +326,7 @@ def one_collection(
         add(name, system)
     for sae in saes:
         with tempfile.TemporaryDirectory() as aside:
-            for name, system in of_sae(of, sae, Path(aside), plain["BM25"].search):
+            for name, system in of_sae(of, sae, Path(aside), plain["BM25"]):
                 add(name, system)
     for control, sae in of_controls.items():
         for name, system in of_control(of, sae):
@@ -417,7 +418,7 @@ def condensed(found: Mapping[str, Any]) -> dict[str, Any]:
 
 def of_system(
     entry: boards.Entry, dense: boards.Entry, missed: Mapping[str, float | None], there: Sequence[Mapping[str, Any]]
-) -> dict[str, str]:
+) -> dict[str, Any]:
     """A system's line of the table; `there` is what was measured of it on each collection."""
     fidelity = [of["fidelity"] for of in there]
     kept = {f"top-{n}": np.mean([f[f"top{n}"] for f in fidelity]) if all(fidelity) else None for n in (10, 100)}
@@ -425,9 +426,9 @@ def of_system(
     on_mismatch = missed.get(entry.system)
     return {
         "system": entry.system,
-        "nDCG@10": f"{entry.macro:.3f}",
+        "nDCG@10": round(entry.macro, 4),
         "95 %": f"{entry.low:.3f} to {entry.high:.3f}",
-        "of dense": f"{entry.macro / dense.macro:.1%}",
+        "of dense": round(entry.macro / dense.macro, 4),
         "worst": f"{min(value / dense.values[c] for c, value in entry.values.items()):.1%}",
         "▲": str(len(entry.better)),
         "▼": str(len(entry.worse)),

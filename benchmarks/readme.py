@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import demo
+import effectiveness
 import gpu
 import growth
 import naming
@@ -43,6 +44,7 @@ def blocks() -> dict[str, list[str]]:
         "training": training.summary(results(training.RESULTS)),
         "growth": growth.summary(results(growth.RESULTS)),
         "cuda": gpu.summary(results(gpu.RESULTS)),
+        "effectiveness": effectiveness.summary(results(effectiveness.RESULTS)["models"]["all-MiniLM-L6-v2"]),
         "search": search.summary(results(search.RESULTS)),
         "naming": naming.summary(results(naming.RESULTS), "demo"),
         "names_of_both": naming.headlines(results(naming.RESULTS)),

@@ -128,6 +128,9 @@ def from_values(
     return Leaderboard(name, baseline, collections, entries)
 
 
+_MARKERS = "osDv"
+
+
 # --- what is shown --------------------------------------------------------------------------------
 
 
@@ -206,26 +209,21 @@ def plot(board: Leaderboard, path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axis = pyplot.subplots(figsize=(8, 5))
+    figure, axis = pyplot.subplots(figsize=(9, 5))
     shown = [e for e in board.entries if e.macro is not None and e.bytes_per_passage]
     for number, entry in enumerate(shown):
         assert entry.macro is not None and entry.low is not None and entry.high is not None
         spread = [[entry.macro - entry.low], [entry.high - entry.macro]]
-        colour = f"C{number % 10}"
-        size = entry.bytes_per_passage or 0.0
-        axis.errorbar([size], [entry.macro], yerr=spread, fmt="o", color=colour, elinewidth=0.6)
-        # Names alternate sides and heights, so that neighbours can be read; $ would begin a formula.
-        name = entry.system.replace("$", r"\$")
-        side = -1 if number % 2 else 1
-        axis.annotate(
-            name, (size, entry.macro), xytext=(7 * side, 3), textcoords="offset points",
-            ha="left" if side > 0 else "right", fontsize=8, color=colour,
+        axis.errorbar(
+            [entry.bytes_per_passage or 0.0], [entry.macro], yerr=spread, elinewidth=0.5, markersize=7,
+            color=f"C{number % 10}", marker=_MARKERS[number // 10 % len(_MARKERS)], linestyle="none",
+            label=entry.system.replace("$", r"\$"),  # which would begin a formula
         )  # fmt: skip
+    axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=8, frameon=False)
     axis.set_xscale("log")
     axis.set_xlabel("bytes a passage")
     axis.set_ylabel(f"{re.sub(r'[$]', '', board.measure)}, mean of {len(board.collections)} collections")
     axis.grid(alpha=0.3)
-    axis.margins(x=0.25)
     figure.tight_layout()
     figure.savefig(path, dpi=110, format="png")
     pyplot.close(figure)
