@@ -234,7 +234,7 @@ def of_sae(of: Collection, sae: SAE, folder: Path, lexical: System) -> Iterator[
         searchers[name] = searcher = ConceptSearcher(sae, index, codes[K])
         yield name, System(lambda i, s=searcher: s.search(of.queries[i], DEEP), index.bytes(forward=True) / n)
     clsr = searchers["CL-SR"]
-    size = (clsr.index.bytes() + codes[K].bytes) / n
+    size = (clsr.index.bytes(forward=True) + codes[K].bytes) / n
     yield "CL-SR rescored", System(lambda i: clsr.rescored(of.queries[i], DEEP, CANDIDATES), size)
     for k in CODES:
         searcher = ConceptSearcher(sae, clsr.index, codes[k])
