@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -26,6 +27,9 @@ from numpy.typing import NDArray
 
 from unweave.errors import ArtifactInUse, CorruptArtifact, MissingArtifact
 from unweave.progress import Stopwatch
+
+_one_header_at_a_time = threading.Lock()
+"""NumPy reads headers with `ast`, which in CPython 3.11 fails with a SystemError if two threads do so at once."""
 
 MANIFEST = "config.json"
 FORMAT = 1
@@ -136,7 +140,8 @@ def load_array(path: Path, kind: str) -> NDArray[Any]:
         CorruptArtifact: it is no whole array.
     """
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+        with _one_header_at_a_time:
+            return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
     except (ValueError, OSError, EOFError, TokenError) as error:  # TokenError: NumPy's for some broken headers
         raise CorruptArtifact(f"{path} is not a whole array ({error}); rebuild the {kind}") from error
 
