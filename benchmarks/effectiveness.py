@@ -33,6 +33,7 @@ import numpy as np
 import texts
 from measuring import about
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 from scipy.stats import rankdata
 
 from unweave.cli.show import table
@@ -227,7 +228,8 @@ def of_quantisers(collections: Sequence[Collection], training: Floats) -> dict[s
 def of_sae(of: Collection, sae: SAE, folder: Path, lexical: System) -> Iterator[tuple[str, System]]:
     """Everything that one SAE gives."""
     latents, n = sae.encode(of.passages), len(of.passages)
-    codes = {k: Codes.of(as_long(sae, of.passages, pursue(sae, of.passages, k))) for k in CODES}
+    pursued = {k: as_long(sae, of.passages, pursue(sae, of.passages, k)) for k in CODES}
+    codes = {k: Codes.of(found) for k, found in pursued.items()}
     searchers = {}
     for name, profile in (("CL-SR", "default"), ("CL-SR paper", "paper")):
         index = ConceptIndex.build(folder / profile, latents, PROFILES[profile])
@@ -239,7 +241,7 @@ def of_sae(of: Collection, sae: SAE, folder: Path, lexical: System) -> Iterator[
     for k in CODES:
         searcher = ConceptSearcher(sae, clsr.index, codes[k])
         yield f"codes {k}", System(lambda i, s=searcher: s.scanned(of.queries[i], DEEP), codes[k].bytes / n)
-    yield "expanded", expanded(of, sae, folder / "expanded")
+    yield "expanded", expanded(of, sae, pursued[K], folder / "expanded")
     both = lambda i: [clsr.search(of.queries[i], DEEP), clsr.scanned(of.queries[i], DEEP)]  # noqa: E731
     yield "CL-SR + codes", System(lambda i: by_normalized_score(both(i), DEEP, [BLEND, 1 - BLEND]).hits, size)
     yield (
@@ -251,9 +253,9 @@ def of_sae(of: Collection, sae: SAE, folder: Path, lexical: System) -> Iterator[
     )
 
 
-def expanded(of: Collection, sae: SAE, folder: Path) -> System:
+def expanded(of: Collection, sae: SAE, codes: csr_array, folder: Path) -> System:
     """The codes in inverted lists, and of each query the directions that it is nearest to."""
-    index = ConceptIndex.build(folder, as_long(sae, of.passages, pursue(sae, of.passages, K)), DOT)
+    index = ConceptIndex.build(folder, codes, DOT)
 
     def search(i: int) -> Hits:
         products = sae.W_dec @ of.queries[i]

@@ -25,6 +25,7 @@ from unweave.errors import BadData, ScoringUndefined, at_least
 from unweave.evaluation.evaluate import embedded_queries, rank
 from unweave.evaluation.measures import measure
 from unweave.evaluation.mismatch import depth_for, mismatched
+from unweave.evaluation.runs import Run
 from unweave.evaluation.systems import BM25, CLSR, Dense, EmbeddedQuery, Reconstructed, System
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.scoring import PROFILES
@@ -175,9 +176,9 @@ class _Protocol:
         n = len(self.project.corpus)
         depth = depth_for(n)
         lexical = BM25([passage.content for passage in self.project.corpus])
-        run, _ = self._rank("BM25", lexical)
+        run = self._rank("BM25", lexical)
         self.mismatch = mismatched(run, self.qrels, depth)
-        rows = [self._measured("BM25", None, lexical)]
+        rows = [self._row("BM25", None, run, lexical.bytes_per_passage)]
         rows.append(self._measured("dense", None, Dense(self.passages.rows()), products=n * self.passages.d_in))
         saes = {}
         for k in self.config.ks:
@@ -230,15 +231,21 @@ class _Protocol:
         frequency = searcher.index.document_frequency
         return float(np.mean([frequency[searcher.read(query.vector).latents].sum() for query in self.queries]))
 
-    def _rank(self, name: str, system: System) -> tuple[Any, float]:
-        return rank(name, system, self.queries, self.query_ids, self.project.corpus.ids, _CUTOFF)
+    def _rank(self, name: str, system: System) -> Run:
+        run, _ = rank(name, system, self.queries, self.query_ids, self.project.corpus.ids, _CUTOFF)
+        return run
 
     def _measured(self, name: str, k: int | None, system: System, products: float | None = None, note: str = "") -> Row:
-        run, _ = self._rank(name, system)
+        return self._row(name, k, self._rank(name, system), system.bytes_per_passage, products, note)
+
+    def _row(
+        self, name: str, k: int | None, run: Run, bytes_per_passage: float, products: float | None = None,
+        note: str = "",
+    ) -> Row:  # fmt: skip
         means = {m: judged.mean for m, judged in measure(run, self.qrels, MEASURES).items()}
         of_mismatch = measure(run, self.mismatch, MEASURES) if self.mismatch else {}
         return Row(
-            name, k, means, {m: judged.mean for m, judged in of_mismatch.items()}, products, system.bytes_per_passage,
+            name, k, means, {m: judged.mean for m, judged in of_mismatch.items()}, products, bytes_per_passage,
             note,
         )  # fmt: skip
 
