@@ -1,6 +1,6 @@
 """Real embeddings to benchmark on, made once and kept in `benchmarks/.cache` (or $UNWEAVE_BENCHMARK_CACHE).
 
-    python benchmarks/texts.py [--model all-MiniLM-L6-v2 | all-mpnet-base-v2] [SOURCE …]
+    python benchmarks/texts.py [--model all-MiniLM-L6-v2 | all-mpnet-base-v2] [--tokens] [SOURCE …]
 
 Sources are the text corpora and collections below $UNWEAVE_DATA. Where the processor multiplies bfloat16 natively the
 model runs in it, which halves the time (cosine to float32: .9999); every system of a benchmark reads the same vectors.
@@ -19,15 +19,20 @@ import tempfile
 import zipfile
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unweave import progress
+from unweave.collections import open_collection
 from unweave.embeddings import Embeddings
 from unweave.encoders import DEFAULT_MODEL, EncoderConfig, SentenceTransformerEncoder
 from unweave.errors import MissingArtifact
+from unweave.index.array_writer import ArrayWriter
+from unweave.sentences import draw_sentences
+from unweave.settings import EmbedConfig
+from unweave.tokens import unit_tokens
 
 CACHE = Path(os.environ.get("UNWEAVE_BENCHMARK_CACHE", Path(__file__).parent / ".cache"))
 CORPORA = ("wordnet-glosses", "gcide", "debian-packages", "foldoc", "jargon")
@@ -36,7 +41,7 @@ MINILM, MPNET = "all-MiniLM-L6-v2", "all-mpnet-base-v2"
 
 
 def embeddings(source: str, model: str = MINILM, most: int | None = None) -> NDArray[np.float32]:
-    """The first `most` embeddings, (n, d_in), of a corpus (`gcide`), or of `scifact/passages`, `scifact/queries`."""
+    """The first `most` embeddings, (n, d_in), of a corpus (`gcide`) or of a collection's part (`scifact/passages`)."""
     texts = read(source)[:most]
     folder = CACHE / model / (source.replace("/", "-") + (f"-{most}" if most else ""))
     try:
@@ -55,9 +60,42 @@ def embeddings(source: str, model: str = MINILM, most: int | None = None) -> NDA
         return made.rows()
 
 
+class Tokens(NamedTuple):
+    """What an encoder gives for every token of some texts, each scaled to length 1."""
+
+    rows: NDArray[np.float16]  # (n_tokens, d_token), on disk
+    ends: NDArray[np.int64]  # (n_texts + 1,) where each text's tokens begin and end
+
+
+def tokens(source: str, model: str = MINILM) -> Tokens:
+    """The tokens of a source, read once through the model and kept in half precision: a hundred times the embeddings."""
+    folder = CACHE / model / f"{source.replace('/', '-')}-tokens"
+    if not folder.exists():
+        texts = read(source)
+        encoder = _Encoder(EncoderConfig(model=_location(model)))
+        made = folder.with_suffix(".partial")
+        made.mkdir(parents=True, exist_ok=True)
+        lengths, width = [], 0
+        with progress.shown(), progress.steps(f"tokens of {source}", total=len(texts), unit="texts") as advance:
+            with ArrayWriter(made / "rows.npy", np.float16) as written:
+                for rows, ends in unit_tokens(encoder, texts, of_queries=source.endswith("/queries")):
+                    written.append(rows.astype(np.float16).ravel())
+                    lengths.append(np.diff(ends))
+                    width = rows.shape[1]
+                    advance(len(ends) - 1)
+        np.save(made / "ends.npy", np.concatenate([[0], np.cumsum(np.concatenate(lengths))]))
+        (made / "width.txt").write_text(str(width), encoding="utf-8")
+        made.rename(folder)
+    rows = np.load(folder / "rows.npy", mmap_mode="r")
+    return Tokens(rows.reshape(-1, int((folder / "width.txt").read_text())), np.load(folder / "ends.npy"))
+
+
 def read(source: str) -> list[str]:
-    """The texts of a source: title and text of each passage, or the queries."""
+    """The texts of a source: title and text of each passage, the sentences that a project draws, or the queries."""
     collection, _, part = source.partition("/")
+    if part == "sentences":
+        drawn, passages = EmbedConfig(), list(open_collection(str(data() / collection)).passages)
+        return [sentence.text for sentence in draw_sentences(passages, drawn.sentences, drawn.language)]
     if collection in CORPORA:
         return [_content(record) for record in _lines(data() / "corpora" / f"{collection}.jsonl.gz")]
     return [_content(record) for record in _lines(next((data() / collection).glob(_FILES[part])))]
@@ -118,10 +156,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", choices=[MINILM, MPNET], default=MINILM)
     parser.add_argument("--most", type=int)
+    parser.add_argument("--tokens", action="store_true", help="what the model gives for every token, before pooling")
     parser.add_argument("sources", nargs="+")
     options = parser.parse_args()
     for source in options.sources:
-        made = embeddings(source, options.model, options.most)
+        made = tokens(source, options.model).rows if options.tokens else embeddings(source, options.model, options.most)
         print(source, made.shape, flush=True)
 
 

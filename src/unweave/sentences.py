@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from unweave.corpus import Corpus
 from unweave.errors import MissingExtra
 from unweave.records import Passage
 
@@ -15,10 +14,10 @@ PASSAGE = "passage"
 """Metadata field of a sentence: the position of its passage."""
 
 
-def draw_sentences(corpus: Corpus, most: int, language: str) -> Iterator[Passage]:
+def draw_sentences(corpus: Iterable[Passage], most: int, language: str) -> Iterator[Passage]:
     """At most `most` sentences, in corpus order, every sentence as likely as any other.
 
-    Sentences of under four words are left out. The same corpus always gives the same sentences.
+    Sentences of under four words are left out. The same corpus always gives the same sentences; it is read twice.
     """
     counts = np.array([len(split(passage.text, language)) for passage in corpus])
     drawn = np.ones(counts.sum(), dtype=bool)
@@ -33,7 +32,7 @@ def draw_sentences(corpus: Corpus, most: int, language: str) -> Iterator[Passage
             yield Passage(f"{passage.passage_id}#{nth}", "", sentences[nth], {PASSAGE: position})
 
 
-def has_sentences(corpus: Corpus, language: str) -> bool:
+def has_sentences(corpus: Iterable[Passage], language: str) -> bool:
     """Whether there is any sentence to draw: a corpus of titles has none."""
     return any(split(passage.text, language) for passage in corpus)
 
