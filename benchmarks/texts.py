@@ -68,7 +68,7 @@ class Tokens(NamedTuple):
 
 
 def tokens(source: str, model: str = MINILM) -> Tokens:
-    """The tokens of a source, read once through the model and kept in half precision: a hundred times the embeddings."""
+    """The tokens of a source, read once and kept in half precision: a hundred times the bytes of its embeddings."""
     folder = CACHE / model / f"{source.replace('/', '-')}-tokens"
     if not folder.exists():
         texts = read(source)
@@ -76,13 +76,16 @@ def tokens(source: str, model: str = MINILM) -> Tokens:
         made = folder.with_suffix(".partial")
         made.mkdir(parents=True, exist_ok=True)
         lengths, width = [], 0
-        with progress.shown(), progress.steps(f"tokens of {source}", total=len(texts), unit="texts") as advance:
-            with ArrayWriter(made / "rows.npy", np.float16) as written:
-                for rows, ends in unit_tokens(encoder, texts, of_queries=source.endswith("/queries")):
-                    written.append(rows.astype(np.float16).ravel())
-                    lengths.append(np.diff(ends))
-                    width = rows.shape[1]
-                    advance(len(ends) - 1)
+        with (
+            progress.shown(),
+            progress.steps(f"tokens of {source}", total=len(texts), unit="texts") as advance,
+            ArrayWriter(made / "rows.npy", np.float16) as written,
+        ):
+            for rows, ends in unit_tokens(encoder, texts, of_queries=source.endswith("/queries")):
+                written.append(rows.astype(np.float16).ravel())
+                lengths.append(np.diff(ends))
+                width = rows.shape[1]
+                advance(len(ends) - 1)
         np.save(made / "ends.npy", np.concatenate([[0], np.cumsum(np.concatenate(lengths))]))
         (made / "width.txt").write_text(str(width), encoding="utf-8")
         made.rename(folder)
