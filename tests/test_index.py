@@ -26,7 +26,7 @@ from unweave.index.concept_index import ConceptIndex
 from unweave.index.kernels import Scratch
 from unweave.index.pages import PAGE
 from unweave.index.postings import BLOCK
-from unweave.index.scoring import DOT, PROFILES, Scoring, impacts_of
+from unweave.index.scoring import DOT, PROFILES, TOKENS, Scoring, impacts_of
 from unweave.index.segment import Batch
 from unweave.index.writer import IndexWriter, _first_to_merge
 
@@ -97,7 +97,7 @@ def assert_exact(index: ConceptIndex, corpus: Corpus, random: np.random.Generato
 # --- exact, in every state -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("scoring", [DEFAULT, PAPER, DOT], ids=lambda s: s.profile)
+@pytest.mark.parametrize("scoring", [DEFAULT, PAPER, DOT, TOKENS], ids=lambda s: s.profile)
 @pytest.mark.parametrize("seed", range(3))
 def test_every_state_of_an_index_is_searched_exactly(tmp_path, scoring, seed):
     random = np.random.default_rng(seed)

@@ -25,7 +25,7 @@ class Scoring:
     """One choice of the formula's constants."""
 
     profile: str
-    """Its name: `paper`, `default` or `dot`."""
+    """Its name: `paper`, `default`, `dot` or `tokens`."""
     max_latents: int | None
     """A passage keeps at most so many latents, its strongest; None: all."""
     k1: float | None
@@ -58,6 +58,8 @@ PROFILES = {
 }
 DOT = Scoring(profile="dot", max_latents=None, k1=None, k2=None, b=0.0, root=False, idf=NO_IDF)
 """The dot product of what is stored and what is asked, as other sparse engines have it."""
+TOKENS = Scoring(profile="tokens", max_latents=256, k1=1.2, k2=1.2, b=0.7, root=True, idf=POSITIVE)
+"""For latents of tokens, summed over a text: they repeat as words do, and are held back as BM25 holds words back."""
 
 
 def inverse_document_frequency(document_frequency: NDArray[np.int64], n_passages: int, scoring: Scoring) -> FloatArray:

@@ -1,0 +1,100 @@
+"""Collections with full judgements, embedded once, and what a ranking of them is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import texts
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from unweave.collections import open_collection
+from unweave.evaluation.measures import measure
+from unweave.evaluation.runs import Run
+from unweave.index.hits import Hits
+from unweave.queries import Qrels
+
+COLLECTIONS = ("scifact", "climate-fever-evidence", "fiqa-mini", "nfcorpus-stopped", "dbpedia-entity-5k",
+               "msmarco-dl-5k", "squad-sentences", "cranfield", "cacm", "cisi", "medline", "npl-vaswani",
+               "medquad-liveqa")  # fmt: skip
+QUERIES, DEPTH = 1000, 100
+MEASURE = "nDCG@10"
+
+Floats = NDArray[np.float32]
+Search = Callable[[int], Hits]
+"""The hits of the i-th query."""
+
+
+class System(NamedTuple):
+    """A way to rank a collection."""
+
+    search: Search
+    bytes_per_passage: float
+
+
+class Collection(NamedTuple):
+    """One collection, embedded."""
+
+    name: str
+    ids: list[str]
+    passages: Floats
+    query_rows: NDArray[np.int64]
+    """Which of its queries are asked."""
+    queries: Floats
+    query_ids: list[str]
+    query_texts: list[str]
+    qrels: Qrels
+    contents: list[str]
+
+
+def collection(name: str, model: str) -> Collection:
+    """Read a collection, and at most QUERIES of its test queries, drawn at random."""
+    opened = open_collection(str(texts.data() / name))
+    passages, queries = list(opened.passages), list(opened.queries)
+    judgements = opened.qrels["test"]
+    rows = [i for i, query in enumerate(queries) if query.query_id in judgements]
+    if len(rows) > QUERIES:
+        rows = sorted(np.random.default_rng(0).choice(rows, QUERIES, replace=False).tolist())
+    return Collection(
+        name,
+        [passage.passage_id for passage in passages],
+        texts.embeddings(f"{name}/passages", model),
+        np.array(rows),
+        texts.embeddings(f"{name}/queries", model)[rows],
+        [queries[i].query_id for i in rows],
+        [queries[i].text for i in rows],
+        {queries[i].query_id: judgements[queries[i].query_id] for i in rows},
+        [passage.content for passage in passages],
+    )
+
+
+def as_run(of: Collection, hits: Sequence[Hits]) -> Run:
+    """The hits of all queries, as TREC's tools read them."""
+    found = [zip(h.passages[:DEPTH].tolist(), h.scores[:DEPTH].tolist(), strict=True) for h in hits]
+    return {q: [(of.ids[p], score) for p, score in pairs] for q, pairs in zip(of.query_ids, found, strict=True)}
+
+
+def values(of: Collection, hits: Sequence[Hits]) -> list[float]:
+    """The measure of each query."""
+    per_query = measure(as_run(of, hits), of.qrels, (MEASURE,))[MEASURE].per_query
+    return [per_query[q] for q in of.query_ids]
+
+
+def faithful(hits: Sequence[Hits], dense: Sequence[Hits]) -> dict[str, float]:
+    """How much of dense's ranking is kept: overlap of the best 10 and 100, and Spearman's rho over dense's best 100.
+
+    A passage of dense's best 100 that was not found ranks behind all that were.
+    """
+    overlaps: dict[int, list[float]] = {10: [], 100: []}
+    correlations = []
+    for found, wanted in zip(hits, dense, strict=True):
+        for depth, shares in overlaps.items():
+            shares.append(float(np.isin(wanted.passages[:depth], found.passages[:depth]).mean()))
+        place = {p: rank for rank, p in enumerate(found.passages.tolist())}
+        ranks = rankdata([place.get(p, len(place)) for p in wanted.passages[:100].tolist()])
+        if ranks.std() > 0:
+            correlations.append(float(np.corrcoef(ranks, np.arange(len(ranks)))[0, 1]))
+    return {"top10": float(np.mean(overlaps[10])), "top100": float(np.mean(overlaps[100])),
+            "rho": float(np.mean(correlations)) if correlations else 0.0}  # fmt: skip
