@@ -11,8 +11,8 @@ collection has dictionaries of its own, see dictionaries.py, trained on its text
   from a pursuit's codes of 32 latents, 100 bytes; all passages by those codes, no inverted lists ("codes"), and by 16
   latents; an index of the codes, searched with the query's 1,024 best directions ("expanded");
 - tokens: concepts of single tokens, summed over a text, in the same index;
-- fused, by normalised scores: CL-SR and codes (the same SAE twice); BM25, tokens and codes with one another, and BM25
-  with dense, all with equal weights;
+- fused, by normalised scores: CL-SR and codes (the same SAE twice), one to four; with equal weights BM25, tokens and
+  codes with one another, and BM25 with dense;
 - controls, coded and searched alike: a random dictionary, principal and independent components in both directions.
 
 Each is compared with dense query by query (sign flips, Holm's correction), on the mismatch subset too. Fidelity is the
