@@ -108,11 +108,7 @@ def matched(saes: Sequence[SAE]) -> dict[str, float]:
 
 def _trained(rows: Floats, config: SAEConfig, steps: int, batch_size: int, seed: int) -> SAE:
     recipe = recommend(len(rows), config.d_in, config.k, n_latents=config.n_latents, batch_size=batch_size, steps=steps)
-    chosen = TrainConfig(
-        steps=recipe.steps, batch_size=recipe.batch_size, lr=recipe.lr, warmup_steps=recipe.warmup_steps,
-        dead_after=recipe.dead_after, seed=seed,
-    )  # fmt: skip
-    return train(rows, rows[:2000], config, chosen).sae
+    return train(rows, rows[:2000], config, TrainConfig.of(recipe, seed=seed)).sae
 
 
 def _of_texts(sae: SAE, tokens: texts.Tokens) -> csr_array:

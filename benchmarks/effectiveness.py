@@ -29,7 +29,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import dictionaries
 import environments
@@ -39,18 +39,20 @@ from judged import COLLECTIONS, DEPTH, MEASURE, Collection, Floats, System, as_r
 from measuring import about
 from scipy.sparse import csr_array
 
+from unweave.artifact import write_atomically
 from unweave.cli.show import table
 from unweave.evaluation import leaderboard as boards
+from unweave.evaluation import significance
 from unweave.evaluation.mismatch import mismatched
-from unweave.evaluation.systems import BM25, EmbeddedQuery
 from unweave.fusion import by_normalized_score
 from unweave.index.codes import Codes, as_long
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.hits import Hits, best
-from unweave.index.scoring import DOT, PROFILES, TOKENS, inverse_document_frequency, query_weights
+from unweave.index.scoring import DOT, PROFILES, TOKENS, Scoring, inverse_document_frequency, query_weights
 from unweave.retrieval import ConceptSearcher
 from unweave.sae.model import SAE
 from unweave.sae.pursuit import pursue
+from unweave.systems import BM25, EmbeddedQuery
 
 RESULTS = Path(__file__).parent / "results" / "effectiveness.json"
 PEERS = Path(__file__).parent / "effectiveness_peers"
@@ -96,13 +98,6 @@ def keep(model: str, kept: Mapping[str, Any]) -> None:
 
 
 # --- systems --------------------------------------------------------------------------------------
-
-
-class Dictionaries(NamedTuple):
-    """What one seed learned of a collection."""
-
-    sae: SAE
-    tokens: dictionaries.TokenLatents
 
 
 def of_dense(of: Collection) -> Iterator[tuple[str, System]]:
@@ -161,17 +156,17 @@ def expanded(of: Collection, sae: SAE, codes: csr_array, folder: Path) -> System
     return System(search, index.bytes(forward=True) / len(of.passages))
 
 
-def of_tokens(of: Collection, latents: dictionaries.TokenLatents, folder: Path) -> System:
+def of_tokens(of: Collection, latents: dictionaries.TokenLatents, folder: Path, scoring: Scoring = TOKENS) -> System:
     """Concepts of single tokens, summed over each text."""
-    index = ConceptIndex.build(folder, latents.passages, TOKENS)
-    idf = inverse_document_frequency(index.document_frequency, index.n_passages, TOKENS)
+    index = ConceptIndex.build(folder, latents.passages, scoring)
+    idf = inverse_document_frequency(index.document_frequency, index.n_passages, scoring)
     asked = csr_array(latents.queries[of.query_rows])
 
     def search(i: int) -> Hits:
         found = slice(asked.indptr[i], asked.indptr[i + 1])
         active = asked.indices[found]
-        weights = query_weights(asked.data[found], idf[active], TOKENS)
-        return index.search(active[weights > 0].astype(np.int32), weights[weights > 0], DEEP)
+        weights = query_weights(asked.data[found], idf[active], scoring)
+        return index.search(active[weights != 0].astype(np.int32), weights[weights != 0], DEEP)
 
     return System(search, index.bytes(forward=True) / len(of.passages))
 
@@ -191,12 +186,11 @@ def of_control(of: Collection, sae: SAE) -> System:
 
 
 class Measured:
-    """What was measured of every system on one collection, seed by seed."""
+    """What was measured of every system on one collection with one seed's dictionaries."""
 
     def __init__(self, of: Collection) -> None:
         self.of = of
         self.runs: dict[str, list[Hits]] = {}
-        """The hits of each system's latest seed, which fusions read."""
         self.systems: dict[str, dict[str, Any]] = {}
 
     def add(self, name: str, system: System) -> None:
@@ -211,69 +205,81 @@ class Measured:
     def _add(self, name: str, hits: list[Hits], size: float) -> None:
         self.runs[name] = hits
         fidelity = faithful(hits, self.runs["dense"]) if "dense" in self.runs else {}
-        there = self.systems.setdefault(name, {"bytes": size, "seeds": [], "fidelity": []})
-        there["seeds"].append(values(self.of, hits))
-        there["fidelity"].append(fidelity)
-
-    def averaged(self) -> dict[str, dict[str, Any]]:
-        """By system: its bytes, and means over the seeds, of each query's value too."""
-        return {
-            name: {
-                "bytes": there["bytes"],
-                "values": np.mean(there["seeds"], axis=0).tolist(),
-                "by_seed": np.mean(there["seeds"], axis=1).tolist(),
-                "fidelity": {key: float(np.mean([f[key] for f in there["fidelity"]])) for key in there["fidelity"][-1]},
-            }
-            for name, there in self.systems.items()
-        }
+        self.systems[name] = {"bytes": size, "values": values(self.of, hits), "fidelity": fidelity}
 
 
 def measured(names: Sequence[str], model: str, seeds: int, steps: int | None) -> dict[str, Any]:
     """Per-query values of all systems, and what follows from them."""
     collections = {}
     for name in names:
-        of = collection(name, model)
-        training = dictionaries.training_texts(name, model)
-        saes = [dictionaries.pooled(name, model, seed, steps or dictionaries.STEPS) for seed in range(seeds)]
-        token_steps = steps or dictionaries.TOKEN_STEPS
-        latents = [dictionaries.token_latents(name, model, seed, token_steps) for seed in range(seeds)]
-        found = one_collection(of, training, list(map(Dictionaries, saes, latents)))
-        collections[name] = found | {
-            "sae": {"texts": len(training), "latents": saes[0].config.n_latents}
-            | saes[0].measure(training[:20_000])._asdict(),
-            "matched": dictionaries.matched(saes) if seeds > 1 else None,
+        of_seeds = [of_seed(name, model, seed, steps) for seed in range(seeds)]
+        saes = [dictionaries.pooled(name, model, seed, steps or dictionaries.STEPS) for seed in range(min(2, seeds))]
+        systems = {
+            system: averaged([of["systems"][system] for of in of_seeds if system in of["systems"]])
+            for system in of_seeds[0]["systems"]
         }
-        means = {system: round(float(np.mean(there["values"])), 4) for system, there in found["systems"].items()}
+        matched = dictionaries.matched(saes) if seeds > 1 else None
+        collections[name] = of_seeds[0] | {"systems": systems, "matched": matched}
+        means = {system: round(float(np.mean(there["values"])), 4) for system, there in systems.items()}
         print(name, means, flush=True)
     return {"collections": collections, "seeds": seeds}
 
 
-def one_collection(of: Collection, training: Floats, learned: Sequence[Dictionaries]) -> dict[str, Any]:
-    """Every system on one collection; those of a dictionary once a seed."""
+def of_seed(name: str, model: str, seed: int, steps: int | None) -> dict[str, Any]:
+    """`one_collection`, measured once and kept in the cache."""
+    path = texts.CACHE / "effectiveness" / model / f"{name}-{steps or 'whole'}-{seed}.json"
+    if not path.exists():
+        sae = dictionaries.pooled(name, model, seed, steps or dictionaries.STEPS)
+        latents = dictionaries.token_latents(name, model, seed, steps or dictionaries.TOKEN_STEPS)
+        found = one_collection(collection(name, model), dictionaries.training_texts(name, model), sae, latents, seed)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, lambda aside: aside.write_text(json.dumps(found), encoding="utf-8"))
+    return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def one_collection(
+    of: Collection, training: Floats, sae: SAE, latents: dictionaries.TokenLatents, seed: int
+) -> dict[str, Any]:
+    """Every system on one collection; what does not depend on the seed, with the first alone."""
     every = Measured(of)
     for name, system in of_dense(of):
         every.add(name, system)
     every.add_fused(FUSED[0])
-    for name, system in of_quantisers(of, training):
-        every.add(name, system)
-    for sae, latents in learned:
-        with tempfile.TemporaryDirectory() as aside:
-            for name, system in of_sae(of, sae, Path(aside)):
-                every.add(name, system)
-            every.add("tokens", of_tokens(of, latents, Path(aside) / "tokens"))
-        for names in FUSED[1:]:
-            every.add_fused(names)
-    for control, dictionary in dictionaries.controls(training, learned[0].sae.config.n_latents):
-        every.add(f"{control}, codes 32", of_control(of, dictionary))
+    with tempfile.TemporaryDirectory() as aside:
+        for name, system in of_sae(of, sae, Path(aside)):
+            every.add(name, system)
+        every.add("tokens", of_tokens(of, latents, Path(aside) / "tokens"))
+    for names in FUSED[1:]:
+        every.add_fused(names)
+    if seed == 0:
+        for name, system in of_quantisers(of, training):
+            every.add(name, system)
+        for control, dictionary in dictionaries.controls(training, sae.config.n_latents):
+            every.add(f"{control}, codes 32", of_control(of, dictionary))
     missed = mismatched(as_run(of, every.runs["BM25"]), of.qrels, MISMATCH_DEPTH)
-    return {"queries": of.query_ids, "n_passages": len(of.passages), "mismatch": sorted(missed),
-            "systems": every.averaged()}  # fmt: skip
+    return {
+        "queries": of.query_ids,
+        "n_passages": len(of.passages),
+        "mismatch": sorted(missed),
+        "sae": {"texts": len(training), "latents": sae.config.n_latents} | sae.measure(training[:20_000])._asdict(),
+        "systems": every.systems,
+    }
+
+
+def averaged(seeds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A system's bytes, and means over the seeds, of each query's value too."""
+    return {
+        "bytes": seeds[0]["bytes"],
+        "values": np.mean([of["values"] for of in seeds], axis=0).tolist(),
+        "by_seed": [float(np.mean(of["values"])) for of in seeds],
+        "fidelity": {key: float(np.mean([of["fidelity"][key] for of in seeds])) for key in seeds[0]["fidelity"]},
+    }
 
 
 # --- what is shown --------------------------------------------------------------------------------
 
 
-def board(found: Mapping[str, Any], baseline: str = "dense", *, mismatch: bool = False) -> boards.Leaderboard:
+def board(found: Mapping[str, Any], *, mismatch: bool = False) -> boards.Leaderboard:
     per_query: dict[str, dict[str, dict[str, float]]] = {}
     for name, of in found["collections"].items():
         chosen = set(of["mismatch"] if mismatch else of["queries"])
@@ -284,7 +290,7 @@ def board(found: Mapping[str, Any], baseline: str = "dense", *, mismatch: bool =
             }
     sizes = {system: float(np.mean([of["systems"][system]["bytes"] for of in found["collections"].values()]))
              for system in next(iter(found["collections"].values()))["systems"]}  # fmt: skip
-    return boards.from_values(per_query, sizes, MEASURE, baseline)
+    return boards.from_values(per_query, sizes, MEASURE, "dense")
 
 
 def condensed(found: Mapping[str, Any]) -> dict[str, Any]:
@@ -311,13 +317,23 @@ def notes(found: Mapping[str, Any]) -> Iterator[str]:
     yield f"{len(collections)} collections; ▲ ▼: on so many better or worse than dense for sure"
     yield f"mismatch: mean over the collections of the {n_missed:,} queries for which BM25 finds nothing in 100"
     for system, baseline in (("tokens + codes 32", "BM25"), ("BM25 + tokens + codes 32", "BM25 + dense")):
-        (entry,) = (entry for entry in board(found, baseline).entries if entry.system == system)
-        yield f"{system} against {baseline}: better for sure on {len(entry.better)}, worse on {len(entry.worse)}"
+        better, worse = surely(found, system, baseline)
+        yield f"{system} against {baseline}: better for sure on {better}, worse on {worse}"
     seeds = {s: np.mean([of["systems"][s]["by_seed"] for of in collections], axis=0) for s in (*SINGLE, "CL-SR paper")}
     yield f"range over {found['seeds']} seeds: " + ", ".join(f"{s} {np.ptp(of):.4f}" for s, of in seeds.items())
     if found["seeds"] > 1:
         mean, share = (np.mean([of["matched"][key] for of in collections]) for key in ("mean", "above_0.7"))
         yield f"concepts of two seeds, best cosine: mean {mean:.3f}, {share:.1%} above .7"
+
+
+def surely(found: Mapping[str, Any], system: str, baseline: str) -> tuple[int, int]:
+    """On how many collections a system is better and worse than another, corrected for asking on each."""
+    compared = []
+    for of in found["collections"].values():
+        both = [dict(zip(of["queries"], of["systems"][s]["values"], strict=True)) for s in (system, baseline)]
+        compared.append(significance.compare(*both))
+    sure = [c.difference for c, p in zip(compared, significance.holm([c.p for c in compared]), strict=True) if p < 0.05]
+    return sum(difference > 0 for difference in sure), sum(difference < 0 for difference in sure)
 
 
 def of_system(

@@ -45,7 +45,6 @@ from unweave.artifact import read_manifest
 from unweave.cli.show import table
 from unweave.collections import open_collection
 from unweave.evaluation.measures import measure
-from unweave.evaluation.systems import Dense, EmbeddedQuery
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.hits import Hits
 from unweave.index.scoring import PROFILES
@@ -56,6 +55,7 @@ from unweave.sae.pursuit import METHODS, pursue
 from unweave.sae.recipe import recommend
 from unweave.sae.training import TrainConfig, train
 from unweave.sae.variants import VARIANTS
+from unweave.systems import Dense, EmbeddedQuery
 
 RESULTS = Path(__file__).parent / "results" / "variants.json"
 GLOSSES, COLLECTIONS = "wordnet-glosses", ("scifact", "squad-sentences", "cranfield")

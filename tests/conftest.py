@@ -22,6 +22,7 @@ from unweave.cli import main
 from unweave.collections import Collection
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.scoring import Scoring
+from unweave.latents import write_latents
 from unweave.project import Project
 from unweave.sae.model import SAE, SAEConfig
 from unweave.vital_articles import vital_articles
@@ -139,6 +140,14 @@ def tamper() -> Callable[[Path, bytes], None]:
         write_manifest(path.parent, manifest)
 
     return replace
+
+
+def save_latents(folder: Path, latents: csr_array) -> None:
+    """Latents that are there already, (n_texts, n_latents), as an artefact."""
+    write_latents(
+        folder, latents.shape[0], lambda start, end: latents[start:end], label="", made_from={},
+        settings={"n_latents": latents.shape[1]},
+    )  # fmt: skip
 
 
 def unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -111,7 +111,9 @@ def test_init_refuses_a_bad_corpus_and_leaves_nothing(tmp_path, name, content, s
 
 def test_init_refuses_a_path_where_nothing_is(tmp_path):
     line = error(unweave("init", tmp_path / "mine", "--corpus", tmp_path / "nowhere"))
-    assert line.endswith("nowhere is neither a file nor a folder, nor a built-in collection ('vital-articles')")
+    assert line.endswith(
+        "nowhere is neither a file nor a folder, nor a built-in collection ('vital-articles'), nor irds:ID"
+    )
     assert list(tmp_path.iterdir()) == []
 
 

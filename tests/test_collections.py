@@ -4,12 +4,14 @@ import csv
 import gzip
 import json
 from pathlib import Path
+from typing import NamedTuple
 
+import ir_datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from unweave.collections import open_collection
+from unweave.collections import _document, open_collection
 from unweave.corpus import Corpus
 from unweave.errors import BadData
 from unweave.queries import QuerySet, read_qrels
@@ -327,3 +329,70 @@ def test_at_most_so_many_sentences_are_drawn_in_corpus_order_and_always_the_same
 def test_a_sentence_names_the_position_of_its_passage(corpus):
     for sentence in draw_sentences(corpus, 4, "en"):
         assert sentence.text in corpus[sentence.metadata["passage"]].text
+
+
+# --- collections of ir_datasets, and queries and judgements of one's own ------------------------------
+
+
+class Entry(NamedTuple):
+    doc_id: str
+    title: str
+    text: str
+
+    def default_text(self):
+        return f"{self.title} {self.text}"
+
+
+@pytest.fixture
+def of_ir_datasets(tmp_path):
+    """A collection of the real library, registered from files on this disk: nothing is downloaded."""
+    (tmp_path / "docs.tsv").write_text("d1\tThe moon pulls the sea.\nd2\tWind turns the blades.\n")
+    (tmp_path / "queries.tsv").write_text("q1\tWhat pulls the sea?\n")
+    (tmp_path / "judged").write_text("q1 0 d1 2\nq1 0 d2 0\n")
+    made = ir_datasets.create_dataset(*(str(tmp_path / name) for name in ("docs.tsv", "queries.tsv", "judged")))
+    ir_datasets.registry.register("unweave-tests/tide/dev", made)
+    yield "irds:unweave-tests/tide/dev"
+    del ir_datasets.registry._registered["unweave-tests/tide/dev"]
+
+
+def test_a_collection_of_ir_datasets_is_read_with_its_queries_and_judgements(of_ir_datasets):
+    collection = open_collection(of_ir_datasets)
+    assert list(collection.passages) == [
+        Passage("d1", "", "The moon pulls the sea."),
+        Passage("d2", "", "Wind turns the blades."),
+    ]
+    assert list(collection.queries) == [Query("q1", "What pulls the sea?")]
+    assert collection.qrels == {"dev": {"q1": {"d1": 2, "d2": 0}}}
+    assert collection.about == {"source": of_ir_datasets}
+
+
+def test_a_title_that_the_library_puts_before_the_text_is_not_said_twice():
+    passage = _document(Entry("d", "tide", "The moon pulls the sea."))
+    assert (passage.title, passage.text, passage.content) == (
+        "tide", "The moon pulls the sea.", "tide The moon pulls the sea.",
+    )  # fmt: skip
+
+
+def test_an_unknown_collection_of_ir_datasets_is_refused():
+    with pytest.raises(BadData, match=r"ir_datasets has no collection 'beir/tide'"):
+        open_collection("irds:beir/tide")
+
+
+@pytest.mark.parametrize("name", ["asked.tsv", "asked.tsv.gz", "asked.jsonl", "asked.jsonl.gz"])
+def test_queries_and_judgements_of_ones_own_replace_the_collections(tmp_path, name):
+    asked = tmp_path / name
+    content = "t1\tWhat turns?\n" if ".tsv" in name else jsonl({"_id": "t1", "text": "What turns?"})
+    asked.write_bytes(gzip.compress(content.encode()) if name.endswith(".gz") else content.encode())
+    (tmp_path / "judged.trec").write_text("t1 0 wind_power.md 1\n")
+    beir = write_beir(tmp_path / "beir")
+    collection = open_collection(str(beir), asked, tmp_path / "judged.trec")
+    assert list(collection.queries) == [Query("t1", "What turns?")]
+    assert collection.qrels == {"test": {"t1": {"wind_power.md": 1}}}
+    assert open_collection(str(beir), asked).qrels == {}, "judgements of other queries say nothing of these"
+
+
+@pytest.mark.parametrize("line", ["q1 What pulls the sea?", "q1\t", "q1\t  "])
+def test_a_query_without_id_or_text_is_refused_by_its_line(tmp_path, line):
+    (tmp_path / "asked.tsv").write_text(f"q0\tfine\n\n{line}\n")
+    with pytest.raises(BadData, match=r"asked\.tsv, line 3: expected a query id, a tab and a text"):
+        list(open_collection(str(write_beir(tmp_path / "beir")), tmp_path / "asked.tsv").queries)

@@ -13,11 +13,11 @@ from unweave.concepts.keyphrases import KeyphraseConfig, Name, Phrases
 from unweave.errors import BadData, CorruptArtifact
 from unweave.evaluation.measures import measure
 from unweave.evaluation.runs import read_run, write_run
-from unweave.evaluation.systems import BM25, EmbeddedQuery
 from unweave.index.scoring import PROFILES
 from unweave.retrieval import ConceptSearcher
 from unweave.sae.model import SAE, WEIGHTS, SAEConfig
 from unweave.sae.training import TrainConfig, train
+from unweave.systems import BM25, EmbeddedQuery
 
 SMALL = SAEConfig(d_in=16, n_latents=32, k=2)
 SHORT = TrainConfig(steps=60, batch_size=64, lr=1e-2)

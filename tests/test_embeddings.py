@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
+from conftest import save_latents
 from unweave import embeddings as module
 from unweave.artifact import read_manifest
 from unweave.collections import Collection
@@ -26,7 +27,7 @@ from unweave.encoders import (
     open_encoder,
 )
 from unweave.errors import BadData, CorruptArtifact, UnweaveError
-from unweave.latents import load_latents, save_latents
+from unweave.latents import load_latents, write_latents
 from unweave.pipeline import bring_embeddings
 from unweave.project import Project
 from unweave.records import Passage, Query
@@ -295,14 +296,33 @@ LATENTS = csr_array(np.array([[0, 0, 2.5, 1], [0, 0, 0, 0], [0.5, 0, 0, 3]], dty
 
 @pytest.mark.parametrize("latents", [LATENTS, csr_array((3, 4), dtype=np.float32), csr_array((0, 4), dtype=np.float32)])
 def test_latents_come_back_as_they_were_written(tmp_path, latents):
-    save_latents(tmp_path / "l", latents, settings={"k": 2}, made_from={})
+    save_latents(tmp_path / "l", latents)
     loaded = load_latents(tmp_path / "l")
     assert (loaded.shape, loaded.dtype, loaded.nnz) == (latents.shape, np.float32, latents.nnz)
     np.testing.assert_array_equal(loaded.toarray(), latents.toarray())
 
 
+def test_latents_that_a_killed_run_found_are_not_looked_for_again(tmp_path, monkeypatch):
+    monkeypatch.setattr("unweave.latents._TEXTS_AT_ONCE", 1)
+    asked = []
+
+    def latents_of(start, end, *, broken):
+        asked.append(start)
+        if start == broken:
+            raise KeyboardInterrupt
+        return LATENTS[start:end]
+
+    made = {"label": "", "settings": {"n_latents": 4}, "made_from": {}}
+    with pytest.raises(KeyboardInterrupt):
+        write_latents(tmp_path / "l", 3, lambda a, b: latents_of(a, b, broken=2), **made)
+    write_latents(tmp_path / "l", 3, lambda a, b: latents_of(a, b, broken=None), **made)
+    assert asked == [0, 1, 2, 2]
+    np.testing.assert_array_equal(load_latents(tmp_path / "l").toarray(), LATENTS.toarray())
+    assert sorted(p.name for p in (tmp_path / "l").glob("*.np*")) == ["activations.npy", "latents.npy", "offsets.npy"]
+
+
 def test_latents_are_described_by_their_mean_number(tmp_path):
-    save_latents(tmp_path / "l", LATENTS, settings={}, made_from={})
+    save_latents(tmp_path / "l", LATENTS)
     results = read_manifest(tmp_path / "l", "latents").results
     assert results == {"n_texts": 3, "l0": 4 / 3}
 
@@ -310,7 +330,7 @@ def test_latents_are_described_by_their_mean_number(tmp_path):
 @pytest.mark.parametrize(("name", "change"), [("latents.npy", 2), ("offsets.npy", 1)])
 def test_latents_whose_arrays_do_not_fit_together_are_refused(tmp_path, name, change):
     # Latent 3 + 2 is none of four; the last offset 4 + 1 is not the number of activations.
-    save_latents(tmp_path / "l", LATENTS, settings={}, made_from={})
+    save_latents(tmp_path / "l", LATENTS)
     stored = np.load(tmp_path / "l" / name)
     np.save(tmp_path / "l" / name, stored + stored.dtype.type(change))
     with pytest.raises(CorruptArtifact, match="its three arrays do not fit together"):

@@ -15,9 +15,9 @@ from hypothesis.extra.numpy import arrays
 from unweave.errors import BadData
 from unweave.evaluation.measures import MEASURES, measure
 from unweave.evaluation.runs import read_run, write_run
-from unweave.evaluation.systems import BM25, CLSR, Dense, EmbeddedQuery, Reconstructed, RescoredCLSR
 from unweave.index.scoring import PROFILES
 from unweave.retrieval import ConceptSearcher
+from unweave.systems import BM25, CLSR, Dense, EmbeddedQuery, Reconstructed, RescoredCLSR
 
 # --- measures --------------------------------------------------------------------------------------
 
@@ -142,6 +142,18 @@ def test_bm25_ranks_as_bm25s_does(text):
     assert found.any()
     assert hits.passages.tolist() == documents[0][found].tolist()
     np.testing.assert_allclose(hits.scores, expected[0][found], rtol=1e-6)
+
+
+def test_a_bm25_score_is_the_sum_of_its_terms():
+    # The first passage has no "oil"; "turbine" counts twice, and "the" is no term.
+    query = EmbeddedQuery("Turbines, the turbine oil", np.zeros(1, np.float32))
+    system = BM25(TEXTS)
+    hits = system.search(query, cutoff=10)
+    for passage, score in zip(hits.passages.tolist(), hits.scores.tolist(), strict=True):
+        explained = system.explain(query, passage, score)
+        explained.check()
+        assert {part.name: part.query for part in explained.contributions}.items() <= {"turbine": 2, "oil": 1}.items()
+    assert [part.name for part in system.explain(query, 0, 1.0).contributions] == ["turbine"]
 
 
 def test_bm25_finds_nothing_for_words_that_no_passage_has():

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 from scipy.sparse import csr_array
 
+from conftest import save_latents
 from unweave.artifact import build
 from unweave.cli.families import COMMANDS
 from unweave.collections import Collection
@@ -27,7 +28,6 @@ from unweave.concepts.relate import (
 from unweave.concepts.relations import Nearest
 from unweave.concepts.store import Concept, Concepts, Naming, Related
 from unweave.errors import BadData
-from unweave.latents import save_latents
 from unweave.project import Project
 from unweave.records import Hit, Passage
 from unweave.sae.model import SAE, SAEConfig
@@ -149,7 +149,7 @@ def make_project(path, variant: str = "batch_topk") -> Project:
     zeros = np.zeros(7, np.float32)
     sae = SAE(SAEConfig(d_in=7, n_latents=7, k=2), directions, zeros, directions, zeros, np.zeros(1, np.float32))
     sae.save(path / "sae", training={"variant": variant})
-    save_latents(path / "latents", csr_array(rows), settings={}, made_from={})
+    save_latents(path / "latents", csr_array(rows))
     mutable = frozenset({store.DATABASE})
     with build(path / "concepts", store.KIND, settings={}, made_from={}, mutable=mutable) as made:
         store.create(made.path / store.DATABASE)
@@ -216,13 +216,13 @@ def test_the_place_in_a_matryoshka_dictionary_decides_who_is_more_general(tmp_pa
     assert stored_parents(made.concepts.database) == {STAR: STARS, COMETS: STARS}
     rows = np.zeros((24, 7), np.float32)
     rows[:6, STARS] = rows[:12, STAR] = 1  # the more frequent one is of the later part
-    save_latents(made.path / "latents", csr_array(rows), settings={}, made_from={})
+    save_latents(made.path / "latents", csr_array(rows))
     relate(Project.open(made.path))
     assert stored_parents(made.concepts.database) == {STAR: STARS}
 
 
 def test_concepts_that_nothing_activates_relate_to_nothing(project):
-    save_latents(project.path / "latents", csr_array((24, 7), dtype=np.float32), settings={}, made_from={})
+    save_latents(project.path / "latents", csr_array((24, 7), dtype=np.float32))
     summary = relate(project)
     assert summary._replace(neighbours=0, duplicates=0) == RelatedSummary(*[0] * 9)
     assert stored_families(project) == []

@@ -139,7 +139,7 @@ def test_an_unknown_table_is_refused_with_those_that_are_known(path):
     path.write_text("[fitt]\nk = 3\n")
     with pytest.raises(
         BadData,
-        match=r"unknown table \[fitt\]; expected encoder, embed, fit, evidence, name, lexicon, model, index, "
+        match=r"unknown table \[fitt\]; expected encoder, embed, fit, evidence, name, lexicon, model, tokens, index, "
         r"evaluate",
     ):
         Settings.read(path)

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import itertools
+import json
+import shutil
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from unweave import tokens
-from unweave.encoders import EncoderConfig, SentenceTransformerEncoder
-from unweave.errors import BadData, DimensionMismatch
+from unweave import settings, tokens
+from unweave.cli import main
+from unweave.encoders import PRECOMPUTED, EncoderConfig, SentenceTransformerEncoder
+from unweave.errors import BadData, CorruptArtifact, DimensionMismatch, StaleArtifact
+from unweave.project import Project
+from unweave.retrieval import Steering
 
 
 class Letters:
-    """An encoder with one token a letter: a is (2, 0, 0), b is (0, 3, 0), anything else (0, 0, 1)."""
+    """An encoder with one token a letter, which is a word: a is (2, 0, 0), b (0, 3, 0), anything else (0, 0, 1)."""
+
+    def words(self, texts, *, of_queries=False):
+        return [list(text) for text in texts]
 
     def encode_tokens(self, texts, *, of_queries=False):
         rows = {"a": (2.0, 0.0, 0.0), "b": (0.0, 3.0, 0.0)}
@@ -51,12 +60,56 @@ def test_pooling_is_the_sum_of_each_texts_rows(lengths, seed):
     assert pooled.has_sorted_indices
 
 
-def test_a_sample_takes_of_every_text_and_no_more_than_asked(monkeypatch):
+def test_a_sample_is_of_texts_drawn_at_random_until_it_is_large_enough(monkeypatch):
     monkeypatch.setattr(tokens, "_TEXTS_AT_ONCE", 1)
-    some = tokens.sample(Letters(), ["a" * 100, "b" * 100], most=20)
-    assert some.shape == (20, 3)
-    np.testing.assert_array_equal(some.sum(axis=0), [10, 10, 0])
-    np.testing.assert_array_equal(some, tokens.sample(Letters(), ["a" * 100, "b" * 100], most=20))
+    texts = [letter * 10 for letter in "abcdefgh"]
+    some = tokens.sample(Letters(), texts, most=25)
+    assert some.rows.shape == (25, 3)
+    assert [len(list(run)) for _, run in itertools.groupby(some.words)] == [10, 10, 5]
+    again, other = (tokens.sample(Letters(), texts, most=25, seed=seed).words for seed in (0, 1))
+    assert some.words == again != other
+
+
+def test_a_small_corpus_is_sampled_whole():
+    assert sorted(tokens.sample(Letters(), ["ab", "c"], most=100).words) == ["a", "b", "c"]
+
+
+def test_an_encoder_whose_tokens_are_not_its_tokenizers_is_refused():
+    class Padded(Letters):
+        def words(self, texts, *, of_queries=False):
+            return [[*text, "[PAD]"] for text in texts]
+
+    with pytest.raises(BadData, match=r"3 tokens for 4 of its tokenizer"):
+        tokens.sample(Padded(), ["abc"], most=5)
+
+
+def test_a_latent_is_named_by_the_words_that_set_it_apart(identity_sae):
+    # Latent 0 is activated 3 by "Wind", 1 by "winds" and 4 by "the", latent 1 by 4 by "the"; latent 2 is silent. Of all
+    # activation "the" has 8/12, "wind" 3/12, "winds" 1/12. For latent 0, "wind" counts .375 log(.375 / .25) = .152,
+    # "winds" .125 log(.125 / .0833) = .051, and "the" .5 log(.5 / .667) < 0.
+    rows = np.array([[3, 0, 0], [1, 0, 0], [4, 0, 0], [0, 4, 0], [0, 0, 0.1]], np.float32)
+    named = tokens.words_of(identity_sae, tokens.Sample(rows, ["Wind", "winds", "the", "the", "a"]))
+    assert named == {0: [("wind", 0.375), ("winds", 0.125)], 1: [("the", 1.0)]}
+
+
+def test_marks_name_a_latent_only_where_no_word_does(identity_sae):
+    rows = np.eye(3, dtype=np.float32)[[0, 0, 1]]
+    named = tokens.words_of(identity_sae, tokens.Sample(rows, [",", "sea", ";"]))
+    assert [word.word for word in named[0]] == ["sea"]
+    assert [word.word for word in named[1]] == [";"]
+
+
+def test_a_name_cannot_carry_what_a_terminal_would_obey(identity_sae):
+    rows = np.eye(3, dtype=np.float32)[[0, 1]]
+    named = tokens.words_of(identity_sae, tokens.Sample(rows, ["\x1b[2Jwind\u202e", "sea"]))
+    assert named[0][0].word == "[2jwind"
+
+
+@pytest.mark.parametrize("content", ["[1", "[1, 2]", '{"x": [["a", 1]]}', '{"1": [["a"]]}'])
+def test_damaged_names_are_refused(tmp_path, content):
+    (tmp_path / tokens.WORDS).write_text(content)
+    with pytest.raises(CorruptArtifact, match=r"words\.json does not hold the words"):
+        tokens.read_names(tmp_path)
 
 
 def test_of_nothing_no_sample_is_made_up():
@@ -76,3 +129,144 @@ def test_the_mean_of_a_real_encoders_tokens_is_its_embedding():
     means = np.stack([output.mean(axis=0) for output in outputs])
     means /= np.linalg.norm(means, axis=1, keepdims=True)
     np.testing.assert_allclose(means, encoder.encode_passages(texts), atol=1e-5)
+
+
+def test_every_token_of_a_real_encoder_has_its_word():
+    encoder = SentenceTransformerEncoder(EncoderConfig(query_prefix="Ask: "))
+    texts = [" Photovoltaics, mostly. ", "", "long " * 400]
+    (first, empty, long), outputs = encoder.words(texts), encoder.encode_tokens(texts)
+    assert first == ["[CLS]", *["Photovoltaics"] * (len(first) - 5), ",", "mostly", ".", "[SEP]"]
+    assert empty == ["[CLS]", "[SEP]"]
+    assert [len(first), len(empty), len(long)] == [len(output) for output in outputs]
+    assert encoder.words(["wind"], of_queries=True)[0][1:-1] == ["Ask", ":", "wind"]
+    assert encoder.words([]) == []
+
+
+# --- in a project ----------------------------------------------------------------------------------
+
+QUERY = "Device to generate electricity from wind"
+
+
+def unweave(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, project_folder):
+    """The real project, with concepts of tokens."""
+    folder = tmp_path_factory.mktemp("tokens") / "project"
+    shutil.copytree(project_folder, folder)
+    done = unweave("tokens", folder, "--n-latents", 1536, "--steps", 60)
+    assert done.exit_code == 0, done.output
+    return folder
+
+
+def test_a_project_is_searched_by_its_tokens_and_each_score_is_a_sum_of_words(folder):
+    project = Project.open(folder)
+    hit = project.search(QUERY, 3, profile="tokens", explain=True)[0]
+    assert hit.passage.title == "Wind turbine"
+    hit.explanation.check()
+    assert any("wind" in (part.name or "").split(", ") for part in hit.explanation.contributions[:5])
+    position = project.corpus.position("Wind_turbine")
+    names = {
+        project.token_names[j] for j in csr_array(project.token_latents[[position]]).indices if j in project.token_names
+    }
+    assert any(name.startswith("turbine") or "turbines" in name for name in names)
+
+
+def test_a_querys_latents_are_the_sum_of_its_tokens(folder):
+    project = Project.open(folder)
+    (rows,) = project.query_tokens([QUERY])
+    summed = csr_array(project.token_sae.encode(rows).sum(axis=0).reshape(1, -1))
+    read = project.searcher("tokens").read(rows)
+    assert set(read.latents.tolist()) <= set(summed.indices.tolist())
+    assert len(project.searcher("tokens").read(rows, Steering(query_k=5)).latents) <= 5
+
+
+def test_a_second_run_makes_nothing_anew(folder):
+    done = unweave("tokens", folder)
+    assert done.exit_code == 0
+    assert done.stdout.count("already there") == 3
+
+
+def test_what_tokens_cannot_do_is_said_in_a_line(folder, project_folder):
+    for arguments, message in [
+        (["search", folder, QUERY, "--profile", "tokens", "--rescore"], "codes are of whole texts"),
+        (["search", project_folder, QUERY, "--profile", "tokens"], "run: unweave tokens"),
+        (["search", project_folder, QUERY, "--fuse", "tokens", "--fuse", "BM25"], "first run: unweave tokens"),
+    ]:
+        done = unweave(*arguments)
+        assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
+        assert message in done.stderr
+    with pytest.raises(BadData, match="a vector has no tokens"):
+        Project.open(folder).search(np.zeros(384, np.float32), profile="tokens")
+
+
+def test_embeddings_that_were_brought_along_have_no_tokens(tmp_path, project_folder):
+    shutil.copytree(project_folder, tmp_path / "p")
+    settings.update(tmp_path / "p" / settings.FILE, "encoder", {"model": PRECOMPUTED})
+    done = unweave("tokens", tmp_path / "p")
+    assert done.exit_code == 1
+    assert "need an encoder that shows its tokens" in done.stderr
+
+
+def test_tokens_of_another_prefix_are_stale(folder):
+    project = Project.open(folder, {"encoder": {"passage_prefix": "passage: "}})
+    with pytest.raises(StaleArtifact, match=r"tokens/sae was made with .*; run: unweave tokens"):
+        project.query_tokens([QUERY])
+
+
+def test_an_evaluation_compares_tokens_and_fusions_too(folder):
+    done = unweave("evaluate", folder, "--fusions", "BM25 + dense, tokens+concept codes", "--json")
+    assert done.exit_code == 0, done.output
+    rows = {row["system"]: row for row in json.loads(done.stdout)["systems"]}
+    assert list(rows)[-3:] == ["tokens", "BM25 + dense", "tokens + concept codes"]
+    assert rows["BM25 + dense"]["bytes/passage"] == rows["BM25"]["bytes/passage"] + rows["dense"]["bytes/passage"]
+    assert rows["tokens"]["nDCG@10"] > 0.85
+    wrong = unweave("evaluate", folder, "--fusions", "BM25 + sparse")
+    assert wrong.exit_code == 1
+    assert "there is no system 'sparse'; expected some of 'BM25', 'dense'" in wrong.stderr
+
+
+@pytest.mark.parametrize("by", ["score", "rank"])
+def test_a_fused_search_adds_up_and_explains_every_part(folder, by):
+    systems = ["BM25", "dense", "tokens", "concept codes", "CL-SR", "CL-SR rescored"]
+    for hit in Project.open(folder).search_fused(QUERY, systems, 5, by=by, explain=True):
+        assert [part.system for part in hit.parts] == systems
+        assert hit.score == pytest.approx(sum(part.value for part in hit.parts))
+        for part in hit.parts:
+            if part.rank is None:
+                assert (part.value, part.explanation) == (0, None)
+                continue
+            part.explanation.check()
+            if by == "score":
+                assert part.explanation.score == pytest.approx(part.value, rel=1e-4, abs=1e-6)
+            else:
+                assert part.value == pytest.approx(1 / 6 / (60 + part.rank), rel=1e-5)
+
+
+def test_a_fused_search_is_shown_part_by_part(folder):
+    asked = ["search", folder, QUERY, "--fuse", "BM25", "--fuse", "tokens", "-k", 2]
+    shown = unweave(*asked, "--explain")
+    assert shown.exit_code == 0, shown.output
+    first, *below = shown.stdout.splitlines()
+    assert first.startswith("  1     1.000  Wind turbine")
+    assert "     +0.5000  BM25, rank 1" in below
+    assert any(line.endswith('  "wind"') for line in below)
+    (hit, _) = json.loads(unweave(*asked, "--json").stdout)["hits"]
+    assert [(part["system"], part["rank"]) for part in hit["parts"]] == [("BM25", 1), ("tokens", 1)]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--fuse", "BM25"], "at least two different systems"),
+        (["--fuse", "BM25", "--fuse", "BM25"], "at least two different systems"),
+        (["--fuse", "BM25", "--fuse", "dense", "--rescore"], "--rescore is for a search by one index"),
+        (["--fuse", "BM25", "--fuse", "dense", "--profile", "paper"], "--profile is for a search by one index"),
+    ],
+)
+def test_what_cannot_be_fused_is_refused(folder, options, message):
+    done = unweave("search", folder, QUERY, *options)
+    assert done.exit_code != 0
+    assert message in done.stderr

@@ -27,14 +27,7 @@ class Unweave(Peer):
             *data.shape, request.k, n_latents=request.n_latents, batch_size=request.batch_size, steps=steps
         )
         self.lr = recipe.lr if request.lr is None else request.lr
-        config = TrainConfig(
-            steps=recipe.steps,
-            batch_size=request.batch_size,
-            lr=self.lr,
-            warmup_steps=recipe.warmup_steps,
-            dead_after=recipe.dead_after,
-            seed=request.seed,
-        )
+        config = TrainConfig.of(recipe, batch_size=request.batch_size, lr=self.lr, seed=request.seed)
         self.config = SAEConfig(d_in=data.shape[1], n_latents=request.n_latents, k=request.k)
         texts = TrainingTexts.of(data, in_memory_bytes=0)
         self.run = Run(texts, data[:0], self.config, config, "cpu", World(), None)

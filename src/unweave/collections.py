@@ -1,4 +1,7 @@
-"""Read what users have: a BEIR folder, JSONL, CSV, TSV, Parquet, or a folder of text files."""
+"""Read what users have: a BEIR folder, JSONL, CSV, TSV, Parquet, a folder of text files, or an ir_datasets id.
+
+Queries and judgements come with a collection, or as files of their own, in TREC's formats too.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import json
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -20,6 +23,9 @@ from unweave.records import Passage, Query
 ID_FIELDS = ("_id", "id", "passage_id", "doc_id", "docid")
 TITLE_FIELDS = ("title",)
 TEXT_FIELDS = ("text", "contents", "body", "passage", "content")
+IRDS = "irds:"
+EVALUATED = "test"
+SPLITS = ("train", "dev", EVALUATED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,19 +41,36 @@ class Collection:
     """Where the texts come from and under what terms."""
 
 
-def open_collection(source: str) -> Collection:
-    """The collection at a path, or the built-in one named `vital-articles`.
+def open_collection(source: str, queries: Path | None = None, qrels: Path | None = None) -> Collection:
+    """The collection at a path, the built-in one named `vital-articles`, or one of ir_datasets.
 
     A folder with `corpus.jsonl` (or `.gz`) is a BEIR collection; any other folder is read as one
-    passage per `*.txt` or `*.md` file. A file is read by its ending.
+    passage per `*.txt` or `*.md` file. A file is read by its ending. `irds:beir/scifact/test` is a
+    collection of ir_datasets, which downloads it.
+
+    Args:
+        queries: a file of queries in place of the collection's own: JSONL as BEIR has it, or TSV of id and text.
+        qrels: a file of judgements, in TREC's or BEIR's format, in place of its own; their split is `test`.
 
     Raises:
         BadData: nothing is there, or it is of no known format.
     """
+    collection = _open(source)
+    if queries is not None:
+        read = _queries if _ending(queries) == ".jsonl" else _topics
+        collection = replace(collection, queries=read(queries), qrels={})
+    if qrels is not None:
+        collection = replace(collection, qrels={EVALUATED: read_qrels(qrels)})
+    return collection
+
+
+def _open(source: str) -> Collection:
     if source == "vital-articles":
         from unweave.vital_articles import vital_articles
 
         return vital_articles()
+    if source.startswith(IRDS):
+        return _irds(source.removeprefix(IRDS))
     path = Path(source)
     about = {"source": path.name}
     if path.is_dir():
@@ -55,9 +78,10 @@ def open_collection(source: str) -> Collection:
             return _beir(path)
         return Collection(passages=_text_files(path), about=about)
     if not path.exists():
-        raise BadData(f"{source} is neither a file nor a folder, nor a built-in collection ('vital-articles')")
-    ending = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
-    reader = _READERS.get(ending.lower())
+        raise BadData(
+            f"{source} is neither a file nor a folder, nor a built-in collection ('vital-articles'), nor irds:ID"
+        )
+    reader = _READERS.get(_ending(path))
     if reader is None:
         raise BadData(f"{path.name}: cannot tell its format; expected one of {', '.join(sorted(_READERS))} or a folder")
     return Collection(passages=_passages(path.name, reader(path)), about=about)
@@ -73,6 +97,48 @@ def _beir(folder: Path) -> Collection:
         qrels=qrels,
         about={"source": folder.resolve().name},
     )
+
+
+def _irds(name: str) -> Collection:
+    try:
+        import ir_datasets
+    except ImportError as error:
+        raise MissingExtra("a collection of ir_datasets", "irds") from error
+    try:
+        dataset = ir_datasets.load(name)
+    except KeyError as error:
+        raise BadData(f"ir_datasets has no collection {name!r}; ids are such as beir/scifact/test") from error
+    if not dataset.has_docs():
+        raise BadData(f"{name!r} of ir_datasets has no documents of its own; give the id of a part that does")
+    qrels: Qrels = {}
+    for judged in dataset.qrels_iter() if dataset.has_qrels() else ():
+        qrels.setdefault(judged.query_id, {})[judged.doc_id] = int(judged.relevance)
+    asked = dataset.queries_iter() if dataset.has_queries() else ()
+    part = name.rpartition("/")[2]
+    return Collection(
+        passages=map(_document, dataset.docs_iter()),
+        queries=(Query(query.query_id, query.default_text()) for query in asked),
+        qrels={part if part in SPLITS else EVALUATED: qrels} if qrels else {},
+        about={"source": f"{IRDS}{name}"},
+    )
+
+
+def _document(doc: Any) -> Passage:
+    title = getattr(doc, "title", None) or ""
+    return Passage(doc.doc_id, title, doc.default_text().removeprefix(title).lstrip())
+
+
+def _topics(path: Path) -> Iterator[Query]:
+    """Queries as MS MARCO and TREC's later tracks have them: an id, a tab, a text; no header."""
+    for number, line in enumerate(_lines(path), start=1):
+        query_id, tab, text = line.rstrip("\r\n").partition("\t")
+        if not line.strip():
+            continue
+        if not tab or not text.strip():
+            raise BadData(
+                f"{path.name}, line {number}: expected a query id, a tab and a text, got {line.strip()[:60]!r}"
+            )
+        yield Query(query_id, text.strip())
 
 
 def _queries(path: Path) -> Iterator[Query]:
@@ -193,6 +259,11 @@ _READERS: dict[str, Callable[[Path], Iterator[tuple[str, dict[str, Any]]]]] = {
     ".tsv": _read_tsv,
     ".parquet": _read_parquet,
 }
+
+
+def _ending(path: Path) -> str:
+    """What a file holds, by its name, gzipped or not: `.jsonl`."""
+    return (path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix).lower()
 
 
 def _either(path: Path) -> Path | None:

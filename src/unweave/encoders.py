@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +67,15 @@ class Encoder(Protocol):
     def encode_passages(self, texts: Sequence[str]) -> NDArray[np.float32]: ...
 
 
+@runtime_checkable
+class TokenEncoder(Protocol):
+    """An encoder that shows its tokens before it pools them."""
+
+    def encode_tokens(self, texts: Sequence[str], *, of_queries: bool = False) -> list[NDArray[np.float32]]: ...
+
+    def words(self, texts: Sequence[str], *, of_queries: bool = False) -> list[list[str]]: ...
+
+
 class SentenceTransformerEncoder:
     """Any sentence-transformers model, loaded on first use.
 
@@ -108,11 +117,11 @@ class SentenceTransformerEncoder:
 
     def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embeddings of queries, (n_texts, d_in)."""
-        return self._encode([self.config.query_prefix + text for text in texts])
+        return self._encode(self._prefixed(texts, of_queries=True))
 
     def encode_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embeddings of passages or sentences, (n_texts, d_in)."""
-        return self._encode([self.config.passage_prefix + text for text in texts])
+        return self._encode(self._prefixed(texts, of_queries=False))
 
     def encode_tokens(self, texts: Sequence[str], *, of_queries: bool = False) -> list[NDArray[np.float32]]:
         """The encoder's output for each token of each text, special tokens included, before they are pooled.
@@ -123,8 +132,31 @@ class SentenceTransformerEncoder:
         Returns:
             One array a text, (n_tokens, d_token); d_token is the width of the transformer, whatever follows it.
         """
+        return self._in_pieces(self._tokens_of_piece, self._prefixed(texts, of_queries=of_queries))
+
+    def words(self, texts: Sequence[str], *, of_queries: bool = False) -> list[list[str]]:
+        """For each token that `encode_tokens` gives, the word that it is a piece of; a special token's own name.
+
+        Where the tokenizer does not know words, the piece itself.
+        """
+        if not texts:
+            return []
+        transformer: Any = self._model[0]
+        stripped = [text.strip() for text in self._prefixed(texts, of_queries=of_queries)]
+        read = transformer.tokenizer(stripped, truncation=True, max_length=transformer.max_seq_length)
+        if not read.is_fast:
+            return [transformer.tokenizer.convert_ids_to_tokens(ids) for ids in read["input_ids"]]
+        return [
+            [
+                piece if word is None else text[slice(*read.word_to_chars(i, word))].strip()
+                for piece, word in zip(read.tokens(i), read.word_ids(i), strict=True)
+            ]
+            for i, text in enumerate(stripped)
+        ]
+
+    def _prefixed(self, texts: Sequence[str], *, of_queries: bool) -> list[str]:
         prefix = self.config.query_prefix if of_queries else self.config.passage_prefix
-        return self._in_pieces(self._tokens_of_piece, [prefix + text for text in texts])
+        return [prefix + text for text in texts]
 
     def _encode(self, texts: list[str]) -> NDArray[np.float32]:
         rows = self._in_pieces(self._encode_piece, texts)

@@ -39,7 +39,8 @@ class Explanation:
     """A score and the parts that add up to it: contributions + bias + residual = score."""
 
     of: str
-    """Which score: `dense` (the retriever's), `concepts` (CL-SR) or `rescored` (CL-SR candidates, dense query)."""
+    """Which score: `dense` (the retriever's), `concepts` (CL-SR), `rescored` (stored codes, dense query) or `terms`
+    (BM25)."""
     score: float
     """The score as the retriever gave it."""
     contributions: tuple[Contribution, ...]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from unweave import progress
 from unweave.artifact import build, read_manifest
 from unweave.errors import BadData, MissingExtra
-from unweave.latents import encode_all, save_latents
+from unweave.latents import write_latents
 from unweave.pipeline import Outcome, ensure, is_stale
 from unweave.processes import is_helper
 from unweave.project import Project
@@ -75,7 +75,8 @@ def fit_sae(project: Project, folder: Path) -> Outcome | None:
         len(texts), texts.d_in, config.k,
         n_latents=config.n_latents, batch_size=config.batch_size, steps=config.steps,
     )  # fmt: skip
-    training = _train_config(config, recipe)
+    shared = {field.name for field in fields(TrainConfig)} & {field.name for field in fields(FitConfig)}
+    training = TrainConfig.of(recipe, **{name: getattr(config, name) for name in shared})
     sae_config = SAEConfig(
         d_in=texts.d_in,
         n_latents=recipe.n_latents,
@@ -93,13 +94,6 @@ def fit_sae(project: Project, folder: Path) -> Outcome | None:
         _fit(project, folder, sae_config, training, recipe, texts, drawn, settings, made_from)
     manifest = read_manifest(folder, "sae")
     return Outcome("sae", fresh, manifest.seconds, manifest.results)
-
-
-def _train_config(config: FitConfig, recipe: Recipe) -> TrainConfig:
-    """The settings, and what the recipe chooses where they say nothing."""
-    shared = {field.name for field in fields(TrainConfig)} & {field.name for field in fields(FitConfig)}
-    chosen = {name: getattr(config, name) for name in shared}
-    return TrainConfig(**{name: getattr(recipe, name) if value is None else value for name, value in chosen.items()})
 
 
 def draw_training_texts(project: Project) -> Training:
@@ -209,8 +203,13 @@ def _encode(project: Project) -> Outcome:
     outcome = ensure(
         project,
         "latents",
-        lambda: save_latents(
-            project.path / "latents", encode_all(embeddings, project.sae), settings={}, made_from=made_from
+        lambda: write_latents(
+            project.path / "latents",
+            len(embeddings),
+            lambda start, end: project.sae.encode(embeddings.rows(start, end)),
+            label="encoding passages",
+            settings=settings,
+            made_from=made_from,
         ),
         settings=settings,
         made_from=made_from,

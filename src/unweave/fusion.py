@@ -109,3 +109,7 @@ def _fused(found: Sequence[Hits], parts: Sequence[NDArray[np.float64]], cutoff: 
         of_system[np.searchsorted(passages, hits.passages), nth] = part
     chosen = best(of_system.sum(axis=1).astype(np.float32), np.arange(len(passages)), cutoff)
     return Fused(passages[chosen.passages], chosen.scores, of_system[chosen.passages].astype(np.float32))
+
+
+RANK, SCORE = "rank", "score"
+FUSIONS = {SCORE: by_normalized_score, RANK: by_reciprocal_rank}

@@ -7,15 +7,17 @@ activations.npy  (n_active,) float32, > 0
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.sparse import csr_array, vstack
+from scipy.sparse import csr_array, load_npz, save_npz, vstack
 
-from unweave.artifact import build, load_array, read_manifest
+from unweave import progress
+from unweave.artifact import build, load_array, read_manifest, write_atomically
 from unweave.errors import CorruptArtifact
+from unweave.index.array_writer import ArrayWriter
 
 if TYPE_CHECKING:
     from unweave.embeddings import Embeddings
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 KIND = "latents"
 _ARRAYS = ("offsets", "latents", "activations")
+_TEXTS_AT_ONCE = 2048
 
 
 def encode_all(embeddings: Embeddings, sae: SAE) -> csr_array:
@@ -30,15 +33,47 @@ def encode_all(embeddings: Embeddings, sae: SAE) -> csr_array:
     return csr_array(vstack([sae.encode(batch) for batch in embeddings.batches()], format="csr"))
 
 
-def save_latents(
-    folder: Path, latents: csr_array, *, settings: Mapping[str, Any], made_from: Mapping[str, str]
-) -> None:
-    """Store a matrix of latents, (n_texts, n_latents)."""
-    with build(folder, KIND, settings=dict(settings) | {"n_latents": latents.shape[1]}, made_from=made_from) as made:
-        np.save(made.path / "offsets.npy", latents.indptr.astype(np.int64))
-        np.save(made.path / "latents.npy", latents.indices.astype(np.int32))
-        np.save(made.path / "activations.npy", latents.data.astype(np.float32))
-        made.results.update(n_texts=latents.shape[0], l0=latents.nnz / max(1, latents.shape[0]))
+def write_latents(
+    folder: Path, n_texts: int, latents_of: Callable[[int, int], csr_array], *, label: str, settings: Mapping[str, Any],
+    made_from: Mapping[str, str],
+) -> None:  # fmt: skip
+    """Find and store latents, some texts at a time; a killed run goes on after the last of these.
+
+    Args:
+        latents_of: called with (start, end), returns the latents of texts start to end - 1, (end - start, n_latents).
+        settings: with `n_latents`.
+    """
+    with build(folder, KIND, settings=settings, made_from=made_from) as made:
+        starts = range(0, n_texts, _TEXTS_AT_ONCE)
+        parts = [made.path / f"part-{number:06d}.npz" for number in range(len(starts))]
+        with progress.steps(label, total=n_texts, unit="texts") as advance:
+            for start, part in zip(starts, parts, strict=True):
+                end = min(start + _TEXTS_AT_ONCE, n_texts)
+                if not part.exists():
+                    found = latents_of(start, end)
+                    write_atomically(part, lambda path, found=found: _save_part(path, found))  # type: ignore[misc]
+                    made.checkpoint()
+                advance(end - start)
+        lengths = [np.zeros(1, np.int64)]
+        with (
+            ArrayWriter(made.path / "latents.npy", np.int32) as indices,
+            ArrayWriter(made.path / "activations.npy", np.float32) as activations,
+        ):
+            for part in parts:
+                rows = csr_array(load_npz(part))
+                lengths.append(np.diff(rows.indptr).astype(np.int64))
+                indices.append(rows.indices)
+                activations.append(rows.data)
+        offsets = np.cumsum(np.concatenate(lengths))
+        np.save(made.path / "offsets.npy", offsets)
+        for part in parts:
+            part.unlink()
+        made.results.update(n_texts=n_texts, l0=int(offsets[-1]) / max(1, n_texts))
+
+
+def _save_part(path: Path, latents: csr_array) -> None:
+    with path.open("wb") as file:  # given a name, save_npz would add an ending to it
+        save_npz(file, latents, compressed=False)
 
 
 def load_latents(folder: Path) -> csr_array:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from unweave.artifact import file_digest, read_manifest
 from unweave.corpus import Corpus
@@ -24,7 +25,7 @@ from unweave.encoders import PRECOMPUTED
 from unweave.errors import BadData, CorruptArtifact, MissingArtifact, ScoringUndefined
 from unweave.index import codes
 from unweave.index.concept_index import ConceptIndex
-from unweave.index.scoring import PROFILES
+from unweave.index.scoring import PROFILES, Scoring
 from unweave.project import ARTIFACTS, Project
 from unweave.sentences import draw_sentences, has_sentences
 
@@ -203,24 +204,26 @@ def index(project: Project) -> list[Outcome]:
     index and counted; a profile that is undefined for more has none.
     """
     outcomes = []
-    made_from = project.made_from("latents")
-    n_latents = project.sae.config.n_latents
     for profile, scoring in PROFILES.items():
-        name = f"index/{profile}"
-        settings = {"scoring": asdict(scoring), "n_latents": n_latents}
-        make = partial(
-            ConceptIndex.build,
-            project.path / name,
-            project.latents,
-            scoring,
-            ids=project.corpus.ids,
-            made_from=made_from,
-        )
         try:
-            outcomes.append(ensure(project, name, make, settings=settings, made_from=made_from))
+            outcomes.append(build_index(project, f"index/{profile}", project.latents, scoring, "latents"))
         except ScoringUndefined as error:
-            outcomes.append(Outcome(name, False, 0.0, {"undefined": str(error)}))
+            outcomes.append(Outcome(f"index/{profile}", False, 0.0, {"undefined": str(error)}))
     return [*outcomes, _codes(project)]
+
+
+def build_index(project: Project, name: str, latents: csr_array, scoring: Scoring, source: str) -> Outcome:
+    """Index the passages' latents, (n_passages, n_latents), which are the artefact `source`.
+
+    Raises:
+        ScoringUndefined: the formula is undefined for more than a few passages.
+    """
+    made_from = project.made_from(source)
+    settings = {"scoring": asdict(scoring), "n_latents": latents.shape[1]}
+    make = partial(
+        ConceptIndex.build, project.path / name, latents, scoring, ids=project.corpus.ids, made_from=made_from
+    )
+    return ensure(project, name, make, settings=settings, made_from=made_from)
 
 
 def _codes(project: Project) -> Outcome:

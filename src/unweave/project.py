@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import shutil
-from collections.abc import Mapping
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -12,24 +13,26 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from unweave import settings
+from unweave import fusion, settings, tokens
 from unweave.artifact import MANIFEST, Manifest, read_manifest
 from unweave.collections import Collection
 from unweave.concepts.lexicon import Lexicon, Part
 from unweave.concepts.store import Concepts
 from unweave.corpus import Corpus
 from unweave.embeddings import Embeddings
-from unweave.encoders import PRECOMPUTED, Encoder, open_encoder
-from unweave.errors import BadData, CorruptArtifact, MissingArtifact, StaleArtifact
-from unweave.explanation import Explanation
+from unweave.encoders import PRECOMPUTED, Encoder, TokenEncoder, open_encoder
+from unweave.errors import BadData, CorruptArtifact, MissingArtifact, StaleArtifact, UnweaveError
+from unweave.explanation import Explanation, Names
 from unweave.explanation import explain as explain_dense
 from unweave.index.codes import Codes
 from unweave.index.concept_index import ConceptIndex
+from unweave.index.scoring import TOKENS
 from unweave.latents import load_latents
 from unweave.queries import QuerySet
 from unweave.records import Hit
 from unweave.retrieval import AS_IT_IS, ConceptSearcher, Steering
 from unweave.sae.model import SAE
+from unweave.systems import EmbeddedQuery, Fused, Systems, chosen, systems_of
 
 
 class _Place(NamedTuple):
@@ -52,6 +55,9 @@ ARTIFACTS = {
     "embeddings/lexicon": _Place("embeddings", "name --namer lexicon"),
     "index/default": _Place("index", "index build"),
     "index/paper": _Place("index", "index build"),
+    "tokens/sae": _Place("sae", "tokens"),
+    "tokens/latents": _Place("latents", "tokens"),
+    "index/tokens": _Place("index", "tokens"),
     "codes": _Place("codes", "index build"),
     "evaluation": _Place("evaluation", "evaluate"),
 }
@@ -188,6 +194,20 @@ class Project:
         """The model that embeds texts; loaded on first use."""
         return open_encoder(self.settings.encoder)
 
+    @property
+    def token_encoder(self) -> TokenEncoder:
+        """The model, if it shows its tokens before it pools them.
+
+        Raises:
+            UnweaveError: it does not.
+        """
+        if not isinstance(self.encoder, TokenEncoder):
+            raise UnweaveError(
+                f"concepts of tokens need an encoder that shows its tokens, and {self.settings.encoder.model!r} gives "
+                "one vector a text; embed with a sentence-transformers model"
+            )
+        return self.encoder
+
     def encoder_identity(self, of: str) -> dict[str, Any]:
         """What decides the embeddings of `passages`, `sentences` or `queries`: the model, its weights, the prefix."""
         unread = "passage_prefix" if of == "queries" else "query_prefix"
@@ -202,6 +222,21 @@ class Project:
     def latents(self) -> csr_array:
         """The passages' latents, (n_passages, n_latents)."""
         return load_latents(self._folder("latents"))
+
+    @cached_property
+    def token_sae(self) -> SAE:
+        """The SAE of single tokens."""
+        return SAE.load(self._folder("tokens/sae"))
+
+    @cached_property
+    def token_latents(self) -> csr_array:
+        """The passages' latents of tokens, (n_passages, n_latents)."""
+        return load_latents(self._folder("tokens/latents"))
+
+    @cached_property
+    def token_names(self) -> dict[int, str]:
+        """The words that each latent of tokens goes with."""
+        return tokens.read_names(self._folder("tokens/sae"))
 
     @cached_property
     def concepts(self) -> Concepts:
@@ -228,10 +263,12 @@ class Project:
         return lexicon.mixes(target[None], self.settings.lexicon.mix if k is None else k)[0]
 
     def searcher(self, profile: str = "default") -> ConceptSearcher:
-        """Search by concepts, scored as one profile says: `default` or `paper`."""
+        """Search by concepts, scored as one profile says: `default`, `paper`, or `tokens` for those of tokens."""
         if f"index/{profile}" not in ARTIFACTS:
-            raise BadData(f"there is no scoring profile {profile!r}; expected 'default' or 'paper'")
+            raise BadData(f"there is no scoring profile {profile!r}; expected 'default', 'paper' or 'tokens'")
         index = ConceptIndex.open(self._folder(f"index/{profile}"))
+        if profile == TOKENS.profile:
+            return ConceptSearcher(self.token_sae, index)
         as_built = len(index.segments) == 1 and index.n_positions == index.n_passages == len(self.corpus)
         return ConceptSearcher(self.sae, index, self.codes if as_built and self.has("codes") else None)
 
@@ -259,14 +296,32 @@ class Project:
         """
         if not isinstance(query, str):
             return np.asarray(query, dtype=np.float32)
-        embedded_with = self.manifest("embeddings/passages").settings["encoder"]
-        if embedded_with["model"] != PRECOMPUTED and embedded_with != self.encoder_identity("passages"):
-            raise StaleArtifact(
-                f"the passages were embedded with {embedded_with['model']}, but {self.path / settings.FILE} now names "
-                f"{self.settings.encoder.model} or other options; run: unweave embed {self.path}"
-            )
+        self._check_encoder("embeddings/passages")
         vector: NDArray[np.float32] = self.encoder.encode_queries([query])[0]
         return vector
+
+    def query_tokens(self, queries: Sequence[str]) -> list[NDArray[np.float32]]:
+        """The encoder's output for each token of some queries, (n_tokens, d_token) each, of length 1.
+
+        Raises:
+            StaleArtifact: the settings name another encoder than the one whose tokens the SAE was trained on.
+        """
+        encoder = self.token_encoder
+        self._check_encoder("tokens/sae")
+        return [
+            text
+            for rows, ends in tokens.unit_tokens(encoder, queries, of_queries=True)
+            for text in np.split(rows, ends[1:-1])
+        ]
+
+    def _check_encoder(self, name: str) -> None:
+        """Refuse to read a query by another encoder than an artefact was made with."""
+        made_with = self.manifest(name).settings["encoder"]
+        if made_with["model"] != PRECOMPUTED and made_with != self.encoder_identity("passages"):
+            raise StaleArtifact(
+                f"{name} was made with {made_with['model']}, but {self.path / settings.FILE} now names "
+                f"{self.settings.encoder.model} or other options; run: unweave {ARTIFACTS[name].command} {self.path}"
+            )
 
     def search(
         self,
@@ -284,7 +339,7 @@ class Project:
             query: a text, or its embedding, (d_in,).
             cutoff: how many hits at most.
             explain: give each hit its score as named concepts, and the dense score of the same pair.
-            profile: how latents make a score, `default` or `paper`.
+            profile: how latents make a score, `default` or `paper`; `tokens`: by the latents of tokens.
             rescore: order the best thousand anew by the dense query and their stored codes.
             steering: boosts and bans of concepts, filters, and how many concepts count.
         """
@@ -293,23 +348,64 @@ class Project:
         if isinstance(query, str) and not query.strip():
             raise BadData("the query is empty; give a question or a few words")
         searcher = self._searcher(profile)  # before the encoder is loaded: what is missing is said at once
-        vector = self.query_vector(query)
-        if rescore:
-            hits = searcher.rescored(vector, cutoff, steering=steering)
+        names: Names = {}
+        if profile == TOKENS.profile:
+            if rescore or not isinstance(query, str):
+                what = "codes are of whole texts" if rescore else "a vector has no tokens"
+                raise BadData(f"{what}: concepts of tokens are searched by a query's text, and not rescored")
+            (asked,), names = self.query_tokens([query]), self.token_names
         else:
-            hits = searcher.search(vector, cutoff, steering)
+            asked = self.query_vector(query)
+            names = self.concepts if explain else names
+        if rescore:
+            hits = searcher.rescored(asked, cutoff, steering=steering)
+        else:
+            hits = searcher.search(asked, cutoff, steering)
         explainer = searcher.explain_rescored if rescore else searcher.explain
+        vector = self.query_vector(query) if explain else None
         found = []
         ids = searcher.index.ids(hits.passages.tolist())
         for rank, (place, score) in enumerate(zip(hits.passages.tolist(), hits.scores.tolist(), strict=True), 1):
             position = self.position(ids[rank - 1])
             why = dense = None
-            if explain:
-                why = explainer(vector, place, score, self.concepts, steering)
+            if vector is not None:
+                why = explainer(asked, place, score, names, steering)
                 dense = self._explain_dense(vector, position)
                 for explanation in (why, dense):
                     explanation.check()
             found.append(Hit(rank, score, self.corpus[position], why, dense))
+        return found
+
+    def search_fused(
+        self, query: str, systems: Sequence[str], cutoff: int = 10, *, by: str = fusion.SCORE, explain: bool = False
+    ) -> list[Hit]:
+        """Search by several systems in one call; a hit's score is the sum of what each gave, its `parts`.
+
+        Args:
+            systems: of those that `unweave evaluate` compares, e.g. `["BM25", "concept codes"]`.
+            by: `score`: each system's scores stretched to 0 to 1; `rank`: reciprocal ranks.
+            explain: give each part as named concepts or terms.
+
+        Raises:
+            BadData: fewer than two systems, or one that is not there.
+        """
+        if cutoff < 1:
+            raise BadData(f"cutoff must be at least 1, got {cutoff}")
+        if by not in fusion.FUSIONS:
+            raise BadData(f"fusion is by {' or '.join(fusion.FUSIONS)}, got {by!r}")
+        if len(set(systems)) < 2 or len(set(systems)) < len(systems):
+            raise BadData(f"to fuse takes at least two different systems, got {', '.join(systems) or 'none'}")
+        if not query.strip():
+            raise BadData("the query is empty; give a question or a few words")
+        fused = Fused(chosen(self._systems, systems), by)
+        rows = self.query_tokens([query])[0] if "tokens" in systems else None
+        asked = EmbeddedQuery(query, self.query_vector(query), rows)
+        found = []
+        for rank, (position, parts) in enumerate(fused.search_in_parts(asked, cutoff, explain=explain), 1):
+            for part in parts:
+                if part.explanation is not None:
+                    part.explanation.check()
+            found.append(Hit(rank, math.fsum(p.value for p in parts), self.corpus[position], parts=tuple(parts)))
         return found
 
     def where(self, metadata: Mapping[str, str], profile: str = "default") -> NDArray[np.bool_]:
@@ -366,6 +462,10 @@ class Project:
         if profile not in self._searchers:
             self._searchers[profile] = self.searcher(profile)
         return self._searchers[profile]
+
+    @cached_property
+    def _systems(self) -> Systems:
+        return {name: cache(make) for name, make in systems_of(self, explaining=True).items()}
 
     @cached_property
     def _searchers(self) -> dict[str, ConceptSearcher]:

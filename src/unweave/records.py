@@ -34,6 +34,17 @@ class Query(NamedTuple):
     text: str
 
 
+class Part(NamedTuple):
+    """What one of several fused systems adds to a hit's score."""
+
+    system: str
+    value: float
+    rank: int | None
+    """Where the system had the passage; None: not among its hits."""
+    explanation: Explanation | None
+    """The part as a sum of named concepts, or, of ranks, the score that the system gave."""
+
+
 @dataclass(frozen=True)
 class Hit:
     """One found passage with, on request, the reasons for its score."""
@@ -46,6 +57,8 @@ class Hit:
     """The score as a sum of named concepts."""
     dense_explanation: Explanation | None = field(default=None, repr=False)
     """The dense retriever's own score of the same pair, as named concepts, bias and residual."""
+    parts: tuple[Part, ...] = field(default=(), repr=False)
+    """What each of several fused systems gave: the score is their sum."""
 
     def to_dict(self) -> dict[str, Any]:
         """The hit as plain JSON values."""
@@ -60,6 +73,11 @@ class Hit:
             explanation = getattr(self, name)
             if explanation is not None:
                 record[name] = explanation.to_dict()
+        if self.parts:
+            explained = [part.explanation and part.explanation.to_dict() for part in self.parts]
+            record["parts"] = [
+                part._asdict() | {"explanation": why} for part, why in zip(self.parts, explained, strict=True)
+            ]
         return record
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from unweave.errors import BadData
 from unweave.explanation import Explanation, Names, explain_concept_score, explain_rescored
@@ -16,7 +17,8 @@ from unweave.index.codes import Codes
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.hits import Hits, best
 from unweave.index.scoring import inverse_document_frequency, query_weights
-from unweave.sae.model import SAE
+from unweave.sae.model import SAE, strongest
+from unweave.tokens import sum_pooled
 
 
 class ConceptQuery(NamedTuple):
@@ -70,12 +72,15 @@ class ConceptSearcher:
         return self.sae.W_dec.astype(np.float64)
 
     def read(self, query: NDArray[np.floating[Any]], steering: Steering = AS_IT_IS) -> ConceptQuery:
-        """The latents of a query vector, (d_in,), and their weights; a weight of 0 is left out.
+        """The latents of a query and their weights; a weight of 0 is left out.
+
+        Args:
+            query: (d_in,), or, where latents are of tokens, (n_tokens, d_in): a text's is the sum of its tokens'.
 
         Raises:
             BadData: a boost is for a latent that the SAE does not have.
         """
-        code = self.sae.encode(query, steering.query_k)
+        code = text_latents(self.sae, query, steering.query_k)
         weights = query_weights(code.data, self._idf[code.indices], self.index.scoring)
         latents, weights = code.indices[weights != 0], weights[weights != 0]
         return (
@@ -123,7 +128,7 @@ class ConceptSearcher:
         query: NDArray[np.floating[Any]],
         passage: int,
         score: float,
-        names: Names,
+        names: Names | None,
         steering: Steering = AS_IT_IS,
     ) -> Explanation:
         """Why `search` gave the passage at this position its score."""
@@ -138,11 +143,19 @@ class ConceptSearcher:
         query: NDArray[np.floating[Any]],
         passage: int,
         score: float,
-        names: Names,
+        names: Names | None,
         steering: Steering = AS_IT_IS,  # which decides what is found, not how it is scored
     ) -> Explanation:
         """Why `rescored` gave the passage at this position its score."""
         return explain_rescored(score, query, *self._stored.row(passage), self.sae, names)
+
+
+def text_latents(sae: SAE, query: NDArray[np.floating[Any]], most: int | None = None) -> csr_array:
+    """What one text activates, (1, n_latents), by its vector, (d_in,), or by its tokens, (n_tokens, d_in)."""
+    if query.ndim == 1:
+        return sae.encode(query, most)
+    latents = sum_pooled(sae.encode(query), np.array([0, len(query)]))
+    return latents if most is None else strongest(latents, most)
 
 
 def _boosted(

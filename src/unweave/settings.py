@@ -94,6 +94,31 @@ class FitConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TokensConfig:
+    """How concepts of single tokens are learned."""
+
+    k: int = 8
+    """Active latents per token, on average; a text has those of all its tokens."""
+    n_latents: int | None = None
+    """Size of the dictionary; by default 32 times the width of a token."""
+    sample: int = 600_000
+    """Tokens to train on, at most, those of passages drawn at random; they are held in memory."""
+    steps: int = 300
+    """Batches to train on."""
+    batch_size: int = 2048
+    """Tokens in a batch."""
+    seed: int = 0
+    """Decides initial directions, the order of tokens and which passages they are of."""
+    device: str = "cpu"
+    """Where to train: cpu, cuda, cuda:1."""
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "k", "n_latents", "steps", "batch_size")
+        at_least(self, 2, "sample")
+        at_least(self, 0, "seed")
+
+
+@dataclass(frozen=True, kw_only=True)
 class IndexConfig:
     """What search reads beside the inverted lists."""
 
@@ -114,6 +139,8 @@ class EvaluateConfig:
     """Depth of every ranking."""
     candidates: int = 1000
     """Hits by concepts that rescoring orders anew."""
+    fusions: str = ""
+    """Systems to fuse, each by normalised score, e.g. "BM25 + dense, tokens + concept codes"; empty: none."""
 
     def __post_init__(self) -> None:
         at_least(self, 1, "cutoff", "candidates")
@@ -130,6 +157,7 @@ class Settings:
     name: KeyphraseConfig = field(default_factory=KeyphraseConfig)
     lexicon: LexiconConfig = field(default_factory=LexiconConfig)
     model: LanguageModelConfig = field(default_factory=LanguageModelConfig)
+    tokens: TokensConfig = field(default_factory=TokensConfig)
     index: IndexConfig = field(default_factory=IndexConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
 

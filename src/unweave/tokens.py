@@ -13,24 +13,31 @@ Source: "Latent Terms", arXiv 2605.29384.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, vstack
 
 from unweave import progress
-from unweave.errors import BadData
+from unweave.encoders import TokenEncoder
+from unweave.errors import BadData, CorruptArtifact
+from unweave.records import plain
 from unweave.sae.model import SAE
 
+WORDS = "words.json"
 _TEXTS_AT_ONCE = 512
 
 
-class TokenEncoder(Protocol):
-    """An encoder that shows its tokens before it pools them."""
+class Sample(NamedTuple):
+    """Tokens to learn from, and the word that each is a piece of."""
 
-    def encode_tokens(self, texts: Sequence[str], *, of_queries: bool = False) -> list[NDArray[np.float32]]: ...
+    rows: NDArray[np.float32]  # (n, d_token), each of length 1
+    words: list[str]  # n
 
 
 def unit_tokens(
@@ -49,24 +56,86 @@ def unit_tokens(
         yield tokens / np.maximum(lengths, np.finfo(np.float32).tiny), ends
 
 
-def sample(encoder: TokenEncoder, texts: Sequence[str], most: int, seed: int = 0) -> NDArray[np.float32]:
-    """Tokens to train on, (n, d_token) of length 1, n <= most: all of the texts', or an even share of each text's.
+def sample(encoder: TokenEncoder, texts: Sequence[str], most: int, seed: int = 0) -> Sample:
+    """Tokens to train on: those of texts drawn at random, until there are `most`.
 
     Args:
-        texts: in any order; they are read once.
+        texts: as many of them are read as it takes.
         most: tokens at most; they are held in memory.
+
+    Raises:
+        BadData: there are no texts, or the encoder's tokens are not its tokenizer's.
     """
     if not texts:
         raise BadData("there are no texts to take tokens of")
-    random = np.random.default_rng(seed)
+    order = np.random.default_rng(seed).permutation(len(texts))
     kept: list[NDArray[np.float32]] = []
-    with progress.steps("reading tokens", total=len(texts), unit="texts") as advance:
-        for tokens, ends in unit_tokens(encoder, texts):
-            n_texts = len(ends) - 1
-            share = min(len(tokens), round(most * n_texts / len(texts)))
-            kept.append(tokens[np.sort(random.choice(len(tokens), share, replace=False))])
-            advance(n_texts)
-    return np.concatenate(kept)[:most]
+    words: list[str] = []
+    with progress.steps("reading tokens to learn from", total=most, unit="tokens") as advance:
+        for start in range(0, len(texts), _TEXTS_AT_ONCE):
+            some = [texts[i] for i in order[start : start + _TEXTS_AT_ONCE]]
+            for tokens, _ in unit_tokens(encoder, some):
+                kept.append(tokens)
+                words += chain.from_iterable(encoder.words(some))
+                advance(len(tokens))
+            if len(words) >= most:
+                break
+    rows = np.concatenate(kept)[:most]
+    if sum(map(len, kept)) != len(words):
+        raise BadData(
+            f"the encoder gave {sum(map(len, kept)):,} tokens for {len(words):,} of its tokenizer; "
+            "does a module of its own shorten or lengthen texts?"
+        )
+    return Sample(rows, words[:most])
+
+
+class Word(NamedTuple):
+    """A word that a latent of tokens goes with."""
+
+    word: str
+    share: float
+    """Of the latent's whole activation, over a sample of tokens."""
+
+
+def words_of(sae: SAE, some: Sample, most: int = 3) -> dict[int, list[Word]]:
+    """What names each latent: the words that set its tokens apart from all tokens, the first before the others.
+
+    A word counts p(w | j) log(p(w | j) / p(w)), its part of the relative entropy, where p(w | j) is its share of the
+    latent's activation and p(w) its share of all activation; in small letters. Marks are named only where there are no
+    words. A latent that the sample does not activate is missing.
+    """
+    vocabulary: dict[str, int] = {}
+    numbers = np.array([vocabulary.setdefault(plain(word).casefold(), len(vocabulary)) for word in some.words])
+    spoken = np.array([any(c.isalnum() for c in word) for word in vocabulary])
+    n_tokens = len(numbers)
+    told = csr_array((np.ones(n_tokens, np.float32), (numbers, np.arange(n_tokens))), shape=(len(vocabulary), n_tokens))
+    by_latent = csr_array((told @ sae.encode(some.rows)).T)
+    overall = by_latent.sum(axis=0) / by_latent.sum()
+    words, found = list(vocabulary), {}
+    for latent in np.flatnonzero(np.diff(by_latent.indptr)).tolist():
+        row = slice(by_latent.indptr[latent], by_latent.indptr[latent + 1])
+        at, share = by_latent.indices[row], by_latent.data[row] / by_latent.data[row].sum()
+        apart = share * np.log(share / overall[at])
+        apart[~spoken[at] & spoken[at].any()] = -np.inf
+        best, *others = np.argsort(-apart, kind="stable")[:most]
+        found[latent] = [
+            Word(words[at[i]], round(float(share[i]), 4)) for i in (best, *others) if i == best or apart[i] > 0
+        ]
+    return found
+
+
+def read_names(folder: Path) -> dict[int, str]:
+    """Each latent's name, from the words that `words_of` found and `WORDS` holds.
+
+    Raises:
+        CorruptArtifact: the file is not whole.
+    """
+    path = folder / WORDS
+    try:
+        named = json.loads(path.read_text(encoding="utf-8"))
+        return {int(latent): ", ".join(str(word) for word, _ in words) for latent, words in named.items() if words}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise CorruptArtifact(f"{path} does not hold the words of an SAE of tokens ({error}); fit it again") from error
 
 
 def encode_texts(encoder: TokenEncoder, sae: SAE, texts: Sequence[str], *, of_queries: bool = False) -> csr_array:
@@ -75,11 +144,9 @@ def encode_texts(encoder: TokenEncoder, sae: SAE, texts: Sequence[str], *, of_qu
     Raises:
         DimensionMismatch: the SAE was trained on other outputs than this encoder's tokens.
     """
-    pooled = []
-    with progress.steps("reading tokens", total=len(texts), unit="texts") as advance:
-        for tokens, ends in unit_tokens(encoder, texts, of_queries=of_queries):
-            pooled.append(sum_pooled(sae.encode(tokens), ends))
-            advance(len(ends) - 1)
+    pooled = [
+        sum_pooled(sae.encode(tokens), ends) for tokens, ends in unit_tokens(encoder, texts, of_queries=of_queries)
+    ]
     return csr_array(vstack(pooled, format="csr")) if pooled else csr_array((0, sae.config.n_latents), dtype=np.float32)
 
 

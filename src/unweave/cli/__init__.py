@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from unweave import __version__, progress
 from unweave.artifact import write_atomically
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from unweave.concepts.language_model_namer import Forecast
     from unweave.pipeline import Outcome
     from unweave.project import Project
+    from unweave.records import Hit
 
 _PROJECT = click.argument("project", type=click.Path(file_okay=False, path_type=Path))
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
@@ -67,15 +69,21 @@ def main() -> None:
 @main.command()
 @_PROJECT
 @click.option("--corpus", required=True, help="BEIR folder, .jsonl, .csv, .tsv or .parquet file, folder of text "
-              "files, or the built-in 'vital-articles'.")  # fmt: skip
+              "files, 'irds:beir/scifact/test' and the like, or the built-in 'vital-articles'.")  # fmt: skip
+@click.option("--queries", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="Queries of your own: .jsonl as BEIR has them, or lines of an id, a tab and a text.")  # fmt: skip
+@click.option("--qrels", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="Judgements of your own, in TREC's or BEIR's format.")  # fmt: skip
 @click.option("--drop-unknown", is_flag=True, help="Leave out judgements of passages that the corpus does not have.")
 @_JSON
-def init(project: Path, corpus: str, drop_unknown: bool, as_json: bool) -> None:
+def init(
+    project: Path, corpus: str, queries: Path | None, qrels: Path | None, drop_unknown: bool, as_json: bool
+) -> None:
     """Make a PROJECT folder from a corpus, with its queries and judgements if it has any."""
     from unweave.collections import open_collection
     from unweave.project import Project
 
-    made = Project.create(project, open_collection(corpus), drop_unknown=drop_unknown)
+    made = Project.create(project, open_collection(corpus, queries, qrels), drop_unknown=drop_unknown)
     counts = {**made.corpus.manifest.results, **made.queries.manifest.results}
     if as_json:
         _print_json({"project": str(project), **counts})
@@ -341,9 +349,19 @@ def recall(project: Path, efforts: tuple[float, ...], profile: str, as_json: boo
         click.echo(line)
 
 
-_PROFILE = click.option(
-    "--profile", type=click.Choice(["default", "paper"]), default="default", show_default=True, help="Scoring formula."
-)
+@main.command()
+@_PROJECT
+@_stage_options("tokens")
+@_JSON
+def tokens(project: Path, as_json: bool, **options: Any) -> None:
+    """Learn concepts of single tokens, name them by their words, and index them beside those of whole texts.
+
+    They keep the words that one vector a text cannot: unweave search PROJECT QUERY --fuse tokens --fuse "concept codes"
+    """
+    from unweave import token_fitting
+
+    with _opened(project, tokens=options) as opened:
+        _show(token_fitting.fit_tokens(opened), as_json)
 
 
 @main.command()
@@ -362,7 +380,12 @@ _PROFILE = click.option(
 @click.option("--passage-k", type=click.IntRange(min=1), help="Count only so many of each passage, its strongest.")
 @click.option("--effort", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True,
               help="Share of the query's postings to read; below 1, the search is approximate.")  # fmt: skip
-@_PROFILE
+@click.option("--profile", type=click.Choice(["default", "paper", "tokens"]), default="default", show_default=True,
+              help="Scoring formula; tokens: by concepts of single tokens, see unweave tokens.")  # fmt: skip
+@click.option("--fuse", "fused", multiple=True, metavar="SYSTEM", help="Search by several systems in one call, named "
+              "as by unweave evaluate: BM25, dense, tokens, 'concept codes' … To be given at least twice.")  # fmt: skip
+@click.option("--by", type=click.Choice(["score", "rank"]), default="score", show_default=True,
+              help="Fuse scores, each system's stretched to 0 to 1, or reciprocal ranks.")  # fmt: skip
 @_JSON
 def search(
     project: Path,
@@ -377,19 +400,42 @@ def search(
     passage_k: int | None,
     effort: float,
     profile: str,
+    fused: tuple[str, ...],
+    by: str,
     as_json: bool,
 ) -> None:
     """Search PROJECT for QUERY by concepts. A concept is given by its number, as --explain shows it."""
-    from unweave.cli import show
     from unweave.project import Project
     from unweave.retrieval import Steering
 
     opened = Project.open(project)
+    if fused:
+        _refuse_steering("--fuse")
+        _show_hits(query, opened.search_fused(query, fused, cutoff, by=by, explain=explain), as_json)
+        return
     allowed = opened.where(dict(_pair(given, "KEY=VALUE") for given in where), profile) if where else None
     steering = Steering(
         boosts=_boosts(boosts), banned=banned, allowed=allowed, query_k=query_k, passage_k=passage_k, effort=effort
     )
-    hits = opened.search(query, cutoff, explain=explain, profile=profile, rescore=rescore, steering=steering)
+    _show_hits(
+        query,
+        opened.search(query, cutoff, explain=explain, profile=profile, rescore=rescore, steering=steering),
+        as_json,
+    )
+
+
+def _refuse_steering(option: str) -> None:
+    """Options of a search by one index mean nothing to systems that have no concepts."""
+    context = click.get_current_context()
+    for name in ("rescore", "boosts", "banned", "where", "query_k", "passage_k", "effort", "profile"):
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            (given,) = (p.opts[0] for p in context.command.params if p.name == name)
+            raise click.UsageError(f"{given} is for a search by one index; it does not go with {option}")
+
+
+def _show_hits(query: str, hits: Sequence[Hit], as_json: bool) -> None:
+    from unweave.cli import show
+
     if as_json:
         _print_json({"query": query, "hits": [hit.to_dict() for hit in hits]})
         return
@@ -397,7 +443,7 @@ def search(
         for line in show.hit(hit):
             click.echo(line)
     if not hits:
-        click.echo("no passage shares a concept with this query", err=True)
+        click.echo("no passage shares anything with this query", err=True)
 
 
 def _pair(given: str, form: str) -> tuple[str, str]:

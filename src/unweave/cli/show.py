@@ -29,6 +29,15 @@ _UNITS = {
 }
 
 
+_LABELS = {
+    "concepts": ("concept score", "concepts"),
+    "dense": ("dense score", "concepts"),
+    "rescored": ("rescored", "concepts"),
+    "terms": ("BM25", "terms"),
+}
+"""By what an explanation is of: how its score and its parts are called."""
+
+
 def recall(rows: Sequence[Recall]) -> Iterator[str]:
     """What approximate search finds, and how fast, by effort."""
     yield from table([
@@ -101,18 +110,24 @@ def hit(found: Hit, top: int = 5) -> Iterator[str]:
     for explanation in (found.explanation, found.dense_explanation):
         if explanation is not None:
             yield from (f"     {line}" for line in explain(explanation, top))
+    for part in found.parts:
+        where = "not found" if part.rank is None else f"rank {part.rank}"
+        yield f"     {part.value:+.4f}  {part.system}, {where}"
+        if part.explanation is not None:
+            yield from (f"       {line}" for line in explain(part.explanation, top))
 
 
 def explain(explanation: Explanation, top: int = 5) -> Iterator[str]:
     """A score as the sum of its parts: the largest contributions, the others together, bias and residual."""
-    label = {"concepts": "concept score", "dense": "dense score", "rescored": "rescored"}[explanation.of]
+    label, kind = _LABELS[explanation.of]
     yield f"{label} {explanation.score:.4f} ="
     for contribution in explanation.contributions[:top]:
-        yield f"  {contribution.value:+9.4f}  {concept(contribution)}"
+        shown = f'"{plain(contribution.name or "", 60)}"' if kind == "terms" else concept(contribution)
+        yield f"  {contribution.value:+9.4f}  {shown}"
     others = explanation.contributions[top:]
     if others:
-        yield f"  {sum(c.value for c in others):+9.4f}  {len(others)} more concepts"
-    if explanation.of != "concepts":
+        yield f"  {sum(c.value for c in others):+9.4f}  {len(others)} more {kind}"
+    if explanation.bias or explanation.of in ("dense", "rescored"):
         yield f"  {explanation.bias:+9.4f}  shared by all passages (bias)"
     note = "nothing is left over" if explanation.of != "dense" else f"{explanation.explained_share:.0%} explained"
     yield f"  {explanation.residual:+9.4f}  residual: {note}"

@@ -1,1 +1,1 @@
-"""Measure retrieval: `runs` holds rankings, `systems` makes them, `measures` reads them, `evaluate` does it all."""
+"""Measure retrieval: `runs` holds rankings, `measures` reads them, `evaluate` does it all."""

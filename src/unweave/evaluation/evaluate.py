@@ -16,21 +16,11 @@ from unweave.artifact import build, read_manifest, write_atomically
 from unweave.errors import BadData
 from unweave.evaluation.measures import LABELS, MEASURES, measure
 from unweave.evaluation.runs import Run, write_run
-from unweave.evaluation.systems import (
-    BM25,
-    CLSR,
-    ConceptCodes,
-    Dense,
-    EmbeddedQuery,
-    Reconstructed,
-    RescoredCLSR,
-    System,
-)
-from unweave.index.scoring import PROFILES
+from unweave.index.scoring import PROFILES, TOKENS
 from unweave.pipeline import Outcome, ensure
 from unweave.progress import Stopwatch
 from unweave.project import Project
-from unweave.retrieval import ConceptSearcher
+from unweave.systems import EmbeddedQuery, Fused, System, Systems, chosen, searcher_of, systems_of
 
 KIND = "evaluation"
 _REPORT = "evaluation.json"
@@ -89,7 +79,7 @@ def evaluate(project: Project) -> Outcome:
     positions = project.queries.judged(config.split)
     if not positions:
         raise BadData(f"no query has judgements in split {config.split!r}")
-    profiles = [p for p in PROFILES if project.has(f"index/{p}")]
+    profiles = [p for p in (*PROFILES, TOKENS.profile) if project.has(f"index/{p}")]
     made_from = project.made_from(
         "corpus",
         "queries",
@@ -119,7 +109,8 @@ def _evaluate(project: Project, positions: list[int], runs: Path) -> Evaluation:
     qrels = project.queries.qrels(config.split)
     notes = {"CL-SR paper": _left_out(project, "paper"), "CL-SR": _left_out(project, "default")}
     rows = []
-    for name, make in _systems(project).items():
+    systems = systems_of(project)
+    for name, make in {**systems, **_fusions(systems, config.fusions)}.items():
         system = make()
         if system is None:
             rows.append(Row(name, {}, None, None, note="undefined for this corpus; unweave index build says why"))
@@ -132,6 +123,12 @@ def _evaluate(project: Project, positions: list[int], runs: Path) -> Evaluation:
     sae = {key: fitted[key] for key in ("held_out", "live_latents", "nmse", "l0")}
     sae["n_latents"] = project.sae.config.n_latents
     return Evaluation(config.split, len(positions), rows, sae, usefulness(project, positions))
+
+
+def _fusions(systems: Systems, wanted: str) -> dict[str, Callable[[], System]]:
+    """The fused systems that the settings ask for, as `BM25 + dense, BM25 + concept codes`."""
+    asked = [[name.strip() for name in one.split("+")] for one in wanted.split(",") if one.strip()]
+    return {" + ".join(names): lambda names=names: Fused(chosen(systems, names)) for names in asked}  # type: ignore[misc]
 
 
 def run_of(project: Path, system: str) -> Path:
@@ -152,57 +149,12 @@ def _left_out(project: Project, profile: str) -> str | None:
 
 
 def embedded_queries(project: Project, positions: list[int]) -> Iterator[EmbeddedQuery]:
-    """The queries at these positions, as text and as vector."""
+    """The queries at these positions, as text, as vector and, if a system reads them, as tokens."""
     embeddings = project.embeddings("queries")
     assert embeddings is not None
-    vectors = embeddings.take(positions)
-    return (EmbeddedQuery(project.queries.all[i].text, vector) for i, vector in zip(positions, vectors, strict=True))
-
-
-def _systems(project: Project) -> dict[str, Callable[[], System | None]]:
-    """The compared systems, made one at a time so that only one is in memory."""
-    n = len(project.corpus)
-
-    def dense() -> Dense:
-        passages = project.embeddings("passages")
-        assert passages is not None
-        return Dense(passages.rows())
-
-    def concepts(profile: str) -> CLSR | None:
-        if not project.has(f"index/{profile}"):
-            return None
-        searcher = _searcher(project, profile)
-        return CLSR(searcher, searcher.index.bytes() / n)
-
-    def rescored() -> RescoredCLSR:
-        searcher = _searcher(project, "default")
-        size = searcher.index.bytes() + project.codes.bytes
-        return RescoredCLSR(searcher, project.settings.evaluate.candidates, size / n)
-
-    def codes() -> ConceptCodes:
-        return ConceptCodes(_searcher(project, "default"), project.codes.bytes / n)
-
-    return {
-        "BM25": lambda: BM25([passage.content for passage in project.corpus]),
-        "dense": dense,
-        "reconstructed dense": lambda: Reconstructed(project.sae, project.sae.decode(project.latents)),
-        "CL-SR paper": lambda: concepts("paper"),
-        "CL-SR": lambda: concepts("default"),
-        "CL-SR rescored": rescored,
-        "concept codes": codes,
-    }
-
-
-def _searcher(project: Project, profile: str) -> ConceptSearcher:
-    """A searcher whose positions are the corpus's."""
-    searcher = project.searcher(profile)
-    (segment, *more) = searcher.index.segments
-    if more or segment.deletion is not None or segment.n_passages != len(project.corpus):
-        raise BadData(
-            f"{searcher.index.folder} was changed since it was built, and no longer holds what the corpus does; "
-            f"to evaluate, delete that folder and run: unweave index build {project.path}"
-        )
-    return searcher
+    texts = [project.queries.all[i].text for i in positions]
+    tokens = project.query_tokens(texts) if project.has("index/tokens") else [None] * len(texts)
+    return map(EmbeddedQuery, texts, embeddings.take(positions), tokens)
 
 
 def rank(
@@ -235,7 +187,7 @@ def usefulness(project: Project, positions: list[int], around: int = 10) -> list
     For each query and latent: its contribution to the CL-SR score of the relevant passages, less its mean
     contribution to the query's best `around` hits; summed over queries.
     """
-    searcher = _searcher(project, "default")
+    searcher = searcher_of(project, "default")
     qrels = project.queries.qrels(project.settings.evaluate.split)
     gain = np.zeros(project.sae.config.n_latents)
     weight_of = np.zeros(project.sae.config.n_latents, dtype=np.float32)

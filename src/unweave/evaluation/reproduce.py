@@ -26,7 +26,6 @@ from unweave.evaluation.evaluate import embedded_queries, rank
 from unweave.evaluation.measures import measure
 from unweave.evaluation.mismatch import depth_for, mismatched
 from unweave.evaluation.runs import Run
-from unweave.evaluation.systems import BM25, CLSR, Dense, EmbeddedQuery, Reconstructed, System
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.scoring import PROFILES
 from unweave.latents import encode_all
@@ -34,6 +33,7 @@ from unweave.pipeline import is_stale
 from unweave.project import Project
 from unweave.retrieval import ConceptSearcher
 from unweave.sae.model import SAE
+from unweave.systems import BM25, CLSR, Dense, EmbeddedQuery, Reconstructed, System
 
 KIND = "reproduction"
 FOLDER = "reproduction"

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ from unweave.sae.kernels import spans
 from unweave.sae.metrics import Report, Window
 from unweave.sae.model import SAE, THRESHOLD, SAEConfig
 from unweave.sae.parallel import World, own_device, world_of
+from unweave.sae.recipe import Recipe
 from unweave.sae.retrieval_loss import LOSSES
 from unweave.sae.texts import TrainingTexts, ahead
 from unweave.sae.variants import VARIANTS, Step, Variant
@@ -43,6 +44,7 @@ _SAMPLE_ROWS = 2048
 _CALIBRATION_ROWS = 200_000
 _INITIAL_NOISE = 0.3
 _REPORTS, _REPORT_ROWS = 12, 1024
+_CHOSEN = ("steps", "batch_size", "lr", "warmup_steps", "dead_after")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +79,12 @@ class TrainConfig:
     """Stop after so many reports without a lower held-out NMSE, and take the best; 0: train to the end."""
     seed: int = 0
     """Decides the initial directions and the order of the texts."""
+
+    @classmethod
+    def of(cls, recipe: Recipe, **given: Any) -> Self:
+        """What is given, and what the recipe chooses where that is nothing, or None."""
+        chosen = {name: getattr(recipe, name) for name in _CHOSEN}
+        return cls(**chosen | {name: value for name, value in given.items() if value is not None})
 
     def __post_init__(self) -> None:
         at_least(self, 1, "steps", "batch_size")
