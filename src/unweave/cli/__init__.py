@@ -535,10 +535,12 @@ from unweave.cli.demo import demo  # noqa: E402
 from unweave.cli.reproduce import reproduce  # noqa: E402
 from unweave.cli.sae import sae  # noqa: E402
 from unweave.cli.serve_model import serve_model  # noqa: E402
+from unweave.cli.suite import suite  # noqa: E402
 
 for command in (*evaluation.COMMANDS, *families.COMMANDS, *judge.COMMANDS):
     main.add_command(command)
 main.add_command(concepts)
+main.add_command(suite)
 main.add_command(reproduce)
 main.add_command(serve_model)
 main.add_command(sae)

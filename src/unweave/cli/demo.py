@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from unweave.progress import Stopwatch
+from unweave.cli.steps import Steps
 from unweave.records import plain
 
 SEARCHES = {
@@ -29,7 +29,7 @@ def demo(ctx: click.Context, project: Path, corpus: str) -> None:
 
     Steps that are done are not done again; a stopped run goes on where it was.
     """
-    steps = _Steps(ctx, project)
+    steps = Steps(ctx, project)
     if not (project / "unweave.toml").exists():
         steps.run("init", "--corpus", corpus)
     for command in ("embed", "fit", "name", "judge", "index build"):
@@ -49,28 +49,6 @@ def demo(ctx: click.Context, project: Path, corpus: str) -> None:
     click.echo(f"  unweave search {folder} {query} --explain --rescore")
     click.echo(f"  unweave explain {folder} {query} {shlex.quote(_best_passage(project, queries[0]))}")
     click.echo("  unweave demo mine --corpus YOUR_FOLDER_OR_FILE")
-
-
-class _Steps:
-    """Runs commands as if they were typed, shows them, and keeps the time of each."""
-
-    def __init__(self, ctx: click.Context, project: Path) -> None:
-        self._ctx = ctx
-        self._project = str(project)
-        self.seconds: dict[str, float] = {}
-
-    def run(self, name: str, *arguments: str) -> None:
-        from unweave.cli import main
-
-        first, *rest = name.split()
-        words = [*rest, self._project, *arguments]
-        click.secho(f"$ unweave {first} {shlex.join(words)}", bold=True)
-        command = main.commands[first]
-        watch = Stopwatch()
-        with command.make_context(first, words, parent=self._ctx.parent) as context:
-            command.invoke(context)
-        self.seconds[first] = self.seconds.get(first, 0.0) + watch.seconds
-        click.echo()
 
 
 def _judged_queries(project: Path) -> list[str]:
