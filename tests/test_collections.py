@@ -378,6 +378,49 @@ def test_an_unknown_collection_of_ir_datasets_is_refused():
         open_collection("irds:beir/tide")
 
 
+@pytest.fixture
+def of_mteb(monkeypatch):
+    """Two of MTEB's own tasks with data of ours in place of the hub's, which no test reaches."""
+    mteb = pytest.importorskip(
+        "mteb", reason="the extra mteb, which brings datasets and polars, is not in the lock file"
+    )
+    from datasets import Dataset
+
+    corpus = [
+        {"id": "d1", "title": "tide", "text": "The moon pulls the sea."},
+        {"id": "d2", "title": "", "text": "Wind."},
+    ]
+    split = {"corpus": Dataset.from_list(corpus), "relevant_docs": {"q1": {"d1": 1}}, "top_ranked": None,
+             "queries": Dataset.from_list([{"id": "q1", "text": "What pulls the sea?"}])}  # fmt: skip
+    tasks = {name: mteb.get_task(name) for name in ("SciFact", "MIRACLRetrieval")}
+    for (name, task), subsets in zip(tasks.items(), (["default"], ["en", "sw"]), strict=True):
+        task.dataset, task.data_loaded = {subset: {"test": split} for subset in subsets}, True
+        assert name == task.metadata.name
+    known = mteb.get_task
+    monkeypatch.setattr(mteb, "get_task", lambda name: tasks.get(name) or known(name))
+
+
+def test_a_retrieval_task_of_mteb_is_read(of_mteb):
+    collection = open_collection("mteb:SciFact")
+    assert list(collection.passages) == [Passage("d1", "tide", "The moon pulls the sea."), Passage("d2", "", "Wind.")]
+    assert list(collection.queries) == [Query("q1", "What pulls the sea?")]
+    assert collection.qrels == {"test": {"q1": {"d1": 1}}}
+    assert open_collection("mteb:MIRACLRetrieval/sw").about == {"source": "mteb:MIRACLRetrieval/sw"}
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("mteb:Tide", "MTEB has no task 'Tide'"),
+        ("mteb:MIRACLRetrieval", "has the subsets en, sw; give one: mteb:MIRACLRetrieval/SUBSET"),
+        ("mteb:STS12", "is one of STS, not of retrieval"),
+    ],
+)
+def test_what_is_no_task_of_retrieval_is_refused(of_mteb, source, message):
+    with pytest.raises(BadData, match=message):
+        open_collection(source)
+
+
 @pytest.mark.parametrize("name", ["asked.tsv", "asked.tsv.gz", "asked.jsonl", "asked.jsonl.gz"])
 def test_queries_and_judgements_of_ones_own_replace_the_collections(tmp_path, name):
     asked = tmp_path / name

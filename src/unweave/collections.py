@@ -23,7 +23,7 @@ from unweave.records import Passage, Query
 ID_FIELDS = ("_id", "id", "passage_id", "doc_id", "docid")
 TITLE_FIELDS = ("title",)
 TEXT_FIELDS = ("text", "contents", "body", "passage", "content")
-IRDS = "irds:"
+IRDS, MTEB = "irds:", "mteb:"
 EVALUATED = "test"
 SPLITS = ("train", "dev", EVALUATED)
 
@@ -46,7 +46,7 @@ def open_collection(source: str, queries: Path | None = None, qrels: Path | None
 
     A folder with `corpus.jsonl` (or `.gz`) is a BEIR collection; any other folder is read as one
     passage per `*.txt` or `*.md` file. A file is read by its ending. `irds:beir/scifact/test` is a
-    collection of ir_datasets, which downloads it.
+    collection of ir_datasets, `mteb:SciFact` a retrieval task of MTEB, which download them.
 
     Args:
         queries: a file of queries in place of the collection's own: JSONL as BEIR has it, or TSV of id and text.
@@ -71,6 +71,8 @@ def _open(source: str) -> Collection:
         return vital_articles()
     if source.startswith(IRDS):
         return _irds(source.removeprefix(IRDS))
+    if source.startswith(MTEB):
+        return _mteb(*source.removeprefix(MTEB).split("/", 1))
     path = Path(source)
     about = {"source": path.name}
     if path.is_dir():
@@ -80,6 +82,7 @@ def _open(source: str) -> Collection:
     if not path.exists():
         raise BadData(
             f"{source} is neither a file nor a folder, nor a built-in collection ('vital-articles'), nor irds:ID"
+            " or mteb:TASK"
         )
     reader = _READERS.get(_ending(path))
     if reader is None:
@@ -126,6 +129,37 @@ def _irds(name: str) -> Collection:
 def _document(doc: Any) -> Passage:
     title = getattr(doc, "title", None) or ""
     return Passage(doc.doc_id, title, doc.default_text().removeprefix(title).lstrip())
+
+
+def _mteb(name: str, subset: str | None = None) -> Collection:
+    """A retrieval task of MTEB; of several subsets, e.g. languages, the one that is named."""
+    try:
+        import mteb
+        from mteb.abstasks import AbsTaskRetrieval
+    except ImportError as error:
+        raise MissingExtra("a task of MTEB", "mteb") from error
+    try:
+        task = mteb.get_task(name)
+    except KeyError as error:
+        raise BadData(f"MTEB has no task {name!r}; names are such as SciFact or NFCorpus") from error
+    if not isinstance(task, AbsTaskRetrieval):
+        raise BadData(f"MTEB's task {name!r} is one of {task.metadata.type}, not of retrieval")
+    task.load_data()
+    subset = next(iter(task.dataset)) if subset is None and len(task.dataset) == 1 else subset
+    if subset not in task.dataset:
+        raise BadData(f"MTEB's task {name!r} has the subsets {', '.join(task.dataset)}; give one: mteb:{name}/SUBSET")
+    splits = task.dataset[subset]
+    corpus = next(iter(splits.values()))["corpus"]
+    queries = {row["id"]: Query(row["id"], row["text"]) for data in splits.values() for row in data["queries"]}
+    return Collection(
+        passages=(Passage(row["id"], row.get("title") or "", row["text"]) for row in corpus),
+        queries=queries.values(),
+        qrels={
+            split: {query: {passage: int(grade) for passage, grade in judged.items()} for query, judged in of.items()}
+            for split, of in ((split, data["relevant_docs"]) for split, data in splits.items())
+        },
+        about={"source": f"{MTEB}{name}/{subset}"},
+    )
 
 
 def _topics(path: Path) -> Iterator[Query]:

@@ -69,7 +69,7 @@ def main() -> None:
 @main.command()
 @_PROJECT
 @click.option("--corpus", required=True, help="BEIR folder, .jsonl, .csv, .tsv or .parquet file, folder of text "
-              "files, 'irds:beir/scifact/test' and the like, or the built-in 'vital-articles'.")  # fmt: skip
+              "files, irds:beir/scifact/test, mteb:SciFact, or the built-in 'vital-articles'.")  # fmt: skip
 @click.option("--queries", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="Queries of your own: .jsonl as BEIR has them, or lines of an id, a tab and a text.")  # fmt: skip
 @click.option("--qrels", type=click.Path(exists=True, dir_okay=False, path_type=Path),
