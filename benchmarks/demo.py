@@ -4,7 +4,8 @@
 
 Runs `unweave demo` for each collection (a project that is done is not done again), then collects the tables, the
 time of each step and one explained hit into `benchmarks/results/demo.json`. SciFact is read from $UNWEAVE_DATA/scifact.
-`--quick` leaves SciFact out.
+A copy of the demo then learns concepts of tokens, and is evaluated and searched with systems fused. `--quick` leaves
+SciFact out.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,15 +23,17 @@ from measuring import about
 
 from unweave.artifact import read_manifest
 from unweave.cli import show
-from unweave.evaluation.evaluate import KIND, Evaluation
+from unweave.evaluation.evaluate import KIND, Evaluation, Row, table
 from unweave.explanation import Explanation
 from unweave.project import ARTIFACTS, Project
-from unweave.records import Hit, Passage
+from unweave.records import Hit, Part, Passage
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results" / "demo.json"
 QUERY = "Device to generate electricity from wind"
 STAGES = ("embed", "fit", "name", "index", "evaluate")
+FUSIONS = ("BM25 + dense", "BM25 + concept codes", "tokens + concept codes", "BM25 + tokens + concept codes")
+TOKEN_ARTIFACTS = ("tokens/sae", "tokens/latents", "index/tokens")
 
 
 def main() -> None:
@@ -51,6 +55,7 @@ def main() -> None:
         results["collections"][name] = measured(folder)
     project = Project.open(options.projects / "demo")
     results["hit"] = without_text(project.search(QUERY, 1, explain=True)[0])
+    results["tokens"] = with_tokens(project.path)
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(headline(results)))
@@ -72,6 +77,20 @@ def measured(folder: Path) -> dict[str, Any]:
         },
         "seconds": {name: round(taken, 1) for name, taken in seconds.items()},
     }
+
+
+def with_tokens(demo: Path) -> dict[str, Any]:
+    """What concepts of tokens and fused systems add: the table, the time of `unweave tokens`, and one explained hit."""
+    folder = demo.with_name(f"{demo.name}-tokens")
+    if not folder.exists():
+        shutil.copytree(demo, folder)
+    for command in (["tokens", folder], ["evaluate", folder, "--fusions", ", ".join(FUSIONS)]):
+        subprocess.run([sys.executable, "-m", "unweave", *command], check=True)
+    hit = Project.open(folder).search_fused(QUERY, ["tokens", "concept codes", "BM25"], 1, explain=True)[0]
+    rows = {row["system"]: row for row in measured(folder)["evaluation"]["rows"]}
+    shown = ("BM25", "dense", "concept codes", "tokens", *FUSIONS)
+    seconds = {name: read_manifest(folder / name, ARTIFACTS[name].kind).seconds for name in TOKEN_ARTIFACTS}
+    return {"rows": [rows[name] for name in shown], "hit": without_text(hit), "seconds": seconds}
 
 
 def without_text(hit: Hit) -> dict[str, Any]:
@@ -99,6 +118,11 @@ def blocks(results: dict[str, Any]) -> dict[str, list[str]]:
     for name, collection in results["collections"].items():
         shown[name] = list(show.evaluation(Evaluation.from_dict({**collection["evaluation"], "usefulness": []})))
     seconds = results["collections"]["demo"]["seconds"]
+    of_tokens = results["tokens"]
+    evaluation = Evaluation("test", 0, [Row(**row) for row in of_tokens["rows"]], {}, [])
+    shown["tokens"] = list(show.table(table(evaluation)))
+    shown["tokens"].append(f"unweave tokens took {sum(of_tokens['seconds'].values()):.0f} s")
+    shown["fused_hit"] = list(show.hit(fused_hit_of(of_tokens["hit"]), top=3))
     shown["seconds"] = [", ".join(f"{name} {taken:.0f} s" for name, taken in seconds.items())]
     return shown
 
@@ -111,6 +135,14 @@ def hit_of(record: dict[str, Any]) -> Hit:
         Explanation.from_dict(record["explanation"]),
         Explanation.from_dict(record["dense_explanation"]),
     )
+
+
+def fused_hit_of(record: dict[str, Any]) -> Hit:
+    parts = tuple(
+        Part(part["system"], part["value"], part["rank"], Explanation.from_dict(part["explanation"]))
+        for part in record["parts"]
+    )
+    return Hit(record["rank"], record["score"], Passage(record["passage_id"], record["title"], ""), parts=parts)
 
 
 if __name__ == "__main__":

@@ -17,17 +17,20 @@ collection has dictionaries of its own, see dictionaries.py, trained on its text
 
 Each is compared with dense query by query (sign flips, Holm's correction), on the mismatch subset too. Fidelity is the
 share of dense's top 10 and 100 that is kept, and the rank correlation of dense's top 100. Two seeds' concepts are
-matched by their decoder directions. Writes results/effectiveness.json, to which another model's run adds, and
-effectiveness-MODEL.png. The last line holds the headline figures.
+matched by their decoder directions. Writes results/effectiveness.json, to which another model's run adds,
+effectiveness-MODEL.png, and for each seed every query's values, results/effectiveness/MODEL-SEED.json.gz: what is
+there is not measured again (delete it, or the folder of the cache, to begin anew). The last line holds the headline
+figures.
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +44,7 @@ from scipy.sparse import csr_array
 
 from unweave.artifact import write_atomically
 from unweave.cli.show import table
+from unweave.errors import ScoringUndefined
 from unweave.evaluation import leaderboard as boards
 from unweave.evaluation import significance
 from unweave.evaluation.mismatch import mismatched
@@ -55,6 +59,7 @@ from unweave.sae.pursuit import pursue
 from unweave.systems import BM25, EmbeddedQuery
 
 RESULTS = Path(__file__).parent / "results" / "effectiveness.json"
+VALUES = RESULTS.with_suffix("")
 PEERS = Path(__file__).parent / "effectiveness_peers"
 CANDIDATES, DEEP = 1000, 1000
 MISMATCH_DEPTH = 100
@@ -83,7 +88,7 @@ def main() -> None:
     found = measured(names, options.model, 1 if options.quick else options.seeds, 100 if options.quick else None)
     kept = condensed(found)
     if not options.quick:
-        (texts.CACHE / f"effectiveness-{options.model}.json").write_text(json.dumps(found), encoding="utf-8")
+        publish(names, options.model, options.seeds)
         keep(options.model, kept)
         boards.plot(board(found), RESULTS.with_name(f"effectiveness-{options.model}.png"))
     print("\n".join(summary(kept)))
@@ -129,7 +134,10 @@ def of_sae(of: Collection, sae: SAE, folder: Path) -> Iterator[tuple[str, System
     codes = {k: Codes.of(found) for k, found in pursued.items()}
     searchers = {}
     for name, profile in (("CL-SR", "default"), ("CL-SR paper", "paper")):
-        index = ConceptIndex.build(folder / profile, latents, PROFILES[profile])
+        try:
+            index = ConceptIndex.build(folder / profile, latents, PROFILES[profile])
+        except ScoringUndefined:
+            continue  # the paper's formula, for a collection with very short passages
         searchers[name] = searcher = ConceptSearcher(sae, index, codes[dictionaries.K])
         yield name, System(lambda i, s=searcher: s.search(of.queries[i], DEEP), index.bytes(forward=True) / n)
     clsr = searchers["CL-SR"]
@@ -205,7 +213,9 @@ class Measured:
     def _add(self, name: str, hits: list[Hits], size: float) -> None:
         self.runs[name] = hits
         fidelity = faithful(hits, self.runs["dense"]) if "dense" in self.runs else {}
-        self.systems[name] = {"bytes": size, "values": values(self.of, hits), "fidelity": fidelity}
+        self.systems[name] = {
+            "bytes": size, "values": [round(value, 4) for value in values(self.of, hits)], "fidelity": fidelity,
+        }  # fmt: skip
 
 
 def measured(names: Sequence[str], model: str, seeds: int, steps: int | None) -> dict[str, Any]:
@@ -226,7 +236,9 @@ def measured(names: Sequence[str], model: str, seeds: int, steps: int | None) ->
 
 
 def of_seed(name: str, model: str, seed: int, steps: int | None) -> dict[str, Any]:
-    """`one_collection`, measured once and kept in the cache."""
+    """`one_collection`, measured once: as the results have it, or the cache."""
+    if steps is None and name in (published := of_results(model, seed)):
+        return dict(published[name])
     path = texts.CACHE / "effectiveness" / model / f"{name}-{steps or 'whole'}-{seed}.json"
     if not path.exists():
         sae = dictionaries.pooled(name, model, seed, steps or dictionaries.STEPS)
@@ -235,6 +247,21 @@ def of_seed(name: str, model: str, seed: int, steps: int | None) -> dict[str, An
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, lambda aside: aside.write_text(json.dumps(found), encoding="utf-8"))
     return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def of_results(model: str, seed: int) -> dict[str, Any]:
+    """What the results hold of one seed, by collection."""
+    path = VALUES / f"{model}-{seed}.json.gz"
+    return dict(json.loads(gzip.decompress(path.read_bytes()))) if path.exists() else {}
+
+
+def publish(names: Sequence[str], model: str, seeds: int) -> None:
+    """Put what was measured of each seed, without ids or texts of the collections, into the results."""
+    VALUES.mkdir(exist_ok=True)
+    for seed in range(seeds):
+        found = of_results(model, seed) | {name: of_seed(name, model, seed, None) for name in names}
+        packed = gzip.compress(json.dumps(found).encode(), mtime=0)
+        write_atomically(VALUES / f"{model}-{seed}.json.gz", lambda path, packed=packed: path.write_bytes(packed))
 
 
 def one_collection(
@@ -258,9 +285,9 @@ def one_collection(
             every.add(f"{control}, codes 32", of_control(of, dictionary))
     missed = mismatched(as_run(of, every.runs["BM25"]), of.qrels, MISMATCH_DEPTH)
     return {
-        "queries": of.query_ids,
         "n_passages": len(of.passages),
-        "mismatch": sorted(missed),
+        "n_queries": len(of.query_ids),
+        "mismatch": [i for i, query_id in enumerate(of.query_ids) if query_id in missed],
         "sae": {"texts": len(training), "latents": sae.config.n_latents} | sae.measure(training[:20_000])._asdict(),
         "systems": every.systems,
     }
@@ -282,28 +309,36 @@ def averaged(seeds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def board(found: Mapping[str, Any], *, mismatch: bool = False) -> boards.Leaderboard:
     per_query: dict[str, dict[str, dict[str, float]]] = {}
     for name, of in found["collections"].items():
-        chosen = set(of["mismatch"] if mismatch else of["queries"])
+        chosen = of["mismatch"] if mismatch else range(of["n_queries"])
         if chosen:
-            per_query[name] = {
-                system: {q: v for q, v in zip(of["queries"], there["values"], strict=True) if q in chosen}
-                for system, there in of["systems"].items()
-            }
-    sizes = {system: float(np.mean([of["systems"][system]["bytes"] for of in found["collections"].values()]))
-             for system in next(iter(found["collections"].values()))["systems"]}  # fmt: skip
+            per_query[name] = {system: by_query(there["values"], chosen) for system, there in of["systems"].items()}
+    systems = [of["systems"] for of in found["collections"].values()]
+    sizes = {
+        s: float(np.mean([of[s]["bytes"] for of in systems if s in of])) for s in {s for of in systems for s in of}
+    }
     return boards.from_values(per_query, sizes, MEASURE, "dense")
 
 
+def by_query(found: Sequence[float], chosen: Iterable[int]) -> dict[str, float]:
+    """Values by the number of their query, which is the same for every system."""
+    return {f"{i:06d}": found[i] for i in chosen}
+
+
 def condensed(found: Mapping[str, Any]) -> dict[str, Any]:
-    """What is kept of a run: the tables, without each query's values, which stay in the cache."""
+    """What is shown of a run: the tables, without each query's values."""
     whole, on_mismatch = board(found), board(found, mismatch=True)
     collections = found["collections"].values()
     entries = {entry.system: entry for entry in whole.entries}
     missed = {entry.system: entry.macro for entry in on_mismatch.entries}
     rows = [of_system(entry, entries["dense"], missed, [of["systems"][entry.system] for of in collections])
-            for entry in whole.entries]  # fmt: skip
+            for entry in whole.entries if entry.macro is not None]  # fmt: skip
     saes = {name: of["sae"] for name, of in found["collections"].items()}
     by_collection = [
-        {"collection": c, "latents": saes[c]["latents"], **{s: f"{entries[s].values[c]:.3f}" for s in SHOWN}}
+        {
+            "collection": c,
+            "latents": saes[c]["latents"],
+            **{s: f"{entries[s].values[c]:.3f}" if c in entries[s].values else "-" for s in SHOWN},
+        }
         for c in whole.collections
     ]
     return {"rows": rows, "notes": list(notes(found)), "by_collection": by_collection, "headline": headline(whole),
@@ -319,18 +354,31 @@ def notes(found: Mapping[str, Any]) -> Iterator[str]:
     for system, baseline in (("tokens + codes 32", "BM25"), ("BM25 + tokens + codes 32", "BM25 + dense")):
         better, worse = surely(found, system, baseline)
         yield f"{system} against {baseline}: better for sure on {better}, worse on {worse}"
-    seeds = {s: np.mean([of["systems"][s]["by_seed"] for of in collections], axis=0) for s in (*SINGLE, "CL-SR paper")}
+    for system, lacking in undefined(found).items():
+        there = [of["systems"] for name, of in found["collections"].items() if name not in lacking]
+        share = np.mean([np.mean(of[system]["values"]) for of in there]) / np.mean(
+            [np.mean(of["dense"]["values"]) for of in there]
+        )
+        yield f"{system} is undefined on {', '.join(lacking)}; elsewhere it keeps {share:.1%} of dense"
+    seeds = {s: np.mean([of["systems"][s]["by_seed"] for of in collections], axis=0) for s in SINGLE}
     yield f"range over {found['seeds']} seeds: " + ", ".join(f"{s} {np.ptp(of):.4f}" for s, of in seeds.items())
     if found["seeds"] > 1:
         mean, share = (np.mean([of["matched"][key] for of in collections]) for key in ("mean", "above_0.7"))
         yield f"concepts of two seeds, best cosine: mean {mean:.3f}, {share:.1%} above .7"
 
 
+def undefined(found: Mapping[str, Any]) -> dict[str, list[str]]:
+    """By system, the collections that it cannot rank."""
+    every = {system for of in found["collections"].values() for system in of["systems"]}
+    lacking = {s: [name for name, of in found["collections"].items() if s not in of["systems"]] for s in sorted(every)}
+    return {system: names for system, names in lacking.items() if names}
+
+
 def surely(found: Mapping[str, Any], system: str, baseline: str) -> tuple[int, int]:
     """On how many collections a system is better and worse than another, corrected for asking on each."""
     compared = []
     for of in found["collections"].values():
-        both = [dict(zip(of["queries"], of["systems"][s]["values"], strict=True)) for s in (system, baseline)]
+        both = [by_query(of["systems"][s]["values"], range(of["n_queries"])) for s in (system, baseline)]
         compared.append(significance.compare(*both))
     sure = [c.difference for c, p in zip(compared, significance.holm([c.p for c in compared]), strict=True) if p < 0.05]
     return sum(difference > 0 for difference in sure), sum(difference < 0 for difference in sure)

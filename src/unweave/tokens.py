@@ -69,24 +69,27 @@ def sample(encoder: TokenEncoder, texts: Sequence[str], most: int, seed: int = 0
     if not texts:
         raise BadData("there are no texts to take tokens of")
     order = np.random.default_rng(seed).permutation(len(texts))
-    kept: list[NDArray[np.float32]] = []
+    rows = np.empty((0, 0), np.float32)
     words: list[str] = []
     with progress.steps("reading tokens to learn from", total=most, unit="tokens") as advance:
         for start in range(0, len(texts), _TEXTS_AT_ONCE):
             some = [texts[i] for i in order[start : start + _TEXTS_AT_ONCE]]
-            for tokens, _ in unit_tokens(encoder, some):
-                kept.append(tokens)
-                words += chain.from_iterable(encoder.words(some))
-                advance(len(tokens))
-            if len(words) >= most:
+            ((tokens, _),) = unit_tokens(encoder, some)
+            of_tokens = list(chain.from_iterable(encoder.words(some)))
+            if len(tokens) != len(of_tokens):
+                raise BadData(
+                    f"the encoder gave {len(tokens):,} tokens for {len(of_tokens):,} of its tokenizer; "
+                    "does a module of its own shorten or lengthen texts?"
+                )
+            if not words:
+                rows = np.empty((most, tokens.shape[1]), np.float32)  # pages that are not written take no memory
+            room = rows[len(words) : len(words) + len(tokens)]
+            room[:] = tokens[: len(room)]
+            words += of_tokens[: len(room)]
+            advance(len(room))
+            if len(words) == most:
                 break
-    rows = np.concatenate(kept)[:most]
-    if sum(map(len, kept)) != len(words):
-        raise BadData(
-            f"the encoder gave {sum(map(len, kept)):,} tokens for {len(words):,} of its tokenizer; "
-            "does a module of its own shorten or lengthen texts?"
-        )
-    return Sample(rows, words[:most])
+    return Sample(rows[: len(words)], words)
 
 
 class Word(NamedTuple):
