@@ -17,7 +17,7 @@ from unweave.evaluation.measures import MEASURES, measure
 from unweave.evaluation.runs import read_run, write_run
 from unweave.index.scoring import PROFILES
 from unweave.retrieval import ConceptSearcher
-from unweave.systems import BM25, CLSR, Dense, EmbeddedQuery, Reconstructed, RescoredCLSR
+from unweave.systems import BM25, CLSR, Dense, DenseRescored, EmbeddedQuery, Reconstructed, RescoredCLSR
 
 # --- measures --------------------------------------------------------------------------------------
 
@@ -205,6 +205,19 @@ def test_the_concept_systems_search_as_their_searcher_does(random_sae, index_of)
         assert found.passages.tolist() == hits.passages.tolist()
         assert found.scores.tolist() == hits.scores.tolist()
         assert len(found.passages) == 5
+
+
+def test_dense_orders_what_concepts_find_as_it_orders_everything(random_sae, index_of):
+    sae = random_sae(0)
+    embeddings = np.random.default_rng(0).normal(size=(30, 8)).astype(np.float32)
+    searcher = ConceptSearcher(sae, index_of(sae.encode(embeddings), PROFILES["default"]))
+    query, dense = EmbeddedQuery("", embeddings[3]), Dense(embeddings, sae)
+    candidates = set(searcher.search(query.vector, 8).passages.tolist())
+    expected = [p for p in dense.search(query, 30).passages.tolist() if p in candidates][:5]
+    system = DenseRescored(searcher, 8, dense, 1.0)
+    hits = system.search(query, 5)
+    assert hits.passages.tolist() == expected
+    system.explain(query, expected[0], float(hits.scores[0])).check()
 
 
 def test_the_size_of_what_is_searched_is_counted():

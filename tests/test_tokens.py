@@ -230,7 +230,8 @@ def test_an_evaluation_compares_tokens_and_fusions_too(folder):
 
 @pytest.mark.parametrize("by", ["score", "rank"])
 def test_a_fused_search_adds_up_and_explains_every_part(folder, by):
-    systems = ["BM25", "dense", "tokens", "concept codes", "CL-SR", "CL-SR rescored"]
+    systems = ["BM25", "dense", "tokens", "concept codes", "CL-SR", "CL-SR rescored",
+               "CL-SR then dense"]  # fmt: skip
     for hit in Project.open(folder).search_fused(QUERY, systems, 5, by=by, explain=True):
         assert [part.system for part in hit.parts] == systems
         assert hit.score == pytest.approx(sum(part.value for part in hit.parts))

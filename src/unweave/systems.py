@@ -193,6 +193,24 @@ class RescoredCLSR:
 
 
 @dataclass(frozen=True, eq=False)
+class DenseRescored:
+    """The dense model's ranking of what concepts find: its scores, without reading every vector."""
+
+    searcher: ConceptSearcher
+    candidates: int
+    dense: Dense
+    bytes_per_passage: float
+
+    def search(self, query: EmbeddedQuery, cutoff: int) -> Hits:
+        found = np.sort(self.searcher.search(query.vector, self.candidates).passages)
+        hits = best(self.dense.passages[found] @ query.vector, np.arange(len(found)), cutoff)
+        return Hits(found[hits.passages], hits.scores)
+
+    def explain(self, query: EmbeddedQuery, passage: int, score: float) -> Explanation:
+        return self.dense.explain(query, passage, score)
+
+
+@dataclass(frozen=True, eq=False)
 class ConceptCodes:
     """The dense query against the stored code of every passage, three bytes a concept; no inverted lists."""
 
@@ -289,6 +307,11 @@ def systems_of(project: Project, *, explaining: bool = False) -> Systems:
         size = searcher.index.bytes() + project.codes.bytes
         return RescoredCLSR(searcher, project.settings.evaluate.candidates, size / n, names)
 
+    def then_dense() -> DenseRescored:
+        searcher, rescoring = searcher_of(project, "default"), dense()
+        size = searcher.index.bytes() / n + rescoring.bytes_per_passage
+        return DenseRescored(searcher, project.settings.evaluate.candidates, rescoring, size)
+
     def codes() -> ConceptCodes:
         return ConceptCodes(searcher_of(project, "default"), project.codes.bytes / n, names)
 
@@ -303,6 +326,7 @@ def systems_of(project: Project, *, explaining: bool = False) -> Systems:
         "CL-SR paper": lambda: concepts("paper"),
         "CL-SR": lambda: concepts("default"),
         "CL-SR rescored": rescored,
+        "CL-SR then dense": then_dense,
         "concept codes": codes,
     }
     if project.has("index/tokens"):
