@@ -14,16 +14,16 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import dictionaries
 import effectiveness
 import numpy as np
 import texts
-from judged import COLLECTIONS, Collection, System, collection, values
+from judged import COLLECTIONS, Collection, collection, values
 from measuring import about
 
 from unweave.cli.show import table
@@ -56,10 +56,10 @@ def main() -> None:
     parser.add_argument("--model", choices=[texts.MINILM, texts.MPNET], default=texts.MINILM)
     options = parser.parse_args()
     names = ["cranfield", "medline", "fiqa-mini"] if options.quick else COLLECTIONS
-    found: dict[tuple[str, str], list[float]] = {}
+    found: dict[tuple[str, str], list[Measured]] = {}
     for name in names:
-        for choice, mean in of_collection(name, options.model, 100 if options.quick else None):
-            found.setdefault(choice, []).append(mean)
+        for part, choice, measured in of_collection(name, options.model, 100 if options.quick else None):
+            found.setdefault((part, choice), []).append(measured)
         print(name, flush=True)
     rows = in_rows(found)
     lines = table(rows)
@@ -72,41 +72,67 @@ def main() -> None:
     print(json.dumps(headline(found)))
 
 
-def of_collection(name: str, model: str, steps: int | None) -> Iterator[tuple[tuple[str, str], float]]:
-    """The mean of each choice on one collection."""
+class Measured(NamedTuple):
+    """One choice on one collection."""
+
+    mean: float
+    bytes_per_passage: float
+
+
+def of_collection(name: str, model: str, steps: int | None) -> Iterator[tuple[str, str, Measured]]:
+    """By part and choice, what it gives on one collection."""
     of = collection(name, model)
     sae = dictionaries.pooled(name, model, 0, steps or dictionaries.STEPS)
     found = sae.encode(of.passages)
+    first: dict[str, Ranked] = {}
     for choice, scoring in varied(PROFILES["default"], POOLED):
         with tempfile.TemporaryDirectory() as aside:
             searcher = ConceptSearcher(sae, ConceptIndex.build(Path(aside) / "index", found, scoring))
-            ranked = [searcher.search(q, effectiveness.DEEP) for q in of.queries]
-        if choice == DEFAULT:
-            clsr = ranked
-        yield ("CL-SR", choice), mean(of, ranked)
+            size = searcher.index.bytes(forward=True) / len(of.passages)
+            first[choice] = Ranked([searcher.search(q, effectiveness.DEEP) for q in of.queries], size)
+        yield "CL-SR", choice, measured(of, first[choice])
     latents = dictionaries.token_latents(name, model, 0, steps or dictionaries.TOKEN_STEPS)
+    tokens: dict[str, Ranked] = {}
     for choice, scoring in varied(TOKENS, OF_TOKENS):
         with tempfile.TemporaryDirectory() as aside:
-            ranked = every(of, effectiveness.of_tokens(of, latents, Path(aside), scoring))
-        if choice == DEFAULT:
-            tokens = ranked
-        yield ("tokens", choice), mean(of, ranked)
-    searched = {}
+            system = effectiveness.of_tokens(of, latents, Path(aside), scoring)
+            hits = [system.search(i) for i in range(len(of.queries))]
+        tokens[choice] = Ranked(hits, system.bytes_per_passage)
+        yield "tokens", choice, measured(of, tokens[choice])
+    codes: dict[int, Ranked] = {}
     for k in (dictionaries.K, *CODES):
-        codes = Codes.of(as_long(sae, of.passages, pursue(sae, of.passages, k)))
-        searched[k] = scanned(of, ConceptSearcher(sae, searcher.index, codes))
-        yield ("codes", DEFAULT if k == dictionaries.K else f"k = {k}"), mean(of, searched[k])
-    codes_32 = searched[dictionaries.K]
+        coded = Codes.of(as_long(sae, of.passages, pursue(sae, of.passages, k)))
+        searcher = ConceptSearcher(sae, searcher.index, coded)
+        hits = [searcher.scanned(query, effectiveness.DEEP) for query in of.queries]
+        codes[k] = Ranked(hits, coded.bytes / len(of.passages))
+        yield "codes", DEFAULT if k == dictionaries.K else f"k = {k}", measured(of, codes[k])
     for part, other, weights, usual in (
-        ("CL-SR + codes", clsr, BLENDS, effectiveness.BLEND),
-        ("tokens + codes", tokens, TOKEN_WEIGHTS, 0.5),
+        ("CL-SR + codes", first[DEFAULT], BLENDS, effectiveness.BLEND),
+        ("tokens + codes", tokens[DEFAULT], TOKEN_WEIGHTS, 0.5),
     ):
         for weight in (usual, *weights):
-            fused = [
-                by_normalized_score(pair, effectiveness.DEEP, [weight, 1 - weight]).hits
-                for pair in zip(other, codes_32, strict=True)
-            ]
-            yield (part, DEFAULT if weight == usual else f"{weight:g} to {1 - weight:g}"), mean(of, fused)
+            choice = DEFAULT if weight == usual else f"{weight:g} to {1 - weight:g}"
+            yield part, choice, measured(of, fused(other, codes[dictionaries.K], weight))
+    for choice, other in tokens.items():
+        if choice.startswith("max_latents"):
+            yield "tokens + codes", choice, measured(of, fused(other, codes[dictionaries.K], 0.5))
+
+
+class Ranked(NamedTuple):
+    """A system's hits for every query."""
+
+    hits: list[Hits]
+    bytes_per_passage: float
+
+
+def fused(one: Ranked, other: Ranked, weight: float) -> Ranked:
+    pairs = zip(one.hits, other.hits, strict=True)
+    hits = [by_normalized_score(pair, effectiveness.DEEP, [weight, 1 - weight]).hits for pair in pairs]
+    return Ranked(hits, one.bytes_per_passage + other.bytes_per_passage)
+
+
+def measured(of: Collection, ranked: Ranked) -> Measured:
+    return Measured(float(np.mean(values(of, ranked.hits))), ranked.bytes_per_passage)
 
 
 def varied(scoring: Scoring, choices: dict[str, Sequence[Any]]) -> Iterator[tuple[str, Scoring]]:
@@ -120,34 +146,27 @@ def varied(scoring: Scoring, choices: dict[str, Sequence[Any]]) -> Iterator[tupl
             )
 
 
-def every(of: Collection, system: System) -> list[Hits]:
-    return [system.search(i) for i in range(len(of.queries))]
-
-
-def scanned(of: Collection, searcher: ConceptSearcher) -> list[Hits]:
-    return [searcher.scanned(query, effectiveness.DEEP) for query in of.queries]
-
-
-def mean(of: Collection, hits: list[Hits]) -> float:
-    return float(np.mean(values(of, hits)))
-
-
-def in_rows(found: dict[tuple[str, str], list[float]]) -> list[dict[str, Any]]:
+def in_rows(found: Mapping[tuple[str, str], Sequence[Measured]]) -> list[dict[str, Any]]:
     rows = []
-    for (part, choice), means in found.items():
-        share = np.mean(means) / np.mean(found[part, DEFAULT])
-        worst = min(a / b for a, b in zip(means, found[part, DEFAULT], strict=True))
-        rows.append({"part": part, "choice": choice, "nDCG@10": round(float(np.mean(means)), 4),
-                     "of default": f"{share:.1%}", "worst": f"{worst:.1%}"})  # fmt: skip
+    for (part, choice), of in found.items():
+        usual = found[part, DEFAULT]
+        worst = min(here.mean / default.mean for here, default in zip(of, usual, strict=True))
+        rows.append({"part": part, "choice": choice, "nDCG@10": round(macro(of), 4),
+                     "of default": f"{macro(of) / macro(usual):.1%}", "worst": f"{worst:.1%}",
+                     "B/passage": f"{np.mean([here.bytes_per_passage for here in of]):,.0f}"})  # fmt: skip
     return rows
 
 
-def headline(found: dict[tuple[str, str], list[float]]) -> dict[str, float]:
+def macro(of: Sequence[Measured]) -> float:
+    return float(np.mean([here.mean for here in of]))
+
+
+def headline(found: Mapping[tuple[str, str], Sequence[Measured]]) -> dict[str, float]:
     """By part: the default's mean over the best mean."""
     best: dict[str, float] = {}
-    for (part, _), means in found.items():
-        best[part] = max(best.get(part, 0.0), float(np.mean(means)))
-    return {part: round(float(np.mean(found[part, DEFAULT])) / most, 4) for part, most in best.items()}
+    for (part, _), of in found.items():
+        best[part] = max(best.get(part, 0.0), macro(of))
+    return {part: round(macro(found[part, DEFAULT]) / most, 4) for part, most in best.items()}
 
 
 if __name__ == "__main__":

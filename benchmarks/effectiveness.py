@@ -54,7 +54,7 @@ from unweave.index.concept_index import ConceptIndex
 from unweave.index.hits import Hits, best
 from unweave.index.scoring import DOT, PROFILES, TOKENS, Scoring, inverse_document_frequency, query_weights
 from unweave.retrieval import ConceptSearcher
-from unweave.sae.model import SAE
+from unweave.sae.model import SAE, strongest
 from unweave.sae.pursuit import pursue
 from unweave.systems import BM25, EmbeddedQuery
 
@@ -166,7 +166,8 @@ def expanded(of: Collection, sae: SAE, codes: csr_array, folder: Path) -> System
 
 def of_tokens(of: Collection, latents: dictionaries.TokenLatents, folder: Path, scoring: Scoring = TOKENS) -> System:
     """Concepts of single tokens, summed over each text."""
-    index = ConceptIndex.build(folder, latents.passages, scoring)
+    kept = latents.passages if scoring.max_latents is None else strongest(latents.passages, scoring.max_latents)
+    index = ConceptIndex.build(folder, kept, scoring)
     idf = inverse_document_frequency(index.document_frequency, index.n_passages, scoring)
     asked = csr_array(latents.queries[of.query_rows])
 

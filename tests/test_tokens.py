@@ -17,8 +17,10 @@ from unweave import settings, tokens
 from unweave.cli import main
 from unweave.encoders import PRECOMPUTED, EncoderConfig, SentenceTransformerEncoder
 from unweave.errors import BadData, CorruptArtifact, DimensionMismatch, StaleArtifact
+from unweave.index.concept_index import ConceptIndex
+from unweave.index.scoring import TOKENS
 from unweave.project import Project
-from unweave.retrieval import Steering
+from unweave.retrieval import ConceptSearcher, Steering
 
 
 class Letters:
@@ -183,6 +185,18 @@ def test_a_querys_latents_are_the_sum_of_its_tokens(folder):
     assert len(project.searcher("tokens").read(rows, Steering(query_k=5)).latents) <= 5
 
 
+def test_an_index_of_tokens_holds_what_search_reads_and_finds_as_if_it_held_all(folder, tmp_path):
+    project = Project.open(folder)
+    searcher = project.searcher("tokens")
+    whole = ConceptIndex.build(tmp_path / "index", project.token_latents, TOKENS)
+    assert searcher.index.bytes(forward=True) < whole.bytes(forward=True)
+    (rows,) = project.query_tokens([QUERY])
+    for one, other in zip(
+        searcher.search(rows, 50), ConceptSearcher(project.token_sae, whole).search(rows, 50), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_a_second_run_makes_nothing_anew(folder):
     done = unweave("tokens", folder)
     assert done.exit_code == 0
@@ -243,7 +257,7 @@ def test_a_fused_search_adds_up_and_explains_every_part(folder, by):
             if by == "score":
                 assert part.explanation.score == pytest.approx(part.value, rel=1e-4, abs=1e-6)
             else:
-                assert part.value == pytest.approx(1 / 6 / (60 + part.rank), rel=1e-5)
+                assert part.value == pytest.approx(1 / len(systems) / (60 + part.rank), rel=1e-5)
 
 
 def test_a_fused_search_is_shown_part_by_part(folder):

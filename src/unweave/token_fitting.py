@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import overload
 
+from scipy.sparse import csr_array
+
 from unweave import tokens
 from unweave.artifact import build, write_atomically
 from unweave.corpus import Corpus
@@ -20,7 +22,7 @@ from unweave.index.scoring import TOKENS
 from unweave.latents import write_latents
 from unweave.pipeline import Outcome, build_index, ensure
 from unweave.project import Project
-from unweave.sae.model import WEIGHTS, SAEConfig
+from unweave.sae.model import WEIGHTS, SAEConfig, strongest
 from unweave.sae.recipe import recommend
 
 try:
@@ -40,8 +42,13 @@ def fit_tokens(project: Project) -> list[Outcome]:
         UnweaveError: the project's encoder does not show its tokens.
     """
     outcomes = [_fit(project), _encode(project)]
-    latents = project.token_latents
-    return [*outcomes, build_index(project, "index/tokens", latents, TOKENS, "tokens/latents")]
+    return [*outcomes, build_index(project, "index/tokens", searched(project.token_latents), TOKENS, "tokens/latents")]
+
+
+def searched(latents: csr_array) -> csr_array:
+    """The latents of each passage that search reads: an index keeps a passage's others too, and here they are many."""
+    assert TOKENS.max_latents is not None
+    return strongest(latents, TOKENS.max_latents)
 
 
 class _Contents(Sequence[str]):
