@@ -16,7 +16,7 @@ from scipy.sparse import csr_array
 from unweave import settings, tokens
 from unweave.cli import main
 from unweave.encoders import PRECOMPUTED, EncoderConfig, SentenceTransformerEncoder
-from unweave.errors import BadData, CorruptArtifact, DimensionMismatch, StaleArtifact
+from unweave.errors import BadData, CorruptArtifact, DimensionMismatch, MissingArtifact, StaleArtifact
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.scoring import TOKENS
 from unweave.project import Project
@@ -258,6 +258,15 @@ def test_a_fused_search_adds_up_and_explains_every_part(folder, by):
                 assert part.explanation.score == pytest.approx(part.value, rel=1e-4, abs=1e-6)
             else:
                 assert part.value == pytest.approx(1 / len(systems) / (60 + part.rank), rel=1e-5)
+
+
+def test_only_an_explained_search_needs_names(tmp_path, project_folder):
+    shutil.copytree(project_folder, tmp_path / "p", ignore=lambda _, names: {"concepts"} & set(names))
+    project = Project.open(tmp_path / "p")
+    (hit,) = project.search_fused(QUERY, ["BM25", "dense"], 1)
+    assert hit.passage.title == "Wind turbine" and hit.parts[1].explanation is None
+    with pytest.raises(MissingArtifact, match="run: unweave name"):
+        project.search_fused(QUERY, ["BM25", "dense"], 1, explain=True)
 
 
 def test_a_fused_search_is_shown_part_by_part(folder):

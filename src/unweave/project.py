@@ -397,7 +397,10 @@ class Project:
             raise BadData(f"to fuse takes at least two different systems, got {', '.join(systems) or 'none'}")
         if not query.strip():
             raise BadData("the query is empty; give a question or a few words")
-        fused = Fused(chosen(self._systems, systems), by)
+        if explain not in self._systems:
+            made = systems_of(self, explaining=explain)
+            self._systems[explain] = {name: cache(make) for name, make in made.items()}
+        fused = Fused(chosen(self._systems[explain], systems), by)
         rows = self.query_tokens([query])[0] if "tokens" in systems else None
         asked = EmbeddedQuery(query, self.query_vector(query), rows)
         found = []
@@ -464,8 +467,9 @@ class Project:
         return self._searchers[profile]
 
     @cached_property
-    def _systems(self) -> Systems:
-        return {name: cache(make) for name, make in systems_of(self, explaining=True).items()}
+    def _systems(self) -> dict[bool, Systems]:
+        """Those that were made for a search, without and with what explains them."""
+        return {}
 
     @cached_property
     def _searchers(self) -> dict[str, ConceptSearcher]:
