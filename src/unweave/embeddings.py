@@ -124,6 +124,12 @@ def refuse_unusable(vectors: NDArray[np.floating[Any]], what: str, first: int | 
         )
 
 
+def unit_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows, (n, d_in), scaled to length 1; a row of zeros stays one."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(lengths, np.finfo(np.float32).tiny), dtype=np.float32)
+
+
 def _shard_name(number: int) -> str:
     return f"{number:06d}.npy"
 

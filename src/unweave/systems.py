@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unweave import fusion
+from unweave.embeddings import unit_rows
 from unweave.errors import BadData, MissingExtra
 from unweave.explanation import Contribution, Explanation, Names, explain
 from unweave.index.hits import Hits, best
@@ -129,14 +130,14 @@ class Reconstructed:
     def __init__(self, sae: SAE, passages: NDArray[np.float32]) -> None:
         """passages: (n_passages, d_in), their reconstructions."""
         self._sae = sae
-        self._dense = Dense(_normalized(passages))
+        self._dense = Dense(unit_rows(passages))
 
     @property
     def bytes_per_passage(self) -> float:
         return self._dense.bytes_per_passage
 
     def search(self, query: EmbeddedQuery, cutoff: int) -> Hits:
-        (vector,) = _normalized(self._sae.reconstruct(query.vector))
+        (vector,) = unit_rows(self._sae.reconstruct(query.vector))
         return self._dense.search(EmbeddedQuery(query.text, vector), cutoff)
 
 
@@ -365,8 +366,3 @@ def searcher_of(project: Project, profile: str) -> ConceptSearcher:
             f"to evaluate, delete that folder and run: unweave index build {project.path}"
         )
     return searcher
-
-
-def _normalized(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.maximum(lengths, np.finfo(np.float32).tiny), dtype=np.float32)

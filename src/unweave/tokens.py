@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, vstack
 
 from unweave import progress
+from unweave.embeddings import unit_rows
 from unweave.encoders import TokenEncoder
 from unweave.errors import BadData, CorruptArtifact
 from unweave.records import plain
@@ -51,9 +52,7 @@ def unit_tokens(
     for start in range(0, len(texts), _TEXTS_AT_ONCE):
         outputs = encoder.encode_tokens(texts[start : start + _TEXTS_AT_ONCE], of_queries=of_queries)
         ends = np.cumsum([0, *(len(output) for output in outputs)], dtype=np.int64)
-        tokens = np.concatenate(outputs)
-        lengths = np.linalg.norm(tokens, axis=1, keepdims=True)
-        yield tokens / np.maximum(lengths, np.finfo(np.float32).tiny), ends
+        yield unit_rows(np.concatenate(outputs)), ends
 
 
 def sample(encoder: TokenEncoder, texts: Sequence[str], most: int, seed: int = 0) -> Sample:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from unweave.concepts.evidence import Evidence, Samples
 from unweave.concepts.store import DETECTION, Naming, Score
+from unweave.embeddings import unit_rows
 
 if TYPE_CHECKING:
     from unweave.encoders import Encoder
@@ -251,7 +252,7 @@ def judge_coherence(evidence: Evidence, latents: Sequence[int], other: Encoder) 
         other.encode_passages([evidence.content(int(text)) for text in needed[i : i + _ENCODED]])
         for i in range(0, len(needed), _ENCODED)
     ])  # fmt: skip
-    vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors = unit_rows(vectors)
     usual = _mean_cosine(vectors[np.searchsorted(needed, random)])
     for latent, texts in chosen.items():
         if len(texts) > 1:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from unweave.concepts.naming import LONGEST_NAME, digest
 from unweave.concepts.store import Naming
+from unweave.embeddings import unit_rows
 from unweave.errors import at_least
 from unweave.records import plain
 
@@ -79,7 +80,7 @@ class Lexicon:
 
         A latent's direction is given as it is; of an embedding, what it differs by from the mean of its like.
         """
-        targets = targets / np.linalg.norm(targets, axis=1, keepdims=True)
+        targets = unit_rows(targets)
         from unweave.sae.pursuit import pursue
 
         found = pursue(self._dictionary, targets, min(k, len(self)))

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
+from unweave.embeddings import unit_rows
 from unweave.errors import MissingExtra
 
 LEAST_TEXTS = 5
@@ -131,9 +132,7 @@ def nearest_directions(
         latents: (n,) the latents to compare, ascending; a dead one's direction means nothing.
     """
     few = min(most, max(len(latents) - 1, 0))
-    rows = np.asarray(directions, np.float32)[latents]
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    rows = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
+    rows = unit_rows(np.asarray(directions, np.float32)[latents])
     others, cosines = np.empty((len(latents), few), np.int64), np.empty((len(latents), few), np.float32)
     for start in range(0, len(latents) if few else 0, _BLOCK):
         products = rows[start : start + _BLOCK] @ rows.T
