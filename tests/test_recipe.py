@@ -19,6 +19,12 @@ def test_the_recipe_for_thirty_thousand_texts_by_hand():
     assert (recipe.warmup_steps, recipe.dead_after) == (100, 7680)  # 40 * 6,144 / 32 texts
 
 
+def test_fewer_texts_a_latent_make_a_larger_dictionary():
+    # 30,000 / 384 = 78 texts a dimension: 64 times the width at one text a latent, but 32 at most.
+    assert recommend(30_000, 384, 32, texts_per_latent=1).n_latents == 32 * 384
+    assert recommend(30_000, 384, 32, texts_per_latent=20).n_latents == 4 * 384
+
+
 def test_millions_of_texts_are_passed_over_twice():
     recipe = recommend(8_841_823, 768, 32)
     assert recipe.n_latents == 32 * 768

@@ -74,6 +74,7 @@ def fit_sae(project: Project, folder: Path) -> Outcome | None:
     recipe = recommend(
         len(texts), texts.d_in, config.k,
         n_latents=config.n_latents, batch_size=config.batch_size, steps=config.steps,
+        texts_per_latent=config.texts_per_latent,
     )  # fmt: skip
     shared = {field.name for field in fields(TrainConfig)} & {field.name for field in fields(FitConfig)}
     training = TrainConfig.of(recipe, **{name: getattr(config, name) for name in shared})

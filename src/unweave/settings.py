@@ -22,6 +22,7 @@ from unweave.concepts.lexicon import LexiconConfig
 from unweave.encoders import EncoderConfig
 from unweave.errors import BadData, at_least
 from unweave.language_model import LanguageModelConfig
+from unweave.sae.recipe import TEXTS_PER_LATENT
 
 FILE = "unweave.toml"
 
@@ -48,7 +49,9 @@ class FitConfig:
     k: int = 32
     """Active latents per text, on average."""
     n_latents: int | None = None
-    """Size of the dictionary; by default a power of two times the embedding's width, about one latent to five texts."""
+    """Size of the dictionary; by default a power of two times the embedding's width, by the number of texts."""
+    texts_per_latent: float = TEXTS_PER_LATENT
+    """Texts for each latent of the default size, about; at 1 concepts retrieve better, and there are more to name."""
     steps: int | None = None
     """Batches to train on; by default twenty passes over the texts, fewer over millions, at least 300."""
     batch_size: int | None = None
@@ -89,6 +92,8 @@ class FitConfig:
         at_least(self, 0, "seed", "warmup_steps", "aux_alpha", "sparsity", "retrieval_weight", "patience")
         if self.lr is not None and not 0 < self.lr < math.inf:
             raise ValueError(f"lr must be a number above 0, got {self.lr}")
+        if not 0 < self.texts_per_latent < math.inf:
+            raise ValueError(f"texts_per_latent must be a number above 0, got {self.texts_per_latent}")
         if self.n_latents is not None and self.k > self.n_latents:
             raise ValueError(f"k must be at most n_latents={self.n_latents}, got {self.k}")
 

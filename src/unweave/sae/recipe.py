@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-_TEXTS_A_LATENT = 5
+TEXTS_PER_LATENT = 5.0
 _MOST_EXPANSION = 32
 _PASSES = 20
 _STEPS_OF_MANY = 5000
@@ -29,11 +29,11 @@ class Recipe(NamedTuple):
 
 def recommend(
     n_texts: int, d_in: int, k: int, *, n_latents: int | None = None, batch_size: int | None = None,
-    steps: int | None = None,
+    steps: int | None = None, texts_per_latent: float = TEXTS_PER_LATENT,
 ) -> Recipe:  # fmt: skip
     """The recipe for `n_texts` embeddings, d_in wide; what is given is kept, and the rest follows from it."""
     expansion = 2 ** min(
-        round(math.log2(_MOST_EXPANSION)), max(1, round(math.log2(max(1.0, n_texts / _TEXTS_A_LATENT / d_in))))
+        round(math.log2(_MOST_EXPANSION)), max(1, round(math.log2(max(1.0, n_texts / texts_per_latent / d_in))))
     )
     latents = n_latents or max(k, d_in * expansion)
     size = min(n_texts, batch_size or 2 ** min(12, max(8, round(math.log2(60 * max(1, n_texts) ** 0.25)))))
