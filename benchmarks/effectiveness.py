@@ -86,11 +86,12 @@ def main() -> None:
     options = parser.parse_args()
     names = ["cranfield", "medline", "fiqa-mini"] if options.quick else options.collections
     found = measured(names, options.model, 1 if options.quick else options.seeds, 100 if options.quick else None)
-    kept = condensed(found)
+    whole = board(found)
+    kept = condensed(found, whole)
     if not options.quick:
         publish(names, options.model, options.seeds)
         keep(options.model, kept)
-        boards.plot(board(found), RESULTS.with_name(f"effectiveness-{options.model}.png"))
+        boards.plot(whole, RESULTS.with_name(f"effectiveness-{options.model}.png"))
     print("\n".join(summary(kept)))
     print(json.dumps(kept["headline"]))
 
@@ -325,9 +326,9 @@ def by_query(found: Sequence[float], chosen: Iterable[int]) -> dict[str, float]:
     return {f"{i:06d}": found[i] for i in chosen}
 
 
-def condensed(found: Mapping[str, Any]) -> dict[str, Any]:
+def condensed(found: Mapping[str, Any], whole: boards.Leaderboard) -> dict[str, Any]:
     """What is shown of a run: the tables, without each query's values."""
-    whole, on_mismatch = board(found), board(found, mismatch=True)
+    on_mismatch = board(found, mismatch=True)
     collections = found["collections"].values()
     entries = {entry.system: entry for entry in whole.entries}
     missed = {entry.system: entry.macro for entry in on_mismatch.entries}
@@ -361,11 +362,13 @@ def notes(found: Mapping[str, Any]) -> Iterator[str]:
             [np.mean(of["dense"]["values"]) for of in there]
         )
         yield f"{system} is undefined on {', '.join(lacking)}; elsewhere it keeps {share:.1%} of dense"
+    if found["seeds"] == 1:
+        yield "one seed"
+        return
     seeds = {s: np.mean([of["systems"][s]["by_seed"] for of in collections], axis=0) for s in SINGLE}
     yield f"range over {found['seeds']} seeds: " + ", ".join(f"{s} {np.ptp(of):.4f}" for s, of in seeds.items())
-    if found["seeds"] > 1:
-        mean, share = (np.mean([of["matched"][key] for of in collections]) for key in ("mean", "above_0.7"))
-        yield f"concepts of two seeds, best cosine: mean {mean:.3f}, {share:.1%} above .7"
+    mean, share = (np.mean([of["matched"][key] for of in collections]) for key in ("mean", "above_0.7"))
+    yield f"concepts of two seeds, best cosine: mean {mean:.3f}, {share:.1%} above .7"
 
 
 def undefined(found: Mapping[str, Any]) -> dict[str, list[str]]:

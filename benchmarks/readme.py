@@ -18,12 +18,11 @@ import growth
 import naming
 import pursuit
 import search
+import texts
 import training
 import variants
 
 README = Path(__file__).parent.parent / "README.md"
-ONE_SAE_FOR_ALL = "all-MiniLM-L6-v2, one SAE for all collections"
-"""Measured before each collection had dictionaries of its own."""
 
 
 def main() -> None:
@@ -46,7 +45,7 @@ def blocks() -> dict[str, list[str]]:
         "training": training.summary(results(training.RESULTS)),
         "growth": growth.summary(results(growth.RESULTS)),
         "cuda": gpu.summary(results(gpu.RESULTS)),
-        "one_sae_for_all": effectiveness.summary(results(effectiveness.RESULTS)["models"][ONE_SAE_FOR_ALL]),
+        "effectiveness": effectiveness.summary(results(effectiveness.RESULTS)["models"][texts.MINILM]),
         "search": search.summary(results(search.RESULTS)),
         "naming": naming.summary(results(naming.RESULTS), "demo"),
         "names_of_both": naming.headlines(results(naming.RESULTS)),
