@@ -21,7 +21,7 @@ COMMANDS = list(main.commands)
 GROUPED = [f"{name} {sub}" for name, group in main.commands.items() if isinstance(group, click.Group)
            for sub in group.commands]  # fmt: skip
 OF_A_PROJECT = [
-    n for n in COMMANDS if n not in ("init", "sae", "index", "concepts", "reproduce", "demo", "serve-model")
+    n for n in COMMANDS if n not in ("init", "sae", "index", "concepts", "reproduce", "suite", "demo", "serve-model")
 ]
 OF_A_PROJECT += [name for name in GROUPED if not name.startswith("sae ")]
 
@@ -112,7 +112,7 @@ def test_init_refuses_a_bad_corpus_and_leaves_nothing(tmp_path, name, content, s
 def test_init_refuses_a_path_where_nothing_is(tmp_path):
     line = error(unweave("init", tmp_path / "mine", "--corpus", tmp_path / "nowhere"))
     assert line.endswith(
-        "nowhere is neither a file nor a folder, nor a built-in collection ('vital-articles'), nor irds:ID"
+        "nowhere is neither a file nor a folder, nor a built-in collection ('vital-articles'), nor irds:ID or mteb:TASK"
     )
     assert list(tmp_path.iterdir()) == []
 
