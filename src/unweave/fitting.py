@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from unweave import progress
 from unweave.artifact import build, read_manifest
 from unweave.errors import BadData, MissingExtra
-from unweave.latents import write_latents
-from unweave.pipeline import Outcome, ensure, is_stale
+from unweave.pipeline import Outcome, encode_texts, is_stale
 from unweave.processes import is_helper
 from unweave.project import Project
 from unweave.queries import TRAIN_SPLIT
@@ -197,23 +196,15 @@ def _texts(project: Project, rows: Mapping[str, NDArray[np.int64]]) -> TrainingT
 
 def _encode(project: Project) -> Outcome:
     """The passages' latents."""
-    made_from = project.made_from("embeddings/passages", "sae")
-    settings = {"n_latents": project.sae.config.n_latents}
     embeddings = project.embeddings("passages")
     assert embeddings is not None
-    outcome = ensure(
+    outcome = encode_texts(
         project,
         "latents",
-        lambda: write_latents(
-            project.path / "latents",
-            len(embeddings),
-            lambda start, end: project.sae.encode(embeddings.rows(start, end)),
-            label="encoding passages",
-            settings=settings,
-            made_from=made_from,
-        ),
-        settings=settings,
-        made_from=made_from,
+        lambda start, end: project.sae.encode(embeddings.rows(start, end)),
+        n_latents=project.sae.config.n_latents,
+        label="encoding passages",
+        sources=("embeddings/passages", "sae"),
     )
     vars(project).pop("latents", None)
     return outcome

@@ -10,7 +10,6 @@ import logging
 import tokenize
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +25,7 @@ from unweave.errors import BadData, CorruptArtifact, MissingArtifact, ScoringUnd
 from unweave.index import codes
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.scoring import PROFILES, Scoring
+from unweave.latents import write_latents
 from unweave.project import ARTIFACTS, Project
 from unweave.sentences import draw_sentences, has_sentences
 
@@ -204,26 +204,62 @@ def index(project: Project) -> list[Outcome]:
     index and counted; a profile that is undefined for more has none.
     """
     outcomes = []
+    n_latents = project.sae.config.n_latents
     for profile, scoring in PROFILES.items():
+        name = f"index/{profile}"
         try:
-            outcomes.append(build_index(project, f"index/{profile}", project.latents, scoring, "latents"))
+            outcomes.append(
+                build_index(project, name, lambda: project.latents, scoring, n_latents=n_latents, source="latents")
+            )
         except ScoringUndefined as error:
-            outcomes.append(Outcome(f"index/{profile}", False, 0.0, {"undefined": str(error)}))
+            outcomes.append(Outcome(name, False, 0.0, {"undefined": str(error)}))
     return [*outcomes, _codes(project)]
 
 
-def build_index(project: Project, name: str, latents: csr_array, scoring: Scoring, source: str) -> Outcome:
-    """Index the passages' latents, (n_passages, n_latents), which are the artefact `source`.
+def build_index(
+    project: Project, name: str, latents: Callable[[], csr_array], scoring: Scoring, *, n_latents: int, source: str
+) -> Outcome:
+    """Index the passages' latents, unless they are.
+
+    Args:
+        latents: called for them, (n_passages, n_latents), if the index has to be built.
+        source: the artefact that holds them.
 
     Raises:
         ScoringUndefined: the formula is undefined for more than a few passages.
     """
     made_from = project.made_from(source)
-    settings = {"scoring": asdict(scoring), "n_latents": latents.shape[1]}
-    make = partial(
-        ConceptIndex.build, project.path / name, latents, scoring, ids=project.corpus.ids, made_from=made_from
+    return ensure(
+        project,
+        name,
+        lambda: ConceptIndex.build(
+            project.path / name, latents(), scoring, ids=project.corpus.ids, made_from=made_from
+        ),
+        settings={"scoring": asdict(scoring), "n_latents": n_latents},
+        made_from=made_from,
     )
-    return ensure(project, name, make, settings=settings, made_from=made_from)
+
+
+def encode_texts(
+    project: Project, name: str, latents_of: Callable[[int, int], csr_array], *, n_latents: int, label: str,
+    sources: tuple[str, ...],
+) -> Outcome:  # fmt: skip
+    """Find the passages' latents, unless they are found.
+
+    Args:
+        latents_of: called with (start, end), returns those of passages start to end - 1.
+        sources: the artefacts that they are made from.
+    """
+    settings, made_from = {"n_latents": n_latents}, project.made_from(*sources)
+    return ensure(
+        project,
+        name,
+        lambda: write_latents(
+            project.path / name, len(project.corpus), latents_of, label=label, settings=settings, made_from=made_from
+        ),
+        settings=settings,
+        made_from=made_from,
+    )
 
 
 def _codes(project: Project) -> Outcome:

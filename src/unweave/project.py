@@ -343,10 +343,7 @@ class Project:
             rescore: order the best thousand anew by the dense query and their stored codes.
             steering: boosts and bans of concepts, filters, and how many concepts count.
         """
-        if cutoff < 1:
-            raise BadData(f"cutoff must be at least 1, got {cutoff}")
-        if isinstance(query, str) and not query.strip():
-            raise BadData("the query is empty; give a question or a few words")
+        _check_asked(query, cutoff)
         searcher = self._searcher(profile)  # before the encoder is loaded: what is missing is said at once
         names: Names = {}
         if profile == TOKENS.profile:
@@ -354,21 +351,22 @@ class Project:
                 what = "codes are of whole texts" if rescore else "a vector has no tokens"
                 raise BadData(f"{what}: concepts of tokens are searched by a query's text, and not rescored")
             (asked,), names = self.query_tokens([query]), self.token_names
+            vector = self.query_vector(query) if explain else None
         else:
-            asked = self.query_vector(query)
+            asked = vector = self.query_vector(query)
             names = self.concepts if explain else names
         if rescore:
             hits = searcher.rescored(asked, cutoff, steering=steering)
         else:
             hits = searcher.search(asked, cutoff, steering)
         explainer = searcher.explain_rescored if rescore else searcher.explain
-        vector = self.query_vector(query) if explain else None
         found = []
         ids = searcher.index.ids(hits.passages.tolist())
         for rank, (place, score) in enumerate(zip(hits.passages.tolist(), hits.scores.tolist(), strict=True), 1):
             position = self.position(ids[rank - 1])
             why = dense = None
-            if vector is not None:
+            if explain:
+                assert vector is not None
                 why = explainer(asked, place, score, names, steering)
                 dense = self._explain_dense(vector, position)
                 for explanation in (why, dense):
@@ -389,14 +387,11 @@ class Project:
         Raises:
             BadData: fewer than two systems, or one that is not there.
         """
-        if cutoff < 1:
-            raise BadData(f"cutoff must be at least 1, got {cutoff}")
+        _check_asked(query, cutoff)
         if by not in fusion.FUSIONS:
             raise BadData(f"fusion is by {' or '.join(fusion.FUSIONS)}, got {by!r}")
         if len(set(systems)) < 2 or len(set(systems)) < len(systems):
             raise BadData(f"to fuse takes at least two different systems, got {', '.join(systems) or 'none'}")
-        if not query.strip():
-            raise BadData("the query is empty; give a question or a few words")
         if explain not in self._systems:
             made = systems_of(self, explaining=explain)
             self._systems[explain] = {name: cache(make) for name, make in made.items()}
@@ -474,6 +469,14 @@ class Project:
     @cached_property
     def _searchers(self) -> dict[str, ConceptSearcher]:
         return {}
+
+
+def _check_asked(query: str | NDArray[np.floating[Any]], cutoff: int) -> None:
+    """Refuse a search for nothing."""
+    if cutoff < 1:
+        raise BadData(f"cutoff must be at least 1, got {cutoff}")
+    if isinstance(query, str) and not query.strip():
+        raise BadData("the query is empty; give a question or a few words")
 
 
 def _values(value: Any) -> list[str]:

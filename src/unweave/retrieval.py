@@ -15,7 +15,7 @@ from unweave.errors import BadData
 from unweave.explanation import Explanation, Names, explain_concept_score, explain_rescored
 from unweave.index.codes import Codes
 from unweave.index.concept_index import ConceptIndex
-from unweave.index.hits import Hits, best
+from unweave.index.hits import Hits, best_of
 from unweave.index.scoring import inverse_document_frequency, query_weights
 from unweave.sae.model import SAE, strongest
 from unweave.tokens import sum_pooled
@@ -120,8 +120,7 @@ class ConceptSearcher:
         q = np.asarray(query, dtype=np.float64)
         products, bias = self._directions @ q, self.sae.b_pre @ q
         scores = (self._stored.reconstructed(products, passages) + bias).astype(np.float32)
-        hits = best(scores, np.arange(len(passages)), cutoff)
-        return Hits(passages[hits.passages], hits.scores)
+        return best_of(passages, scores, cutoff)
 
     def explain(
         self,

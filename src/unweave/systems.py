@@ -14,7 +14,7 @@ from unweave import fusion
 from unweave.embeddings import unit_rows
 from unweave.errors import BadData, MissingExtra
 from unweave.explanation import Contribution, Explanation, Names, explain
-from unweave.index.hits import Hits, best
+from unweave.index.hits import Hits, best, best_of
 from unweave.records import Part
 from unweave.retrieval import ConceptSearcher
 from unweave.sae.model import SAE
@@ -150,31 +150,23 @@ class CLSR:
     names: Names | None = None
 
     def search(self, query: EmbeddedQuery, cutoff: int) -> Hits:
-        return self.searcher.search(query.vector, cutoff)
+        return self.searcher.search(self.read(query), cutoff)
 
     def explain(self, query: EmbeddedQuery, passage: int, score: float) -> Explanation:
-        return self.searcher.explain(query.vector, passage, score, self.names)
+        return self.searcher.explain(self.read(query), passage, score, self.names)
+
+    def read(self, query: EmbeddedQuery) -> NDArray[np.float32]:
+        """What of a query the SAE reads."""
+        return query.vector
 
 
-@dataclass(frozen=True, eq=False)
-class TokenConcepts:
-    """Concept-Level Sparse Retrieval by concepts of single tokens."""
+class TokenConcepts(CLSR):
+    """The same by concepts of single tokens."""
 
-    searcher: ConceptSearcher
-    bytes_per_passage: float
-    names: Names | None = None
-
-    def search(self, query: EmbeddedQuery, cutoff: int) -> Hits:
-        return self.searcher.search(_tokens(query), cutoff)
-
-    def explain(self, query: EmbeddedQuery, passage: int, score: float) -> Explanation:
-        return self.searcher.explain(_tokens(query), passage, score, self.names)
-
-
-def _tokens(query: EmbeddedQuery) -> NDArray[np.float32]:
-    if query.tokens is None:
-        raise BadData("concepts of tokens are searched with a query's text, and a vector came in")
-    return query.tokens
+    def read(self, query: EmbeddedQuery) -> NDArray[np.float32]:
+        if query.tokens is None:
+            raise BadData("concepts of tokens are searched with a query's text, and a vector came in")
+        return query.tokens
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,8 +196,7 @@ class DenseRescored:
 
     def search(self, query: EmbeddedQuery, cutoff: int) -> Hits:
         found = np.sort(self.searcher.search(query.vector, self.candidates).passages)
-        hits = best(self.dense.passages[found] @ query.vector, np.arange(len(found)), cutoff)
-        return Hits(found[hits.passages], hits.scores)
+        return best_of(found, self.dense.passages[found] @ query.vector, cutoff)
 
     def explain(self, query: EmbeddedQuery, passage: int, score: float) -> Explanation:
         return self.dense.explain(query, passage, score)
@@ -318,7 +309,7 @@ def systems_of(project: Project, *, explaining: bool = False) -> Systems:
 
     def of_tokens() -> TokenConcepts:
         searcher = searcher_of(project, "tokens")
-        return TokenConcepts(searcher, searcher.index.bytes() / n, project.token_names)
+        return TokenConcepts(searcher, searcher.index.bytes() / n, project.token_names if explaining else None)
 
     made: dict[str, Callable[[], System | None]] = {
         "BM25": lambda: BM25([passage.content for passage in project.corpus]),
@@ -341,15 +332,20 @@ def chosen(systems: Systems, names: Sequence[str]) -> dict[str, System]:
     Raises:
         BadData: there is none of that name, or it is undefined for the corpus.
     """
-    unknown = [name for name in names if name not in systems]
-    if unknown:
-        more = "" if "tokens" in systems else "; for 'tokens', first run: unweave tokens"
-        raise BadData(f"there is no system {unknown[0]!r}; expected some of {', '.join(map(repr, systems))}{more}")
+    check_known(systems, names)
     made = {name: systems[name]() for name in names}
     for name, system in made.items():
         if system is None:
             raise BadData(f"{name} is undefined for this corpus; unweave index build says why")
     return {name: system for name, system in made.items() if system is not None}
+
+
+def check_known(systems: Systems, names: Sequence[str]) -> None:
+    """Refuse a name that no system has, before any is made."""
+    unknown = [name for name in names if name not in systems]
+    if unknown:
+        more = "" if "tokens" in systems else "; for 'tokens', first run: unweave tokens"
+        raise BadData(f"there is no system {unknown[0]!r}; expected some of {', '.join(map(repr, systems))}{more}")
 
 
 def searcher_of(project: Project, profile: str) -> ConceptSearcher:

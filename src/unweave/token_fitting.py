@@ -19,8 +19,7 @@ from unweave.artifact import build, write_atomically
 from unweave.corpus import Corpus
 from unweave.errors import MissingExtra
 from unweave.index.scoring import TOKENS
-from unweave.latents import write_latents
-from unweave.pipeline import Outcome, build_index, ensure
+from unweave.pipeline import Outcome, build_index, encode_texts, ensure
 from unweave.project import Project
 from unweave.sae.model import WEIGHTS, SAEConfig, strongest
 from unweave.sae.recipe import recommend
@@ -42,7 +41,12 @@ def fit_tokens(project: Project) -> list[Outcome]:
         UnweaveError: the project's encoder does not show its tokens.
     """
     outcomes = [_fit(project), _encode(project)]
-    return [*outcomes, build_index(project, "index/tokens", searched(project.token_latents), TOKENS, "tokens/latents")]
+    n_latents = project.token_sae.config.n_latents
+    index = build_index(
+        project, "index/tokens", lambda: searched(project.token_latents), TOKENS,
+        n_latents=n_latents, source="tokens/latents",
+    )  # fmt: skip
+    return [*outcomes, index]
 
 
 def searched(latents: csr_array) -> csr_array:
@@ -108,21 +112,14 @@ def _fit(project: Project) -> Outcome:
 
 
 def _encode(project: Project) -> Outcome:
-    name, sae, texts = "tokens/latents", project.token_sae, _Contents(project.corpus)
-    settings, made_from = {"n_latents": sae.config.n_latents}, project.made_from("corpus", "tokens/sae")
-    outcome = ensure(
+    sae, texts = project.token_sae, _Contents(project.corpus)
+    outcome = encode_texts(
         project,
-        name,
-        lambda: write_latents(
-            project.path / name,
-            len(texts),
-            lambda start, end: tokens.encode_texts(project.token_encoder, sae, texts[start:end]),
-            label="reading the tokens of passages",
-            settings=settings,
-            made_from=made_from,
-        ),
-        settings=settings,
-        made_from=made_from,
+        "tokens/latents",
+        lambda start, end: tokens.encode_texts(project.token_encoder, sae, texts[start:end]),
+        n_latents=sae.config.n_latents,
+        label="reading the tokens of passages",
+        sources=("corpus", "tokens/sae"),
     )
     vars(project).pop("token_latents", None)
     return outcome

@@ -410,7 +410,7 @@ def search(
 
     opened = Project.open(project)
     if fused:
-        _refuse_steering("--fuse")
+        _refuse_steering()
         _show_hits(query, opened.search_fused(query, fused, cutoff, by=by, explain=explain), as_json)
         return
     allowed = opened.where(dict(_pair(given, "KEY=VALUE") for given in where), profile) if where else None
@@ -424,13 +424,13 @@ def search(
     )
 
 
-def _refuse_steering(option: str) -> None:
+def _refuse_steering() -> None:
     """Options of a search by one index mean nothing to systems that have no concepts."""
     context = click.get_current_context()
     for name in ("rescore", "boosts", "banned", "where", "query_k", "passage_k", "effort", "profile"):
         if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
             (given,) = (p.opts[0] for p in context.command.params if p.name == name)
-            raise click.UsageError(f"{given} is for a search by one index; it does not go with {option}")
+            raise click.UsageError(f"{given} is for a search by one index; it does not go with --fuse")
 
 
 def _show_hits(query: str, hits: Sequence[Hit], as_json: bool) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,16 @@ from unweave.index.scoring import PROFILES, TOKENS
 from unweave.pipeline import Outcome, ensure
 from unweave.progress import Stopwatch
 from unweave.project import Project
-from unweave.systems import EmbeddedQuery, Fused, System, Systems, chosen, searcher_of, systems_of
+from unweave.systems import (
+    EmbeddedQuery,
+    Fused,
+    System,
+    Systems,
+    check_known,
+    chosen,
+    searcher_of,
+    systems_of,
+)
 
 KIND = "evaluation"
 _REPORT = "evaluation.json"
@@ -104,13 +114,12 @@ def evaluate(project: Project) -> Outcome:
 
 def _evaluate(project: Project, positions: list[int], runs: Path) -> Evaluation:
     config = project.settings.evaluate
-    queries = list(embedded_queries(project, positions))
+    queries = list(embedded_queries(project, positions, tokens=project.has("index/tokens")))
     query_ids = [project.queries.all[i].query_id for i in positions]
     qrels = project.queries.qrels(config.split)
     notes = {"CL-SR paper": _left_out(project, "paper"), "CL-SR": _left_out(project, "default")}
     rows = []
-    systems = systems_of(project)
-    for name, make in {**systems, **_fusions(systems, config.fusions)}.items():
+    for name, make in _with_fusions(systems_of(project), config.fusions).items():
         system = make()
         if system is None:
             rows.append(Row(name, {}, None, None, note="undefined for this corpus; unweave index build says why"))
@@ -125,10 +134,20 @@ def _evaluate(project: Project, positions: list[int], runs: Path) -> Evaluation:
     return Evaluation(config.split, len(positions), rows, sae, usefulness(project, positions))
 
 
-def _fusions(systems: Systems, wanted: str) -> dict[str, Callable[[], System]]:
-    """The fused systems that the settings ask for, as `BM25 + dense, BM25 + concept codes`."""
+def _with_fusions(systems: Systems, wanted: str) -> Systems:
+    """The systems, and fused ones as the settings ask for them: `BM25 + dense, BM25 + concept codes`.
+
+    Only a system that is fused stays in memory: it is made once for all fusions.
+    """
     asked = [[name.strip() for name in one.split("+")] for one in wanted.split(",") if one.strip()]
-    return {" + ".join(names): lambda names=names: Fused(chosen(systems, names)) for names in asked}  # type: ignore[misc]
+    fused = {name for names in asked for name in names}
+    check_known(systems, sorted(fused))  # before anything is ranked
+    made = {name: cache(make) if name in fused else make for name, make in systems.items()}
+    return made | {" + ".join(names): partial(_fused, made, names) for names in asked}
+
+
+def _fused(systems: Systems, names: list[str]) -> Fused:
+    return Fused(chosen(systems, names))
 
 
 def run_of(project: Path, system: str) -> Path:
@@ -148,13 +167,13 @@ def _left_out(project: Project, profile: str) -> str | None:
     return f"{left_out:,} of {len(project.corpus):,} passages left out: the formula is undefined for them"
 
 
-def embedded_queries(project: Project, positions: list[int]) -> Iterator[EmbeddedQuery]:
-    """The queries at these positions, as text, as vector and, if a system reads them, as tokens."""
+def embedded_queries(project: Project, positions: list[int], *, tokens: bool = False) -> Iterator[EmbeddedQuery]:
+    """The queries at these positions, as text, as vector and, if asked for, as tokens."""
     embeddings = project.embeddings("queries")
     assert embeddings is not None
     texts = [project.queries.all[i].text for i in positions]
-    tokens = project.query_tokens(texts) if project.has("index/tokens") else [None] * len(texts)
-    return map(EmbeddedQuery, texts, embeddings.take(positions), tokens)
+    rows = project.query_tokens(texts) if tokens else [None] * len(texts)
+    return map(EmbeddedQuery, texts, embeddings.take(positions), rows)
 
 
 def rank(

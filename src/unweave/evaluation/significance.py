@@ -70,17 +70,17 @@ def _sign_flip(differences: NDArray[np.float64], seed: int) -> float:
 
     if len(differences) < 2 or not differences.any():
         return 1.0
-    p = 0.0
-    for resamples in (RESAMPLES, MORE_RESAMPLES):
-        p = float(
+
+    def p(resamples: int) -> float:
+        return float(
             permutation_test(
                 (differences,), np.mean, permutation_type="samples", n_resamples=resamples, batch=1000,
                 rng=np.random.default_rng(seed),
             ).pvalue
         )  # fmt: skip
-        if p >= LOOK_CLOSER:
-            break
-    return p
+
+    first = p(RESAMPLES)
+    return p(MORE_RESAMPLES) if first < LOOK_CLOSER else first
 
 
 def macro_interval(collections: Sequence[NDArray[np.float64]], seed: int = 0) -> tuple[float, float]:

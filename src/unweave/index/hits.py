@@ -31,3 +31,9 @@ def best(scores: NDArray[np.float32], candidates: NDArray[np.int64], cutoff: int
         candidates, found = candidates[found >= edge], found[found >= edge]
     order = np.argsort(-found, kind="stable")[:cutoff]
     return Hits(candidates[order], found[order])
+
+
+def best_of(passages: NDArray[np.int64], scores: NDArray[np.float32], cutoff: int) -> Hits:
+    """The same of some passages alone, (n,) ascending positions, of which only their own scores, (n,), are known."""
+    hits = best(scores, np.arange(len(passages)), cutoff)
+    return Hits(passages[hits.passages], hits.scores)
