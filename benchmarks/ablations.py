@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import dictionaries
-import effectiveness
 import numpy as np
+import retrievers
 import texts
-from judged import COLLECTIONS, Collection, collection, values
+from judged import COLLECTIONS, DEEP, Collection, collection, values
 from measuring import about
 
 from unweave.cli.show import table
@@ -89,13 +89,13 @@ def of_collection(name: str, model: str, steps: int | None) -> Iterator[tuple[st
         with tempfile.TemporaryDirectory() as aside:
             searcher = ConceptSearcher(sae, ConceptIndex.build(Path(aside) / "index", found, scoring))
             size = searcher.index.bytes(forward=True) / len(of.passages)
-            first[choice] = Ranked([searcher.search(q, effectiveness.DEEP) for q in of.queries], size)
+            first[choice] = Ranked([searcher.search(q, DEEP) for q in of.queries], size)
         yield "CL-SR", choice, measured(of, first[choice])
-    latents = dictionaries.token_latents(name, model, 0, steps or dictionaries.TOKEN_STEPS)
+    latents = dictionaries.token_latents(name, model, 0, steps or dictionaries.TOKEN_STEPS).asking(of.query_rows)
     tokens: dict[str, Ranked] = {}
     for choice, scoring in varied(TOKENS, OF_TOKENS):
         with tempfile.TemporaryDirectory() as aside:
-            system = effectiveness.of_tokens(of, latents, Path(aside), scoring)
+            system = retrievers.of_sparse(of, latents, Path(aside), scoring)
             hits = [system.search(i) for i in range(len(of.queries))]
         tokens[choice] = Ranked(hits, system.bytes_per_passage)
         yield "tokens", choice, measured(of, tokens[choice])
@@ -103,11 +103,11 @@ def of_collection(name: str, model: str, steps: int | None) -> Iterator[tuple[st
     for k in (dictionaries.K, *CODES):
         coded = Codes.of(as_long(sae, of.passages, pursue(sae, of.passages, k)))
         searcher = ConceptSearcher(sae, searcher.index, coded)
-        hits = [searcher.scanned(query, effectiveness.DEEP) for query in of.queries]
+        hits = [searcher.scanned(query, DEEP) for query in of.queries]
         codes[k] = Ranked(hits, coded.bytes / len(of.passages))
         yield "codes", DEFAULT if k == dictionaries.K else f"k = {k}", measured(of, codes[k])
     for part, other, weights, usual in (
-        ("CL-SR + codes", first[DEFAULT], BLENDS, effectiveness.BLEND),
+        ("CL-SR + codes", first[DEFAULT], BLENDS, retrievers.BLEND),
         ("tokens + codes", tokens[DEFAULT], TOKEN_WEIGHTS, 0.5),
     ):
         for weight in (usual, *weights):
@@ -127,7 +127,7 @@ class Ranked(NamedTuple):
 
 def fused(one: Ranked, other: Ranked, weight: float) -> Ranked:
     pairs = zip(one.hits, other.hits, strict=True)
-    hits = [by_normalized_score(pair, effectiveness.DEEP, [weight, 1 - weight]).hits for pair in pairs]
+    hits = [by_normalized_score(pair, DEEP, [weight, 1 - weight]).hits for pair in pairs]
     return Ranked(hits, one.bytes_per_passage + other.bytes_per_passage)
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,11 +37,15 @@ TOKENS_AT_ONCE = 65_536
 KINDS = ("pooled", "tokens")
 
 
-class TokenLatents(NamedTuple):
-    """What the texts of a collection are made of, token by token and summed."""
+class Sparse(NamedTuple):
+    """The texts of a collection as sparse rows, of latents or of a vocabulary."""
 
     passages: csr_array  # (n_passages, n_latents)
-    queries: csr_array  # (n_queries, n_latents), of all its queries
+    queries: csr_array  # (n_queries, n_latents)
+
+    def asking(self, rows: NDArray[np.int64]) -> Sparse:
+        """With these queries alone."""
+        return Sparse(self.passages, csr_array(self.queries[rows]))
 
 
 def training_texts(name: str, model: str) -> Floats:
@@ -66,8 +70,8 @@ def pooled(name: str, model: str, seed: int, steps: int = STEPS) -> SAE:
     return SAE.load(folder)
 
 
-def token_latents(name: str, model: str, seed: int, steps: int = TOKEN_STEPS) -> TokenLatents:
-    """The latents of a collection's texts, by an SAE of its tokens."""
+def token_latents(name: str, model: str, seed: int, steps: int = TOKEN_STEPS) -> Sparse:
+    """The latents of a collection's passages and of all its queries, summed over a text, by an SAE of its tokens."""
     folder = _folder(model, name, f"tokens-{steps}-{seed}")
     if not (folder / "queries.npz").exists():
         passages, queries = (texts.tokens(f"{name}/{part}", model) for part in ("passages", "queries"))
@@ -81,7 +85,7 @@ def token_latents(name: str, model: str, seed: int, steps: int = TOKEN_STEPS) ->
         folder.mkdir(parents=True, exist_ok=True)
         save_npz(folder / "passages.npz", _of_texts(sae, passages))
         save_npz(folder / "queries.npz", _of_texts(sae, queries))
-    return TokenLatents(*(csr_array(load_npz(folder / f"{part}.npz")) for part in ("passages", "queries")))
+    return Sparse(*(csr_array(load_npz(folder / f"{part}.npz")) for part in ("passages", "queries")))
 
 
 def controls(training: Floats, n: int) -> Iterator[tuple[str, SAE]]:
@@ -89,20 +93,20 @@ def controls(training: Floats, n: int) -> Iterator[tuple[str, SAE]]:
     from sklearn.decomposition import PCA, FastICA
 
     d = training.shape[1]
-    yield "random dictionary", _dictionary(np.random.default_rng(0).normal(size=(n, d)), training)
+    yield "random dictionary", of_directions(np.random.default_rng(0).normal(size=(n, d)), training)
     some = training[:10_000]
     components = PCA(random_state=0).fit(some).components_
-    yield "PCA axes", _dictionary(np.concatenate([components, -components]), training)
+    yield "PCA axes", of_directions(np.concatenate([components, -components]), training)
     ica = FastICA(n_components=min(d, 128), random_state=0, max_iter=100, tol=1e-2, whiten="unit-variance").fit(some)
     axes = ica.mixing_.T
-    yield "ICA axes", _dictionary(np.concatenate([axes, -axes]), training)
+    yield "ICA axes", of_directions(np.concatenate([axes, -axes]), training)
 
 
-def matched(saes: Sequence[SAE]) -> dict[str, float]:
+def matched(one: SAE, other: SAE) -> dict[str, float]:
     """How alike the concepts of two seeds are: each direction's best cosine in the other dictionary."""
-    first, second = saes[0].W_dec, saes[1].W_dec
-    starts = range(0, len(first), 1024)
-    every = np.concatenate([(first[start : start + 1024] @ second.T).max(axis=1) for start in starts])
+    directions = one.W_dec
+    starts = range(0, len(directions), 1024)
+    every = np.concatenate([(directions[start : start + 1024] @ other.W_dec.T).max(axis=1) for start in starts])
     return {"mean": float(every.mean()), "above_0.7": float((every > 0.7).mean())}
 
 
@@ -123,7 +127,7 @@ def _of_texts(sae: SAE, tokens: texts.Tokens) -> csr_array:
     return csr_array(vstack(found, format="csr"))
 
 
-def _dictionary(directions: Floats, training: Floats) -> SAE:
+def of_directions(directions: Floats, training: Floats) -> SAE:
     """Directions, (n, d_in), as an SAE that a pursuit can code with; one-shot, it takes the k best."""
     W = (directions / np.linalg.norm(directions, axis=1, keepdims=True)).astype(np.float32)
     config = SAEConfig(d_in=W.shape[1], n_latents=len(W), k=K, selection="top_k")
@@ -137,7 +141,7 @@ def _folder(model: str, name: str, kind: str) -> Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", choices=[texts.MINILM, texts.MPNET], default=texts.MINILM)
+    parser.add_argument("--model", choices=texts.MODELS, default=texts.MINILM)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("collections", nargs="*", metavar="COLLECTION")

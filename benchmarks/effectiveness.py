@@ -28,46 +28,29 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
-import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import dictionaries
-import environments
 import numpy as np
+import retrievers
 import texts
-from judged import COLLECTIONS, DEPTH, MEASURE, Collection, Floats, System, as_run, collection, faithful, values
+from judged import COLLECTIONS, MEASURE, Collection, Floats, Measured, as_run, collection
 from measuring import about
-from scipy.sparse import csr_array
 
 from unweave.artifact import write_atomically
 from unweave.cli.show import table
-from unweave.errors import ScoringUndefined
 from unweave.evaluation import leaderboard as boards
 from unweave.evaluation import significance
 from unweave.evaluation.mismatch import mismatched
-from unweave.fusion import by_normalized_score
-from unweave.index.codes import Codes, as_long
-from unweave.index.concept_index import ConceptIndex
-from unweave.index.hits import Hits, best
-from unweave.index.scoring import DOT, PROFILES, TOKENS, Scoring, inverse_document_frequency, query_weights
-from unweave.retrieval import ConceptSearcher
-from unweave.sae.model import SAE, strongest
-from unweave.sae.pursuit import pursue
-from unweave.systems import BM25, EmbeddedQuery
+from unweave.sae.model import SAE
 
 RESULTS = Path(__file__).parent / "results" / "effectiveness.json"
 VALUES = RESULTS.with_suffix("")
-PEERS = Path(__file__).parent / "effectiveness_peers"
-CANDIDATES, DEEP = 1000, 1000
+PEER_VALUES = VALUES / "peers.json.gz"
 MISMATCH_DEPTH = 100
-EXPANDED = 1024
-CODES = (16, dictionaries.K)
-BLEND = 0.2
-"""The weight of CL-SR beside its own codes; the same everywhere."""
-QUANTISED, QUANTISER_TRAINING = ("PQ 96 B", "PQ 48 B", "int8", "binary"), 10_000
 FUSED = (("BM25", "dense"), ("BM25", "codes 32"), ("tokens", "codes 32"), ("BM25", "tokens"),
          ("BM25", "tokens", "codes 32"))  # fmt: skip
 SINGLE = ("CL-SR", "CL-SR rescored", "codes 32", "expanded", "CL-SR + codes", "tokens", "tokens + codes 32")
@@ -75,22 +58,28 @@ SINGLE = ("CL-SR", "CL-SR rescored", "codes 32", "expanded", "CL-SR + codes", "t
 SHOWN = ("BM25", "dense", "CL-SR paper", "CL-SR", "codes 32", "PQ 96 B", "tokens", "tokens + codes 32", "BM25 + dense",
          "BM25 + tokens + codes 32")  # fmt: skip
 """Systems that are shown collection by collection."""
+BESIDE_PEERS = ("BM25", "dense", "CL-SR", "codes 32", "tokens", "tokens + codes 32")
+"""Systems that are shown beside those of others."""
+BY_ENCODER = ("BM25", "dense", "CL-SR", "codes 32", "random dictionary, codes 32", "PQ 96 B", "tokens", "tokens + codes 32",
+              "BM25 + dense", "BM25 + tokens + codes 32")  # fmt: skip
+"""Systems that are shown by several encoders."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="three small collections, one seed, short training")
-    parser.add_argument("--model", choices=[texts.MINILM, texts.MPNET], default=texts.MINILM)
+    parser.add_argument("--model", choices=texts.MODELS, default=texts.MINILM)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--collections", nargs="+", choices=COLLECTIONS, default=list(COLLECTIONS))
     options = parser.parse_args()
     names = ["cranfield", "medline", "fiqa-mini"] if options.quick else options.collections
     found = measured(names, options.model, 1 if options.quick else options.seeds, 100 if options.quick else None)
     whole = board(found)
-    kept = condensed(found, whole)
+    kept = condensed(found, whole) | {"peers": beside_peers(found) if options.model == texts.MINILM else []}
     if not options.quick:
         publish(names, options.model, options.seeds)
         keep(options.model, kept)
+    if names == list(COLLECTIONS):
         boards.plot(whole, RESULTS.with_name(f"effectiveness-{options.model}.png"))
     print("\n".join(summary(kept)))
     print(json.dumps(kept["headline"]))
@@ -100,124 +89,11 @@ def keep(model: str, kept: Mapping[str, Any]) -> None:
     results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {"models": {}}
     results["about"] = about("numpy", "torch", "sentence-transformers", "bm25s", "ir-measures", "scikit-learn")
     results["models"][model] = kept
+    results["encoders"] = by_encoder()
     RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
-# --- systems --------------------------------------------------------------------------------------
-
-
-def of_dense(of: Collection) -> Iterator[tuple[str, System]]:
-    lexical = BM25(of.contents)
-    asked = [EmbeddedQuery(*pair) for pair in zip(of.query_texts, of.queries, strict=True)]
-    every = np.arange(len(of.passages))
-    yield "BM25", System(lambda i: lexical.search(asked[i], DEEP), lexical.bytes_per_passage)
-    yield "dense", System(lambda i: best(of.passages @ of.queries[i], every, DEEP), 4.0 * of.passages.shape[1])
-
-
-def of_quantisers(of: Collection, training: Floats) -> Iterator[tuple[str, System]]:
-    """What FAISS finds by quantised vectors."""
-    python = environments.python_of(PEERS / "requirements-shared.txt")
-    with tempfile.TemporaryDirectory() as aside:
-        arrays = {"training": training[:QUANTISER_TRAINING], "passages": of.passages, "queries": of.queries}
-        for name, rows in arrays.items():
-            np.save(Path(aside) / f"{name}.npy", rows)
-        subprocess.run([python, PEERS / "run_faiss.py", aside, str(DEPTH)], check=True)
-        found = dict(np.load(Path(aside) / "found.npz"))
-    for name in QUANTISED:
-        passages, scores = found[f"{name}.passages"], found[f"{name}.scores"]
-        yield name, System(lambda i, p=passages, s=scores: Hits(p[i], s[i]), float(found[f"{name}.bytes"]))
-
-
-def of_sae(of: Collection, sae: SAE, folder: Path) -> Iterator[tuple[str, System]]:
-    """Everything that one SAE of pooled embeddings gives."""
-    latents, n = sae.encode(of.passages), len(of.passages)
-    pursued = {k: as_long(sae, of.passages, pursue(sae, of.passages, k)) for k in CODES}
-    codes = {k: Codes.of(found) for k, found in pursued.items()}
-    searchers = {}
-    for name, profile in (("CL-SR", "default"), ("CL-SR paper", "paper")):
-        try:
-            index = ConceptIndex.build(folder / profile, latents, PROFILES[profile])
-        except ScoringUndefined:
-            continue  # the paper's formula, for a collection with very short passages
-        searchers[name] = searcher = ConceptSearcher(sae, index, codes[dictionaries.K])
-        yield name, System(lambda i, s=searcher: s.search(of.queries[i], DEEP), index.bytes(forward=True) / n)
-    clsr = searchers["CL-SR"]
-    size = (clsr.index.bytes(forward=True) + codes[dictionaries.K].bytes) / n
-    yield "CL-SR rescored", System(lambda i: clsr.rescored(of.queries[i], DEEP, CANDIDATES), size)
-    for k in CODES:
-        searcher = ConceptSearcher(sae, clsr.index, codes[k])
-        yield f"codes {k}", System(lambda i, s=searcher: s.scanned(of.queries[i], DEEP), codes[k].bytes / n)
-    both = lambda i: [clsr.search(of.queries[i], DEEP), clsr.scanned(of.queries[i], DEEP)]  # noqa: E731
-    yield "CL-SR + codes", System(lambda i: by_normalized_score(both(i), DEEP, [BLEND, 1 - BLEND]).hits, size)
-    yield "expanded", expanded(of, sae, pursued[dictionaries.K], folder / "expanded")
-
-
-def expanded(of: Collection, sae: SAE, codes: csr_array, folder: Path) -> System:
-    """The codes in inverted lists, and of each query the directions that it is nearest to."""
-    index = ConceptIndex.build(folder, codes, DOT)
-
-    def search(i: int) -> Hits:
-        products = sae.W_dec @ of.queries[i]
-        nearest = np.argpartition(-products, EXPANDED)[:EXPANDED]
-        nearest = nearest[products[nearest] > 0]
-        return index.search(nearest.astype(np.int32), products[nearest], DEEP)
-
-    return System(search, index.bytes(forward=True) / len(of.passages))
-
-
-def of_tokens(of: Collection, latents: dictionaries.TokenLatents, folder: Path, scoring: Scoring = TOKENS) -> System:
-    """Concepts of single tokens, summed over each text."""
-    kept = latents.passages if scoring.max_latents is None else strongest(latents.passages, scoring.max_latents)
-    index = ConceptIndex.build(folder, kept, scoring)
-    idf = inverse_document_frequency(index.document_frequency, index.n_passages, scoring)
-    asked = csr_array(latents.queries[of.query_rows])
-
-    def search(i: int) -> Hits:
-        found = slice(asked.indptr[i], asked.indptr[i + 1])
-        active = asked.indices[found]
-        weights = query_weights(asked.data[found], idf[active], scoring)
-        return index.search(active[weights != 0].astype(np.int32), weights[weights != 0], DEEP)
-
-    return System(search, index.bytes(forward=True) / len(of.passages))
-
-
-def of_control(of: Collection, sae: SAE) -> System:
-    codes = Codes.of(as_long(sae, of.passages, pursue(sae, of.passages, dictionaries.K)))
-    products = of.queries.astype(np.float64) @ sae.W_dec.T.astype(np.float64)
-    every = np.arange(len(of.passages))
-
-    def search(i: int) -> Hits:
-        return best(codes.reconstructed(products[i], every).astype(np.float32), every, DEEP)
-
-    return System(search, codes.bytes / len(of.passages))
-
-
 # --- what is measured -----------------------------------------------------------------------------
-
-
-class Measured:
-    """What was measured of every system on one collection with one seed's dictionaries."""
-
-    def __init__(self, of: Collection) -> None:
-        self.of = of
-        self.runs: dict[str, list[Hits]] = {}
-        self.systems: dict[str, dict[str, Any]] = {}
-
-    def add(self, name: str, system: System) -> None:
-        self._add(name, [system.search(i) for i in range(len(self.of.queries))], system.bytes_per_passage)
-
-    def add_fused(self, names: Sequence[str]) -> None:
-        """A system that gives each of these the same weight."""
-        found = zip(*(self.runs[name] for name in names), strict=True)
-        hits = [by_normalized_score(each, DEEP, [1 / len(names)] * len(names)).hits for each in found]
-        self._add(" + ".join(names), hits, sum(self.systems[name]["bytes"] for name in names))
-
-    def _add(self, name: str, hits: list[Hits], size: float) -> None:
-        self.runs[name] = hits
-        fidelity = faithful(hits, self.runs["dense"]) if "dense" in self.runs else {}
-        self.systems[name] = {
-            "bytes": size, "values": [round(value, 4) for value in values(self.of, hits)], "fidelity": fidelity,
-        }  # fmt: skip
 
 
 def measured(names: Sequence[str], model: str, seeds: int, steps: int | None) -> dict[str, Any]:
@@ -225,13 +101,11 @@ def measured(names: Sequence[str], model: str, seeds: int, steps: int | None) ->
     collections = {}
     for name in names:
         of_seeds = [of_seed(name, model, seed, steps) for seed in range(seeds)]
-        saes = [dictionaries.pooled(name, model, seed, steps or dictionaries.STEPS) for seed in range(min(2, seeds))]
         systems = {
             system: averaged([of["systems"][system] for of in of_seeds if system in of["systems"]])
             for system in of_seeds[0]["systems"]
         }
-        matched = dictionaries.matched(saes) if seeds > 1 else None
-        collections[name] = of_seeds[0] | {"systems": systems, "matched": matched}
+        collections[name] = of_seeds[0] | {"systems": systems, "matched": [of["matched"] for of in of_seeds[1:]]}
         means = {system: round(float(np.mean(there["values"])), 4) for system, there in systems.items()}
         print(name, means, flush=True)
     return {"collections": collections, "seeds": seeds}
@@ -246,6 +120,10 @@ def of_seed(name: str, model: str, seed: int, steps: int | None) -> dict[str, An
         sae = dictionaries.pooled(name, model, seed, steps or dictionaries.STEPS)
         latents = dictionaries.token_latents(name, model, seed, steps or dictionaries.TOKEN_STEPS)
         found = one_collection(collection(name, model), dictionaries.training_texts(name, model), sae, latents, seed)
+        if seed:
+            found["matched"] = dictionaries.matched(
+                dictionaries.pooled(name, model, 0, steps or dictionaries.STEPS), sae
+            )
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, lambda aside: aside.write_text(json.dumps(found), encoding="utf-8"))
     return dict(json.loads(path.read_text(encoding="utf-8")))
@@ -253,38 +131,46 @@ def of_seed(name: str, model: str, seed: int, steps: int | None) -> dict[str, An
 
 def of_results(model: str, seed: int) -> dict[str, Any]:
     """What the results hold of one seed, by collection."""
-    path = VALUES / f"{model}-{seed}.json.gz"
-    return dict(json.loads(gzip.decompress(path.read_bytes()))) if path.exists() else {}
+    return unpacked(VALUES / f"{model}-{seed}.json.gz")
 
 
 def publish(names: Sequence[str], model: str, seeds: int) -> None:
     """Put what was measured of each seed, without ids or texts of the collections, into the results."""
-    VALUES.mkdir(exist_ok=True)
     for seed in range(seeds):
         found = of_results(model, seed) | {name: of_seed(name, model, seed, None) for name in names}
-        packed = gzip.compress(json.dumps(found).encode(), mtime=0)
-        write_atomically(VALUES / f"{model}-{seed}.json.gz", lambda path, packed=packed: path.write_bytes(packed))
+        pack(VALUES / f"{model}-{seed}.json.gz", found)
+
+
+def unpacked(path: Path) -> dict[str, Any]:
+    """Values as `pack` wrote them; where nothing was written, none."""
+    return dict(json.loads(gzip.decompress(path.read_bytes()))) if path.exists() else {}
+
+
+def pack(path: Path, found: Mapping[str, Any]) -> None:
+    path.parent.mkdir(exist_ok=True)
+    packed = gzip.compress(json.dumps(found).encode(), mtime=0)
+    write_atomically(path, lambda aside: aside.write_bytes(packed))
 
 
 def one_collection(
-    of: Collection, training: Floats, sae: SAE, latents: dictionaries.TokenLatents, seed: int
+    of: Collection, training: Floats, sae: SAE, latents: dictionaries.Sparse, seed: int
 ) -> dict[str, Any]:
     """Every system on one collection; what does not depend on the seed, with the first alone."""
     every = Measured(of)
-    for name, system in of_dense(of):
+    for name, system in retrievers.of_dense(of):
         every.add(name, system)
     every.add_fused(FUSED[0])
     with tempfile.TemporaryDirectory() as aside:
-        for name, system in of_sae(of, sae, Path(aside)):
+        for name, system in retrievers.of_sae(of, sae, Path(aside)):
             every.add(name, system)
-        every.add("tokens", of_tokens(of, latents, Path(aside) / "tokens"))
+        every.add("tokens", retrievers.of_sparse(of, latents.asking(of.query_rows), Path(aside) / "tokens"))
     for names in FUSED[1:]:
         every.add_fused(names)
     if seed == 0:
-        for name, system in of_quantisers(of, training):
+        for name, system in retrievers.of_quantisers(of, training):
             every.add(name, system)
         for control, dictionary in dictionaries.controls(training, sae.config.n_latents):
-            every.add(f"{control}, codes 32", of_control(of, dictionary))
+            every.add(f"{control}, codes 32", retrievers.of_control(of, dictionary))
     missed = mismatched(as_run(of, every.runs["BM25"]), of.qrels, MISMATCH_DEPTH)
     return {
         "n_passages": len(of.passages),
@@ -347,6 +233,50 @@ def condensed(found: Mapping[str, Any], whole: boards.Leaderboard) -> dict[str, 
             "saes": saes, "seeds": found["seeds"]}  # fmt: skip
 
 
+def of_peers() -> dict[str, Any]:
+    """What retrieval_peers.py measured: by collection, peer and system."""
+    return unpacked(PEER_VALUES)
+
+
+def by_encoder() -> list[dict[str, str]]:
+    """Each system by each encoder, on the collections that all were measured on: nDCG@10 and share of dense."""
+    of_models = {model: of_results(model, 0) for model in texts.MODELS}
+    names = [name for name in COLLECTIONS if all(name in of for of in of_models.values())]
+    if not names:
+        return []
+    means = {
+        model: {s: np.mean([np.mean(of[name]["systems"][s]["values"]) for name in names]) for s in BY_ENCODER}
+        for model, of in of_models.items()
+    }
+    return [
+        {"system": s, **{model: f"{of[s]:.3f} {of[s] / of['dense']:4.0%}" for model, of in means.items()}}
+        for s in BY_ENCODER
+    ]
+
+
+def beside_peers(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Our systems and those of others, on the collections that these were measured on."""
+    peers, collections = of_peers(), {}
+    for name in (name for name in found["collections"] if name in peers):
+        of = found["collections"][name]
+        ours = {s: of["systems"][s] for s in BESIDE_PEERS}
+        theirs = {s: there for systems in peers[name].values() for s, there in systems.items()}
+        collections[name] = of | {"systems": ours | theirs}
+    if not collections:
+        return []
+    return [
+        {
+            "system": entry.system,
+            "nDCG@10": "-" if entry.macro is None else f"{entry.macro:.4f}",
+            **{c: f"{entry.values[c]:.3f}" if c in entry.values else "-" for c in collections},
+            "▲": str(len(entry.better)),
+            "▼": str(len(entry.worse)),
+            "B/passage": f"{entry.bytes_per_passage:,.0f}",
+        }
+        for entry in board({"collections": collections}).entries
+    ]
+
+
 def notes(found: Mapping[str, Any]) -> Iterator[str]:
     """What the table leaves out, a line each."""
     collections = found["collections"].values()
@@ -367,7 +297,8 @@ def notes(found: Mapping[str, Any]) -> Iterator[str]:
         return
     seeds = {s: np.mean([of["systems"][s]["by_seed"] for of in collections], axis=0) for s in SINGLE}
     yield f"range over {found['seeds']} seeds: " + ", ".join(f"{s} {np.ptp(of):.4f}" for s, of in seeds.items())
-    mean, share = (np.mean([of["matched"][key] for of in collections]) for key in ("mean", "above_0.7"))
+    pairs = [pair for of in collections for pair in of["matched"]]
+    mean, share = (np.mean([pair[key] for pair in pairs]) for key in ("mean", "above_0.7"))
     yield f"concepts of two seeds, best cosine: mean {mean:.3f}, {share:.1%} above .7"
 
 
@@ -411,8 +342,9 @@ def of_system(
 
 
 def summary(kept: Mapping[str, Any]) -> list[str]:
-    """Systems over all collections, then each collection."""
-    return [*table(kept["rows"]), "", *kept["notes"], "", *table(kept["by_collection"])]
+    """Systems over all collections, then each collection, then peers on the smallest."""
+    peers = ["", *table(kept["peers"])] if kept["peers"] else []
+    return [*table(kept["rows"]), "", *kept["notes"], "", *table(kept["by_collection"]), *peers]
 
 
 def headline(whole: boards.Leaderboard) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import texts
@@ -13,6 +13,7 @@ from scipy.stats import rankdata
 from unweave.collections import open_collection
 from unweave.evaluation.measures import measure
 from unweave.evaluation.runs import Run
+from unweave.fusion import by_normalized_score
 from unweave.index.hits import Hits
 from unweave.queries import Qrels
 
@@ -20,6 +21,8 @@ COLLECTIONS = ("scifact", "climate-fever-evidence", "fiqa-mini", "nfcorpus-stopp
                "msmarco-dl-5k", "squad-sentences", "cranfield", "cacm", "cisi", "medline", "npl-vaswani",
                "medquad-liveqa")  # fmt: skip
 QUERIES, DEPTH = 1000, 100
+DEEP = 1000
+"""Hits that a system gives, which a fusion reads."""
 MEASURE = "nDCG@10"
 
 Floats = NDArray[np.float32]
@@ -98,3 +101,28 @@ def faithful(hits: Sequence[Hits], dense: Sequence[Hits]) -> dict[str, float]:
             correlations.append(float(np.corrcoef(ranks, np.arange(len(ranks)))[0, 1]))
     return {"top10": float(np.mean(overlaps[10])), "top100": float(np.mean(overlaps[100])),
             "rho": float(np.mean(correlations)) if correlations else 0.0}  # fmt: skip
+
+
+class Measured:
+    """What was measured of every system on one collection with one seed's dictionaries."""
+
+    def __init__(self, of: Collection) -> None:
+        self.of = of
+        self.runs: dict[str, list[Hits]] = {}
+        self.systems: dict[str, dict[str, Any]] = {}
+
+    def add(self, name: str, system: System) -> None:
+        self._add(name, [system.search(i) for i in range(len(self.of.queries))], system.bytes_per_passage)
+
+    def add_fused(self, names: Sequence[str]) -> None:
+        """A system that gives each of these the same weight."""
+        found = zip(*(self.runs[name] for name in names), strict=True)
+        hits = [by_normalized_score(each, DEEP, [1 / len(names)] * len(names)).hits for each in found]
+        self._add(" + ".join(names), hits, sum(self.systems[name]["bytes"] for name in names))
+
+    def _add(self, name: str, hits: list[Hits], size: float) -> None:
+        self.runs[name] = hits
+        fidelity = faithful(hits, self.runs["dense"]) if "dense" in self.runs else {}
+        self.systems[name] = {
+            "bytes": size, "values": [round(value, 4) for value in values(self.of, hits)], "fidelity": fidelity,
+        }  # fmt: skip

