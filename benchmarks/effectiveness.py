@@ -60,8 +60,8 @@ SHOWN = ("BM25", "dense", "CL-SR paper", "CL-SR", "codes 32", "PQ 96 B", "tokens
 """Systems that are shown collection by collection."""
 BESIDE_PEERS = ("BM25", "dense", "CL-SR", "codes 32", "tokens", "tokens + codes 32")
 """Systems that are shown beside those of others."""
-BY_ENCODER = ("BM25", "dense", "CL-SR", "codes 32", "random dictionary, codes 32", "PQ 96 B", "tokens", "tokens + codes 32",
-              "BM25 + dense", "BM25 + tokens + codes 32")  # fmt: skip
+BY_ENCODER = ("BM25", "dense", "CL-SR", "codes 32", "random dictionary, codes 32", "PQ 96 B", "tokens",
+              "tokens + codes 32", "BM25 + dense", "BM25 + tokens + codes 32")  # fmt: skip
 """Systems that are shown by several encoders."""
 
 
