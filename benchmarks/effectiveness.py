@@ -75,22 +75,21 @@ def main() -> None:
     names = ["cranfield", "medline", "fiqa-mini"] if options.quick else options.collections
     found = measured(names, options.model, 1 if options.quick else options.seeds, 100 if options.quick else None)
     whole = board(found)
-    kept = condensed(found, whole) | {"peers": beside_peers(found) if options.model == texts.MINILM else []}
+    kept = condensed(found, whole)
+    print("\n".join(summary(kept)))
     if not options.quick:
         publish(names, options.model, options.seeds)
-        keep(options.model, kept)
+        results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {"models": {}}
+        results["about"] = about("numpy", "torch", "sentence-transformers", "bm25s", "ir-measures", "scikit-learn")
+        results["models"][options.model] = kept
+        results["encoders"] = by_encoder()
+        if options.model == texts.MINILM:
+            results["peers"] = beside_peers(found)
+        RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        print("\n".join(["", *table(results["encoders"]), "", *table(results.get("peers", []))]))
     if names == list(COLLECTIONS):
         boards.plot(whole, RESULTS.with_name(f"effectiveness-{options.model}.png"))
-    print("\n".join(summary(kept)))
     print(json.dumps(kept["headline"]))
-
-
-def keep(model: str, kept: Mapping[str, Any]) -> None:
-    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {"models": {}}
-    results["about"] = about("numpy", "torch", "sentence-transformers", "bm25s", "ir-measures", "scikit-learn")
-    results["models"][model] = kept
-    results["encoders"] = by_encoder()
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
 # --- what is measured -----------------------------------------------------------------------------
@@ -262,8 +261,7 @@ def beside_peers(found: Mapping[str, Any]) -> list[dict[str, Any]]:
         ours = {s: of["systems"][s] for s in BESIDE_PEERS}
         theirs = {s: there for systems in peers[name].values() for s, there in systems.items()}
         collections[name] = of | {"systems": ours | theirs}
-    if not collections:
-        return []
+    entries = board({"collections": collections}).entries if collections else []
     return [
         {
             "system": entry.system,
@@ -273,7 +271,7 @@ def beside_peers(found: Mapping[str, Any]) -> list[dict[str, Any]]:
             "▼": str(len(entry.worse)),
             "B/passage": f"{entry.bytes_per_passage:,.0f}",
         }
-        for entry in board({"collections": collections}).entries
+        for entry in entries
     ]
 
 
@@ -342,9 +340,8 @@ def of_system(
 
 
 def summary(kept: Mapping[str, Any]) -> list[str]:
-    """Systems over all collections, then each collection, then peers on the smallest."""
-    peers = ["", *table(kept["peers"])] if kept["peers"] else []
-    return [*table(kept["rows"]), "", *kept["notes"], "", *table(kept["by_collection"]), *peers]
+    """Systems over all collections, then each collection."""
+    return [*table(kept["rows"]), "", *kept["notes"], "", *table(kept["by_collection"])]
 
 
 def headline(whole: boards.Leaderboard) -> dict[str, float]:
