@@ -15,7 +15,7 @@ from scipy.optimize import nnls
 
 from unweave.cli import main
 from unweave.concepts import stages
-from unweave.concepts.lexicon import Lexicon, LexiconConfig, LexiconNamer, Part, name
+from unweave.concepts.lexicon import Ingredient, Lexicon, LexiconConfig, LexiconNamer, name
 from unweave.concepts.lexicon_sources import LONGEST_PHRASE, corpus_phrases, digests, file_phrases
 from unweave.corpus import Corpus
 from unweave.errors import BadData, MissingArtifact
@@ -86,8 +86,8 @@ def test_more_phrases_come_closer(random_lexicon):
 # --- names ----------------------------------------------------------------------------------------
 
 
-def part(phrase: str, weight: float) -> Part:
-    return Part(phrase, phrase, weight)
+def part(phrase: str, weight: float) -> Ingredient:
+    return Ingredient(phrase, phrase, weight)
 
 
 def test_a_name_is_the_weightiest_phrase_and_another_one_of_weight():

@@ -16,7 +16,7 @@ from scipy.sparse import csr_array
 from unweave import fusion, settings, tokens
 from unweave.artifact import MANIFEST, Manifest, read_manifest
 from unweave.collections import Collection
-from unweave.concepts.lexicon import Lexicon, Part
+from unweave.concepts.lexicon import Ingredient, Lexicon
 from unweave.concepts.store import Concepts
 from unweave.corpus import Corpus
 from unweave.embeddings import Embeddings
@@ -249,7 +249,7 @@ class Project:
         phrases = Embeddings.load(self._folder("embeddings/lexicon"))
         return Lexicon(Corpus.load(self._folder("lexicon")), phrases.rows(0, len(phrases)))
 
-    def decompose(self, text: str | NDArray[np.floating[Any]], k: int | None = None) -> list[Part]:
+    def decompose(self, text: str | NDArray[np.floating[Any]], k: int | None = None) -> list[Ingredient]:
         """Write a text's embedding, or an embedding, (d_in,), in phrases: what sets it apart from the mean passage.
 
         Args:

@@ -48,7 +48,7 @@ class LexiconConfig:
         at_least(self, 1, "frequent_texts", "mix")
 
 
-class Part(NamedTuple):
+class Ingredient(NamedTuple):
     """One phrase of a mix."""
 
     phrase: str
@@ -75,7 +75,7 @@ class Lexicon:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def mixes(self, targets: NDArray[np.float32], k: int) -> list[list[Part]]:
+    def mixes(self, targets: NDArray[np.float32], k: int) -> list[list[Ingredient]]:
         """Write each of some vectors, (n, d_in), in at most k phrases, the weightiest first.
 
         A latent's direction is given as it is; of an embedding, what it differs by from the mean of its like.
@@ -94,9 +94,9 @@ class Lexicon:
             ])  # fmt: skip
         return mixes
 
-    def _part(self, entry: int, weight: float) -> Part:
+    def _part(self, entry: int, weight: float) -> Ingredient:
         found = self._entries[entry]
-        return Part(found.title, found.content, weight)
+        return Ingredient(found.title, found.content, weight)
 
     @cached_property
     def _dictionary(self) -> SAE:
@@ -134,7 +134,7 @@ class LexiconNamer:
             for latent, mix in zip(some, self._lexicon.mixes(self._directions[some], self._config.mix), strict=True):
                 yield latent, self._naming(mix)
 
-    def _naming(self, mix: Sequence[Part]) -> Naming:
+    def _naming(self, mix: Sequence[Ingredient]) -> Naming:
         if not mix:
             return Naming(self.namer, None, made_with=self.made_with)
         described = ", ".join(f"{plain(part.phrase, LONGEST_NAME)} {part.weight:.2f}" for part in mix)
@@ -142,7 +142,7 @@ class LexiconNamer:
         return Naming(self.namer, name(mix), described, made_with=self.made_with, provenance=provenance)
 
 
-def name(mix: Sequence[Part]) -> str:
+def name(mix: Sequence[Ingredient]) -> str:
     """The weightiest phrase, and the next if it has weight enough and other words."""
     chosen = [mix[0].phrase]
     for part in mix[1:]:
