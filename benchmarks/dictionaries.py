@@ -66,7 +66,7 @@ def pooled(name: str, model: str, seed: int, steps: int = STEPS) -> SAE:
     if not folder.exists():
         rows = training_texts(name, model)
         config = SAEConfig(d_in=rows.shape[1], n_latents=n_latents(*rows.shape), k=K, encoder=model)
-        _trained(rows, config, steps, BATCH, seed).save(folder)
+        trained(rows, config, steps, BATCH, seed).save(folder)
     return SAE.load(folder)
 
 
@@ -80,12 +80,18 @@ def token_latents(name: str, model: str, seed: int, steps: int = TOKEN_STEPS) ->
         )
         rows = passages.rows[np.sort(some)].astype(np.float32)
         config = SAEConfig(d_in=rows.shape[1], n_latents=TOKEN_LATENTS, k=TOKEN_K, encoder=model)
-        sae = _trained(rows, config, steps, TOKEN_BATCH, seed)
+        sae = trained(rows, config, steps, TOKEN_BATCH, seed)
         del rows
         folder.mkdir(parents=True, exist_ok=True)
         save_npz(folder / "passages.npz", _of_texts(sae, passages))
         save_npz(folder / "queries.npz", _of_texts(sae, queries))
     return Sparse(*(csr_array(load_npz(folder / f"{part}.npz")) for part in ("passages", "queries")))
+
+
+def trained(rows: Floats, config: SAEConfig, steps: int, batch_size: int, seed: int) -> SAE:
+    """An SAE of these rows, by the recipe of `unweave fit` at this size."""
+    recipe = recommend(len(rows), config.d_in, config.k, n_latents=config.n_latents, batch_size=batch_size, steps=steps)
+    return train(rows, rows[:2000], config, TrainConfig.of(recipe, seed=seed)).sae
 
 
 def controls(training: Floats, n: int) -> Iterator[tuple[str, SAE]]:
@@ -108,11 +114,6 @@ def matched(one: SAE, other: SAE) -> dict[str, float]:
     starts = range(0, len(directions), 1024)
     every = np.concatenate([(directions[start : start + 1024] @ other.W_dec.T).max(axis=1) for start in starts])
     return {"mean": float(every.mean()), "above_0.7": float((every > 0.7).mean())}
-
-
-def _trained(rows: Floats, config: SAEConfig, steps: int, batch_size: int, seed: int) -> SAE:
-    recipe = recommend(len(rows), config.d_in, config.k, n_latents=config.n_latents, batch_size=batch_size, steps=steps)
-    return train(rows, rows[:2000], config, TrainConfig.of(recipe, seed=seed)).sae
 
 
 def _of_texts(sae: SAE, tokens: texts.Tokens) -> csr_array:
