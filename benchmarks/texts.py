@@ -168,7 +168,7 @@ def _forget(folder: Path) -> None:
     model = SentenceTransformerEncoder(EncoderConfig())._model
     transformer = model[0].auto_model
     torch.manual_seed(0)
-    model[0].auto_model = type(transformer)(transformer.config)
+    transformer.load_state_dict(type(transformer)(transformer.config).state_dict())
     model.save(str(folder))
 
 
