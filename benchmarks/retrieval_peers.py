@@ -80,7 +80,7 @@ def measured(name: str, peer: Peer) -> dict[str, Any]:
 
 
 def of_splade(of: Collection, folder: Path) -> Iterator[tuple[str, System]]:
-    yield "SPLADE", retrievers.of_sparse(of, splade_rows(of), folder / "index", DOT)
+    yield "SPLADE of 4 M parameters", retrievers.of_sparse(of, splade_rows(of), folder / "index", DOT)
 
 
 def splade_rows(of: Collection) -> Sparse:
