@@ -18,9 +18,12 @@ import growth
 import naming
 import pursuit
 import search
+import stability
 import texts
 import training
 import variants
+
+from unweave.cli.show import table
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -46,6 +49,9 @@ def blocks() -> dict[str, list[str]]:
         "growth": growth.summary(results(growth.RESULTS)),
         "cuda": gpu.summary(results(gpu.RESULTS)),
         "effectiveness": effectiveness.summary(results(effectiveness.RESULTS)["models"][texts.MINILM]),
+        "encoders": list(table(results(effectiveness.RESULTS)["encoders"])),
+        "peers": list(table(results(effectiveness.RESULTS)["peers"])),
+        "stability": stability.summary(results(stability.RESULTS)),
         "search": search.summary(results(search.RESULTS)),
         "naming": naming.summary(results(naming.RESULTS), "demo"),
         "names_of_both": naming.headlines(results(naming.RESULTS)),

@@ -58,11 +58,13 @@ def main() -> None:
     options = parser.parse_args()
     for peer in options.peers:
         for name in options.collections:
-            found = effectiveness.of_peers()
-            if peer not in found.get(name, {}):
-                found.setdefault(name, {})[peer] = measured(name, PEERS[peer])
+            if peer not in effectiveness.of_peers().get(name, {}):
+                systems = measured(name, PEERS[peer])
+                found = effectiveness.of_peers()  # what another run of this script has added meanwhile stays
+                found.setdefault(name, {})[peer] = systems
                 effectiveness.pack(effectiveness.PEER_VALUES, found)
-            means = {s: round(float(np.mean(of["values"])), 4) for s, of in found[name][peer].items()}
+            there = effectiveness.of_peers()[name][peer]
+            means = {s: round(float(np.mean(of["values"])), 4) for s, of in there.items()}
             print(name, means, flush=True)
 
 

@@ -51,7 +51,7 @@ class FitConfig:
     n_latents: int | None = None
     """Size of the dictionary; by default a power of two times the embedding's width, by the number of texts."""
     texts_per_latent: float = TEXTS_PER_LATENT
-    """Texts for each latent of the default size, about; at 1 concepts retrieve better, and there are more to name."""
+    """Texts for each latent of the default size, about; at 1 concepts retrieve better, and vary more with the seed."""
     steps: int | None = None
     """Batches to train on; by default twenty passes over the texts, fewer over millions, at least 300."""
     batch_size: int | None = None
