@@ -1,6 +1,7 @@
 """Does concept retrieval find what the dense model finds, at a tenth of its bytes? On every collection at hand.
 
-    python benchmarks/effectiveness.py [--quick] [--model all-MiniLM-L6-v2 | all-mpnet-base-v2] [--seeds 3]
+    python benchmarks/effectiveness.py [--quick] [--model all-MiniLM-L6-v2 | all-mpnet-base-v2 | untrained] [--seeds 3]
+                                       [--collections scifact …]
 
 Collections are those below $UNWEAVE_DATA with full judgements; of their test queries at most 1,000 are drawn. Each
 collection has dictionaries of its own, see dictionaries.py, trained on its texts and never on queries. Systems:
@@ -17,10 +18,11 @@ collection has dictionaries of its own, see dictionaries.py, trained on its text
 
 Each is compared with dense query by query (sign flips, Holm's correction), on the mismatch subset too. Fidelity is the
 share of dense's top 10 and 100 that is kept, and the rank correlation of dense's top 100. Two seeds' concepts are
-matched by their decoder directions. Writes results/effectiveness.json, to which another model's run adds,
-effectiveness-MODEL.png, and for each seed every query's values, results/effectiveness/MODEL-SEED.json.gz: what is
-there is not measured again (delete it, or the folder of the cache, to begin anew). The last line holds the headline
-figures.
+matched by their decoder directions. Encoders are shown side by side on the collections that all have, and
+beside ours the systems that retrieval_peers.py measured. Writes results/effectiveness.json, to which another model's
+run adds, effectiveness-MODEL.png if it is of all collections, and for each seed every query's values,
+results/effectiveness/MODEL-SEED.json.gz: what is there is not measured again (delete it, or the folder of the cache,
+to begin anew). The last line holds the headline figures.
 """
 
 from __future__ import annotations
