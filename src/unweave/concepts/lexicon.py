@@ -89,12 +89,12 @@ class Lexicon:
             of = slice(found.indptr[row], found.indptr[row + 1])
             order = np.argsort(-found.data[of], kind="stable")
             mixes.append([
-                self._part(int(entry), float(weight))
+                self._ingredient(int(entry), float(weight))
                 for entry, weight in zip(found.indices[of][order], found.data[of][order], strict=True)
             ])  # fmt: skip
         return mixes
 
-    def _part(self, entry: int, weight: float) -> Ingredient:
+    def _ingredient(self, entry: int, weight: float) -> Ingredient:
         found = self._entries[entry]
         return Ingredient(found.title, found.content, weight)
 
