@@ -17,7 +17,8 @@ demo: $(READY)
 test: $(READY) check
 
 check:
-	cd "$(ROOT)" && $(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/pytest -q
+	cd "$(ROOT)" && $(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports && \
+	  $(BIN)/pytest -q
 
 # Minutes of work: the whole demo corpus, SciFact (with UNWEAVE_DATA=folder), the dense baseline computed directly.
 test-slow: $(READY)
@@ -40,6 +41,7 @@ $(READY): $(wildcard $(ROOT)/requirements/*.txt) $(ROOT)/pyproject.toml
 # Renew the pins, with uv; those of torch-cpu.txt, PyTorch's own CPU build for Linux, by hand.
 CUDA := ^(cuda|nvidia|triton)
 lock:
+	cd "$(ROOT)/requirements" && cat lock.txt cuda.txt > all.txt  # what is pinned stays, unless it no longer fits
 	cd "$(ROOT)" && echo "torch==$(TORCH)" | uv pip compile pyproject.toml --extra demo --extra dev --universal \
 	  --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11 -q -c - -o requirements/all.txt
 	cd "$(ROOT)/requirements" && awk '/^[a-z]/ {cuda = ($$0 ~ /$(CUDA)/)} {print > (cuda ? "cuda.txt" : "lock.txt")}' all.txt

@@ -27,13 +27,13 @@ from judged import COLLECTIONS, DEEP, Collection, collection, values
 from measuring import about
 
 from unweave.cli.show import table
-from unweave.fusion import by_normalized_score
 from unweave.index.codes import Codes, as_long
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.hits import Hits
 from unweave.index.scoring import NO_IDF, PROFILES, SIGNED, TOKENS, Scoring
-from unweave.retrieval import ConceptSearcher
-from unweave.sae.pursuit import pursue
+from unweave.retrieval.fusion import by_normalized_score
+from unweave.retrieval.searcher import ConceptSearcher
+from unweave.sae.model import pursue
 
 RESULTS = Path(__file__).parent / "results" / "ablations.json"
 POOLED = {

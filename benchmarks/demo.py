@@ -21,12 +21,12 @@ from typing import Any
 
 from measuring import about
 
-from unweave.artifact import read_manifest
+from unweave.base.artifact import read_manifest
+from unweave.base.records import Explanation, Hit, Part, Passage
 from unweave.cli import show
-from unweave.evaluation.evaluate import KIND, Evaluation, Row, table
-from unweave.explanation import Explanation
-from unweave.project import ARTIFACTS, Project
-from unweave.records import Hit, Part, Passage
+from unweave.evaluation.table import KIND, Evaluation, Row, table
+from unweave.project import Project
+from unweave.stages.workspace import ARTIFACTS
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results" / "demo.json"

@@ -22,10 +22,10 @@ import torch
 from growth import MS_MARCO, PASSES, h100_seconds
 
 from unweave.cli.show import table
-from unweave.sae.model import SAEConfig
-from unweave.sae.parallel import World
-from unweave.sae.texts import TrainingTexts, ahead
-from unweave.sae.training import Run, TrainConfig
+from unweave.config import SAEConfig, TrainConfig
+from unweave.sae.training.parallel import World
+from unweave.sae.training.rows import TrainingTexts, ahead
+from unweave.sae.training.run import Run
 
 RESULTS = Path(__file__).parent / "results" / "gpu.json"
 SIZES = tuple(itertools.product((384, 768), (8, 32), (32, 64)))

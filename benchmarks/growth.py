@@ -24,10 +24,10 @@ from measuring import about, peak_bytes
 from numpy.typing import NDArray
 
 from unweave.cli.show import table
-from unweave.sae.model import SAEConfig
-from unweave.sae.parallel import World
-from unweave.sae.texts import TrainingTexts
-from unweave.sae.training import Run, TrainConfig
+from unweave.config import SAEConfig, TrainConfig
+from unweave.sae.training.parallel import World
+from unweave.sae.training.rows import TrainingTexts
+from unweave.sae.training.run import Run
 
 RESULTS = Path(__file__).parent / "results" / "growth.json"
 BASE = {"n": 32_768, "d": 384, "n_latents": 6144, "k": 32}

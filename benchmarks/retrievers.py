@@ -14,15 +14,22 @@ from judged import DEEP, DEPTH, Collection, Floats, System
 from scipy.sparse import csr_array
 
 from unweave.errors import ScoringUndefined
-from unweave.fusion import by_normalized_score
 from unweave.index.codes import Codes, as_long
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.hits import Hits, best
-from unweave.index.scoring import DOT, PROFILES, TOKENS, Scoring, inverse_document_frequency, query_weights
-from unweave.retrieval import ConceptSearcher
-from unweave.sae.model import SAE, strongest
-from unweave.sae.pursuit import pursue
-from unweave.systems import BM25, EmbeddedQuery
+from unweave.index.scoring import (
+    DOT,
+    PROFILES,
+    TOKENS,
+    Scoring,
+    inverse_document_frequency,
+    query_weights,
+)
+from unweave.retrieval.bm25 import BM25
+from unweave.retrieval.fusion import by_normalized_score
+from unweave.retrieval.query import EmbeddedQuery
+from unweave.retrieval.searcher import ConceptSearcher
+from unweave.sae.model import SAE, pursue, strongest
 
 PEERS = Path(__file__).parent / "effectiveness_peers"
 CANDIDATES = 1000

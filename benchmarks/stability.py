@@ -25,8 +25,9 @@ from judged import COLLECTIONS, Collection, Measured, collection
 from measuring import about
 
 from unweave.cli.show import table
+from unweave.config import SAEConfig
 from unweave.index.scoring import PROFILES
-from unweave.sae.model import SAE, SAEConfig
+from unweave.sae.model import SAE
 
 RESULTS = Path(__file__).parent / "results" / "stability.json"
 EXPANSIONS = (2, 4, 8, 16, 32)

@@ -25,15 +25,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from unweave import progress
-from unweave.collections import open_collection
-from unweave.embeddings import Embeddings
-from unweave.encoders import DEFAULT_MODEL, EncoderConfig, SentenceTransformerEncoder
+from unweave.base import progress
+from unweave.base.arrays import ArrayWriter
+from unweave.cli.bars import Bars
+from unweave.config import DEFAULT_MODEL, EmbedConfig, EncoderConfig
+from unweave.encode.embeddings import Embeddings
+from unweave.encode.encoders import SentenceTransformerEncoder
 from unweave.errors import MissingArtifact
-from unweave.index.array_writer import ArrayWriter
-from unweave.sentences import draw_sentences
-from unweave.settings import EmbedConfig
-from unweave.tokens import unit_tokens
+from unweave.sae.tokens import unit_tokens
+from unweave.texts.open import open_collection
+from unweave.texts.sentences import draw_sentences
 
 CACHE = Path(os.environ.get("UNWEAVE_BENCHMARK_CACHE", Path(__file__).parent / ".cache"))
 CORPORA = ("wordnet-glosses", "gcide", "debian-packages", "foldoc", "jargon")
@@ -49,7 +50,7 @@ def embeddings(source: str, model: str = MINILM, most: int | None = None) -> NDA
         return Embeddings.load(folder).rows()
     except MissingArtifact:
         encoder = _Encoder(EncoderConfig(model=_location(model)))
-        with progress.shown():
+        with progress.watched(Bars()):
             made = Embeddings.write(
                 folder,
                 len(texts),
@@ -78,7 +79,7 @@ def tokens(source: str, model: str = MINILM) -> Tokens:
         made.mkdir(parents=True, exist_ok=True)
         lengths, width = [], 0
         with (
-            progress.shown(),
+            progress.watched(Bars()),
             progress.steps(f"tokens of {source}", total=len(texts), unit="texts") as advance,
             ArrayWriter(made / "rows.npy", np.float16) as written,
         ):

@@ -38,7 +38,8 @@ from peers import OURS
 from peers.quality import held_out_nmse
 
 from unweave.cli.show import table
-from unweave.sae.model import SAE, SAEConfig
+from unweave.config import SAEConfig
+from unweave.sae.model import SAE
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "training.json"

@@ -41,21 +41,23 @@ from measuring import about, nmse
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from unweave.artifact import read_manifest
+from unweave.base.artifact import read_manifest
 from unweave.cli.show import table
-from unweave.collections import open_collection
+from unweave.config import MATCHING_PURSUIT, THRESHOLD, TOP_K, SAEConfig, TrainConfig
 from unweave.evaluation.measures import measure
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.hits import Hits
 from unweave.index.scoring import PROFILES
-from unweave.queries import Qrels
-from unweave.retrieval import ConceptSearcher
-from unweave.sae.model import MATCHING_PURSUIT, SAE, THRESHOLD, TOP_K, SAEConfig, strongest
-from unweave.sae.pursuit import METHODS, pursue
-from unweave.sae.recipe import recommend
-from unweave.sae.training import TrainConfig, train
-from unweave.sae.variants import VARIANTS
-from unweave.systems import Dense, EmbeddedQuery
+from unweave.retrieval.query import EmbeddedQuery
+from unweave.retrieval.searcher import ConceptSearcher
+from unweave.retrieval.systems import Dense
+from unweave.sae.model import SAE, pursue, strongest
+from unweave.sae.pursuit import METHODS
+from unweave.sae.training.recipe import recommend
+from unweave.sae.training.run import train
+from unweave.sae.training.variants import VARIANTS
+from unweave.texts.open import open_collection
+from unweave.texts.queries import Qrels
 
 RESULTS = Path(__file__).parent / "results" / "variants.json"
 GLOSSES, COLLECTIONS = "wordnet-glosses", ("scifact", "squad-sentences", "cranfield")

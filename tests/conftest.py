@@ -17,15 +17,16 @@ from hypothesis import settings
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from unweave.artifact import MANIFEST, Manifest, write_manifest
+from unweave.base.artifact import MANIFEST, Manifest, write_manifest
 from unweave.cli import main
-from unweave.collections import Collection
+from unweave.config import SAEConfig
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.scoring import Scoring
-from unweave.latents import write_latents
 from unweave.project import Project
-from unweave.sae.model import SAE, SAEConfig
-from unweave.vital_articles import vital_articles
+from unweave.sae.latents import write_latents
+from unweave.sae.model import SAE
+from unweave.texts.collection import Collection
+from unweave.texts.vital_articles import vital_articles
 
 # The same examples in every run: a test that fails here fails everywhere.
 settings.register_profile("unweave", deadline=None, max_examples=50, derandomize=True)

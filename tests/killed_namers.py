@@ -20,13 +20,13 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from unweave import language_model
-from unweave.concepts import naming, spending, store
-from unweave.concepts.evidence import EvidenceConfig
-from unweave.concepts.language_model_namer import LanguageModelNamer
+from unweave.concepts import store
+from unweave.concepts.namers import base
+from unweave.concepts.namers.language_model import LanguageModelNamer
 from unweave.concepts.prompts import Shown
 from unweave.concepts.store import Concept
-from unweave.language_model import LanguageModelConfig
+from unweave.config import EvidenceConfig, LanguageModelConfig
+from unweave.language import client, spending
 
 TESTS = Path(__file__).parent
 A_KILL = 25
@@ -48,8 +48,8 @@ def namer(database: Path, base_url: str, cap: float) -> LanguageModelNamer:
 
 
 def name_all(database: Path, base_url: str, cap: float) -> None:
-    language_model._FIRST_WAIT = 0.01
-    naming.run(database, namer(database, base_url, cap), sorted(store.stored_latents(database)))
+    client._FIRST_WAIT = 0.01
+    base.run(database, namer(database, base_url, cap), sorted(store.stored_latents(database)))
 
 
 def stored(database: Path) -> dict[int, str]:

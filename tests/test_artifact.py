@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from unweave.artifact import build, read_manifest, verify, write_atomically, write_manifest
+from unweave.base.artifact import build, read_manifest, verify, write_atomically, write_manifest
 from unweave.errors import ArtifactInUse, CorruptArtifact, MissingArtifact
 
 KIND = "words"
@@ -122,7 +122,7 @@ def test_two_builders_at_once_are_told_apart(tmp_path):
     script = """
         import sys
         from pathlib import Path
-        from unweave.artifact import build
+        from unweave.base.artifact import build
         with build(Path(sys.argv[1]), "words", settings={}, made_from={}) as made:
             (made.path / "words.txt").write_text("the first builder's")
             print("building", flush=True)
@@ -144,7 +144,7 @@ def test_two_builders_at_once_are_told_apart(tmp_path):
 KILLED_BUILD = """
     import os, signal, sys, time
     from pathlib import Path
-    from unweave.artifact import build, write_atomically
+    from unweave.base.artifact import build, write_atomically
 
     def die(path):
         path.write_text("half")
@@ -184,7 +184,7 @@ def test_a_kill_between_the_two_renames_of_the_swap_loses_nothing(tmp_path):
         """
         import os, signal, sys
         from pathlib import Path
-        from unweave.artifact import build
+        from unweave.base.artifact import build
 
         def die_at_the_second(event, arguments):  # Python announces every rename; the first is a -> a.old
             if event == "os.rename" and str(arguments[0]).endswith("a.partial"):

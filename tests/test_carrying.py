@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from unweave.base.records import Passage
 from unweave.cli import main
-from unweave.concepts.carrying import carrying, sentences_of
+from unweave.config import SAEConfig
 from unweave.errors import BadData
+from unweave.explaining.sentences import sentences_of
 from unweave.project import Project
-from unweave.records import Passage
-from unweave.sae.model import SAE, SAEConfig
+from unweave.sae.model import SAE
+from unweave.stages.carry import carrying
 
 SEA, WIND = 0, 1
 

@@ -11,14 +11,14 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from unweave.artifact import build
+from unweave.base.artifact import build
+from unweave.base.records import Passage
 from unweave.cli import main
-from unweave.collections import Collection
 from unweave.concepts import store
 from unweave.concepts.store import DETECTION, ITSELF, Concept, Concepts, Example, Naming, Related, Score
-from unweave.corpus import Corpus
 from unweave.project import Project
-from unweave.records import Passage
+from unweave.texts.collection import Collection
+from unweave.texts.corpus import Corpus
 
 PASSAGES = [
     Passage("p0", "Kites", "They fly\nin the wind."),

@@ -11,12 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from unweave.collections import _document, open_collection
-from unweave.corpus import Corpus
+from unweave.base.records import Passage, Query
 from unweave.errors import BadData
-from unweave.queries import QuerySet, read_qrels
-from unweave.records import Passage, Query
-from unweave.sentences import draw_sentences
+from unweave.texts.corpus import Corpus
+from unweave.texts.open import _document, open_collection
+from unweave.texts.queries import QuerySet, read_qrels
+from unweave.texts.sentences import draw_sentences
 
 # Ids and titles as a folder of text files gives them, so that every format can hold the same passages.
 PASSAGES = [

@@ -14,10 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
-from unweave.artifact import build
+from unweave.base.artifact import build
 from unweave.concepts import store
-from unweave.concepts.keyphrases import KeyphraseConfig, Name, Phrases
+from unweave.concepts.namers.keyphrases import Name, Phrases
 from unweave.concepts.store import Concept, Concepts, Example, Naming
+from unweave.config import KeyphraseConfig
 from unweave.errors import CorruptArtifact, MissingArtifact
 
 ANY_COUNT = KeyphraseConfig(least_texts=1)
@@ -161,7 +162,7 @@ def test_names_are_the_same_in_every_process():
     # Sets and dicts of strings have another order for another hash seed; names must not.
     script = f"""
 import numpy as np
-from unweave.concepts.keyphrases import KeyphraseConfig, Phrases
+from unweave.concepts.namers.keyphrases import KeyphraseConfig, Phrases
 phrases = Phrases({WIND + BREAD!r}, KeyphraseConfig(least_texts=1))
 print([phrases.name(np.array([a, a + 1]), np.array([1, 1], np.float32)) for a in range(9)])
 """

@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 import torch
 
-from unweave.artifact import build
+from unweave.base.artifact import build
+from unweave.config import SAEConfig, TrainConfig
 from unweave.sae import training
-from unweave.sae.engines import Engine, Parameters, engine_for
-from unweave.sae.model import SAE, SAEConfig
-from unweave.sae.training import TrainConfig, train
-from unweave.sae.variants import VARIANTS
+from unweave.sae.model import SAE
+from unweave.sae.training import run
+from unweave.sae.training.arithmetic import Engine, Parameters, engine_for
+from unweave.sae.training.run import train
+from unweave.sae.training.variants import VARIANTS
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that PyTorch can use")
 
@@ -58,7 +60,7 @@ def test_a_search_in_bfloat16_finds_what_an_exact_one_finds():
 
 def test_a_training_that_stopped_on_a_gpu_goes_on_as_if_nothing_had_happened(texts, tmp_path, monkeypatch):
     whole = train(texts[:2000], texts[2000:], SMALL, SHORT, device="cuda")
-    learn = training.Run.learn
+    learn = run.Run.learn
 
     def stop_at_ten(run, x, number, hint):
         if number == 10:
@@ -67,7 +69,7 @@ def test_a_training_that_stopped_on_a_gpu_goes_on_as_if_nothing_had_happened(tex
 
     monkeypatch.setattr(training, "_CHECKPOINT_SECONDS", 0)
     for what in (stop_at_ten, learn):
-        monkeypatch.setattr(training.Run, "learn", what)
+        monkeypatch.setattr(run.Run, "learn", what)
         with (
             pytest.raises(KeyboardInterrupt) if what is stop_at_ten else nullcontext(),
             build(tmp_path / "sae", "sae", settings={}, made_from={}) as made,
@@ -92,8 +94,8 @@ def test_a_process_started_by_torchrun_talks_over_nccl(texts, tmp_path):
 _TRAINED_UNDER_TORCHRUN = """
 import os, pathlib, sys
 import numpy as np
-from unweave.sae.model import SAEConfig
-from unweave.sae.training import TrainConfig, train
+from unweave.config import SAEConfig, TrainConfig
+from unweave.sae.training.run import train
 
 folder, n = pathlib.Path(sys.argv[1]), sys.argv[2]
 texts = np.load(folder / "texts.npy")

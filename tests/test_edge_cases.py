@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save
 
-from unweave.concepts.keyphrases import KeyphraseConfig, Name, Phrases
+from unweave.concepts.namers.keyphrases import Name, Phrases
+from unweave.config import KeyphraseConfig, SAEConfig, TrainConfig
 from unweave.errors import BadData, CorruptArtifact
 from unweave.evaluation.measures import measure
 from unweave.evaluation.runs import read_run, write_run
 from unweave.index.scoring import PROFILES
-from unweave.retrieval import ConceptSearcher
-from unweave.sae.model import SAE, WEIGHTS, SAEConfig
-from unweave.sae.training import TrainConfig, train
-from unweave.systems import BM25, EmbeddedQuery
+from unweave.retrieval.bm25 import BM25
+from unweave.retrieval.query import EmbeddedQuery
+from unweave.retrieval.searcher import ConceptSearcher
+from unweave.sae.model import SAE, WEIGHTS
+from unweave.sae.training.run import train
 
 SMALL = SAEConfig(d_in=16, n_latents=32, k=2)
 SHORT = TrainConfig(steps=60, batch_size=64, lr=1e-2)

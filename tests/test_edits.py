@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from unweave.base.records import Trust
 from unweave.concepts import edits, store
-from unweave.concepts.store import PERSON, Concept, Concepts, Naming, Score, Trust
+from unweave.concepts.store import PERSON, Concept, Concepts, Naming, Score
 from unweave.errors import ArtifactInUse, BadData
 
 KITES = Naming("keyphrases", "kite festival", "Texts about kites.", coverage=0.75, made_with="a1")

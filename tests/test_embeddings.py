@@ -14,23 +14,18 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from conftest import save_latents
-from unweave import embeddings as module
-from unweave.artifact import read_manifest
-from unweave.collections import Collection
-from unweave.embeddings import Embeddings
-from unweave.encoders import (
-    PRECOMPUTED,
-    EncoderConfig,
-    NoEncoder,
-    Remembering,
-    SentenceTransformerEncoder,
-    open_encoder,
-)
+from unweave.base.artifact import read_manifest
+from unweave.base.records import Passage, Query
+from unweave.config import PRECOMPUTED, EncoderConfig
+from unweave.encode import embeddings as module
+from unweave.encode.embeddings import Embeddings
+from unweave.encode.encoder import Remembering
+from unweave.encode.encoders import NoEncoder, SentenceTransformerEncoder, open_encoder
 from unweave.errors import BadData, CorruptArtifact, UnweaveError
-from unweave.latents import load_latents, write_latents
-from unweave.pipeline import bring_embeddings
 from unweave.project import Project
-from unweave.records import Passage, Query
+from unweave.sae.latents import load_latents, write_latents
+from unweave.stages.embed import bring_embeddings
+from unweave.texts.collection import Collection
 
 # Ten rows of two; with four rows a shard they lie in shards of 4, 4 and 2.
 ROWS = np.arange(1, 21, dtype=np.float32).reshape(10, 2)
@@ -162,7 +157,7 @@ def test_a_killed_run_embeds_only_the_shards_that_are_missing(tmp_path):
         import os, signal, sys
         from pathlib import Path
         import numpy as np
-        from unweave import embeddings
+        from unweave.encode import embeddings
 
         embeddings.SHARD_ROWS = 4
         folder, last_start = Path(sys.argv[1]), int(sys.argv[2])
@@ -303,7 +298,7 @@ def test_latents_come_back_as_they_were_written(tmp_path, latents):
 
 
 def test_latents_that_a_killed_run_found_are_not_looked_for_again(tmp_path, monkeypatch):
-    monkeypatch.setattr("unweave.latents._TEXTS_AT_ONCE", 1)
+    monkeypatch.setattr("unweave.sae.latents._TEXTS_AT_ONCE", 1)
     asked = []
 
     def latents_of(start, end, *, broken):
@@ -385,7 +380,9 @@ def test_a_project_with_brought_embeddings_embeds_no_text():
 
 
 def test_naming_an_encoder_loads_nothing():
-    script = "import sys, unweave.encoders as e; e.open_encoder(e.EncoderConfig()); print('torch' in sys.modules)"
+    script = (
+        "import sys, unweave.encode.encoders as e; e.open_encoder(e.EncoderConfig()); print('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout == "False\n"
 
 

@@ -16,16 +16,16 @@ from click.testing import CliRunner
 
 import unweave as uw
 from conftest import SMALL, small_collection
-from unweave.artifact import read_manifest
+from unweave.base.artifact import read_manifest
+from unweave.base.records import Passage, Query
 from unweave.cli import main
-from unweave.collections import Collection
 from unweave.errors import StaleArtifact
-from unweave.evaluation.evaluate import Evaluation
 from unweave.evaluation.measures import measure
 from unweave.evaluation.runs import read_run
+from unweave.evaluation.table import Evaluation
 from unweave.index.scoring import POSITIVE, PROFILES, inverse_document_frequency
-from unweave.queries import TRAIN_SPLIT
-from unweave.records import Passage, Query
+from unweave.texts.collection import Collection
+from unweave.texts.queries import TRAIN_SPLIT
 
 QUERY = "Device to generate electricity from wind"
 

@@ -16,8 +16,10 @@ from unweave.errors import BadData
 from unweave.evaluation.measures import MEASURES, measure
 from unweave.evaluation.runs import read_run, write_run
 from unweave.index.scoring import PROFILES
-from unweave.retrieval import ConceptSearcher
-from unweave.systems import BM25, CLSR, Dense, DenseRescored, EmbeddedQuery, Reconstructed, RescoredCLSR
+from unweave.retrieval.bm25 import BM25
+from unweave.retrieval.query import EmbeddedQuery
+from unweave.retrieval.searcher import ConceptSearcher
+from unweave.retrieval.systems import CLSR, Dense, DenseRescored, Reconstructed, RescoredCLSR
 
 # --- measures --------------------------------------------------------------------------------------
 

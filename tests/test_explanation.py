@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from unweave.base.records import Contribution, Explanation
 from unweave.errors import AccountingError, BadData, DimensionMismatch
-from unweave.explanation import Contribution, Explanation, explain
+from unweave.explaining.accounting import explain
 from unweave.index.scoring import PROFILES
-from unweave.retrieval import ConceptSearcher
+from unweave.retrieval.searcher import ConceptSearcher
 
 vectors = arrays(np.float32, 8, elements=st.floats(-4, 4, width=32))
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from unweave.concepts.families import MATRYOSHKA_PARTS, families, matryoshka_generality, parents
-from unweave.concepts.paths import Path, paths
-from unweave.concepts.relations import Together, active_together
+from unweave.concepts.relations.families import families, matryoshka_generality, parents
+from unweave.concepts.relations.paths import Path, paths
+from unweave.concepts.relations.ties import Together, active_together
 
 
 def pairs(*of: tuple[int, int, int, float]) -> Together:
@@ -117,11 +117,6 @@ def test_a_matryoshka_parent_is_of_a_smaller_part_however_frequent():
 
 def test_matryoshka_generality_falls_with_each_part():
     assert matryoshka_generality(32).tolist() == [5] * 2 + [4] * 2 + [3] * 4 + [2] * 8 + [1] * 16
-
-
-def test_the_parts_are_those_that_are_trained():
-    matryoshka = pytest.importorskip("unweave.sae.variants.matryoshka")
-    assert matryoshka._PARTS == MATRYOSHKA_PARTS
 
 
 @given(activations(), st.booleans())

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unweave.explanation import explain_concept_score
-from unweave.fusion import by_normalized_score, by_reciprocal_rank, explain_part, scale_of
+from unweave.explaining.accounting import explain_concept_score
 from unweave.index.hits import Hits
+from unweave.retrieval.fusion import by_normalized_score, by_reciprocal_rank, explain_part, scale_of
 
 
 def hits(*pairs):

@@ -15,18 +15,19 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from unweave import embeddings
-from unweave.artifact import build
+from unweave.base.artifact import build
+from unweave.base.records import Passage, Query
 from unweave.cli import main
-from unweave.collections import Collection, open_collection
-from unweave.corpus import Corpus
-from unweave.embeddings import Embeddings
+from unweave.encode import embeddings
+from unweave.encode.embeddings import Embeddings
 from unweave.errors import BadData, UnweaveError
-from unweave.pipeline import bring_embeddings
 from unweave.project import Project
-from unweave.queries import QuerySet, read_qrels
-from unweave.records import Passage, Query
 from unweave.settings import Settings, update, write_default
+from unweave.stages.embed import bring_embeddings
+from unweave.texts.collection import Collection
+from unweave.texts.corpus import Corpus
+from unweave.texts.open import open_collection
+from unweave.texts.queries import QuerySet, read_qrels
 
 TWO = '{"_id": "a", "text": "one"}\n{"_id": "b", "text": "two"}\n'
 
@@ -89,7 +90,6 @@ def test_judgements_of_ids_with_quotes_come_back(tmp_path):
 
 
 def test_a_corpus_without_sentences_can_be_embedded(tmp_path):
-    from unweave import pipeline
 
     project = Project.create(tmp_path / "p", Collection(passages=[Passage("a", "Sea", "too short")]))
 
@@ -102,7 +102,7 @@ def test_a_corpus_without_sentences_can_be_embedded(tmp_path):
         encode_queries = encode_passages
 
     project.__dict__["encoder"] = OnesEncoder()
-    assert [done.artifact for done in pipeline.embed(project)] == ["embeddings/passages"]
+    assert [done.artifact for done in project.embed()] == ["embeddings/passages"]
 
 
 @pytest.mark.parametrize(
@@ -173,9 +173,9 @@ def test_updating_a_file_that_is_not_toml_is_refused(tmp_path):
         ("embed", {"sentences": -1}),
         ("evaluate", {"cutoff": 0}),
         ("evaluate", {"candidates": 0}),
-        ("name", {"phrases": 0}),
-        ("name", {"strongest_texts": 0}),
-        ("name", {"least_texts": 0}),
+        ("keyphrases", {"phrases": 0}),
+        ("keyphrases", {"strongest_texts": 0}),
+        ("keyphrases", {"least_texts": 0}),
         ("evidence", {"examples": -1}),
         ("encoder", {"batch_size": 0}),
         ("fit", {"seed": -1}),
@@ -250,7 +250,7 @@ def test_a_build_killed_while_it_computes_checksums_keeps_its_checkpoints(tmp_pa
     script = """
         import os, signal, sys
         from pathlib import Path
-        import unweave.artifact as artifact
+        import unweave.base.artifact as artifact
         artifact.file_digest = lambda path: os.kill(os.getpid(), signal.SIGKILL)
         with artifact.build(Path(sys.argv[1]), "words", settings={}, made_from={}) as made:
             (made.path / "words.txt").write_text("hours of work")
@@ -266,7 +266,7 @@ def test_a_reader_between_the_two_renames_does_not_break_the_writer(tmp_path):
     script = """
         import sys
         from pathlib import Path
-        from unweave.artifact import build, read_manifest
+        from unweave.base.artifact import build, read_manifest
         folder = Path(sys.argv[1])
         def make(text):
             with build(folder, "words", settings={}, made_from={}) as made:

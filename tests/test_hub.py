@@ -18,7 +18,7 @@ import pytest
 pytest.importorskip("huggingface_hub")
 from huggingface_hub import constants
 
-from unweave.artifact import MANIFEST
+from unweave.base.artifact import MANIFEST
 from unweave.cli.sae import sae as commands
 from unweave.errors import CorruptArtifact, MissingArtifact, MissingExtra, ModelUnavailable
 from unweave.sae.hub import from_pretrained, model_card, pull_from_hub, push_to_hub

@@ -19,7 +19,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from unweave.artifact import MANIFEST, Manifest, write_manifest
+from unweave.base.artifact import MANIFEST, Manifest, write_manifest
 from unweave.errors import ArtifactInUse, BadData, CorruptArtifact, MissingArtifact
 from unweave.index import concept_index
 from unweave.index.concept_index import ConceptIndex
@@ -572,7 +572,7 @@ CRAFTED = st.sampled_from(
 @settings(max_examples=150 * FUZZING)
 def test_an_index_that_was_made_to_deceive_cannot_crash_the_reader(changed_index, tmp_path_factory, name, seed, how):
     # Every checksum is right; only the numbers make no sense. Answers may be wrong, but nothing out of bounds is read.
-    from unweave.artifact import file_digest
+    from unweave.base.artifact import file_digest
     from unweave.index import pages
     from unweave.index.segment import PAGED
 

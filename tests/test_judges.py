@@ -13,11 +13,14 @@ from hypothesis.extra.numpy import arrays
 from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
-from unweave.concepts import controls, judges, judging, simulations, stages
+from unweave.base.records import Trust
 from unweave.concepts.evidence import Evidence, Samples
-from unweave.concepts.judges import AUROC, auroc, mean, odd_one_out, picked, question, share
-from unweave.concepts.store import DETECTION, ITSELF, Naming, Score, Trust, add_namings
+from unweave.concepts.judges import controls, embedding, simulations, verdicts
+from unweave.concepts.judges.embedding import AUROC, auroc, mean, odd_one_out, picked, question, share
+from unweave.concepts.store import DETECTION, ITSELF, Naming, Score, add_namings
 from unweave.project import Project
+from unweave.stages import judge, name
+from unweave.stages.evidence import evidence_of
 
 # --- formulas -------------------------------------------------------------------------------------
 
@@ -102,7 +105,7 @@ def test_half_of_the_texts_of_a_question_are_active(n, near_misses, random, seed
 def test_active_texts_are_of_three_bands_alike():
     texts = question(samples(90), 0, 0).texts
     counts = [((texts >= low) & (texts < low + 30)).sum() for low in (0, 30, 60)]
-    assert counts == [judges.A_BAND] * 3
+    assert counts == [embedding.A_BAND] * 3
 
 
 def test_there_is_no_question_without_enough_silent_texts():
@@ -122,24 +125,24 @@ class Lengths:
 
 def test_a_mix_of_phrases_is_read_as_their_weighted_sum():
     words = {1: [("ab", 2.0), ("a b", 1.0)], 2: [("abc", 1.0)], 3: []}
-    found = judges.embedded(Lengths(), words)
+    found = embedding.embedded(Lengths(), words)
     assert found.keys() == {1, 2}
     assert found[1].tolist() == [2 * 2 + 3, 1]
 
 
 def test_of_many_texts_the_mean_is_taken_away():
     words = {n: [("a" * n, 1.0)] for n in range(1, 17)}
-    found = judges.embedded(Lengths(), words)
+    found = embedding.embedded(Lengths(), words)
     assert found[1][0] == pytest.approx(1 - 8.5)
     assert np.sum(list(found.values()), axis=0) == pytest.approx(0, abs=1e-4)
 
 
 def test_a_description_is_read_as_its_mix_or_after_its_name():
     mixed = Naming("lexicon", "sea", "sea 0.70, salt 0.20", provenance={"mix": [["sea", 0.7], ["salt", 0.2]]})
-    assert judges.wordings(mixed, described=True) == [("sea", 0.7), ("salt", 0.2)]
-    assert judges.wordings(mixed) == [("sea", 1.0)]
-    assert judges.wordings(Naming("x", "sea", "Salt water."), described=True) == [("sea: Salt water.", 1.0)]
-    assert judges.wordings(Naming("x", None)) == []
+    assert embedding.wordings(mixed, described=True) == [("sea", 0.7), ("salt", 0.2)]
+    assert embedding.wordings(mixed) == [("sea", 1.0)]
+    assert embedding.wordings(Naming("x", "sea", "Salt water."), described=True) == [("sea: Salt water.", 1.0)]
+    assert embedding.wordings(Naming("x", None)) == []
 
 
 # --- controls -------------------------------------------------------------------------------------
@@ -176,13 +179,13 @@ def project(project_folder: Path, tmp_path: Path) -> Project:
 @pytest.fixture(scope="module")
 def evidence(project_folder: Path) -> Evidence:
     project = Project.open(project_folder)
-    return Evidence(project, project.settings.evidence)
+    return evidence_of(project)
 
 
 def test_judges_ask_about_texts_that_no_namer_has_seen(evidence):
     latents = evidence.live.tolist()
     seen = {j: set(s.texts.tolist()) | set(s.near_misses.tolist()) for j, s in evidence.for_naming(latents)}
-    asked = judges.questions(evidence, latents)
+    asked = embedding.questions(evidence, latents)
     assert len(asked) > 50
     for latent, (texts, active, _) in asked.items():
         assert not seen[latent] & set(texts.tolist())
@@ -191,11 +194,11 @@ def test_judges_ask_about_texts_that_no_namer_has_seen(evidence):
 
 
 def test_names_are_far_above_shuffled_ones_which_are_at_chance(evidence, project_folder):
-    namings = judging.by_namer(Project.open(project_folder).concepts.by_document_frequency(), "keyphrases")
-    asked = judges.questions(evidence, list(namings))
+    namings = verdicts.by_namer(Project.open(project_folder).concepts.by_document_frequency(), "keyphrases")
+    asked = embedding.questions(evidence, list(namings))
 
     def detection(of):
-        scores = [score for _, score in judges.judge_names(evidence, of, asked)]
+        scores = [score for _, score in embedding.judge_names(evidence, of, asked)]
         return mean([s for s in scores if s.judge == DETECTION]), mean([s for s in scores if s.judge == AUROC])
 
     true, shuffled = detection(namings), detection(controls.shuffled(namings))
@@ -205,10 +208,10 @@ def test_names_are_far_above_shuffled_ones_which_are_at_chance(evidence, project
 
 
 def test_the_direction_itself_is_told_better_than_a_random_one(evidence):
-    (real,) = {s.judge for _, s in judges.judge_intruders(evidence, evidence.live.tolist())}
-    assert real == judges.INTRUDER
-    scores = [score for _, score in judges.judge_intruders(evidence, evidence.live.tolist())]
-    assert mean(scores).low > judges.CHANCE[judges.INTRUDER] + 0.3
+    (real,) = {s.judge for _, s in embedding.judge_intruders(evidence, evidence.live.tolist())}
+    assert real == embedding.INTRUDER
+    scores = [score for _, score in embedding.judge_intruders(evidence, evidence.live.tolist())]
+    assert mean(scores).low > embedding.CHANCE[embedding.INTRUDER] + 0.3
 
 
 def test_coherence_of_random_texts_is_nothing(evidence):
@@ -217,15 +220,16 @@ def test_coherence_of_random_texts_is_nothing(evidence):
             return np.random.default_rng(len(texts)).normal(size=(len(texts), 200)).astype(np.float32)
 
     latents = evidence.live.tolist()[:100]
-    found = mean([score for _, score in judges.judge_coherence(evidence, latents, Noise())])
+    found = mean([score for _, score in embedding.judge_coherence(evidence, latents, Noise())])
     assert found.value == pytest.approx(0, abs=0.02)
-    same = mean([score for _, score in judges.judge_coherence(evidence, latents, evidence.encoder)])
+    same = mean([score for _, score in embedding.judge_coherence(evidence, latents, evidence.encoder)])
     assert same.low > 0.05
 
 
 def test_what_is_judged_is_stored_and_judged_once(project):
-    evidence = Evidence(project, project.settings.evidence)
-    found = judging.judge(project, evidence)
+    evidence = evidence_of(project)
+    queries = project.embedded("queries").rows()
+    found = verdicts.judge(project.concepts, evidence, queries)
     assert [v.score.judge for v in found] == [
         "intruder", "detection", "auroc", "cycle-retrieves", "cycle-activates", "identification",
         "identification-hard", "ranking",
@@ -234,7 +238,7 @@ def test_what_is_judged_is_stored_and_judged_once(project):
     scored = [j for j, c in concepts.items() if c.score(DETECTION) is not None]
     assert found[1].score.n == len(scored)
     assert found[1].score.value == pytest.approx(np.mean([concepts[j].score(DETECTION).value for j in scored]))
-    trusted = judging.marks(list(concepts.values()))
+    trusted = verdicts.marks(list(concepts.values()))
     assert sum(trusted.values()) == sum(c.name is not None for c in concepts.values())
     assert trusted[Trust.UNSCORED] < len(concepts) / 2
 
@@ -242,15 +246,15 @@ def test_what_is_judged_is_stored_and_judged_once(project):
     add_namings(project.concepts.database, [(renamed, Naming("keyphrases", "nothing that fits"))])
     project = Project.open(project.path)
     assert project.concepts.concept(renamed).trust is Trust.UNSCORED
-    judging.judge(project, evidence)
+    verdicts.judge(project.concepts, evidence, queries)
     again = {c.latent: c for c in project.concepts.by_document_frequency()}
     assert again[renamed].score(DETECTION).value < concepts[renamed].score(DETECTION).value + 0.25
     assert all(again[j].scores == concepts[j].scores for j in scored[1:])
 
 
 def test_controls_are_of_every_namer(project):
-    stages.name_by(project, stages.lexicon_namer(project))
-    found = stages.controls(project, n=60)
+    name.name_by(project, name.lexicon_namer(project))
+    found = judge.controls(project, n=60)
     assert {(v.namer, v.control) for v in found} == {
         ("keyphrases", "shuffled names"), ("lexicon", "shuffled names"), (ITSELF, "random dictionary"),
         ("keyphrases", "random dictionary"), ("lexicon", "random dictionary"),

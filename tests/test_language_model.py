@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from misbehaving_server import in_turn, serving
+from unweave.config import LanguageModelConfig
 from unweave.errors import BadAnswer, BadData, ModelUnavailable, SpendingCapReached
-from unweave.language_model import LanguageModel, LanguageModelConfig, Ledger, Receipt, _object
+from unweave.language.client import LanguageModel, Ledger, Receipt, _object
 
 FORM = {"name": 60, "description": 300}
 ASKED = [{"role": "system", "content": "Name it."}, {"role": "user", "content": "the sea, the tide"}]
@@ -42,7 +43,7 @@ def book() -> Book:
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch):
-    monkeypatch.setattr("unweave.language_model._FIRST_WAIT", 0.001)
+    monkeypatch.setattr("unweave.language.client._FIRST_WAIT", 0.001)
 
 
 def model_at(server, **options) -> LanguageModel:

@@ -16,12 +16,14 @@ from hypothesis import strategies as st
 
 from misbehaving_server import serving
 from unweave.cli import main
-from unweave.concepts import judges, prompts, simulations, stages, store
-from unweave.concepts import language_model_judges as by_model
-from unweave.concepts.evidence import Evidence
-from unweave.concepts.judging import by_namer
+from unweave.concepts import prompts, store
+from unweave.concepts.judges import embedding, simulations
+from unweave.concepts.judges import language_model as by_model
+from unweave.concepts.judges.verdicts import by_namer
 from unweave.concepts.store import ITSELF
 from unweave.project import Project
+from unweave.stages import judge, name
+from unweave.stages.evidence import evidence_of
 
 
 @pytest.fixture
@@ -48,17 +50,17 @@ def answering(numbers: Callable[[dict[str, Any]], list[int]]) -> Callable[[dict[
 
 def judged(project: Project, answer: Callable[[dict[str, Any]], str], n: int = 8) -> dict[str, float]:
     with serving(answer=answer) as server:
-        opened = Project.open(project.path, {"model": {"base_url": server.base_url, "timeout": 5.0}})
-        verdicts = stages.judge_by_model(opened, n)
+        opened = Project.open(project.path, {"language_model": {"base_url": server.base_url, "timeout": 5.0}})
+        verdicts = judge.judge_by_model(opened, n)
     return {f"{v.namer} {v.score.judge}".strip(): v.score.value for v in verdicts}
 
 
 def test_a_question_shows_what_is_right_and_what_is_not(project_folder: Path) -> None:
     project = Project.open(project_folder)
-    evidence = Evidence(project, project.settings.evidence)
+    evidence = evidence_of(project)
     text_of = {prompts.plain(evidence.content(t), prompts.LONGEST_PASSAGE): t for t in range(len(evidence))}
     namings = by_namer(project.concepts.by_document_frequency(), "keyphrases")
-    asked_about = judges.questions(evidence, list(namings)[:20])
+    asked_about = embedding.questions(evidence, list(namings)[:20])
     asked = [
         *by_model.detection(evidence, namings, asked_about),
         *by_model.intruders(evidence, evidence.live.tolist()[:20]),
@@ -74,7 +76,7 @@ def test_a_question_shows_what_is_right_and_what_is_not(project_folder: Path) ->
 
 def test_which_of_two_is_ranked_higher_is_asked_in_both_orders(project_folder: Path) -> None:
     project = Project.open(project_folder)
-    evidence = Evidence(project, project.settings.evidence)
+    evidence = evidence_of(project)
     stored = project.embeddings("queries")
     assert stored is not None
     queries = stored.rows(0, len(stored))
@@ -102,8 +104,8 @@ def test_what_is_judged_is_not_asked_again(folder: Path) -> None:
     project = Project.open(folder)
     judged(project, answering(lambda _: [0]))
     with serving(answer=answering(lambda _: [0])) as server:
-        again = Project.open(folder, {"model": {"base_url": server.base_url}})
-        stages.judge_by_model(again, 8)
+        again = Project.open(folder, {"language_model": {"base_url": server.base_url}})
+        judge.judge_by_model(again, 8)
         asked = [request["messages"][-1]["content"] for request in server.requests]
     assert not any("is called" in content or "all but one" in content for content in asked)
 
@@ -153,8 +155,8 @@ def test_the_command_forecasts_names_and_judges(folder: Path) -> None:
 def test_only_what_is_not_trusted_is_named_again(folder: Path) -> None:
     unweave("judge", folder)
     project = Project.open(folder)
-    low = stages.chosen(project, below=0.7)
-    assert 0 < len(low) < len(stages.chosen(project))
+    low = name.chosen(project, below=0.7)
+    assert 0 < len(low) < len(name.chosen(project))
     scores = {c.latent: c.score("detection") for c in project.concepts.by_document_frequency()}
     assert all(scores[latent] is None or scores[latent].value < 0.7 for latent in low)
 

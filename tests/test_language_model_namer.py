@@ -13,20 +13,22 @@ import pytest
 
 from killed_namers import A_KILL, TESTS, show, spent
 from misbehaving_server import in_turn, serving, subject
-from unweave.concepts import naming, prompts, spending, store
-from unweave.concepts.evidence import EvidenceConfig
-from unweave.concepts.language_model_namer import LanguageModelNamer, at_once, unusable
+from unweave.concepts import prompts, store
+from unweave.concepts.namers import base
+from unweave.concepts.namers.language_model import LanguageModelNamer, at_once, unusable
 from unweave.concepts.prompts import Shown, as_in_the_paper, contrastive
 from unweave.concepts.store import Concept, Concepts, Naming
+from unweave.config import EvidenceConfig, LanguageModelConfig
 from unweave.errors import ModelUnavailable, SpendingCapReached
-from unweave.language_model import LanguageModelConfig, Receipt
+from unweave.language import spending
+from unweave.language.client import Receipt
 
 N = 12
 
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch):
-    monkeypatch.setattr("unweave.language_model._FIRST_WAIT", 0.001)
+    monkeypatch.setattr("unweave.language.client._FIRST_WAIT", 0.001)
 
 
 @pytest.fixture
@@ -54,7 +56,7 @@ def names(database) -> dict[int, str | None]:
 
 def test_every_concept_gets_its_name_with_where_it_came_from(database):
     with serving() as server:
-        assert naming.run(database, namer(database, server), range(N)) == N
+        assert base.run(database, namer(database, server), range(N)) == N
     assert names(database) == {latent: f"about concept-{latent}" for latent in range(N)}
     named = Concepts(database).concept(3).naming("language-model")
     assert named.description == "d"
@@ -66,12 +68,12 @@ def test_every_concept_gets_its_name_with_where_it_came_from(database):
 
 def test_what_is_named_is_not_asked_about_again_unless_something_changes(database):
     with serving() as server:
-        naming.run(database, namer(database, server), range(N))
+        base.run(database, namer(database, server), range(N))
         asked = len(server.requests)
-        assert naming.run(database, namer(database, server), range(N)) == 0
+        assert base.run(database, namer(database, server), range(N)) == 0
         assert len(server.requests) == asked
-        assert naming.run(database, namer(database, server, model="another"), range(N)) == N
-        assert naming.run(database, namer(database, server, model="another", prompt="paper"), range(N)) == N
+        assert base.run(database, namer(database, server, model="another"), range(N)) == N
+        assert base.run(database, namer(database, server, model="another", prompt="paper"), range(N)) == N
 
 
 def test_a_failure_is_kept_as_a_failure_and_tried_again(database):
@@ -79,28 +81,28 @@ def test_a_failure_is_kept_as_a_failure_and_tried_again(database):
         return "not-the-form" if subject(request) == "concept-5" else "fine"
 
     with serving(plan) as server:
-        naming.run(database, namer(database, server), range(N))
+        base.run(database, namer(database, server), range(N))
     failed = Concepts(database).concept(5).naming("language-model")
     assert failed.name is None and failed.failed
     assert "not a JSON object" in failed.provenance["failed"]
     assert sum(name is not None for name in names(database).values()) == N - 1
     with serving() as server:
-        assert naming.run(database, namer(database, server), range(N)) == 1
+        assert base.run(database, namer(database, server), range(N)) == 1
     assert names(database)[5] == "about concept-5"
 
 
 def test_a_failure_takes_no_good_name_away(database):
     with serving() as server:
-        naming.run(database, namer(database, server), range(N))
+        base.run(database, namer(database, server), range(N))
     with serving("not-the-form") as server:
-        naming.run(database, namer(database, server, model="worse"), range(N))
+        base.run(database, namer(database, server, model="worse"), range(N))
     assert names(database) == {latent: f"about concept-{latent}" for latent in range(N)}
 
 
 def test_a_server_that_is_gone_ends_the_run_and_keeps_what_is_named(database):
     with serving(in_turn("fine", "fine", "fine", "401")) as server:
         with pytest.raises(ModelUnavailable, match="answered 401"):
-            naming.run(database, namer(database, server, concurrency=1), range(N))
+            base.run(database, namer(database, server, concurrency=1), range(N))
         assert len(server.requests) == 3 + 5
     assert sum(name is not None for name in names(database).values()) == 3
 
@@ -110,7 +112,7 @@ def test_of_a_hundred_answers_in_any_order_each_goes_to_its_concept(tmp_path):
     store.create(database)
     store.add(database, [Concept(latent, 1, 1.0) for latent in range(100)])
     with serving() as server:
-        naming.run(database, namer(database, server, concurrency=16), range(100))
+        base.run(database, namer(database, server, concurrency=16), range(100))
     assert names(database) == {latent: f"about concept-{latent}" for latent in range(100)}
 
 
@@ -142,7 +144,7 @@ def test_the_cap_holds_and_what_is_named_until_then_is_kept(database):
     with serving() as server:
         most = namer(database, server).forecast(range(1)).most
         with pytest.raises(SpendingCapReached, match=r"what is named is kept\..*--cap"):
-            naming.run(database, namer(database, server, cap=most + 4.5 * 120e-6, concurrency=1), range(N))
+            base.run(database, namer(database, server, cap=most + 4.5 * 120e-6, concurrency=1), range(N))
         assert len(server.requests) == 5
     assert sum(name is not None for name in names(database).values()) == 5
     assert spent(database).cost == pytest.approx(5 * 120e-6)
@@ -154,7 +156,7 @@ def test_the_cap_is_of_all_runs_together(database):
         cap = most + 4.5 * 120e-6
         for _ in range(3):
             with pytest.raises(SpendingCapReached):
-                naming.run(database, namer(database, server, cap=cap, concurrency=4), range(N))
+                base.run(database, namer(database, server, cap=cap, concurrency=4), range(N))
         assert len(server.requests) <= 5
     assert spent(database).cost <= cap
 
@@ -190,7 +192,7 @@ def test_a_name_and_what_it_cost_are_stored_together_or_not_at_all(database):
 
 def test_what_was_spent_moves_to_renewed_concepts(database, tmp_path):
     with serving() as server:
-        naming.run(database, namer(database, server), range(N))
+        base.run(database, namer(database, server), range(N))
     renewed = tmp_path / "renewed.sqlite"
     store.create(renewed)
     store.add(renewed, [Concept(3, 1, 1.0)])
@@ -201,7 +203,7 @@ def test_what_was_spent_moves_to_renewed_concepts(database, tmp_path):
 
 def test_a_forecast_says_what_it_would_take_and_sends_nothing(database):
     with serving() as server:
-        naming.run(database, namer(database, server), range(4))
+        base.run(database, namer(database, server), range(4))
         asked = len(server.requests)
         forecast = namer(database, server, cap=0.01).forecast(range(N), seconds=3.0)
         assert len(server.requests) == asked
@@ -270,7 +272,7 @@ def hostile_show(latents):
 def test_hostile_passages_change_no_form_leak_no_key_and_reach_no_tool(database, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
     with serving(answer=obedient) as server:
-        naming.run(database, namer(database, server, hostile_show), range(len(HOSTILE)))
+        base.run(database, namer(database, server, hostile_show), range(len(HOSTILE)))
         requests = server.requests
     for request in requests:
         assert "tools" not in request

@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from unweave.cli import main
 from unweave.errors import BadData
 from unweave.evaluation import leaderboard as boards
-from unweave.evaluation.comparison import compare_systems
-from unweave.evaluation.evaluate import Evaluation
+from unweave.evaluation.table import Evaluation
+from unweave.project import Project
 
 
 def queries(values):
@@ -113,7 +113,7 @@ def test_the_same_name_twice_is_refused(two_projects):
 
 
 def test_two_systems_query_by_query(two_projects):
-    diff = compare_systems(two_projects[0], "BM25", "dense")
+    diff = Project.open(two_projects[0]).compare("BM25", "dense")
     gains = [query.value for query in diff.queries]
     assert gains == sorted(gains, reverse=True)
     assert np.mean(gains) == pytest.approx(diff.whole.difference)

@@ -13,14 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import nnls
 
+from unweave.base.records import Passage
 from unweave.cli import main
-from unweave.concepts import stages
-from unweave.concepts.lexicon import Ingredient, Lexicon, LexiconConfig, LexiconNamer, name
-from unweave.concepts.lexicon_sources import LONGEST_PHRASE, corpus_phrases, digests, file_phrases
-from unweave.corpus import Corpus
+from unweave.concepts.namers.lexicon import Ingredient, Lexicon, LexiconNamer, name
+from unweave.concepts.namers.lexicon_sources import LONGEST_PHRASE, corpus_phrases, digests, file_phrases
+from unweave.config import LexiconConfig
 from unweave.errors import BadData, MissingArtifact
 from unweave.project import Project
-from unweave.records import Passage
+from unweave.stages import name as naming
+from unweave.texts.corpus import Corpus
 
 
 def lexicon_of(tmp_path: Path, embeddings: np.ndarray, phrases: list[str] | None = None) -> Lexicon:
@@ -218,7 +219,7 @@ def test_names_of_the_lexicon_stand_beside_those_by_keyphrases(project):
 
 
 def test_what_is_named_is_not_named_again(project):
-    assert not stages.name_by(project, stages.lexicon_namer(project)).fresh
+    assert not naming.name_by(project, naming.lexicon_namer(project)).fresh
 
 
 def test_a_text_is_decomposed_into_what_it_is_about(project):

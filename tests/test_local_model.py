@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from unweave import local_model
 from unweave.errors import BadData, MissingExtra, ModelUnavailable
+from unweave.language import local
 
 
 @pytest.fixture
@@ -26,41 +26,41 @@ def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / "packages" / name / "__init__.py").touch()
         (tmp_path / "packages" / name / "data" / "part.bin").write_bytes(piece)
     monkeypatch.syspath_prepend(tmp_path / "packages")
-    monkeypatch.setattr(local_model, "_PARTS", names)
+    monkeypatch.setattr(local, "_PARTS", names)
     return tmp_path / "packages"
 
 
 def test_the_pieces_are_joined_in_their_order_and_once(packages: Path, tmp_path: Path) -> None:
-    file = local_model.packaged_model(tmp_path / "cache")
+    file = local.packaged_model(tmp_path / "cache")
     assert file.read_bytes() == b"GGUF one two three"
     made = file.stat().st_mtime_ns
-    assert local_model.packaged_model(tmp_path / "cache").stat().st_mtime_ns == made
+    assert local.packaged_model(tmp_path / "cache").stat().st_mtime_ns == made
 
 
 def test_a_file_that_is_not_whole_is_joined_again(packages: Path, tmp_path: Path) -> None:
-    file = local_model.packaged_model(tmp_path / "cache")
+    file = local.packaged_model(tmp_path / "cache")
     file.write_bytes(b"GGUF one")
-    assert local_model.packaged_model(tmp_path / "cache").read_bytes() == b"GGUF one two three"
+    assert local.packaged_model(tmp_path / "cache").read_bytes() == b"GGUF one two three"
 
 
 def test_a_missing_piece_is_named_with_two_ways_out(packages: Path, tmp_path: Path) -> None:
     (packages / "invented_model_part2" / "data" / "part.bin").unlink()
     with pytest.raises(ModelUnavailable, match=r"invented-model-part2 .*unweave\[local-model\].*--model FILE"):
-        local_model.packaged_model(tmp_path / "cache")
+        local.packaged_model(tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
 
 
 def test_weights_are_kept_where_caches_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert local_model.cache_folder() == Path("/somewhere/unweave")
+    assert local.cache_folder() == Path("/somewhere/unweave")
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert local_model.cache_folder() == Path.home() / ".cache" / "unweave"
+    assert local.cache_folder() == Path.home() / ".cache" / "unweave"
 
 
 def test_what_is_not_installed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"unweave\[local-model\]"):
-        local_model.serve(None, "127.0.0.1", 8080, 4096)
+        local.serve(None, "127.0.0.1", 8080, 4096)
 
 
 def test_a_file_of_another_kind_is_refused_before_anything_is_run(
@@ -69,7 +69,7 @@ def test_a_file_of_another_kind_is_refused_before_anything_is_run(
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
     (tmp_path / "model.gguf").write_bytes(b"PK\x03\x04")
     with pytest.raises(BadData, match="not a GGUF file"):
-        local_model.serve(tmp_path / "model.gguf", "127.0.0.1", 8080, 4096)
+        local.serve(tmp_path / "model.gguf", "127.0.0.1", 8080, 4096)
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from unweave.concepts.prevalent import Prevalent, prevalent_latents
+from unweave.concepts.relations.prevalent import Prevalent, prevalent_latents
 
 
 @pytest.fixture

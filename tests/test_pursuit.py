@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.optimize import nnls
 
+from unweave.config import SAEConfig
 from unweave.errors import BadData, DimensionMismatch
 from unweave.sae import pursuit
-from unweave.sae.model import SAE, SAEConfig
-from unweave.sae.pursuit import GRADIENT, MATCHING, METHODS, ORTHOGONAL, pursue
+from unweave.sae.model import SAE, pursue
+from unweave.sae.pursuit import GRADIENT, MATCHING, METHODS, ORTHOGONAL
 
 every_method = pytest.mark.parametrize("method", METHODS)
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unweave.sae.recipe import recommend
+from unweave.sae.training.recipe import recommend
 
 
 def test_the_recipe_for_thirty_thousand_texts_by_hand():

@@ -12,25 +12,25 @@ from click.testing import CliRunner
 from scipy.sparse import csr_array
 
 from conftest import save_latents
-from unweave.artifact import build
-from unweave.cli.families import COMMANDS
-from unweave.collections import Collection
-from unweave.concepts import flags, store
-from unweave.concepts.relate import (
-    Family,
-    RelatedSummary,
-    passage_paths,
-    prevalent,
-    relate,
-    stored_families,
-    stored_parents,
-)
-from unweave.concepts.relations import Nearest
+from unweave.base.artifact import build
+from unweave.base.records import Hit, Passage
+from unweave.cli.families import carrying as carrying_command
+from unweave.cli.families import families as families_command
+from unweave.cli.families import paths as paths_command
+from unweave.cli.families import prevalent as prevalent_command
+from unweave.concepts import store
+from unweave.concepts.relations import flags
+from unweave.concepts.relations.stored import Family, RelatedSummary, stored_families, stored_parents
+from unweave.concepts.relations.ties import Nearest
 from unweave.concepts.store import Concept, Concepts, Naming, Related
+from unweave.config import SAEConfig
 from unweave.errors import BadData
 from unweave.project import Project
-from unweave.records import Hit, Passage
-from unweave.sae.model import SAE, SAEConfig
+from unweave.sae.model import SAE
+from unweave.stages.relate import passage_paths, prevalent, relate
+from unweave.texts.collection import Collection
+
+COMMANDS = (families_command, paths_command, prevalent_command, carrying_command)
 
 # --- remarks ---------------------------------------------------------------------------------------
 
@@ -188,7 +188,7 @@ def test_relations_of_a_small_project_by_hand(project):
     assert stored_parents(project.concepts.database) == {STAR: STARS, COMETS: STARS}
     form = pytest.approx(np.log(3) / np.log(24 / 7))
     comets = pytest.approx(np.log(2) / np.log(24 / 5))
-    assert stored_families(project) == [
+    assert stored_families(project.concepts.database) == [
         Family(STARS, (STAR, COMETS), (pytest.approx(0.5), comets)),
         Family(BOATS, (FORM,), (form,)),
     ]
@@ -225,7 +225,7 @@ def test_concepts_that_nothing_activates_relate_to_nothing(project):
     save_latents(project.path / "latents", csr_array((24, 7), dtype=np.float32))
     summary = relate(project)
     assert summary._replace(neighbours=0, duplicates=0) == RelatedSummary(*[0] * 9)
-    assert stored_families(project) == []
+    assert stored_families(project.concepts.database) == []
     assert passage_paths(project, "p0") == []
 
 

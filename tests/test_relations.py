@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csc_array, csr_array
 
-from unweave.concepts import relations
-from unweave.concepts.relations import (
+from unweave.concepts.relations import ties
+from unweave.concepts.relations.ties import (
     Nearest,
     active_together,
     closest,
@@ -85,7 +85,7 @@ def test_pairs_found_in_blocks_are_those_of_an_obvious_loop(rows, block):
             if i != j and both:
                 expected[i, j] = both
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(relations, "_BLOCK", block)
+        patch.setattr(ties, "_BLOCK", block)
         pairs = active_together(csr_array(rows), least_texts=1, least=-2)
     assert dict(zip(zip(pairs.latents.tolist(), pairs.others.tolist(), strict=True), pairs.counts, strict=True)) == (
         expected
@@ -124,7 +124,7 @@ def test_nearest_directions_in_blocks_are_those_of_all_at_once(n, most, seed):
     directions = np.random.default_rng(seed).normal(size=(n, 3)).astype(np.float32)
     whole = nearest_directions(directions, np.arange(n), most)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(relations, "_BLOCK", 2)
+        patch.setattr(ties, "_BLOCK", 2)
         blocks = nearest_directions(directions, np.arange(n), most)
     np.testing.assert_array_equal(whole.others, blocks.others)
     assert whole.others.shape == (n, min(most, n - 1))

@@ -8,14 +8,15 @@ import shutil
 import pytest
 from click.testing import CliRunner
 
+from unweave.base.records import Passage
 from unweave.cli import main
-from unweave.collections import Collection
 from unweave.errors import BadData
-from unweave.evaluation import reproduce as protocol
-from unweave.evaluation.evaluate import Evaluation
 from unweave.evaluation.mismatch import depth_for, mismatched
+from unweave.evaluation.reproduction import DIFFERENCES
+from unweave.evaluation.table import Evaluation
 from unweave.project import Project
-from unweave.records import Passage
+from unweave.stages import reproduce as protocol
+from unweave.texts.collection import Collection
 
 WORDS = ["--k", "24", "--k", "32", "--expansion", "2", "--steps", "80"]
 
@@ -86,7 +87,7 @@ def test_bm25_answers_none_of_the_mismatch_subset(reproduced):
 def test_the_table_says_where_it_differs_from_the_published_code(reproduced):
     _, printed = reproduced
     assert "CL-SR Efficient, k=24" in printed and "of dense" in printed
-    assert all(difference in printed for difference in protocol.DIFFERENCES)
+    assert all(difference in printed for difference in DIFFERENCES)
 
 
 def test_what_is_done_is_not_done_again(reproduced):

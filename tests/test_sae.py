@@ -16,9 +16,10 @@ from hypothesis.extra.numpy import arrays
 from safetensors.numpy import load_file, save
 from scipy.sparse import csr_array
 
-from unweave.artifact import MANIFEST
+from unweave.base.artifact import MANIFEST
+from unweave.config import SAEConfig
 from unweave.errors import BadData, CorruptArtifact, DimensionMismatch, MissingArtifact
-from unweave.sae.model import SAE, WEIGHTS, SAEConfig, strongest
+from unweave.sae.model import SAE, WEIGHTS, strongest
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,16 @@ from scipy.sparse import csr_array
 
 from unweave.errors import BadData, DimensionMismatch, ScoringUndefined
 from unweave.index.hits import best
-from unweave.index.scoring import DOT, PROFILES, Scoring, inverse_document_frequency, query_weights, saturation
-from unweave.retrieval import ConceptSearcher, Steering
+from unweave.index.scoring import (
+    DOT,
+    PROFILES,
+    Scoring,
+    inverse_document_frequency,
+    query_weights,
+    saturation,
+)
+from unweave.retrieval.searcher import ConceptSearcher
+from unweave.retrieval.steering import Steering
 
 PAPER, DEFAULT = PROFILES["paper"], PROFILES["default"]
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from unweave.config import EmbedConfig, FitConfig
 from unweave.errors import BadData
-from unweave.settings import EmbedConfig, FitConfig, Settings, documentation, update, value_type, write_default
+from unweave.settings import Settings, documentation, update, value_type, write_default
 
 STAGES = typing.get_type_hints(Settings)
 NAMES = [(stage, field.name) for stage, config in STAGES.items() for field in fields(config)]
@@ -139,8 +140,8 @@ def test_an_unknown_table_is_refused_with_those_that_are_known(path):
     path.write_text("[fitt]\nk = 3\n")
     with pytest.raises(
         BadData,
-        match=r"unknown table \[fitt\]; expected encoder, embed, fit, evidence, name, lexicon, model, tokens, index, "
-        r"evaluate",
+        match=r"unknown table \[fitt\]; expected encoder, embed, fit, evidence, keyphrases, lexicon, language_model, "
+        r"tokens, index, evaluate",
     ):
         Settings.read(path)
 

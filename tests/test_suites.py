@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from conftest import small_collection
 from unweave.cli import main
 from unweave.errors import BadData
-from unweave.suites import SUITES, collections_of
+from unweave.texts.suites import SUITES, collections_of
 
 IDS = sorted({identifier for suite in SUITES.values() for identifier in suite.values()})
 

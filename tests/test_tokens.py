@@ -13,14 +13,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from unweave import settings, tokens
+from unweave import settings
 from unweave.cli import main
-from unweave.encoders import PRECOMPUTED, EncoderConfig, SentenceTransformerEncoder
-from unweave.errors import BadData, CorruptArtifact, DimensionMismatch, MissingArtifact, StaleArtifact
+from unweave.config import PRECOMPUTED, EncoderConfig
+from unweave.encode.encoders import SentenceTransformerEncoder
+from unweave.errors import (
+    BadData,
+    CorruptArtifact,
+    DimensionMismatch,
+    MissingArtifact,
+    StaleArtifact,
+)
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.scoring import TOKENS
 from unweave.project import Project
-from unweave.retrieval import ConceptSearcher, Steering
+from unweave.retrieval.searcher import ConceptSearcher
+from unweave.retrieval.steering import Steering
+from unweave.sae import tokens
 
 
 class Letters:

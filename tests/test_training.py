@@ -13,15 +13,16 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from unweave.artifact import build
-from unweave.embeddings import Embeddings
+from unweave.base.artifact import build
+from unweave.config import SAEConfig, TrainConfig
+from unweave.encode.embeddings import Embeddings
 from unweave.errors import ArtifactInUse, BadData, CorruptArtifact, DimensionMismatch
-from unweave.sae import metrics, training
-from unweave.sae.model import SAE, SAEConfig
-from unweave.sae.retrieval_loss import retrieval_loss
-from unweave.sae.texts import TrainingTexts
-from unweave.sae.training import TrainConfig, schedule, train
-from unweave.sae.variants import VARIANTS
+from unweave.sae.model import SAE
+from unweave.sae.training import reports, run
+from unweave.sae.training.retrieval_loss import retrieval_loss
+from unweave.sae.training.rows import TrainingTexts
+from unweave.sae.training.run import schedule, train
+from unweave.sae.training.variants import VARIANTS
 
 SMALL = SAEConfig(d_in=16, n_latents=32, k=2)
 SHORT = TrainConfig(steps=60, batch_size=64, lr=1e-2)
@@ -162,24 +163,24 @@ def test_a_killed_run_goes_on_to_the_same_sae_and_history(texts, tmp_path):
 _KILLED_AT_STEP_37 = """
 import os, pathlib, signal, sys
 import numpy as np
-from unweave.artifact import build
-from unweave.sae import training
-from unweave.sae.model import SAEConfig
+from unweave.base.artifact import build
+from unweave.config import SAEConfig
+from unweave.sae.training import run
 
-learn = training.Run.learn
+learn = run.Run.learn
 
 def learn_until_killed(run, x, number, hint):
     if number == 37:
         os.kill(os.getpid(), signal.SIGKILL)
     return learn(run, x, number, hint)
 
-training.Run.learn = learn_until_killed
-training._CHECKPOINT_SECONDS = 0
+run.Run.learn = learn_until_killed
+run._CHECKPOINT_SECONDS = 0
 folder = pathlib.Path(sys.argv[1])
 texts = np.load(folder / "texts.npy")
-config = training.TrainConfig(steps=60, batch_size=64, lr=1e-2, dead_after=300)
+config = run.TrainConfig(steps=60, batch_size=64, lr=1e-2, dead_after=300)
 with build(folder / "sae", "sae", settings={}, made_from={}) as made:
-    training.train(texts[:1000], texts[1000:], SAEConfig(d_in=16, n_latents=32, k=2), config, checkpoint=made)
+    run.train(texts[:1000], texts[1000:], SAEConfig(d_in=16, n_latents=32, k=2), config, checkpoint=made)
 """
 
 
@@ -220,7 +221,7 @@ def test_embeddings_with_nan_name_the_shard_and_the_row(texts, tmp_path):
 
 
 def test_a_checkpoint_of_another_configuration_is_refused(texts, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "_CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr(run, "_CHECKPOINT_SECONDS", 0)
     with pytest.raises(KeyboardInterrupt), build(tmp_path / "sae", "sae", settings={}, made_from={}) as made:
         train(texts[:1000], texts[1000:], SMALL, SHORT, checkpoint=made, reporters=[interrupt])
     with build(tmp_path / "sae", "sae", settings={}, made_from={}) as made:
@@ -342,7 +343,7 @@ def test_a_retrieval_loss_keeps_neighbours_better(sparse_data):
 def test_reports_go_to_json_lines_and_tensorboard(texts, tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    reporters = [metrics.json_lines(tmp_path / "history.jsonl"), metrics.tensorboard(tmp_path / "events")]
+    reporters = [reports.json_lines(tmp_path / "history.jsonl"), reports.tensorboard(tmp_path / "events")]
     history = train(texts[:1000], texts[1000:], SMALL, SHORT, reporters=reporters).history
     lines = (tmp_path / "history.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == history
@@ -419,8 +420,8 @@ def test_two_processes_train_the_sae_that_one_trains(texts, tmp_path, variant):
 _TRAINED_UNDER_TORCHRUN = """
 import os, pathlib, sys
 import numpy as np
-from unweave.sae.model import SAEConfig
-from unweave.sae.training import TrainConfig, train
+from unweave.config import SAEConfig, TrainConfig
+from unweave.sae.training.run import train
 
 folder, n, variant = pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 texts = np.load(folder / "texts.npy")

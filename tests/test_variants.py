@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from unweave.sae.engines import Adam, CPUEngine, Engine, Entries, Parameters, SparseGradient
-from unweave.sae.parallel import World
-from unweave.sae.retrieval_loss import retrieval_loss
-from unweave.sae.training import TrainConfig
-from unweave.sae.variants import VARIANTS
-from unweave.sae.variants.base import AUX_EVERY, strongest_of_batch
-from unweave.sae.variants.jumprelu import JumpReLU
-from unweave.sae.variants.matching_pursuit import choose
-from unweave.sae.variants.topk import strongest_per_text
+from unweave.config import TrainConfig
+from unweave.sae.training.arithmetic import Adam, CPUEngine, Engine, Entries, Parameters, SparseGradient
+from unweave.sae.training.parallel import World
+from unweave.sae.training.retrieval_loss import retrieval_loss
+from unweave.sae.training.variants import VARIANTS
+from unweave.sae.training.variants.base import AUX_EVERY, strongest_of_batch
+from unweave.sae.training.variants.jumprelu import JumpReLU
+from unweave.sae.training.variants.matching_pursuit import choose
+from unweave.sae.training.variants.topk import strongest_per_text
 
 ENGINES = {"torch": Engine(), "kernels": CPUEngine()}
 ALONE = World()

@@ -10,10 +10,11 @@ import pytest
 from click.testing import CliRunner
 
 from unweave.cli import main
-from unweave.concepts.vocabulary import VocabularyNamer, load_head, whole_words
+from unweave.concepts.namers.vocabulary import VocabularyNamer, load_head, whole_words
+from unweave.config import SAEConfig
 from unweave.errors import ModelUnavailable
 from unweave.project import Project
-from unweave.sae.model import SAE, SAEConfig
+from unweave.sae.model import SAE
 
 WORDS = ["volcano", "river", "opera", "chess", "beetle", "vaccine", "the", "##ing", "ox3", "x"]
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]

@@ -17,7 +17,7 @@ import pytest
 import unweave as uw
 from benchmarks_of_the_repository import load_benchmark
 from test_end_to_end import assert_clsr_equals_oracle
-from unweave.evaluation.evaluate import Evaluation
+from unweave.evaluation.table import Evaluation
 from unweave.index.scoring import PROFILES
 
 pytestmark = pytest.mark.slow

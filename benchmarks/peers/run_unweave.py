@@ -8,15 +8,15 @@ import torch
 from adapter import Batches, Peer, Request, Rows, Weights, main
 from torch import Tensor
 
-from unweave.sae.model import SAEConfig
-from unweave.sae.parallel import World
-from unweave.sae.recipe import recommend
-from unweave.sae.texts import TrainingTexts
-from unweave.sae.training import Run, TrainConfig, to_sae
+from unweave.config import SAEConfig
+from unweave.sae.training.parallel import World
+from unweave.sae.training.recipe import recommend
+from unweave.sae.training.rows import TrainingTexts
+from unweave.sae.training.run import Run, to_sae
 
 
 class Unweave(Peer):
-    """The loop of `unweave.sae.training.train`, fed by the benchmark's batches, with the recipe's choices."""
+    """The loop of `unweave.sae.training.run.train`, fed by the benchmark's batches, with the recipe's choices."""
 
     package: ClassVar[str] = "unweave"
     variant: ClassVar[str] = "BatchTopK"
@@ -27,7 +27,7 @@ class Unweave(Peer):
             *data.shape, request.k, n_latents=request.n_latents, batch_size=request.batch_size, steps=steps
         )
         self.lr = recipe.lr if request.lr is None else request.lr
-        config = TrainConfig.of(recipe, batch_size=request.batch_size, lr=self.lr, seed=request.seed)
+        config = recipe.training(batch_size=request.batch_size, lr=self.lr, seed=request.seed)
         self.config = SAEConfig(d_in=data.shape[1], n_latents=request.n_latents, k=request.k)
         texts = TrainingTexts.of(data, in_memory_bytes=0)
         self.run = Run(texts, data[:0], self.config, config, "cpu", World(), None)

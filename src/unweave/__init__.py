@@ -10,19 +10,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from unweave.collections import open_collection
+    from unweave.base.records import Contribution, Explanation, Hit, Passage, Query
     from unweave.errors import UnweaveError
-    from unweave.explanation import Contribution, Explanation, explain
+    from unweave.explaining.accounting import explain
     from unweave.index.concept_index import ConceptIndex
     from unweave.index.scoring import Scoring
     from unweave.index.writer import IndexWriter
     from unweave.project import Project
-    from unweave.records import Hit, Passage, Query
-    from unweave.retrieval import Steering
+    from unweave.retrieval.steering import Steering
     from unweave.sae.formats import export_sae, import_sae
     from unweave.sae.hub import from_pretrained, push_to_hub
-    from unweave.sae.model import SAE
-    from unweave.sae.pursuit import pursue
+    from unweave.sae.model import SAE, pursue
+    from unweave.texts.open import open_collection
 
 __version__ = "0.1.0"
 __all__ = [
@@ -49,22 +48,22 @@ __all__ = [
 
 _HOME = {
     "ConceptIndex": "unweave.index.concept_index",
-    "Contribution": "unweave.explanation",
-    "Explanation": "unweave.explanation",
-    "Hit": "unweave.records",
+    "Contribution": "unweave.base.records",
+    "Explanation": "unweave.base.records",
+    "Hit": "unweave.base.records",
     "IndexWriter": "unweave.index.writer",
-    "Passage": "unweave.records",
+    "Passage": "unweave.base.records",
     "Project": "unweave.project",
-    "Query": "unweave.records",
+    "Query": "unweave.base.records",
     "SAE": "unweave.sae.model",
     "Scoring": "unweave.index.scoring",
-    "Steering": "unweave.retrieval",
+    "Steering": "unweave.retrieval.steering",
     "UnweaveError": "unweave.errors",
-    "explain": "unweave.explanation",
+    "explain": "unweave.explaining.accounting",
     "export_sae": "unweave.sae.formats",
     "from_pretrained": "unweave.sae.hub",
     "import_sae": "unweave.sae.formats",
-    "open_collection": "unweave.collections",
+    "open_collection": "unweave.texts.open",
     "pursue": "unweave.sae.pursuit",
     "push_to_hub": "unweave.sae.hub",
 }

@@ -56,11 +56,3 @@ class ScoringUndefined(UnweaveError):
 
 class AccountingError(UnweaveError):
     """An explanation's parts do not add up to the score they explain."""
-
-
-def at_least(config: object, least: int, *names: str) -> None:
-    """Raise ValueError if one of these settings is set and below `least`."""
-    for name in names:
-        value = getattr(config, name)
-        if value is not None and value < least:
-            raise ValueError(f"{name} must be at least {least}, got {value}")

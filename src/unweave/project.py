@@ -1,253 +1,120 @@
-"""A project: the folder that holds every artefact of one corpus, and what each was made from."""
+"""The one door: each verb of the product is a method of `Project`, and each method is a command."""
 
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Mapping, Sequence
-from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
-from unweave import fusion, settings, tokens
-from unweave.artifact import MANIFEST, Manifest, read_manifest
-from unweave.collections import Collection
-from unweave.concepts.lexicon import Ingredient, Lexicon
-from unweave.concepts.store import Concepts
-from unweave.corpus import Corpus
-from unweave.embeddings import Embeddings
-from unweave.encoders import PRECOMPUTED, Encoder, TokenEncoder, open_encoder
-from unweave.errors import BadData, CorruptArtifact, MissingArtifact, StaleArtifact, UnweaveError
-from unweave.explanation import Explanation, Names
-from unweave.explanation import explain as explain_dense
-from unweave.index.codes import Codes
+from unweave.base.records import Explanation, Hit
+from unweave.concepts.judges.verdicts import Verdict
+from unweave.concepts.namers.language_model import Forecast
+from unweave.concepts.namers.lexicon import Ingredient
+from unweave.concepts.relations.paths import Path as ConceptPath
+from unweave.concepts.relations.prevalent import Prevalent
+from unweave.concepts.relations.stored import Family, stored_families
+from unweave.config import ReproduceConfig
+from unweave.encode.encoder import Encoder
+from unweave.errors import BadData
+from unweave.evaluation.reproduction import Reproduction
+from unweave.evaluation.table import KIND, Evaluation
+from unweave.explaining.accounting import Names, explain
+from unweave.explaining.sentences import Sentence
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.scoring import TOKENS
-from unweave.latents import load_latents
-from unweave.queries import QuerySet
-from unweave.records import Hit
-from unweave.retrieval import AS_IT_IS, ConceptSearcher, Steering
-from unweave.sae.model import SAE
-from unweave.systems import EmbeddedQuery, Fused, Systems, chosen, systems_of
+from unweave.index.writer import IndexWriter
+from unweave.retrieval import fusion
+from unweave.retrieval.query import EmbeddedQuery
+from unweave.retrieval.steering import AS_IT_IS, Steering
+from unweave.retrieval.systems import Fused
+from unweave.stages.catalogue import chosen, systems_of
+from unweave.stages.compare import Diff
+from unweave.stages.ensure import Outcome
+from unweave.stages.recall import Recall
+from unweave.stages.workspace import Workspace
 
-
-class _Place(NamedTuple):
-    kind: str
-    command: str
-    """The command that makes it."""
-
-
-ARTIFACTS = {
-    "corpus": _Place("corpus", "init"),
-    "queries": _Place("queries", "init"),
-    "sentences": _Place("corpus", "embed"),
-    "embeddings/passages": _Place("embeddings", "embed"),
-    "embeddings/sentences": _Place("embeddings", "embed"),
-    "embeddings/queries": _Place("embeddings", "embed"),
-    "sae": _Place("sae", "fit"),
-    "latents": _Place("latents", "fit"),
-    "concepts": _Place("concepts", "name"),
-    "lexicon": _Place("corpus", "name --namer lexicon"),
-    "embeddings/lexicon": _Place("embeddings", "name --namer lexicon"),
-    "index/default": _Place("index", "index build"),
-    "index/paper": _Place("index", "index build"),
-    "tokens/sae": _Place("sae", "tokens"),
-    "tokens/latents": _Place("latents", "tokens"),
-    "index/tokens": _Place("index", "tokens"),
-    "codes": _Place("codes", "index build"),
-    "evaluation": _Place("evaluation", "evaluate"),
-}
-"""Where each artefact lies below the project's folder."""
 _MEAN_OF = 16_384
 """Passages that the mean is taken of, at most."""
 
 
-class Project:
-    """Opens the artefacts of a project and refuses those made from something that has changed since."""
+class Project(Workspace):
+    """One corpus and all that is made of it."""
 
-    def __init__(self, path: Path, changes: Mapping[str, Mapping[str, Any]] | None = None) -> None:
-        self.path = path
-        self.settings = settings.Settings.read(path / settings.FILE).changed(changes or {})
+    # --- make: resumable; what is there, up to date, is not made again ------------------------------
 
-    @classmethod
-    def open(cls, path: Path | str, changes: Mapping[str, Mapping[str, Any]] | None = None) -> Self:
-        """Open a project folder.
+    def embed(self) -> list[Outcome]:
+        """Embed the queries, the passages and, as the settings say, sentences of the passages."""
+        from unweave.stages import embed
+
+        return embed.embed(self)
+
+    def bring_embeddings(self, of: str, vectors: Path, ids: Path | None = None) -> Outcome:
+        """Use embeddings that were made elsewhere for the `passages` or the `queries`; see `stages.embed`."""
+        from unweave.stages import embed
+
+        return embed.bring_embeddings(self, of, vectors, ids)
+
+    def fit(self) -> list[Outcome]:
+        """Train the SAE, and encode the passages with it."""
+        from unweave.stages import fit
+
+        return fit.fit(self)
+
+    def tokens(self) -> list[Outcome]:
+        """Learn concepts of single tokens, name them by their words, and index them."""
+        from unweave.stages import tokens
+
+        return tokens.fit_tokens(self)
+
+    def name(
+        self, by: str = "keyphrases", *, most: int | None = None, below: float | None = None, discard: bool = False
+    ) -> list[Outcome]:
+        """Gather the evidence for every live latent, name it, and work out how concepts relate.
 
         Args:
-            changes: settings by stage that hold for this object, whatever the file says.
-
-        Raises:
-            MissingArtifact: the folder is not a project.
+            by: the namer: `keyphrases`, which names every concept anyhow, `lexicon`, `vocabulary` or `language-model`.
+            most: concepts that another namer names, at most, the most frequent.
+            below: another namer names only concepts whose shown name has a detection below this, or was not judged.
+            discard: name the concepts of another SAE although people edited the old ones.
         """
-        path = Path(path)
-        if not (path / settings.FILE).is_file():
-            raise MissingArtifact(f"{path} is not a project: it has no {settings.FILE}; make one with: unweave init")
-        return cls(path, changes)
+        from unweave.stages import name
 
-    @classmethod
-    def create(cls, path: Path | str, collection: Collection, *, drop_unknown: bool = False) -> Self:
-        """Make a project from a collection; if that fails, nothing of it is left.
+        return name.run(self, by, most, below, discard=discard)
+
+    def forecast(self, *, most: int | None = None, below: float | None = None, discard: bool = False) -> Forecast:
+        """What naming by a language model would take and cost; nothing is sent to it."""
+        from unweave.stages import name
+
+        return name.forecast(self, most, below, discard=discard)
+
+    def judge(
+        self, *, other: Encoder | None = None, again: bool = False, by_model: int = 0, controls: bool = False
+    ) -> list[Verdict]:
+        """Judge names by texts that no namer has seen; what is found is stored beside each name.
 
         Args:
-            drop_unknown: leave out judgements of passages that the corpus does not have, rather than refuse.
-
-        Raises:
-            BadData: there is a project already, the corpus is empty, ids repeat, or judgements name unknown ids.
+            other: another encoder, to measure coherence by too.
+            again: judge what is judged already too.
+            by_model: so many questions of each kind are put to the language model of the settings too.
+            controls: judge shuffled names and a random dictionary's names too.
         """
-        path = Path(path)
-        if (path / settings.FILE).exists():
-            raise BadData(f"{path} is a project already; open it, or give a new folder")
-        for name in ("corpus", "queries"):
-            if (path / name).exists() and not (path / name / MANIFEST).is_file():
-                raise BadData(f"{path / name} is in the way and is not unweave's; give a new or empty project folder")
-        made: list[str] = []
-        try:
-            corpus = Corpus.write(path / "corpus", collection.passages, settings={"about": dict(collection.about)})
-            made.append("corpus")
-            qrels = {
-                split: _known(judged, split, corpus, drop_unknown=drop_unknown)
-                for split, judged in collection.qrels.items()
-            }
-            made_from = {"corpus": corpus.manifest.fingerprint}
-            QuerySet.write(path / "queries", collection.queries, qrels, settings={}, made_from=made_from)
-            made.append("queries")
-            settings.write_default(path / settings.FILE)  # last: its presence says that the project is whole
-        except BaseException:
-            for name in made:
-                shutil.rmtree(path / name, ignore_errors=True)
-            if path.is_dir() and not any(path.iterdir()):
-                path.rmdir()
-            raise
-        return cls(path)
+        from unweave.stages import judge
 
-    def manifest(self, name: str) -> Manifest:
-        """The manifest of an artefact that is there and up to date.
+        verdicts = judge.judge(self, other=other, again=again)
+        verdicts += judge.judge_by_model(self, by_model) if by_model else []
+        return verdicts + (judge.controls(self) if controls else [])
 
-        Raises:
-            MissingArtifact: it has not been made.
-            StaleArtifact: it was made from an artefact that has changed since.
-        """
-        place = ARTIFACTS[name]
-        try:
-            manifest = read_manifest(self.path / name, place.kind)
-        except MissingArtifact:
-            raise MissingArtifact(f"{self.path} has no {name} yet; run: unweave {place.command} {self.path}") from None
-        except CorruptArtifact as error:
-            way_out = "make a new project" if place.command == "init" else f"run: unweave {place.command} {self.path}"
-            raise CorruptArtifact(f"{error}; {way_out}") from error
-        for source, fingerprint in manifest.made_from.items():
-            if self.manifest(source).fingerprint != fingerprint:
-                raise StaleArtifact(
-                    f"{name} was made from another {source} than the one that is there now; "
-                    f"run: unweave {place.command} {self.path}"
-                )
-        return manifest
+    def index(self) -> list[Outcome]:
+        """Build one concept index a scoring profile, and the codes that rescoring reads."""
+        from unweave.stages import index
 
-    def has(self, name: str) -> bool:
-        """Whether an artefact is there and up to date."""
-        try:
-            self.manifest(name)
-        except (MissingArtifact, StaleArtifact):
-            return False
-        return True
+        return index.index(self)
 
-    def made_from(self, *names: str) -> dict[str, str]:
-        """Fingerprints of the artefacts that another is about to be made from."""
-        return {name: self.manifest(name).fingerprint for name in names}
-
-    def _folder(self, name: str) -> Path:
-        self.manifest(name)
-        return self.path / name
-
-    @cached_property
-    def corpus(self) -> Corpus:
-        """The passages."""
-        return Corpus.load(self._folder("corpus"))
-
-    @cached_property
-    def queries(self) -> QuerySet:
-        """The queries and judgements; there may be none."""
-        return QuerySet.load(self._folder("queries"))
-
-    @cached_property
-    def sentences(self) -> Corpus | None:
-        """Sentences of passages, if the project uses any; each one's metadata holds its passage's position."""
-        return Corpus.load(self._folder("sentences")) if self.has("sentences") else None
-
-    def embeddings(self, of: str) -> Embeddings | None:
-        """Embeddings of `passages`, `sentences` or `queries`; None if the project has none of these texts."""
-        if of != "passages" and not self.uses(of):
-            return None
-        return Embeddings.load(self._folder(f"embeddings/{of}"))
-
-    def uses(self, of: str) -> bool:
-        """Whether `passages`, `sentences` or `queries` are embedded, and the settings ask for them."""
-        asked_for = of != "sentences" or self.settings.embed.sentences > 0
-        return asked_for and self.has(f"embeddings/{of}")
-
-    @cached_property
-    def encoder(self) -> Encoder:
-        """The model that embeds texts; loaded on first use."""
-        return open_encoder(self.settings.encoder)
-
-    @property
-    def token_encoder(self) -> TokenEncoder:
-        """The model, if it shows its tokens before it pools them.
-
-        Raises:
-            UnweaveError: it does not.
-        """
-        if not isinstance(self.encoder, TokenEncoder):
-            raise UnweaveError(
-                f"concepts of tokens need an encoder that shows its tokens, and {self.settings.encoder.model!r} gives "
-                "one vector a text; embed with a sentence-transformers model"
-            )
-        return self.encoder
-
-    def encoder_identity(self, of: str) -> dict[str, Any]:
-        """What decides the embeddings of `passages`, `sentences` or `queries`: the model, its weights, the prefix."""
-        unread = "passage_prefix" if of == "queries" else "query_prefix"
-        return {name: value for name, value in self.encoder.identity.items() if name != unread}
-
-    @cached_property
-    def sae(self) -> SAE:
-        """The trained SAE."""
-        return SAE.load(self._folder("sae"))
-
-    @cached_property
-    def latents(self) -> csr_array:
-        """The passages' latents, (n_passages, n_latents)."""
-        return load_latents(self._folder("latents"))
-
-    @cached_property
-    def token_sae(self) -> SAE:
-        """The SAE of single tokens."""
-        return SAE.load(self._folder("tokens/sae"))
-
-    @cached_property
-    def token_latents(self) -> csr_array:
-        """The passages' latents of tokens, (n_passages, n_latents)."""
-        return load_latents(self._folder("tokens/latents"))
-
-    @cached_property
-    def token_names(self) -> dict[int, str]:
-        """The words that each latent of tokens goes with."""
-        return tokens.read_names(self._folder("tokens/sae"))
-
-    @cached_property
-    def concepts(self) -> Concepts:
-        """The latents' names."""
-        return Concepts.load(self._folder("concepts"))
-
-    @cached_property
-    def lexicon(self) -> Lexicon:
-        """The phrases in which directions and embeddings are written."""
-        phrases = Embeddings.load(self._folder("embeddings/lexicon"))
-        return Lexicon(Corpus.load(self._folder("lexicon")), phrases.rows(0, len(phrases)))
+    # --- ask --------------------------------------------------------------------------------------
 
     def decompose(self, text: str | NDArray[np.floating[Any]], k: int | None = None) -> list[Ingredient]:
         """Write a text's embedding, or an embedding, (d_in,), in phrases: what sets it apart from the mean passage.
@@ -257,71 +124,10 @@ class Project:
         """
         lexicon = self.lexicon
         vector = self.query_vector(text)
-        passages = self._passage_embeddings
+        passages = self.embedded("passages")
         some = np.linspace(0, len(passages) - 1, min(len(passages), _MEAN_OF)).astype(np.int64)
         target = vector - passages.take(some).mean(axis=0)
         return lexicon.mixes(target[None], self.settings.lexicon.mix if k is None else k)[0]
-
-    def searcher(self, profile: str = "default") -> ConceptSearcher:
-        """Search by concepts, scored as one profile says: `default`, `paper`, or `tokens` for those of tokens."""
-        if f"index/{profile}" not in ARTIFACTS:
-            raise BadData(f"there is no scoring profile {profile!r}; expected 'default', 'paper' or 'tokens'")
-        index = ConceptIndex.open(self._folder(f"index/{profile}"))
-        if profile == TOKENS.profile:
-            return ConceptSearcher(self.token_sae, index)
-        as_built = len(index.segments) == 1 and index.n_positions == index.n_passages == len(self.corpus)
-        return ConceptSearcher(self.sae, index, self.codes if as_built and self.has("codes") else None)
-
-    @cached_property
-    def codes(self) -> Codes:
-        """What each passage is rescored from."""
-        return Codes.load(self._folder("codes"))
-
-    def indexes(self) -> dict[str, ConceptIndex]:
-        """The indexes that are there, by name.
-
-        Raises:
-            MissingArtifact: there is none.
-        """
-        names = [name for name in ARTIFACTS if name.startswith("index/") and self.has(name)]
-        if not names:
-            self.manifest("index/default")  # which says what to run
-        return {name: ConceptIndex.open(self.path / name) for name in names}
-
-    def query_vector(self, query: str | NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-        """The embedding of a query text, (d_in,), or the vector itself.
-
-        Raises:
-            StaleArtifact: the settings name another encoder than the one that embedded the passages.
-        """
-        if not isinstance(query, str):
-            return np.asarray(query, dtype=np.float32)
-        self._check_encoder("embeddings/passages")
-        vector: NDArray[np.float32] = self.encoder.encode_queries([query])[0]
-        return vector
-
-    def query_tokens(self, queries: Sequence[str]) -> list[NDArray[np.float32]]:
-        """The encoder's output for each token of some queries, (n_tokens, d_token) each, of length 1.
-
-        Raises:
-            StaleArtifact: the settings name another encoder than the one whose tokens the SAE was trained on.
-        """
-        encoder = self.token_encoder
-        self._check_encoder("tokens/sae")
-        return [
-            text
-            for rows, ends in tokens.unit_tokens(encoder, queries, of_queries=True)
-            for text in np.split(rows, ends[1:-1])
-        ]
-
-    def _check_encoder(self, name: str) -> None:
-        """Refuse to read a query by another encoder than an artefact was made with."""
-        made_with = self.manifest(name).settings["encoder"]
-        if made_with["model"] != PRECOMPUTED and made_with != self.encoder_identity("passages"):
-            raise StaleArtifact(
-                f"{name} was made with {made_with['model']}, but {self.path / settings.FILE} now names "
-                f"{self.settings.encoder.model} or other options; run: unweave {ARTIFACTS[name].command} {self.path}"
-            )
 
     def search(
         self,
@@ -344,7 +150,7 @@ class Project:
             steering: boosts and bans of concepts, filters, and how many concepts count.
         """
         _check_asked(query, cutoff)
-        searcher = self._searcher(profile)  # before the encoder is loaded: what is missing is said at once
+        searcher = self.searcher(profile)  # before the encoder is loaded: what is missing is said at once
         names: Names = {}
         if profile == TOKENS.profile:
             if rescore or not isinstance(query, str):
@@ -368,7 +174,7 @@ class Project:
             if explain:
                 assert vector is not None
                 why = explainer(asked, place, score, names, steering)
-                dense = self._explain_dense(vector, position)
+                dense = self._explain(vector, position)
                 for explanation in (why, dense):
                     explanation.check()
             found.append(Hit(rank, score, self.corpus[position], why, dense))
@@ -392,10 +198,7 @@ class Project:
             raise BadData(f"fusion is by {' or '.join(fusion.FUSIONS)}, got {by!r}")
         if len(set(systems)) < 2 or len(set(systems)) < len(systems):
             raise BadData(f"to fuse takes at least two different systems, got {', '.join(systems) or 'none'}")
-        if explain not in self._systems:
-            made = systems_of(self, explaining=explain)
-            self._systems[explain] = {name: cache(make) for name, make in made.items()}
-        fused = Fused(chosen(self._systems[explain], systems), by)
+        fused = Fused(chosen(systems_of(self, explaining=explain), systems), by)
         rows = self.query_tokens([query])[0] if "tokens" in systems else None
         asked = EmbeddedQuery(query, self.query_vector(query), rows)
         found = []
@@ -422,7 +225,7 @@ class Project:
         unknown = sorted(metadata.keys() - known)
         if unknown:
             raise BadData(f"no passage has metadata {unknown[0]!r}; there are: {', '.join(sorted(known)) or 'none'}")
-        index = self._searcher(profile).index
+        index = self.searcher(profile).index
         places = index.positions(matching)
         allowed = np.zeros(index.n_positions, np.bool_)
         allowed[places[places >= 0]] = True
@@ -435,40 +238,81 @@ class Project:
             BadData: the corpus has no passage of this id.
         """
         position = self.position(passage_id)  # first: a wrong id is said at once, before the encoder is loaded
-        return self._explain_dense(self.query_vector(query), position)
+        return self._explain(self.query_vector(query), position)
 
-    def position(self, passage_id: str) -> int:
-        """Where a passage stands in the corpus.
+    def _explain(self, query: NDArray[np.float32], position: int) -> Explanation:
+        embedding = self.embedded("passages").rows(position, position + 1)[0]
+        return explain(query, embedding, self.sae, self.concepts)
+
+    def prevalent(self, hits: Sequence[Hit], top: int = 10) -> list[Prevalent]:
+        """The concepts that found passages have more often than the corpus, those that set them apart most first."""
+        from unweave.stages import relate
+
+        return relate.prevalent(self, hits, top)
+
+    def paths(self, passage_id: str) -> list[ConceptPath]:
+        """The paths from coarse to fine concepts that a passage takes, the strongest first."""
+        from unweave.stages import relate
+
+        return relate.passage_paths(self, passage_id)
+
+    def families(self) -> list[Family]:
+        """Concepts that are active together, the largest family first."""
+        return stored_families(self.concepts.database)
+
+    def carrying(self, passage_id: str, latent: int) -> list[Sentence]:
+        """The sentences of a passage, and what each has to do with a concept."""
+        from unweave.stages.carry import carrying
+
+        return carrying(self, passage_id, latent)
+
+    # --- measure and show -------------------------------------------------------------------------
+
+    def evaluate(self) -> Evaluation:
+        """Rank the corpus for every judged query with every system; the runs and the table are kept."""
+        from unweave.stages import evaluate
+
+        evaluate.evaluate(self)
+        return Evaluation.load(self.path / KIND)
+
+    def compare(self, first: str, second: str, measure: str = "nDCG@10") -> Diff:
+        """Two evaluated systems, query by query."""
+        from unweave.stages.compare import compare_systems
+
+        return compare_systems(self, first, second, measure)
+
+    def recall(self, efforts: Sequence[float], profile: str = "default") -> list[Recall]:
+        """What approximate search finds of the exact one's results, over the queries."""
+        from unweave.stages.recall import measure
+
+        return measure(self, efforts, profile)
+
+    def reproduce(self, config: ReproduceConfig) -> Reproduction:
+        """Run the paper's protocol on this corpus and encoder."""
+        from unweave.stages.reproduce import reproduce
+
+        return reproduce(self, config)
+
+    def report(self, queries: Sequence[str] = ()) -> Path:
+        """Write `report.html`: one file that opens from disk."""
+        from unweave.report import HITS_SHOWN, write_report
+
+        return write_report(self, [(query, self.search(query, HITS_SHOWN, explain=True)) for query in queries])
+
+    def verify(self) -> dict[str, ConceptIndex]:
+        """Read every byte of the indexes.
 
         Raises:
-            BadData: the corpus has no passage of this id.
+            CorruptArtifact: naming the file that is not what was written.
         """
-        position = self.corpus.position(passage_id)
-        if position is None:
-            raise BadData(f"the corpus has no passage with the id {passage_id!r}; ids are shown by: unweave search")
-        return position
+        indexes = self.indexes()
+        for found in indexes.values():
+            found.verify()
+        return indexes
 
-    def _explain_dense(self, query: NDArray[np.float32], position: int) -> Explanation:
-        embedding = self._passage_embeddings.rows(position, position + 1)[0]
-        return explain_dense(query, embedding, self.sae, self.concepts)
-
-    @cached_property
-    def _passage_embeddings(self) -> Embeddings:
-        return Embeddings.load(self._folder("embeddings/passages"))
-
-    def _searcher(self, profile: str) -> ConceptSearcher:
-        if profile not in self._searchers:
-            self._searchers[profile] = self.searcher(profile)
-        return self._searchers[profile]
-
-    @cached_property
-    def _systems(self) -> dict[bool, Systems]:
-        """Those that were made for a search, without and with what explains them."""
-        return {}
-
-    @cached_property
-    def _searchers(self) -> dict[str, ConceptSearcher]:
-        return {}
+    def compact(self) -> dict[str, ConceptIndex]:
+        """Merge the segments of the indexes, without their deleted passages. Others may search meanwhile."""
+        return {name: IndexWriter(found.folder).compact(fully=True) for name, found in self.indexes().items()}
 
 
 def _check_asked(query: str | NDArray[np.floating[Any]], cutoff: int) -> None:
@@ -482,19 +326,3 @@ def _check_asked(query: str | NDArray[np.floating[Any]], cutoff: int) -> None:
 def _values(value: Any) -> list[str]:
     """A metadata value as texts to compare with."""
     return [str(one) for one in value] if isinstance(value, list) else [] if value is None else [str(value)]
-
-
-def _known(
-    judged: dict[str, dict[str, int]], split: str, corpus: Corpus, *, drop_unknown: bool
-) -> dict[str, dict[str, int]]:
-    """Judgements of passages that the corpus has."""
-    unknown = [(q, d) for q, grades in judged.items() for d in grades if corpus.position(d) is None]
-    if unknown and not drop_unknown:
-        query_id, passage_id = unknown[0]
-        raise BadData(
-            f"qrels/{split} name {len(unknown)} passage id(s) that the corpus does not have, first {passage_id!r} "
-            f"for query {query_id!r}; do both come from the same collection? To leave them out: --drop-unknown"
-        )
-    dropped = set(unknown)
-    kept = {q: {d: g for d, g in grades.items() if (q, d) not in dropped} for q, grades in judged.items()}
-    return {q: grades for q, grades in kept.items() if grades}

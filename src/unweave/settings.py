@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import inspect
-import math
 import textwrap
 import tomllib
 import types
@@ -15,140 +14,22 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
-from unweave.artifact import write_atomically
-from unweave.concepts.evidence import EvidenceConfig
-from unweave.concepts.keyphrases import KeyphraseConfig
-from unweave.concepts.lexicon import LexiconConfig
-from unweave.encoders import EncoderConfig
-from unweave.errors import BadData, at_least
-from unweave.language_model import LanguageModelConfig
-from unweave.sae.recipe import TEXTS_PER_LATENT
+from unweave.base.artifact import write_atomically
+from unweave.config import (
+    EmbedConfig,
+    EncoderConfig,
+    EvaluateConfig,
+    EvidenceConfig,
+    FitConfig,
+    IndexConfig,
+    KeyphraseConfig,
+    LanguageModelConfig,
+    LexiconConfig,
+    TokensConfig,
+)
+from unweave.errors import BadData
 
 FILE = "unweave.toml"
-
-
-@dataclass(frozen=True, kw_only=True)
-class EmbedConfig:
-    """Which texts are embedded beside passages and queries."""
-
-    sentences: int = 16_000
-    """Sentences of the passages to embed too, at most, drawn evenly: an SAE learns more from short texts; 0: none."""
-    language: str = "en"
-    """Language of the passages, as an ISO 639 code; it decides where sentences end."""
-
-    def __post_init__(self) -> None:
-        at_least(self, 0, "sentences")
-
-
-@dataclass(frozen=True, kw_only=True)
-class FitConfig:
-    """How the SAE is trained; what is not set is chosen from the number of texts and their width."""
-
-    variant: str = "batch_topk"
-    """Which kind of SAE: batch_topk, topk, nested_topk, matryoshka, jumprelu or matching_pursuit."""
-    k: int = 32
-    """Active latents per text, on average."""
-    n_latents: int | None = None
-    """Size of the dictionary; by default a power of two times the embedding's width, by the number of texts."""
-    texts_per_latent: float = TEXTS_PER_LATENT
-    """Texts for each latent of the default size, about; at 1 concepts retrieve better, and vary more with the seed."""
-    steps: int | None = None
-    """Batches to train on; by default twenty passes over the texts, fewer over millions, at least 300."""
-    batch_size: int | None = None
-    """Texts in a batch; by default sixty times the fourth root of the number of texts, 256 to 4,096."""
-    lr: float | None = None
-    """Adam's highest step size; by default chosen from the size and number of the batches."""
-    warmup_steps: int | None = None
-    """Steps over which the step size rises; by default 100, or a quarter of a short training."""
-    decay: float = 0.5
-    """Share of the steps, the last, over which the step size falls to 0."""
-    aux_alpha: float = 1 / 32
-    """Weight of the auxiliary loss that revives dead latents."""
-    dead_after: int | None = None
-    """A latent silent for so many texts is dead; by default while an average one was active 40 times."""
-    sparsity: float = 1.0
-    """JumpReLU's weight of (L0 / k - 1)^2 in the loss."""
-    retrieval_loss: str = "kl"
-    """Which loss keeps neighbours, if it has a weight: kl or infonce."""
-    retrieval_weight: float = 0.0
-    """Weight of the retrieval loss; 0: none."""
-    temperature: float = 0.05
-    """What similarities are divided by in the retrieval loss."""
-    patience: int = 0
-    """Stop after so many of the dozen reports without a lower held-out NMSE; 0: train to the end."""
-    tensorboard: str = ""
-    """Folder for TensorBoard events; empty: none."""
-    held_out: float = 0.05
-    """Share of the passages that, with their sentences, are never trained on, to measure NMSE."""
-    seed: int = 0
-    """Decides initial directions, the order of texts and which are held out."""
-    device: str = "cpu"
-    """Where to train: cpu, cuda, cuda:1."""
-
-    def __post_init__(self) -> None:
-        if not 0 < self.held_out < 1:
-            raise ValueError(f"held_out must lie between 0 and 1, got {self.held_out}")
-        at_least(self, 1, "k", "n_latents", "steps", "batch_size", "dead_after")
-        at_least(self, 0, "seed", "warmup_steps", "aux_alpha", "sparsity", "retrieval_weight", "patience")
-        if self.lr is not None and not 0 < self.lr < math.inf:
-            raise ValueError(f"lr must be a number above 0, got {self.lr}")
-        if not 0 < self.texts_per_latent < math.inf:
-            raise ValueError(f"texts_per_latent must be a number above 0, got {self.texts_per_latent}")
-        if self.n_latents is not None and self.k > self.n_latents:
-            raise ValueError(f"k must be at most n_latents={self.n_latents}, got {self.k}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class TokensConfig:
-    """How concepts of single tokens are learned."""
-
-    k: int = 8
-    """Active latents per token, on average; a text has those of all its tokens."""
-    n_latents: int | None = None
-    """Size of the dictionary; by default 32 times the width of a token."""
-    sample: int = 600_000
-    """Tokens to train on, at most, those of passages drawn at random; they are held in memory."""
-    steps: int = 300
-    """Batches to train on."""
-    batch_size: int = 2048
-    """Tokens in a batch."""
-    seed: int = 0
-    """Decides initial directions, the order of tokens and which passages they are of."""
-    device: str = "cpu"
-    """Where to train: cpu, cuda, cuda:1."""
-
-    def __post_init__(self) -> None:
-        at_least(self, 1, "k", "n_latents", "steps", "batch_size")
-        at_least(self, 2, "sample")
-        at_least(self, 0, "seed")
-
-
-@dataclass(frozen=True, kw_only=True)
-class IndexConfig:
-    """What search reads beside the inverted lists."""
-
-    code_k: int = 32
-    """Latents in the code that each passage is rescored from: three bytes each."""
-
-    def __post_init__(self) -> None:
-        at_least(self, 1, "code_k")
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluateConfig:
-    """What is measured."""
-
-    split: str = "test"
-    """Which judgements to evaluate against."""
-    cutoff: int = 100
-    """Depth of every ranking."""
-    candidates: int = 1000
-    """Hits by concepts that rescoring orders anew."""
-    fusions: str = ""
-    """Systems to fuse, each by normalised score, e.g. "BM25 + dense, tokens + concept codes"; empty: none."""
-
-    def __post_init__(self) -> None:
-        at_least(self, 1, "cutoff", "candidates")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,9 +40,9 @@ class Settings:
     embed: EmbedConfig = field(default_factory=EmbedConfig)
     fit: FitConfig = field(default_factory=FitConfig)
     evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
-    name: KeyphraseConfig = field(default_factory=KeyphraseConfig)
+    keyphrases: KeyphraseConfig = field(default_factory=KeyphraseConfig)
     lexicon: LexiconConfig = field(default_factory=LexiconConfig)
-    model: LanguageModelConfig = field(default_factory=LanguageModelConfig)
+    language_model: LanguageModelConfig = field(default_factory=LanguageModelConfig)
     tokens: TokensConfig = field(default_factory=TokensConfig)
     index: IndexConfig = field(default_factory=IndexConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
@@ -187,9 +68,15 @@ class Settings:
         """A copy with some settings of some stages changed.
 
         Raises:
-            ValueError: a value is out of its range.
+            BadData: there is no such setting, or a value is out of its range.
         """
-        return replace(self, **{stage: replace(getattr(self, stage), **changes[stage]) for stage in changes})
+        changed = {}
+        for stage, values in changes.items():
+            try:
+                changed[stage] = replace(getattr(self, stage), **values)
+            except (AttributeError, TypeError, ValueError) as error:
+                raise BadData(f"[{stage}]: {error}") from error
+        return replace(self, **changed)
 
 
 def write_default(path: Path) -> None:

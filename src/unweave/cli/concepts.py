@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from unweave.concepts.store import BANDS, DETECTION, ITSELF, Trust
-from unweave.records import plain
+from unweave.base.plain import plain
+from unweave.base.records import Trust
+from unweave.cli.options import JSON, PROJECT, print_json
+from unweave.concepts.store import BANDS, DETECTION, ITSELF, trust_of
 
 if TYPE_CHECKING:
     from unweave.concepts.edits import Edit
     from unweave.concepts.store import Concept, Concepts, Example, Naming
     from unweave.project import Project
 
-_PROJECT = click.argument("project", type=click.Path(file_okay=False, path_type=Path))
 _NUMBER = click.IntRange(min=0)
 _LATENT = click.argument("latent", type=_NUMBER)
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
 _TEXT_SHOWN = 100
 
 
@@ -33,14 +32,14 @@ def concepts() -> None:
 
 
 @concepts.command("list")
-@_PROJECT
+@PROJECT
 @click.option("--top", default=20, show_default=True, type=click.IntRange(min=1), help="Concepts to show.")
 @click.option(
     "--trust", type=click.Choice([trust.value for trust in Trust]), help="Only concepts whose name is trusted so far."
 )
 @click.option("--flag", "remark", help="Only concepts with this remark.")
 @click.option("--grep", "words", help="Only concepts whose name has these words in it, in upper or lower case.")
-@_JSON
+@JSON
 def list_(project: Path, top: int, trust: str | None, remark: str | None, words: str | None, as_json: bool) -> None:
     """List concepts, the most frequent first."""
     from unweave.project import Project
@@ -54,7 +53,7 @@ def list_(project: Path, top: int, trust: str | None, remark: str | None, words:
         and (words or "").casefold() in names.get(concept.latent, "").casefold()
     ]
     if as_json:
-        _print_json({"n_concepts": len(found), "concepts": [_of(names, concept) for concept in found[:top]]})
+        print_json({"n_concepts": len(found), "concepts": [_of(names, concept) for concept in found[:top]]})
         return
     for concept in found[:top]:
         click.echo(f"{concept.document_frequency:>9,}  {_shown(names, concept.latent)}{_remarks(concept)}")
@@ -62,9 +61,9 @@ def list_(project: Path, top: int, trust: str | None, remark: str | None, words:
 
 
 @concepts.command()
-@_PROJECT
+@PROJECT
 @_LATENT
-@_JSON
+@JSON
 def show(project: Path, latent: int, as_json: bool) -> None:
     """Show all that is known of the concept of LATENT: its names and scores, examples, and related concepts."""
     from unweave.concepts.edits import no_concept
@@ -76,7 +75,7 @@ def show(project: Path, latent: int, as_json: bool) -> None:
     if concept is None:
         raise no_concept(names.database, latent)
     if as_json:
-        _print_json(_everything(names, concept, content))
+        print_json(_everything(names, concept, content))
         return
     click.echo(f"{_shown(names, latent)}{_remarks(concept)}")
     click.echo(f"in {concept.document_frequency:,} passages; strongest activation {concept.strongest:.3f}")
@@ -85,9 +84,9 @@ def show(project: Path, latent: int, as_json: bool) -> None:
 
 
 @concepts.command()
-@_PROJECT
+@PROJECT
 @click.option("--latent", type=_NUMBER, help="Only the edits of this one.")
-@_JSON
+@JSON
 def history(project: Path, latent: int | None, as_json: bool) -> None:
     """Show what people changed, the first change first, with the numbers that undo takes."""
     from unweave.concepts import edits
@@ -95,7 +94,7 @@ def history(project: Path, latent: int | None, as_json: bool) -> None:
 
     made = edits.history(Project.open(project).concepts.database, latent)
     if as_json:
-        _print_json({"edits": [edit._asdict() for edit in made]})
+        print_json({"edits": [edit._asdict() for edit in made]})
         return
     for edit in made:
         click.echo(_edit_line(edit))
@@ -107,11 +106,11 @@ def history(project: Path, latent: int | None, as_json: bool) -> None:
 
 
 @concepts.command()
-@_PROJECT
+@PROJECT
 @_LATENT
 @click.argument("name")
 @click.option("--description", default="", help="A sentence more; left out, there is none.")
-@_JSON
+@JSON
 def rename(project: Path, latent: int, name: str, description: str, as_json: bool) -> None:
     """Give LATENT the name NAME, which no namer replaces."""
     from unweave.concepts import edits
@@ -120,9 +119,9 @@ def rename(project: Path, latent: int, name: str, description: str, as_json: boo
 
 
 @concepts.command()
-@_PROJECT
+@PROJECT
 @_LATENT
-@_JSON
+@JSON
 def lock(project: Path, latent: int, as_json: bool) -> None:
     """Confirm the name that LATENT has, so that no namer replaces it."""
     from unweave.concepts import edits
@@ -131,9 +130,9 @@ def lock(project: Path, latent: int, as_json: bool) -> None:
 
 
 @concepts.command()
-@_PROJECT
+@PROJECT
 @_LATENT
-@_JSON
+@JSON
 def unlock(project: Path, latent: int, as_json: bool) -> None:
     """Take the name that a person gave or confirmed from LATENT, so that a namer's is shown again."""
     from unweave.concepts import edits
@@ -142,11 +141,11 @@ def unlock(project: Path, latent: int, as_json: bool) -> None:
 
 
 @concepts.command()
-@_PROJECT
+@PROJECT
 @_LATENT
 @click.argument("remark", required=False)
 @click.option("--clear", is_flag=True, help="Take the remark away.")
-@_JSON
+@JSON
 def flag(project: Path, latent: int, remark: str | None, clear: bool, as_json: bool) -> None:
     """Leave the remark REMARK on the concept of LATENT, in place of the one that is there."""
     from unweave.concepts import edits
@@ -157,10 +156,10 @@ def flag(project: Path, latent: int, remark: str | None, clear: bool, as_json: b
 
 
 @concepts.command()
-@_PROJECT
+@PROJECT
 @_LATENT
 @click.argument("into", type=_NUMBER)
-@_JSON
+@JSON
 def merge(project: Path, latent: int, into: int, as_json: bool) -> None:
     """Say that LATENT means the same as the latent INTO, whose name it has from now on."""
     from unweave.concepts import edits
@@ -169,9 +168,9 @@ def merge(project: Path, latent: int, into: int, as_json: bool) -> None:
 
 
 @concepts.command()
-@_PROJECT
+@PROJECT
 @click.option("--number", type=click.IntRange(min=1), help="Of the edit, as history shows it; else the last one.")
-@_JSON
+@JSON
 def undo(project: Path, number: int | None, as_json: bool) -> None:
     """Take back an edit, the last one that stands if none is named."""
     from unweave.concepts import edits
@@ -183,9 +182,9 @@ def undo(project: Path, number: int | None, as_json: bool) -> None:
 
 
 @concepts.command()
-@_PROJECT
+@PROJECT
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@_JSON
+@JSON
 def export(project: Path, file: Path, as_json: bool) -> None:
     """Write all concepts to FILE, .csv or .jsonl, to review them in a spreadsheet."""
     from unweave.concepts import exchange
@@ -194,16 +193,16 @@ def export(project: Path, file: Path, as_json: bool) -> None:
     opened = Project.open(project)
     n = exchange.export(opened.concepts, file, _content(opened))
     if as_json:
-        _print_json({"file": str(file), "n_concepts": n})
+        print_json({"file": str(file), "n_concepts": n})
     else:
         click.echo(f"{file}: {n:,} concepts")
 
 
 @concepts.command("import")
-@_PROJECT
+@PROJECT
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Show what would be changed, and change nothing.")
-@_JSON
+@JSON
 def import_(project: Path, file: Path, dry_run: bool, as_json: bool) -> None:
     """Make what was changed in FILE, .csv or .jsonl, edits: all of them, or none if one cannot be made.
 
@@ -214,7 +213,7 @@ def import_(project: Path, file: Path, dry_run: bool, as_json: bool) -> None:
 
     made = exchange.import_edits(_database(project), file, dry_run=dry_run)
     if as_json:
-        _print_json({"dry_run": dry_run, "edits": [edit._asdict() for edit in made]})
+        print_json({"dry_run": dry_run, "edits": [edit._asdict() for edit in made]})
         return
     for edit in made:
         click.echo(_edit_line(edit))
@@ -266,7 +265,7 @@ def _everything(names: Concepts, concept: Concept, content: Callable[[Example], 
 
 
 def _trust(concept: Concept, naming: Naming) -> Trust:
-    return Trust.of(naming.namer, concept.score(DETECTION, naming.namer))
+    return trust_of(naming.namer, concept.score(DETECTION, naming.namer))
 
 
 def _naming_lines(concept: Concept) -> Iterator[str]:
@@ -315,7 +314,7 @@ def _remarks(concept: Concept) -> str:
 
 def _show_edit(edit: Edit | None, as_json: bool) -> None:
     if as_json:
-        _print_json({"edit": edit and edit._asdict()})
+        print_json({"edit": edit and edit._asdict()})
     elif edit is None:
         click.echo("that is so already; nothing was changed", err=True)
     else:
@@ -339,7 +338,3 @@ def _words(edit: Edit, state: Mapping[str, Any]) -> str:
         naming = state["naming"]
         said = naming and ": ".join(filter(None, (naming["name"], naming["description"])))
     return plain(said, 80) if said else "(none)"
-
-
-def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, ensure_ascii=True))

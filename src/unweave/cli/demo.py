@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
+from unweave.base.plain import plain
 from unweave.cli.steps import Steps
-from unweave.records import plain
 
 SEARCHES = {
     "vital-articles": (

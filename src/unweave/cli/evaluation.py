@@ -8,12 +8,12 @@ from pathlib import Path
 
 import click
 
-from unweave.artifact import write_atomically
-from unweave.records import plain
+from unweave.base.artifact import write_atomically
+from unweave.base.plain import plain
+from unweave.cli.options import JSON
 
 _PATH = click.Path(file_okay=False, path_type=Path)
 _MEASURE = click.option("--measure", default="nDCG@10", show_default=True, help="A measure, as ir_measures names it.")
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
 _SHOWN = 70
 
 
@@ -23,7 +23,7 @@ _SHOWN = 70
 @click.option("--against", default="dense", show_default=True, help="The system that others are compared with.")
 @click.option("--latex", type=click.Path(dir_okay=False, path_type=Path), help="Write a table for a paper, too.")
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw bytes against quality, as PNG.")
-@_JSON
+@JSON
 def leaderboard(
     projects: tuple[Path, ...], measure: str, against: str, latex: Path | None, plot: Path | None, as_json: bool
 ) -> None:
@@ -34,8 +34,9 @@ def leaderboard(
     """
     from unweave.cli import show
     from unweave.evaluation import leaderboard as boards
+    from unweave.stages import compare as stage
 
-    board = boards.leaderboard(projects, measure, against)
+    board = stage.leaderboard(projects, measure, against)
     if latex:
         write_atomically(latex, lambda p: p.write_text(boards.latex(board), encoding="utf-8"))
     if plot:
@@ -53,15 +54,15 @@ def leaderboard(
 @click.argument("other")
 @_MEASURE
 @click.option("--top", default=10, show_default=True, type=click.IntRange(min=1), help="Queries to show of each end.")
-@_JSON
+@JSON
 def compare(project: Path, system: str, other: str, measure: str, top: int, as_json: bool) -> None:
     """Show on which queries of PROJECT one SYSTEM beats the OTHER, and on which it loses.
 
     Systems are given as `unweave evaluate` names them, e.g. "CL-SR rescored" dense.
     """
-    from unweave.evaluation.comparison import compare_systems
+    from unweave.project import Project
 
-    diff = compare_systems(project, system, other, measure)
+    diff = Project.open(project).compare(system, other, measure)
     if as_json:
         click.echo(json.dumps(asdict(diff) | {"queries": [query._asdict() for query in diff.queries]}))
         return
@@ -81,6 +82,3 @@ def compare(project: Path, system: str, other: str, measure: str, top: int, as_j
             click.echo(
                 f"  {query.value:+.3f}  {query.first:.3f} {query.second:.3f}  {shown}  [{plain(query.query_id, 40)}]"
             )
-
-
-COMMANDS = (leaderboard, compare)

@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from unweave.records import plain
+from unweave.base.plain import plain
+from unweave.cli.options import JSON, PROJECT, print_json
 
 if TYPE_CHECKING:
     from unweave.concepts.store import Concepts
 
-_PROJECT = click.argument("project", type=click.Path(file_okay=False, path_type=Path))
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
 _SHOWN_MEMBERS = 12
 
 
 @click.command()
-@_PROJECT
+@PROJECT
 @click.option("--top", default=20, show_default=True, type=click.IntRange(min=1), help="Families to show.")
-@_JSON
+@JSON
 def families(project: Path, top: int, as_json: bool) -> None:
     """Show the families of concepts that are active together, the largest first."""
-    from unweave.concepts.relate import stored_families
     from unweave.project import Project
 
     opened = Project.open(project)
-    names, found = opened.concepts, stored_families(opened)
+    names, found = opened.concepts, opened.families()
     if as_json:
-        _print_json({
+        print_json({
             "n_families": len(found),
             "families": [
                 {"head": _named(names, family.head),
@@ -51,18 +48,17 @@ def families(project: Path, top: int, as_json: bool) -> None:
 
 
 @click.command()
-@_PROJECT
+@PROJECT
 @click.argument("passage_id")
-@_JSON
+@JSON
 def paths(project: Path, passage_id: str, as_json: bool) -> None:
     """Show the concepts of the passage PASSAGE_ID as paths from coarse to fine, the strongest first."""
-    from unweave.concepts.relate import passage_paths
     from unweave.project import Project
 
     opened = Project.open(project)
-    names, found = opened.concepts, passage_paths(opened, passage_id)
+    names, found = opened.concepts, opened.paths(passage_id)
     if as_json:
-        _print_json({
+        print_json({
             "passage_id": passage_id,
             "paths": [
                 {"strength": path.strength,
@@ -85,21 +81,20 @@ def paths(project: Path, passage_id: str, as_json: bool) -> None:
 
 
 @click.command()
-@_PROJECT
+@PROJECT
 @click.argument("query")
 @click.option("--cutoff", "-k", default=50, show_default=True, type=click.IntRange(min=1), help="Passages to look at.")
 @click.option("--top", default=10, show_default=True, type=click.IntRange(min=1), help="Concepts to show.")
-@_JSON
+@JSON
 def prevalent(project: Path, query: str, cutoff: int, top: int, as_json: bool) -> None:
     """Search PROJECT for QUERY and show what the found passages are about, each concept with passages as proof."""
-    from unweave.concepts.relate import prevalent as prevalent_of
     from unweave.project import Project
 
     opened = Project.open(project)
     hits = opened.search(query, cutoff)
-    names, found = opened.concepts, prevalent_of(opened, hits, top)
+    names, found = opened.concepts, opened.prevalent(hits, top)
     if as_json:
-        _print_json({
+        print_json({
             "query": query,
             "n_hits": len(hits),
             "concepts": [
@@ -122,19 +117,18 @@ def prevalent(project: Path, query: str, cutoff: int, top: int, as_json: bool) -
 
 
 @click.command()
-@_PROJECT
+@PROJECT
 @click.argument("passage_id")
 @click.argument("concept", type=int)
-@_JSON
+@JSON
 def carrying(project: Path, passage_id: str, concept: int, as_json: bool) -> None:
     """Show which sentence of the passage PASSAGE_ID carries CONCEPT, a concept's number."""
-    from unweave.concepts.carrying import carrying as sentences_carrying
     from unweave.project import Project
 
     opened = Project.open(project)
-    found = sentences_carrying(opened, passage_id, concept)
+    found = opened.carrying(passage_id, concept)
     if as_json:
-        _print_json({
+        print_json({
             "passage_id": passage_id, **_named(opened.concepts, concept),
             "sentences": [sentence._asdict() for sentence in found],
         })  # fmt: skip
@@ -147,9 +141,6 @@ def carrying(project: Path, passage_id: str, concept: int, as_json: bool) -> Non
         click.echo("the passage does not activate this concept", err=True)
 
 
-COMMANDS = (families, paths, prevalent, carrying)
-
-
 def _named(names: Concepts, latent: int) -> dict[str, Any]:
     trust = names.trust(latent)
     return {"latent": latent, "name": names.get(latent), "trust": None if trust is None else trust.value}
@@ -159,7 +150,3 @@ def _shown(names: Concepts, latent: int) -> str:
     from unweave.cli import show
 
     return show.named(latent, names.get(latent), names.trust(latent))
-
-
-def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, ensure_ascii=True))

@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from unweave import progress
+from unweave.base import progress
+from unweave.cli.bars import Bars
+from unweave.cli.options import JSON, PROJECT
 
 if TYPE_CHECKING:
-    from unweave.concepts.judging import Verdict
-
-_PROJECT = click.argument("project", type=click.Path(file_okay=False, path_type=Path))
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
+    from unweave.concepts.judges.verdicts import Verdict
 
 
 @click.command()
-@_PROJECT
+@PROJECT
 @click.option("--controls", is_flag=True, help="Judge names of other concepts and of random directions too: what is "
               "found where there is nothing to find.")  # fmt: skip
 @click.option("--other-encoder", metavar="MODEL", help="Measure also how alike the passages of a concept are under "
@@ -26,7 +25,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 @click.option("--by-model", type=click.IntRange(min=1), metavar="N", help="Put N questions of each kind to the "
               "language model of the project's settings too, about every namer's names.")  # fmt: skip
 @click.option("--again", is_flag=True, help="Judge what is judged already too.")
-@_JSON
+@JSON
 def judge(
     project: Path, controls: bool, other_encoder: str | None, by_model: int | None, again: bool, as_json: bool
 ) -> None:
@@ -34,17 +33,16 @@ def judge(
 
     What is found is stored beside each name and decides its mark and which of several names is shown.
     """
-    from unweave.concepts import judging, stages
-    from unweave.encoders import EncoderConfig, open_encoder
+    from unweave.concepts.judges.verdicts import marks as marks_of
+    from unweave.config import EncoderConfig
+    from unweave.encode.encoders import open_encoder
     from unweave.project import Project
 
     opened = Project.open(project)
     other = None if other_encoder is None else open_encoder(EncoderConfig(model=other_encoder))
-    with progress.shown():
-        verdicts = stages.judge(opened, other=other, again=again)
-        verdicts += stages.judge_by_model(opened, by_model) if by_model else []
-        verdicts += stages.controls(opened) if controls else []
-    marks = judging.marks(opened.concepts.by_document_frequency())
+    with progress.watched(Bars()):
+        verdicts = opened.judge(other=other, again=again, by_model=by_model or 0, controls=controls)
+    marks = marks_of(opened.concepts.by_document_frequency())
     if as_json:
         click.echo(json.dumps({"verdicts": [_record(one) for one in verdicts],
                                "marks": {trust.value: n for trust, n in marks.items()}}))  # fmt: skip
@@ -57,17 +55,17 @@ def judge(
 
 
 @click.command()
-@_PROJECT
+@PROJECT
 @click.argument("text")
 @click.option("--top", type=click.IntRange(min=1), help="Phrases at most.")
-@_JSON
+@JSON
 def decompose(project: Path, text: str, top: int | None, as_json: bool) -> None:
     """Write the embedding of TEXT in phrases of the project's lexicon: what sets it apart from the mean passage.
 
     It needs no SAE, and no concepts. The lexicon is made by: unweave name --namer lexicon PROJECT
     """
+    from unweave.base.plain import plain
     from unweave.project import Project
-    from unweave.records import plain
 
     mix = Project.open(project).decompose(text, top)
     if as_json:
@@ -75,9 +73,6 @@ def decompose(project: Path, text: str, top: int | None, as_json: bool) -> None:
         return
     for part in mix:
         click.echo(f"{part.weight:6.3f}  {plain(part.phrase, 80)}")
-
-
-COMMANDS = (judge, decompose)
 
 
 def _record(verdict: Verdict) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-_PROJECT = click.argument("project", type=click.Path(file_okay=False, path_type=Path))
+from unweave.cli.options import PROJECT
 
 
 @click.group()
@@ -17,7 +17,7 @@ def reproduce() -> None:
 
 
 @reproduce.command("cl-sr")
-@_PROJECT
+@PROJECT
 @click.option("--k", "ks", multiple=True, type=click.IntRange(min=1), default=(32, 48, 64, 128), show_default=True,
               help="Active latents per text; may be given several times, one SAE each.")  # fmt: skip
 @click.option("--expansion", default=32, show_default=True, type=click.IntRange(min=1),
@@ -43,11 +43,11 @@ def cl_sr(
       unweave reproduce cl-sr mine --device cuda --split dev
     """
     from unweave.cli import show
-    from unweave.evaluation import reproduce as protocol
+    from unweave.config import ReproduceConfig
     from unweave.project import Project
 
-    config = protocol.ReproduceConfig(ks=ks, expansion=expansion, steps=steps, seed=seed, device=device, split=split)
-    found = protocol.reproduce(Project.open(project), config)
+    config = ReproduceConfig(ks=ks, expansion=expansion, steps=steps, seed=seed, device=device, split=split)
+    found = Project.open(project).reproduce(config)
     if as_json:
         click.echo(json.dumps(asdict(found)))
         return

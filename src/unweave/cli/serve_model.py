@@ -19,6 +19,6 @@ def serve_model(model: Path | None, host: str, port: int, context: int) -> None:
 
     It speaks the OpenAI API and ends with ctrl-c. It needs the extra local-model, which compiles llama.cpp.
     """
-    from unweave.local_model import serve
+    from unweave.language.local import serve
 
     serve(model, host, port, context)

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from unweave.concepts.language_model_namer import Forecast
-from unweave.concepts.store import Trust
-from unweave.evaluation.evaluate import Evaluation
-from unweave.evaluation.evaluate import table as systems_table
-from unweave.evaluation.recall import Recall
-from unweave.evaluation.reproduce import Reproduction
-from unweave.evaluation.reproduce import table as reproduced_rows
-from unweave.explanation import Contribution, Explanation
-from unweave.pipeline import Outcome
-from unweave.records import Hit, plain
+from unweave.base.plain import plain
+from unweave.base.records import Contribution, Explanation, Hit, Trust
+from unweave.concepts.namers.language_model import Forecast
+from unweave.evaluation.reproduction import Reproduction
+from unweave.evaluation.reproduction import table as reproduced_rows
+from unweave.evaluation.table import Evaluation
+from unweave.evaluation.table import table as systems_table
+from unweave.stages.ensure import Outcome
+from unweave.stages.recall import Recall
 
 _UNITS = {
     "nDCG@10": "{:.3f}",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from unweave.progress import Stopwatch
+from unweave.base.progress import Stopwatch
 
 
 class Steps:

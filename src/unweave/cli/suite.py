@@ -34,7 +34,7 @@ def suite(
     BEIR's layout. Steps that are done are not done again; a stopped run goes on where it was.
     """
     from unweave.settings import FILE, Settings
-    from unweave.suites import collections_of
+    from unweave.texts.suites import collections_of
 
     if settings is not None:
         Settings.read(settings)  # what is wrong in it is said before anything is made

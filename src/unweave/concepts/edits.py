@@ -14,15 +14,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from unweave.base.plain import plain
 from unweave.concepts import store
-from unweave.concepts.store import PERSON, Naming, Score
+from unweave.concepts.store import LONGEST_DESCRIPTION, LONGEST_NAME, PERSON, Naming, Score
 from unweave.errors import ArtifactInUse, BadData
-from unweave.records import plain
 
 RENAME, LOCK, UNLOCK, FLAG, MERGE = "rename", "lock", "unlock", "flag", "merge"
-LONGEST_NAME = 60
-"""Characters, of a name or a remark."""
-LONGEST_DESCRIPTION = 500
 CONFIRMED = "confirmed"
 """Field of the provenance of a name that a person confirmed: whose name it was."""
 

@@ -9,7 +9,6 @@ that compares embeddings could tell them apart.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,15 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array, vstack
 
-from unweave import progress
+from unweave.base import progress
 from unweave.concepts.store import Concept, Example
-from unweave.encoders import Encoder, Remembering
-from unweave.errors import at_least
-from unweave.latents import encode_all
-from unweave.sentences import PASSAGE
+from unweave.config import EvidenceConfig
+from unweave.encode.embeddings import Embeddings
+from unweave.encode.encoder import Encoder, Remembering
+from unweave.sae.latents import encode_all
+from unweave.texts.corpus import Corpus
+from unweave.texts.sentences import PASSAGE
 
 if TYPE_CHECKING:
-    from unweave.project import Project
     from unweave.sae.model import SAE
 
 _BLOCK = 512
@@ -38,24 +38,6 @@ _KEPT_FROM_NAMERS = 3
 """Every so many-th passage is for judges."""
 _RANDOM = 240
 """Texts that are drawn at random for a latent."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvidenceConfig:
-    """Which texts stand as evidence beside a name."""
-
-    examples: int = 10
-    """Texts that activate a latent most, kept with it."""
-    other_examples: int = 5
-    """Texts kept of each other kind: middle and low activations, near misses, random ones."""
-    passages: int = 200_000
-    """Passages that are looked at, at most, drawn evenly."""
-    seed: int = 0
-    """Decides which passages are drawn, and the random texts."""
-
-    def __post_init__(self) -> None:
-        at_least(self, 1, "examples", "other_examples", "passages")
-        at_least(self, 0, "seed")
 
 
 class Samples(NamedTuple):
@@ -71,38 +53,52 @@ class Samples(NamedTuple):
     """(r,) silent texts, drawn at random."""
 
 
-class Evidence:
-    """A project's passages and sentences as texts 0, 1, 2 …: passages first, then sentences."""
+class Texts(NamedTuple):
+    """Passages, or their sentences, with their embeddings row by row."""
 
-    def __init__(self, project: Project, config: EvidenceConfig, sae: SAE | None = None) -> None:
+    corpus: Corpus
+    embeddings: Embeddings
+
+
+class Evidence:
+    """Passages and their sentences as texts 0, 1, 2 …: passages first, then sentences."""
+
+    def __init__(
+        self,
+        sae: SAE,
+        passages: Texts,
+        sentences: Texts | None,
+        config: EvidenceConfig,
+        *,
+        encoder: Encoder,
+        latents: csr_array | None = None,
+    ) -> None:
         """Gather the texts.
 
         Args:
-            sae: another SAE on the same embeddings than the project's.
+            sentences: each one's metadata holds the position of its passage.
+            encoder: what embedded them.
+            latents: of the passages, (n_passages, n_latents), if they are known already.
         """
         self.config = config
-        self.sae = project.sae if sae is None else sae
-        self._project = project
-        self._corpus, self._sentences = project.corpus, project.sentences if project.uses("sentences") else None
-        self.passages = _drawn(len(project.corpus), config.passages, config.seed)
+        self.sae = sae
+        self._sources = (passages, sentences, encoder)
+        self._corpus, self._sentences = passages.corpus, None if sentences is None else sentences.corpus
+        self.passages = _drawn(len(passages.corpus), config.passages, config.seed)
         """(n_passages,) positions in the corpus of the passages that are looked at, ascending."""
-        passage_embeddings = project.embeddings("passages")
-        assert passage_embeddings is not None
-        of_corpus = project.latents if sae is None else encode_all(passage_embeddings, sae)
-        embeddings, latents = [passage_embeddings.take(self.passages)], [csr_array(of_corpus[self.passages])]
+        of_corpus = encode_all(passages.embeddings, sae) if latents is None else latents
+        embeddings, of_texts = [passages.embeddings.take(self.passages)], [csr_array(of_corpus[self.passages])]
         passage_of = [np.arange(len(self.passages))]
         self._sentence_positions = np.empty(0, np.int64)
-        if self._sentences is not None:
-            of = np.array([sentence.metadata[PASSAGE] for sentence in self._sentences], np.int64)
+        if sentences is not None:
+            of = np.array([sentence.metadata[PASSAGE] for sentence in sentences.corpus], np.int64)
             self._sentence_positions = np.flatnonzero(np.isin(of, self.passages))
-            sentence_embeddings = project.embeddings("sentences")
-            assert sentence_embeddings is not None
-            embeddings.append(sentence_embeddings.take(self._sentence_positions))
-            latents.append(self.sae.encode(embeddings[-1]))
+            embeddings.append(sentences.embeddings.take(self._sentence_positions))
+            of_texts.append(sae.encode(embeddings[-1]))
             passage_of.append(np.searchsorted(self.passages, of[self._sentence_positions]))
         self.embeddings = np.concatenate(embeddings)
         """(n_texts, d_in)"""
-        self.latents = csc_array(vstack(latents).tocsc())
+        self.latents = csc_array(vstack(of_texts).tocsc())
         """(n_texts, n_latents)"""
         self.passage_of = np.concatenate(passage_of)
         """(n_texts,) number of the passage that each text is, or is a sentence of."""
@@ -113,6 +109,11 @@ class Evidence:
 
     def __len__(self) -> int:
         return len(self.passage_of)
+
+    def seen_by(self, sae: SAE) -> Evidence:
+        """The same texts as another SAE on the same embeddings sees them."""
+        passages, sentences, encoder = self._sources
+        return Evidence(sae, passages, sentences, self.config, encoder=encoder)
 
     def content(self, text: int) -> str:
         """A text as the encoder reads it."""
@@ -166,7 +167,7 @@ class Evidence:
     @cached_property
     def encoder(self) -> Encoder:
         """What embeds texts as these were embedded, each once; loaded on first use."""
-        return Remembering(self._project.encoder)
+        return Remembering(self._sources[2])
 
     def for_naming(self, latents: Sequence[int]) -> Iterator[tuple[int, Samples]]:
         """Each latent's texts that namers may see."""
@@ -191,8 +192,10 @@ class Evidence:
         """A latent's texts, their activations, which are for judges; which texts are no negatives; random ones."""
         texts, activations = self.active(latent)
         spoken = np.zeros(len(self), np.bool_)
-        # A silent sentence of an active passage is no negative, nor the reverse.
-        spoken[texts] = spoken[self.passage_of[texts]] = True
+        # A silent sentence of an active passage is no negative, nor the passage of an active sentence, nor its others.
+        active = np.zeros(len(self.passages), np.bool_)
+        active[self.passage_of[texts]] = True
+        spoken[:] = active[self.passage_of]
         drawn = np.unique(np.random.default_rng([self.config.seed, latent]).integers(len(self), size=_RANDOM))
         random = np.random.default_rng([self.config.seed, latent, 1]).permutation(drawn[~spoken[drawn]])
         return texts, activations, kept_from_namers(self.passage_of[texts]), spoken, random

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from unweave.base.plain import plain
 from unweave.concepts import edits, store, tables
-from unweave.concepts.edits import FLAG, LONGEST_DESCRIPTION, MERGE, RENAME, Edit
-from unweave.concepts.store import DETECTION, Concept, Concepts, Example
+from unweave.concepts.edits import FLAG, MERGE, RENAME, Edit
+from unweave.concepts.store import DETECTION, LONGEST_DESCRIPTION, Concept, Concepts, Example
 from unweave.errors import BadData
-from unweave.records import plain
 
 COLUMNS = (
     "latent", "name", "namer", "trust", "detection", "document_frequency", "flag", "merged_into", "description",

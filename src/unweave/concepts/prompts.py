@@ -11,9 +11,9 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from unweave.concepts.naming import LONGEST_NAME
-from unweave.language_model import Message
-from unweave.records import plain
+from unweave.base.plain import plain
+from unweave.concepts.store import LONGEST_NAME
+from unweave.language.client import Message
 
 MOST_WORDS = 8
 """Of a name."""

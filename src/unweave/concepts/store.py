@@ -11,15 +11,14 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
-from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from unweave.artifact import read_manifest
-from unweave.concepts import spending
+from unweave.base.artifact import read_manifest
+from unweave.base.records import Trust
 from unweave.errors import CorruptArtifact
-from unweave.language_model import Receipt
+from unweave.language import spending
+from unweave.language.client import Receipt
 
 DATABASE = "concepts.sqlite"
 KIND = "concepts"
@@ -149,38 +148,17 @@ class Score(NamedTuple):
     """Decisions."""
 
 
-class Trust(StrEnum):
-    """How far a name is to be trusted: by the low end of its detection interval, which takes few decisions as few."""
-
-    CONFIRMED = "confirmed"
-    """A person gave or confirmed the name."""
-    GOOD = "good"
-    """It tells active texts from others in most cases, beyond the luck of few decisions."""
-    FAIR = "fair"
-    """It tells them apart better than chance."""
-    WEAK = "weak"
-    """No better than chance, as far as was seen."""
-    UNSCORED = "unscored"
-    """Nobody judged it."""
-
-    @property
-    def mark(self) -> str:
-        """The sign shown beside the name."""
-        return _MARKS[self]
-
-    @classmethod
-    def of(cls, namer: str | None, detection: Score | None) -> Trust:
-        """The trust in a namer's name, by what the detection judge found of it."""
-        if namer == PERSON:
-            return cls.CONFIRMED
-        if detection is None:
-            return cls.UNSCORED
-        return cls.GOOD if detection.low >= GOOD_FROM else cls.FAIR if detection.low > FAIR_ABOVE else cls.WEAK
-
-
-_MARKS = {Trust.CONFIRMED: "✓", Trust.GOOD: "●", Trust.FAIR: "◐", Trust.WEAK: "○", Trust.UNSCORED: "·"}
 GOOD_FROM, FAIR_ABOVE = 0.6, 0.5
 """Ends of the interval. `benchmarks/naming.py` measures what names of each mark do on other texts."""
+
+
+def trust_of(namer: str | None, detection: Score | None) -> Trust:
+    """The trust in a namer's name, by what the detection judge found of it."""
+    if namer == PERSON:
+        return Trust.CONFIRMED
+    if detection is None:
+        return Trust.UNSCORED
+    return Trust.GOOD if detection.low >= GOOD_FROM else Trust.FAIR if detection.low > FAIR_ABOVE else Trust.WEAK
 
 
 @dataclass(frozen=True)
@@ -223,7 +201,7 @@ class Concept:
     @property
     def trust(self) -> Trust:
         """How far the name that is shown is to be trusted."""
-        return Trust.of(self.namer, self.score(DETECTION))
+        return trust_of(self.namer, self.score(DETECTION))
 
     def naming(self, namer: str) -> Naming | None:
         """What one namer made of it."""
@@ -247,6 +225,7 @@ class Concepts(Mapping[int, str]):
 
     def __init__(self, database: Path) -> None:
         self.database = database
+        self._read: tuple[tuple[int, ...], dict[int, tuple[str, Trust]]] | None = None
 
     @classmethod
     def load(cls, folder: Path | str) -> Self:
@@ -299,8 +278,19 @@ class Concepts(Mapping[int, str]):
         with connected(self.database) as db:
             return list(_concepts(db))
 
-    @cached_property
+    @property
     def _shown(self) -> dict[int, tuple[str, Trust]]:
+        """What is shown of each named latent, read again when somebody has written to the file."""
+        written = self._written()
+        if self._read is None or self._read[0] != written:
+            self._read = written, self._read_shown()
+        return self._read[1]
+
+    def _written(self) -> tuple[int, ...]:
+        found = self.database.stat()
+        return found.st_mtime_ns, found.st_size, found.st_ino
+
+    def _read_shown(self) -> dict[int, tuple[str, Trust]]:
         concepts = {c.latent: c for c in self.by_document_frequency()}
         shown = {j: c if c.merged_into is None else concepts[c.merged_into] for j, c in concepts.items()}
         return {latent: (c.name, c.trust) for latent, c in shown.items() if c.name is not None}
@@ -508,3 +498,8 @@ def _add_related(db: sqlite3.Connection, related: Iterable[tuple[int, Related]])
     db.executemany(
         "INSERT OR REPLACE INTO related VALUES (?, ?, ?, ?)", [(latent, *relation) for latent, relation in related]
     )
+
+
+LONGEST_NAME = 60
+"""Characters of a name."""
+LONGEST_DESCRIPTION = 500

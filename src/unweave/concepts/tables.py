@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from unweave.artifact import write_atomically
+from unweave.base.artifact import write_atomically
+from unweave.base.plain import plain
 from unweave.errors import BadData
-from unweave.records import plain
 
 CSV, JSONL = ".csv", ".jsonl"
 BETWEEN = " | "

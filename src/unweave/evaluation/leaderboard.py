@@ -6,20 +6,16 @@ Each collection is an evaluated project; the per-query values come from the runs
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from unweave.base.plain import plain
 from unweave.errors import BadData, MissingExtra
-from unweave.evaluation.evaluate import KIND, Evaluation, run_of
-from unweave.evaluation.measures import measure
-from unweave.evaluation.runs import read_run
 from unweave.evaluation.significance import Comparison, compare, holm, macro_interval
-from unweave.project import Project
-from unweave.records import plain
 
 SURE = 0.05
 """Holm's p below which a difference is claimed."""
@@ -61,40 +57,6 @@ class Leaderboard:
     baseline: str
     collections: list[str]
     entries: list[Entry]
-
-
-def leaderboard(projects: Sequence[Path], name: str = "nDCG@10", baseline: str = "dense") -> Leaderboard:
-    """Read several evaluated projects.
-
-    Args:
-        projects: folders, one a collection, which its folder's name stands for.
-        name: an `ir_measures` measure.
-        baseline: the system that all others are compared with.
-
-    Raises:
-        BadData: no system of this name was evaluated, or two folders have the same name.
-        MissingArtifact: a project was not evaluated.
-    """
-    per_query: dict[str, dict[str, dict[str, float]]] = {}
-    sizes: dict[str, list[float]] = {}
-    for path in projects:
-        if path.resolve().name in per_query:
-            raise BadData(f"two projects are called {path.resolve().name!r}; a collection's name must be its own")
-        per_query[path.resolve().name] = of_project(path, name)
-        for row in Evaluation.load(path / KIND).rows:
-            if row.bytes_per_passage is not None:
-                sizes.setdefault(row.system, []).append(row.bytes_per_passage)
-    return from_values(per_query, {system: float(np.mean(of)) for system, of in sizes.items()}, name, baseline)
-
-
-def of_project(path: Path, name: str) -> dict[str, dict[str, float]]:
-    """One measure of an evaluated project: by system, then by query."""
-    project = Project.open(path)
-    project.manifest(KIND)
-    evaluation = Evaluation.load(path / KIND)
-    qrels = project.queries.qrels(evaluation.split)
-    systems = [row.system for row in evaluation.rows if row.measures]
-    return {s: measure(read_run(run_of(path, s)), qrels, [name])[name].per_query for s in systems}
 
 
 def from_values(

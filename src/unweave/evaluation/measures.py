@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from unweave.errors import MissingExtra
 from unweave.evaluation.runs import Run
-from unweave.queries import Qrels
+from unweave.texts.queries import Qrels
 
 MEASURES = ("nDCG@10", "R@100", "RR@10")
 """As ir_measures names them; a grade of 1 or more is relevant."""

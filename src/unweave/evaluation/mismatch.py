@@ -7,7 +7,7 @@ Source: Park, Kim & Ko 2025, arXiv 2506.00041.
 from __future__ import annotations
 
 from unweave.evaluation.runs import Run
-from unweave.queries import Qrels
+from unweave.texts.queries import Qrels
 
 _MANY, _DEPTH, _DEPTH_OF_FEW = 100_000, 1000, 100
 

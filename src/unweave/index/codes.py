@@ -23,13 +23,13 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, diags_array, vstack
 
-from unweave.artifact import build, load_array, read_manifest
+from unweave.base.artifact import build, load_array, read_manifest
 from unweave.errors import CorruptArtifact
 from unweave.index.segment import Row
-from unweave.sae.pursuit import pursue
+from unweave.sae.model import pursue
 
 if TYPE_CHECKING:
-    from unweave.embeddings import Embeddings
+    from unweave.encode.embeddings import Embeddings
     from unweave.sae.model import SAE
 
 KIND = "codes"

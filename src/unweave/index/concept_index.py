@@ -21,16 +21,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from unweave import artifact
-from unweave.artifact import MANIFEST, Manifest, read_manifest
+from unweave.base import artifact
+from unweave.base.artifact import MANIFEST, Manifest, read_manifest
+from unweave.base.cores import on_every_core
+from unweave.base.plain import plain
 from unweave.errors import BadData, CorruptArtifact
 from unweave.index import kernels
 from unweave.index.hits import Hits
 from unweave.index.kernels import Formula, Scratch, as_latents
 from unweave.index.scoring import Scoring, impacts_of
 from unweave.index.segment import FOR_SEARCH, Batch, Row, Segment, as_bytes, formula_of, write_segment
-from unweave.records import plain
-from unweave.sae.kernels import on_every_core
 
 KIND = "index"
 SEGMENTS = "segments"

@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from unweave.artifact import load_array
+from unweave.base.artifact import load_array
 from unweave.errors import CorruptArtifact
 from unweave.index.words import U, word_at
 

@@ -28,14 +28,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from unweave.artifact import Manifest, file_digest, load_array
+from unweave.base.arrays import ArrayWriter, save_array
+from unweave.base.artifact import Manifest, file_digest, load_array
+from unweave.base.cores import spans
 from unweave.errors import BadData, CorruptArtifact, ScoringUndefined
 from unweave.index import build_kernels, kernels, pages
-from unweave.index.array_writer import ArrayWriter, save_array
 from unweave.index.kernels import Formula, Forward, Postings, as_latents
 from unweave.index.postings import BLOCK, MAX_CODE, PADDING, pack_block
 from unweave.index.scoring import Scoring
-from unweave.sae.kernels import spans
 
 PAGED = {"lists": np.uint8, "forward": np.uint8, "forward_offsets": np.int64, "ids": np.uint8, "id_offsets": np.int64,
          "id_order": np.uint32}  # fmt: skip

@@ -22,11 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from unweave import artifact
-from unweave.artifact import Manifest, file_digest, sync, write_manifest
+from unweave.base import artifact
+from unweave.base.arrays import save_array
+from unweave.base.artifact import Manifest, file_digest, sync, write_manifest
 from unweave.errors import ArtifactInUse, BadData
 from unweave.index import kernels
-from unweave.index.array_writer import save_array
 from unweave.index.concept_index import KIND, SEGMENTS, ConceptIndex
 from unweave.index.scoring import Scoring
 from unweave.index.segment import Batch, IdBytes, Segment, as_bytes, write_segment

@@ -9,20 +9,20 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from unweave.artifact import write_atomically
+from unweave.base.artifact import write_atomically
+from unweave.base.plain import plain
+from unweave.base.records import Contribution, Explanation, Hit, Trust
 from unweave.concepts import store
-from unweave.concepts.store import Concept, Trust
+from unweave.concepts.store import Concept
 from unweave.errors import MissingArtifact, MissingExtra
-from unweave.evaluation.evaluate import KIND, Evaluation
 from unweave.evaluation.measures import LABELS, MEASURES
-from unweave.explanation import Contribution, Explanation
-from unweave.project import Project
-from unweave.records import Hit, plain
+from unweave.evaluation.table import KIND, Evaluation
+from unweave.stages.workspace import Workspace
 
 FILE = "report.html"
 _CONCEPTS_SHOWN = 8
 _EXAMPLES_SHOWN = 3
-_HITS_SHOWN = 3
+HITS_SHOWN = 3
 _BARS_SHOWN = 6
 _FEWEST_FOR_RARE = 3
 
@@ -59,11 +59,11 @@ class ExplainedHit(NamedTuple):
     dense: list[Bar]
 
 
-def write_report(project: Project, queries: Sequence[str] = ()) -> Path:
+def write_report(project: Workspace, searches: Sequence[tuple[str, Sequence[Hit]]] = ()) -> Path:
     """Write `report.html` into the project's folder and return its path.
 
     Args:
-        queries: searches to show with every hit explained.
+        searches: queries to show, each with its hits, explained.
 
     A project that has not been evaluated, perhaps for want of judged queries, gets a report without the table.
 
@@ -97,14 +97,14 @@ def write_report(project: Project, queries: Sequence[str] = ()) -> Path:
         training=plots.training_curve(fitted.results["history"], fitted.settings["sae"]["k"]),
         histograms=plots.histograms(project.latents),
         concepts=_concepts(project, measured),
-        searches=[(query, _explained(project, query)) for query in queries],
+        searches=[(query, _explained(hits)) for query, hits in searches],
     )
     path = project.path / FILE
     write_atomically(path, lambda p: p.write_text(page, encoding="utf-8"))
     return path
 
 
-def _evaluation(project: Project) -> Evaluation | None:
+def _evaluation(project: Workspace) -> Evaluation | None:
     """The project's evaluation, or None if it has none; one that is out of date is an error."""
     try:
         project.manifest(KIND)
@@ -118,7 +118,7 @@ def _best(measured: Evaluation) -> dict[str, float]:
     return {m: max((r.measures[m] for r in measured.rows if r.measures), default=0.0) for m in MEASURES}
 
 
-def _concepts(project: Project, measured: Evaluation | None) -> dict[str, list[ConceptCard]]:
+def _concepts(project: Workspace, measured: Evaluation | None) -> dict[str, list[ConceptCard]]:
     by_frequency = [c for c in project.concepts.by_document_frequency() if c.document_frequency]
     n = len(project.corpus)
     rare = [c for c in reversed(by_frequency) if c.document_frequency >= _FEWEST_FOR_RARE]
@@ -134,7 +134,7 @@ def _by_share(concepts: Iterable[Concept], n_passages: int) -> Iterable[tuple[in
     return ((c.latent, f"in {c.document_frequency / n_passages:.2%} of passages") for c in concepts)
 
 
-def _cards(project: Project, chosen: Iterable[tuple[int, str]]) -> Iterable[ConceptCard]:
+def _cards(project: Workspace, chosen: Iterable[tuple[int, str]]) -> Iterable[ConceptCard]:
     for latent, note in chosen:
         concept = project.concepts.concept(latent)
         if concept is None:
@@ -162,8 +162,7 @@ def _cards(project: Project, chosen: Iterable[tuple[int, str]]) -> Iterable[Conc
         )
 
 
-def _explained(project: Project, query: str) -> list[ExplainedHit]:
-    hits = project.search(query, _HITS_SHOWN, explain=True)
+def _explained(hits: Sequence[Hit]) -> list[ExplainedHit]:
     return [ExplainedHit(hit, _bars(hit.explanation), _bars(hit.dense_explanation)) for hit in hits]
 
 

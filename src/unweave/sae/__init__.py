@@ -1,5 +1,6 @@
 """The sparse autoencoder: `model` runs a trained one with NumPy alone, `training` makes one with torch."""
 
-from unweave.sae.model import SAE, SAEConfig
+from unweave.config import SAEConfig
+from unweave.sae.model import SAE
 
 __all__ = ["SAE", "SAEConfig"]

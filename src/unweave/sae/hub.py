@@ -16,9 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unweave.artifact import MANIFEST, read_manifest, verify
+from unweave.base.artifact import MANIFEST, read_manifest, verify
+from unweave.base.plain import plain
 from unweave.errors import CorruptArtifact, MissingArtifact, MissingExtra, ModelUnavailable
-from unweave.records import plain
 from unweave.sae.model import SAE, WEIGHTS
 
 if TYPE_CHECKING:

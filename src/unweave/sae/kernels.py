@@ -7,23 +7,20 @@ columns[offsets[r] : offsets[r + 1]], ascending, with the same slice of values.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+
+from unweave.base.cores import on_every_core, spans
 
 _CHUNK = 32
 """Activations that are compared at once: most chunks hold none worth a closer look."""
 _ROWS_AT_ONCE = 64
 
 Floats = NDArray[np.floating[Any]]
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 class SparseRows(NamedTuple):
@@ -32,28 +29,6 @@ class SparseRows(NamedTuple):
     offsets: NDArray[np.int64]  # (n_rows + 1,)
     columns: NDArray[np.int32]  # (n_active,) latents, ascending within a row
     values: NDArray[np.float32]  # (n_active,)
-
-
-def n_cores() -> int:
-    """The processors that this process may use."""
-    return len(os.sched_getaffinity(0))
-
-
-_pool = cache(lambda n: ThreadPoolExecutor(n, thread_name_prefix="unweave"))
-os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive a fork
-
-
-def on_every_core(work: Callable[[T], R], pieces: Iterable[T]) -> list[R]:
-    """`work` done on each piece, several at once; results in order, the first error raised."""
-    cores = n_cores()
-    if cores == 1:
-        return [work(piece) for piece in pieces]
-    return list(_pool(cores).map(work, pieces))
-
-
-def spans(n: int, size: int) -> list[tuple[int, int]]:
-    """0 to n cut into runs of at most `size`: [(0, size), (size, 2 size), …]."""
-    return [(start, min(start + size, n)) for start in range(0, n, size)]
 
 
 def entries_above(products: Floats, bias: Floats, floor: Floats, expected: int) -> SparseRows:

@@ -10,10 +10,12 @@ activations of a batch in training, and one calibrated threshold replaces the ba
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,44 +23,23 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from scipy.sparse import csr_array, vstack
 
-from unweave.artifact import build, read_manifest
-from unweave.embeddings import refuse_unusable
+from unweave.base import cores
+from unweave.base.artifact import build, read_manifest
+from unweave.base.vectors import refuse_unusable
+from unweave.config import MATCHING_PURSUIT, TOP_K, SAEConfig
 from unweave.errors import CorruptArtifact, DimensionMismatch
 from unweave.sae import kernels
+from unweave.sae.pursuit import EXACT, METHODS, ORTHOGONAL, SHARE, Dictionary
 
 WEIGHTS = "model.safetensors"
-THRESHOLD, TOP_K, MATCHING_PURSUIT = "threshold", "top_k", "matching_pursuit"
-SELECTIONS = (THRESHOLD, TOP_K, MATCHING_PURSUIT)
 _ROOM = 16
 """Times k: active latents of one text that there is room for at once; more are found too, but are looked for again."""
 _BLOCK_ROWS, _BLOCK_FLOATS = 1024, 1 << 24
 """Texts that are encoded at a time, and at most so many activations, 64 MB: fewer make the product slower."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SAEConfig:
-    """What an SAE is; saved next to its weights."""
-
-    d_in: int
-    """Dimensions of the dense embedding, e.g. 384."""
-    n_latents: int
-    """Size of the dictionary: d_in times the expansion factor."""
-    k: int = 32
-    """Active latents per embedding, averaged over many (target L0)."""
-    selection: str = THRESHOLD
-    """Which activations a text keeps: those above the `threshold`, its `top_k`, or those of a `matching_pursuit`."""
-    encoder: str = ""
-    """Name of the model whose embeddings it reads."""
-
-    def __post_init__(self) -> None:
-        if self.d_in < 1:
-            raise ValueError(f"d_in must be at least 1, got {self.d_in}")
-        if not 0 < self.k <= self.n_latents:
-            raise ValueError(f"k must be between 1 and n_latents={self.n_latents}, got {self.k}")
-        if self.selection not in SELECTIONS:
-            raise ValueError(f"selection must be one of {', '.join(SELECTIONS)}, got {self.selection!r}")
-
-
+_PURSUED_AT_ONCE, _PURSUIT_FLOATS = 32, 1 << 22
+"""Texts that are pursued at a time, at least, and correlations of a block: memory does not grow with the texts."""
+MOST_GRAM_BYTES = 1 << 30
+"""A Gram matrix above this is not stored; its entries are calculated where they are needed, which is slower."""
 _TENSORS = ("W_enc", "b_enc", "W_dec", "b_pre", "threshold")
 
 
@@ -146,15 +127,13 @@ class SAE:
             BadData: an embedding is zero or not finite.
         """
         if self.config.selection == MATCHING_PURSUIT:
-            from unweave.sae.pursuit import pursue  # which reads an SAE
-
             return pursue(self, embeddings, max_latents, method="matching")
         embeddings = self.checked(embeddings)
         rows_at_once = min(max(1, _BLOCK_FLOATS // self.config.n_latents), _BLOCK_ROWS, len(embeddings))
         products = np.empty((rows_at_once, self.config.n_latents), dtype=np.float32)
         blocks = [
             self._encode_block(embeddings[a:b], products[: b - a])
-            for a, b in kernels.spans(len(embeddings), max(1, rows_at_once))
+            for a, b in cores.spans(len(embeddings), max(1, rows_at_once))
         ]
         if not blocks:
             return csr_array((0, self.config.n_latents), dtype=np.float32)
@@ -227,3 +206,71 @@ def _mean_cosine(left: NDArray[np.float32], right: NDArray[np.float32]) -> float
     lengths = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
     products = np.einsum("nd,nd->n", left, right)
     return float(np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0).mean())
+
+
+def pursue(
+    sae: SAE,
+    embeddings: NDArray[np.floating[Any]],
+    k: int | None = None,
+    method: str = ORTHOGONAL,
+    *,
+    exact: bool = False,
+    most_gram_bytes: int = MOST_GRAM_BYTES,
+) -> csr_array:
+    """The latents that a pursuit finds for each embedding; `sae.decode` makes the reconstructions.
+
+    Only W_dec and b_pre are read, neither the encoder's weights nor a threshold. The Gram matrix is calculated on the
+    first call and kept as long as the SAE itself.
+
+    Args:
+        sae: a trained dictionary; its directions may have any length.
+        embeddings: (n, d_in) or one (d_in,), as the encoder gave them.
+        k: at most so many latents per embedding; the SAE's own k if None.
+        method: `orthogonal` (least error), `gradient` or `matching` (what an MP-SAE was trained with).
+        exact: look at every latent in every step, not only at the candidates; several times slower.
+        most_gram_bytes: the Gram matrix takes 4 n_latents^2 bytes; above this it is not stored.
+
+    Returns:
+        (n, n_latents) sparse, activations > 0, columns ascending.
+
+    Raises:
+        DimensionMismatch: the embeddings are not d_in wide.
+        BadData: an embedding is zero or not finite.
+        ValueError: k or the method is not among those there are.
+    """
+    n_latents = sae.config.n_latents
+    k = sae.config.k if k is None else k
+    if not 0 < k <= n_latents:
+        raise ValueError(f"k must be between 1 and n_latents={n_latents}, got {k}")
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+    embeddings = sae.checked(embeddings)
+    dictionary = _dictionary_of(sae, with_gram=4 * n_latents**2 <= most_gram_bytes)
+    rows_at_once = max(_PURSUED_AT_ONCE, _PURSUIT_FLOATS // n_latents)
+    blocks = [
+        dictionary.pursue(embeddings[a:b], k, method, EXACT if exact else SHARE)
+        for a, b in cores.spans(len(embeddings), rows_at_once)
+    ]
+    offsets = np.concatenate([[0], *(block.lengths for block in blocks)]).cumsum()
+    latents = np.concatenate([np.empty(0, np.int32), *(block.latents for block in blocks)])
+    values = np.concatenate([np.empty(0, np.float32), *(block.values for block in blocks)])
+    return csr_array((values, latents, offsets), shape=(len(embeddings), n_latents))
+
+
+_dictionaries: WeakKeyDictionary[SAE, Dictionary] = WeakKeyDictionary()
+_making_a_dictionary = Lock()
+
+
+def _dictionary_of(sae: SAE, *, with_gram: bool) -> Dictionary:
+    """The SAE's directions at length 1 and their Gram matrix, made once."""
+    no_gram = np.empty((0, 0), np.float32)
+    with _making_a_dictionary:
+        known = _dictionaries.get(sae)
+        if known is None:
+            lengths = np.linalg.norm(sae.W_dec, axis=1)
+            scales = np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+            known = Dictionary(sae.W_dec * scales[:, None], scales, sae.b_pre, no_gram)
+        if with_gram and not len(known.gram):
+            known = replace(known, gram=known.directions @ known.directions.T)
+        _dictionaries[sae] = known
+    return known if with_gram else replace(known, gram=no_gram)

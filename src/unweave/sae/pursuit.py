@@ -14,7 +14,7 @@ where u_j = w_j / |w_j| is latent j's direction at length 1. Only positive corre
 
 How it is fast. After one product nothing is calculated in d_in dimensions: <u_j, r> = <u_j, x - b_pre> - sum_i z_i G_ij
 with the Gram matrix G = U U.T (Rubinstein et al. 2008, batch OMP). And most latents are far from being chosen next, so
-that only candidates are kept up to date: those whose correlation exceeded a mark, `_SHARE` of the best, when all were
+that only candidates are kept up to date: those whose correlation exceeded a mark, `SHARE` of the best, when all were
 last looked at, with the residual r0. Any other has risen by <u_j, r - r0> since, which for directions that have nothing
 to do with each other is about |r - r0| / sqrt(d_in). Once the best candidate is not `_RISE` times that above the mark,
 all are looked at again. Without a refit a step needs one row of G only, and matching always looks at every latent.
@@ -22,28 +22,22 @@ all are looked at again. Without a refit a step needs one row of G only, and mat
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from threading import Lock
-from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
-from unweave.sae import kernels
-from unweave.sae.model import SAE
+from unweave.base import cores
 
 MATCHING, GRADIENT, ORTHOGONAL = "matching", "gradient", "orthogonal"
 METHODS = (MATCHING, GRADIENT, ORTHOGONAL)
-MOST_GRAM_BYTES = 1 << 30
-"""A Gram matrix above this is not stored; its entries are calculated where they are needed, which is slower."""
 
-_SHARE = 0.4
+SHARE = 0.4
 _RISE = 2.0
 """On an SAE of MiniLM embeddings the error is .02 % above the exact pursuit's at k = 32, .2 % at k = 128."""
-_EXACT = 2.0
+EXACT = 2.0
 """A share that no latent reaches: all are looked at in each step."""
 _GIVEN_BACK = 8
 """Orthogonal pursuit takes k / 8 latents too many and gives them back: 1.5 % less error at k = 32, as with k / 4."""
@@ -51,62 +45,11 @@ _NOTHING_LEFT = 1e-5
 """A best correlation below this share of |x - b_pre| is rounding."""
 _DEPENDENT = 1e-6
 """Squared distance of a direction from the span of others below which it is taken to lie in it."""
-_BLOCK_FLOATS = 1 << 22
-"""Correlations that are calculated at a time, as in `SAE.encode`: memory does not grow with the embeddings."""
 _ROWS_AT_ONCE = 32
 _CHUNK = 1024
 """Correlations that are updated at a time: they stay in the first-level cache meanwhile."""
 _FAST = {"contract", "nnan", "nsz", "reassoc"}
 """What the compiler may do with sums: all are finite, and their order is free but always the same."""
-
-
-def pursue(
-    sae: SAE,
-    embeddings: NDArray[np.floating[Any]],
-    k: int | None = None,
-    method: str = ORTHOGONAL,
-    *,
-    exact: bool = False,
-    most_gram_bytes: int = MOST_GRAM_BYTES,
-) -> csr_array:
-    """The latents that a pursuit finds for each embedding; `sae.decode` makes the reconstructions.
-
-    Only W_dec and b_pre are read, neither the encoder's weights nor a threshold. The Gram matrix is calculated on the
-    first call and kept as long as the SAE itself.
-
-    Args:
-        sae: a trained dictionary; its directions may have any length.
-        embeddings: (n, d_in) or one (d_in,), as the encoder gave them.
-        k: at most so many latents per embedding; the SAE's own k if None.
-        method: `orthogonal` (least error), `gradient` or `matching` (what an MP-SAE was trained with).
-        exact: look at every latent in every step, not only at the candidates; several times slower.
-        most_gram_bytes: the Gram matrix takes 4 n_latents^2 bytes; above this it is not stored.
-
-    Returns:
-        (n, n_latents) sparse, activations > 0, columns ascending.
-
-    Raises:
-        DimensionMismatch: the embeddings are not d_in wide.
-        BadData: an embedding is zero or not finite.
-        ValueError: k or the method is not among those there are.
-    """
-    n_latents = sae.config.n_latents
-    k = sae.config.k if k is None else k
-    if not 0 < k <= n_latents:
-        raise ValueError(f"k must be between 1 and n_latents={n_latents}, got {k}")
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
-    embeddings = sae.checked(embeddings)
-    dictionary = _dictionary(sae, with_gram=4 * n_latents**2 <= most_gram_bytes)
-    rows_at_once = max(_ROWS_AT_ONCE, _BLOCK_FLOATS // n_latents)
-    blocks = [
-        dictionary.pursue(embeddings[a:b], k, method, _EXACT if exact else _SHARE)
-        for a, b in kernels.spans(len(embeddings), rows_at_once)
-    ]
-    offsets = np.concatenate([[0], *(block.lengths for block in blocks)]).cumsum()
-    latents = np.concatenate([np.empty(0, np.int32), *(block.latents for block in blocks)])
-    values = np.concatenate([np.empty(0, np.float32), *(block.values for block in blocks)])
-    return csr_array((values, latents, offsets), shape=(len(embeddings), n_latents))
 
 
 class _Codes(NamedTuple):
@@ -118,7 +61,7 @@ class _Codes(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class _Dictionary:
+class Dictionary:
     """What pursuing needs of an SAE."""
 
     directions: NDArray[np.float32]  # (n_latents, d_in) U: rows of length 1, or 0 where W_dec's row is 0
@@ -144,28 +87,9 @@ class _Dictionary:
             else:
                 _refit_each_step(*block, k, method == ORTHOGONAL, np.float32(share), np.float32(rise), *out)
 
-        kernels.on_every_core(work, kernels.spans(len(embeddings), _ROWS_AT_ONCE))
+        cores.on_every_core(work, cores.spans(len(embeddings), _ROWS_AT_ONCE))
         found = np.arange(k) < lengths[:, None]
         return _Codes(lengths, latents[found], weights[found] * self.scales[latents[found]])
-
-
-_dictionaries: WeakKeyDictionary[SAE, _Dictionary] = WeakKeyDictionary()
-_making_a_dictionary = Lock()
-
-
-def _dictionary(sae: SAE, *, with_gram: bool) -> _Dictionary:
-    """The SAE's directions at length 1 and their Gram matrix, made once."""
-    no_gram = np.empty((0, 0), np.float32)
-    with _making_a_dictionary:
-        known = _dictionaries.get(sae)
-        if known is None:
-            lengths = np.linalg.norm(sae.W_dec, axis=1)
-            scales = np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
-            known = _Dictionary(sae.W_dec * scales[:, None], scales, sae.b_pre, no_gram)
-        if with_gram and not len(known.gram):
-            known = replace(known, gram=known.directions @ known.directions.T)
-        _dictionaries[sae] = known
-    return known if with_gram else replace(known, gram=no_gram)
 
 
 # --- kernels: one embedding at a time -----------------------------------------------------------------

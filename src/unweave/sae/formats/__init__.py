@@ -13,11 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from unweave.artifact import MANIFEST
+from unweave.base.artifact import MANIFEST
+from unweave.config import TOP_K
 from unweave.errors import CorruptArtifact, MissingArtifact
 from unweave.sae.formats import latentsae, paper, saelens, sentence_transformers, sparsify
 from unweave.sae.formats.tensors import Settings, UnsupportedSAE
-from unweave.sae.model import SAE, TOP_K
+from unweave.sae.model import SAE
 
 __all__ = ["FORMATS", "UnsupportedSAE", "export_sae", "import_sae"]
 

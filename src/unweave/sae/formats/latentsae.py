@@ -15,12 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
+from unweave.base.plain import plain
+from unweave.config import MATCHING_PURSUIT, THRESHOLD, TOP_K
 from unweave.errors import CorruptArtifact
-from unweave.records import plain
 from unweave.sae.formats import sparsify
 from unweave.sae.formats.sparsify import CONFIG, WEIGHTS
 from unweave.sae.formats.tensors import Settings, Tensors, UnsupportedSAE, with_unit_directions
-from unweave.sae.model import MATCHING_PURSUIT, SAE, THRESHOLD, TOP_K
+from unweave.sae.model import SAE
 
 logger = logging.getLogger(__name__)
 _READ = ("topk", "matryoshka", "jumprelu", "batchtopk")

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unweave.artifact import write_atomically
+from unweave.base.artifact import write_atomically
+from unweave.config import THRESHOLD
 from unweave.errors import CorruptArtifact, MissingArtifact, MissingExtra
 from unweave.sae.formats.tensors import Floats, Tensors, UnsupportedSAE, assemble, with_unit_directions
-from unweave.sae.model import SAE, THRESHOLD
+from unweave.sae.model import SAE
 
 if TYPE_CHECKING:
     from types import ModuleType

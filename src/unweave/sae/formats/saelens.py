@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from unweave.config import MATCHING_PURSUIT, THRESHOLD, TOP_K
 from unweave.sae.formats.tensors import (
     Settings,
     Tensors,
@@ -22,7 +23,7 @@ from unweave.sae.formats.tensors import (
     with_unit_directions,
     write_files,
 )
-from unweave.sae.model import MATCHING_PURSUIT, SAE, THRESHOLD, TOP_K
+from unweave.sae.model import SAE
 
 CONFIG, WEIGHTS = "cfg.json", "sae_weights.safetensors"
 _LAYOUT = "6.0.0"

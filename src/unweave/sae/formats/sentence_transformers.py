@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unweave.config import TOP_K
 from unweave.errors import CorruptArtifact
 from unweave.sae.formats.sparsify import AS_TOP_K
 from unweave.sae.formats.tensors import Settings, Tensors, UnsupportedSAE, assemble, write_files
-from unweave.sae.model import SAE, TOP_K
+from unweave.sae.model import SAE
 
 logger = logging.getLogger(__name__)
 CONFIG, WEIGHTS, MODULES = "config.json", "model.safetensors", "modules.json"

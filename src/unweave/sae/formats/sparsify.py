@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from unweave.config import TOP_K
 from unweave.sae.formats.tensors import Settings, Tensors, UnsupportedSAE, assemble, write_files
-from unweave.sae.model import SAE, TOP_K
+from unweave.sae.model import SAE
 
 CONFIG, WEIGHTS = "cfg.json", "sae.safetensors"
 AS_TOP_K = "export it with as_top_k=True (--as-top-k) if the k strongest will do: other latents than the threshold's"

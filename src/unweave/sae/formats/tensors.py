@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save_file
 
-from unweave.artifact import write_atomically
+from unweave.base.artifact import write_atomically
+from unweave.base.plain import plain
+from unweave.config import THRESHOLD, SAEConfig
 from unweave.errors import CorruptArtifact, MissingArtifact, UnweaveError
-from unweave.records import plain
-from unweave.sae.model import SAE, THRESHOLD, SAEConfig
+from unweave.sae.model import SAE
 
 Floats = NDArray[np.float32]
 _ALREADY_UNIT = 1e-6

@@ -1,0 +1,45 @@
+"""The processors that this process may use, and whether it is one of several."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import TypeVar
+
+
+def launched() -> bool:
+    """Whether `torchrun` started this process."""
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def is_helper() -> bool:
+    """Whether this process works beside a first one, which alone writes files and speaks."""
+    return launched() and int(os.environ["RANK"]) > 0
+
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def n_cores() -> int:
+    """The processors that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+_pool = cache(lambda n: ThreadPoolExecutor(n, thread_name_prefix="unweave"))
+os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive a fork
+
+
+def on_every_core(work: Callable[[T], R], pieces: Iterable[T]) -> list[R]:
+    """`work` done on each piece, several at once; results in order, the first error raised."""
+    cores = n_cores()
+    if cores == 1:
+        return [work(piece) for piece in pieces]
+    return list(_pool(cores).map(work, pieces))
+
+
+def spans(n: int, size: int) -> list[tuple[int, int]]:
+    """0 to n cut into runs of at most `size`: [(0, size), (size, 2 size), …]."""
+    return [(start, min(start + size, n)) for start in range(0, n, size)]

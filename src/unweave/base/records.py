@@ -1,0 +1,182 @@
+"""The small records that pass between the parts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from unweave.errors import AccountingError
+
+
+class Passage(NamedTuple):
+    """One text of a corpus."""
+
+    passage_id: str
+    title: str
+    text: str
+    metadata: dict[str, Any] = {}  # noqa: RUF012 - never mutated: a NamedTuple default
+
+    @property
+    def content(self) -> str:
+        """What the encoder reads: title and text joined by a blank, as BEIR does."""
+        return f"{self.title} {self.text}".strip()
+
+
+class Query(NamedTuple):
+    """One question put to a corpus."""
+
+    query_id: str
+    text: str
+
+
+class Trust(StrEnum):
+    """How far a name is to be trusted: by the low end of its detection interval, which takes few decisions as few."""
+
+    CONFIRMED = "confirmed"
+    """A person gave or confirmed the name."""
+    GOOD = "good"
+    """It tells active texts from others in most cases, beyond the luck of few decisions."""
+    FAIR = "fair"
+    """It tells them apart better than chance."""
+    WEAK = "weak"
+    """No better than chance, as far as was seen."""
+    UNSCORED = "unscored"
+    """Nobody judged it."""
+
+    @property
+    def mark(self) -> str:
+        """The sign shown beside the name."""
+        return _MARKS[self]
+
+
+_MARKS = {Trust.CONFIRMED: "✓", Trust.GOOD: "●", Trust.FAIR: "◐", Trust.WEAK: "○", Trust.UNSCORED: "·"}
+
+
+class Contribution(NamedTuple):
+    """What one latent adds to a score."""
+
+    latent: int
+    name: str | None
+    """None while the latent is unnamed."""
+    query: float
+    """The query's part: its weight, or its cosine with the latent's direction."""
+    passage: float
+    """The passage's part: its impact, or its activation."""
+    value: float
+    """query * passage."""
+    trust: Trust | None = None
+    """How far the name is to be trusted; None without a name."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A score and the parts that add up to it: contributions + bias + residual = score."""
+
+    of: str
+    """Which score: `dense` (the retriever's), `concepts` (CL-SR), `rescored` (stored codes, dense query) or `terms`
+    (BM25)."""
+    score: float
+    """The score as the retriever gave it."""
+    contributions: tuple[Contribution, ...]
+    """By absolute value, largest first."""
+    bias: float = 0.0
+    """Shared by all passages: the query's product with the SAE's b_pre."""
+    residual: float = 0.0
+    """What the SAE did not reconstruct of the passage, as the query sees it."""
+
+    @property
+    def explained(self) -> float:
+        """The part of the score that named or nameable latents make up."""
+        return math.fsum(c.value for c in self.contributions)
+
+    @property
+    def explained_share(self) -> float:
+        """1 - |residual| / (|residual| + |explained + bias|): 1 when nothing is left over."""
+        accounted = abs(self.explained + self.bias)
+        whole = accounted + abs(self.residual)
+        return accounted / whole if whole else 1.0
+
+    def check(self, rtol: float = 1e-5) -> None:
+        """Prove that the parts add up.
+
+        Raises:
+            AccountingError: they miss the score by more than `rtol` of all parts taken as positive: what is left of
+                large parts that cancel is as exact as those are.
+        """
+        parts = [*(c.value for c in self.contributions), self.bias, self.residual]
+        total, whole = math.fsum(parts), math.fsum(map(abs, parts))
+        if not abs(total - self.score) <= rtol * whole + 1e-9:  # also where one of them is not a number
+            raise AccountingError(
+                f"the parts of this {self.of} score add up to {total!r}, not to {self.score!r}: "
+                "was it explained with another SAE or index than it was scored with?"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The explanation as plain JSON values."""
+        return {
+            "of": self.of,
+            "score": self.score,
+            "contributions": [c._asdict() for c in self.contributions],
+            "bias": self.bias,
+            "residual": self.residual,
+            "explained_share": self.explained_share,
+        }
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Explanation:
+        """Read what `to_dict` wrote."""
+        contributions = tuple(
+            Contribution(**{**c, "trust": None if c.get("trust") is None else Trust(c["trust"])})
+            for c in record["contributions"]
+        )
+        return cls(record["of"], record["score"], contributions, record["bias"], record["residual"])
+
+
+class Part(NamedTuple):
+    """What one of several fused systems adds to a hit's score."""
+
+    system: str
+    value: float
+    rank: int | None
+    """Where the system had the passage; None: not among its hits."""
+    explanation: Explanation | None
+    """The part as a sum of named concepts, or, of ranks, the score that the system gave."""
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One found passage with, on request, the reasons for its score."""
+
+    rank: int
+    """1 for the best."""
+    score: float
+    passage: Passage
+    explanation: Explanation | None = field(default=None, repr=False)
+    """The score as a sum of named concepts."""
+    dense_explanation: Explanation | None = field(default=None, repr=False)
+    """The dense retriever's own score of the same pair, as named concepts, bias and residual."""
+    parts: tuple[Part, ...] = field(default=(), repr=False)
+    """What each of several fused systems gave: the score is their sum."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The hit as plain JSON values."""
+        record: dict[str, Any] = {
+            "rank": self.rank,
+            "score": self.score,
+            "passage_id": self.passage.passage_id,
+            "title": self.passage.title,
+            "text": self.passage.text,
+        }
+        for name in ("explanation", "dense_explanation"):
+            explanation = getattr(self, name)
+            if explanation is not None:
+                record[name] = explanation.to_dict()
+        if self.parts:
+            explained = [part.explanation and part.explanation.to_dict() for part in self.parts]
+            record["parts"] = [
+                part._asdict() | {"explanation": why} for part, why in zip(self.parts, explained, strict=True)
+            ]
+        return record

@@ -1,0 +1,228 @@
+"""The commands that make a project: init, embed, fit, name, index, tokens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from unweave.cli.options import (
+    JSON,
+    PROJECT,
+    by_stage,
+    opened_with,
+    print_json,
+    show_outcomes,
+    stage_options,
+)
+
+if TYPE_CHECKING:
+    from unweave.concepts.namers.language_model import Forecast
+
+
+@click.command()
+@PROJECT
+@click.option("--corpus", required=True, help="BEIR folder, .jsonl, .csv, .tsv or .parquet file, folder of text "
+              "files, irds:beir/scifact/test, mteb:SciFact, or the built-in 'vital-articles'.")  # fmt: skip
+@click.option("--queries", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="Queries of your own: .jsonl as BEIR has them, or lines of an id, a tab and a text.")  # fmt: skip
+@click.option("--qrels", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="Judgements of your own, in TREC's or BEIR's format.")  # fmt: skip
+@click.option("--drop-unknown", is_flag=True, help="Leave out judgements of passages that the corpus does not have.")
+@JSON
+def init(
+    project: Path, corpus: str, queries: Path | None, qrels: Path | None, drop_unknown: bool, as_json: bool
+) -> None:
+    """Make a PROJECT folder from a corpus, with its queries and judgements if it has any."""
+    from unweave.project import Project
+    from unweave.texts.open import open_collection
+
+    made = Project.create(project, open_collection(corpus, queries, qrels), drop_unknown=drop_unknown)
+    counts = {**made.corpus.manifest.results, **made.queries.manifest.results}
+    if as_json:
+        print_json({"project": str(project), **counts})
+        return
+    judged = ", ".join(f"{n:,} judged in {split}" for split, n in counts["judged_queries"].items())
+    click.echo(
+        f"{project}: {counts['n_passages']:,} passages, {counts['n_queries']:,} queries" + (judged and f" ({judged})")
+    )
+    click.echo(f"settings: {project / 'unweave.toml'}")
+
+
+@click.command()
+@PROJECT
+@click.option("--passages", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="Bring embeddings: a .npy file, one row a passage.")  # fmt: skip
+@click.option("--passage-ids", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="The id of each row of --passages, one a line.")  # fmt: skip
+@click.option("--queries", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="Bring embeddings: a .npy file, one row a query.")  # fmt: skip
+@click.option("--query-ids", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="The id of each row of --queries, one a line.")  # fmt: skip
+@stage_options("encoder")
+@stage_options("embed")
+@JSON
+def embed(
+    project: Path,
+    passages: Path | None,
+    passage_ids: Path | None,
+    queries: Path | None,
+    query_ids: Path | None,
+    sentences: int | None,
+    language: str | None,
+    as_json: bool,
+    **encoder: Any,
+) -> None:
+    """Embed the corpus, its sentences and its queries, or bring embeddings made elsewhere."""
+    from unweave.config import PRECOMPUTED
+
+    if passages is not None and encoder["model"] is None:
+        encoder["model"] = PRECOMPUTED
+    with opened_with(project, encoder=encoder, embed={"sentences": sentences, "language": language}) as opened:
+        if passages is None and queries is None:
+            show_outcomes(opened.embed(), as_json)
+            return
+        brought = [("passages", passages, passage_ids), ("queries", queries, query_ids)]
+        show_outcomes([opened.bring_embeddings(of, file, ids) for of, file, ids in brought if file], as_json)
+
+
+@click.command()
+@PROJECT
+@stage_options("fit")
+@JSON
+def fit(project: Path, as_json: bool, **options: Any) -> None:
+    """Train the sparse autoencoder, and encode the passages with it.
+
+    On several GPUs or machines: torchrun --nproc-per-node 2 -m unweave fit PROJECT
+    """
+    with opened_with(project, fit=options) as opened:
+        show_outcomes(opened.fit(), as_json)
+
+
+@click.command()
+@PROJECT
+@click.option("--namer", type=click.Choice(["keyphrases", "lexicon", "vocabulary", "language-model"]),
+              default="keyphrases", show_default=True,
+              help="What makes the names; every concept has one by keyphrases anyhow.")  # fmt: skip
+@click.option("--most", type=click.IntRange(min=1), help="With another namer, name so many concepts at most, the most "
+              "frequent.")  # fmt: skip
+@click.option("--below", type=click.FloatRange(0, 1), help="With another namer, name only concepts whose shown name "
+              "has a detection below this, or was not judged.")  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="With a language model, say how many requests and tokens it would take, "
+              "at what price and in what time; nothing is sent.")  # fmt: skip
+@stage_options("evidence")
+@stage_options("keyphrases")
+@stage_options("lexicon")
+@stage_options("language_model")
+@click.option("--discard", is_flag=True, help="Name the concepts of another SAE although people edited the old ones.")
+@JSON
+def name(
+    project: Path,
+    namer: str,
+    most: int | None,
+    below: float | None,
+    dry_run: bool,
+    discard: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Gather the evidence for every live concept, name it, and work out how concepts relate.
+
+    Names of several namers stand side by side; the one that detection trusts most is shown. See: unweave judge
+    """
+    if dry_run and namer != "language-model":
+        raise click.BadParameter("only a language model costs anything; give --namer language-model")
+    with opened_with(project, **by_stage(options, "evidence", "keyphrases", "lexicon", "language_model")) as opened:
+        if dry_run:
+            _show_forecast(opened.forecast(most=most, below=below, discard=discard), as_json)
+            return
+        show_outcomes(opened.name(namer, most=most, below=below, discard=discard), as_json)
+
+
+def _show_forecast(forecast: Forecast, as_json: bool) -> None:
+    from unweave.cli import show
+
+    if as_json:
+        print_json(forecast._asdict())
+        return
+    for line in show.forecast(forecast):
+        click.echo(line)
+
+
+@click.group()
+def index() -> None:
+    """Build the concept index, and look after it."""
+
+
+@index.command()
+@PROJECT
+@JSON
+def build(project: Path, as_json: bool) -> None:
+    """Build the concept index, once for each scoring profile."""
+    with opened_with(project) as opened:
+        show_outcomes(opened.index(), as_json)
+
+
+@index.command()
+@PROJECT
+@JSON
+def verify(project: Path, as_json: bool) -> None:
+    """Read every byte of the indexes, and say which file is not what was written."""
+    from unweave.project import Project
+
+    indexes = Project.open(project).verify()
+    if as_json:
+        print_json({name: {"whole": True, "bytes": found.manifest.bytes} for name, found in indexes.items()})
+        return
+    for name, found in indexes.items():
+        click.echo(f"{name}: whole ({found.n_passages:,} passages, {found.manifest.bytes:,} bytes)")
+
+
+@index.command()
+@PROJECT
+@JSON
+def compact(project: Path, as_json: bool) -> None:
+    """Merge the segments of the indexes, without their deleted passages. Others may search meanwhile."""
+    from unweave.project import Project
+
+    compacted = Project.open(project).compact()
+    if as_json:
+        print_json({n: {"n_passages": to.n_passages, "n_segments": len(to.segments)} for n, to in compacted.items()})
+        return
+    for name, to in compacted.items():
+        click.echo(f"{name}: {to.n_passages:,} passages in {len(to.segments)} segment(s)")
+
+
+@index.command()
+@PROJECT
+@click.option("--effort", "efforts", type=click.FloatRange(0, 1, min_open=True), multiple=True,
+              default=(0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0), show_default=True,
+              help="Shares of a query's postings to read.")  # fmt: skip
+@click.option("--profile", type=click.Choice(["default", "paper"]), default="default", show_default=True,
+              help="Which index.")  # fmt: skip
+@JSON
+def recall(project: Path, efforts: tuple[float, ...], profile: str, as_json: bool) -> None:
+    """Measure approximate search: what share of the exact results it finds, and its time, over the queries."""
+    from unweave.cli import show
+    from unweave.project import Project
+
+    rows = Project.open(project).recall(efforts, profile)
+    if as_json:
+        print_json([vars(row) for row in rows])
+        return
+    for line in show.recall(rows):
+        click.echo(line)
+
+
+@click.command()
+@PROJECT
+@stage_options("tokens")
+@JSON
+def tokens(project: Path, as_json: bool, **options: Any) -> None:
+    """Learn concepts of single tokens, name them by their words, and index them beside those of whole texts.
+
+    They keep the words that one vector a text cannot: unweave search PROJECT QUERY --fuse tokens --fuse "concept codes"
+    """
+    with opened_with(project, tokens=options) as opened:
+        show_outcomes(opened.tokens(), as_json)

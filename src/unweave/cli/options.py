@@ -1,0 +1,93 @@
+"""What commands share: the project, its settings as options, JSON, and what a stage did."""
+
+from __future__ import annotations
+
+import json
+import typing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from unweave.base import progress
+from unweave.base.cores import is_helper
+from unweave.cli.bars import Bars
+
+if TYPE_CHECKING:
+    from unweave.project import Project
+    from unweave.stages.ensure import Outcome
+
+PROJECT = click.argument("project", type=click.Path(file_okay=False, path_type=Path))
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
+
+
+def print_json(value: Any) -> None:
+    """One JSON object, for programs."""
+    click.echo(json.dumps(value, ensure_ascii=True))
+
+
+def stage_options(stage: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """One option for each of a stage's settings. What is given is kept in the project's `unweave.toml`."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        from unweave import settings
+
+        config = typing.get_type_hints(settings.Settings)[stage]
+        for field in reversed(fields(config)):
+            kind = settings.value_type(config, field.name)
+            flag = field.name.replace("_", "-")
+            command = click.option(
+                f"--{flag}/--no-{flag}" if kind is bool else f"--{flag}",
+                field.name,
+                type=None if kind is bool else kind,
+                default=None,
+                help=settings.documentation(config)[field.name],
+            )(command)
+        return command
+
+    return decorate
+
+
+@contextmanager
+def opened_with(path: Path, **stages: dict[str, Any]) -> Iterator[Project]:
+    """A project with the options that were given for some stages.
+
+    They are written to its settings when the command has succeeded, not before, and beside what others changed there
+    meanwhile.
+    """
+    from unweave.project import Project
+
+    project = Project.open(path, {stage: given(options) for stage, options in stages.items()})
+    if is_helper():  # the first process writes and speaks
+        yield project
+        return
+    with progress.watched(Bars()):
+        yield project
+    project.keep_changes()
+
+
+def by_stage(options: dict[str, Any], *stages: str) -> dict[str, dict[str, Any]]:
+    """Options of several stages apart, each by the fields of its settings."""
+    from unweave import settings
+
+    configs = typing.get_type_hints(settings.Settings)
+    return {stage: {f.name: options[f.name] for f in fields(configs[stage])} for stage in stages}
+
+
+def given(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that were given a value."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def show_outcomes(outcomes: Sequence[Outcome], as_json: bool) -> None:
+    """What each step of a stage did."""
+    from unweave.cli import show
+
+    if as_json:
+        print_json({done.artifact: {**done._asdict(), "artifact": done.artifact} for done in outcomes})
+        return
+    for done in outcomes:
+        click.echo(show.outcome(done))

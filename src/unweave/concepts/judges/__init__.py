@@ -1,0 +1,1 @@
+"""Whether a name is right, one kind of judge a module."""

@@ -1,0 +1,1 @@
+"""What gives a latent its name, one namer a module."""

@@ -1,0 +1,1 @@
+"""How concepts relate, as functions of arrays."""

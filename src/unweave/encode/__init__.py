@@ -1,0 +1,1 @@
+"""Text to embedding, and embeddings on disk."""

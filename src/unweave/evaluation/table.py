@@ -1,0 +1,76 @@
+"""The table of an evaluation, as it is stored and shown."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from unweave.base.artifact import read_manifest
+from unweave.evaluation.measures import LABELS, MEASURES
+
+KIND = "evaluation"
+REPORT = "evaluation.json"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One system's line in the table."""
+
+    system: str
+    measures: dict[str, float]
+    """Mean over the judged queries, by ir_measures' name; empty if the system is undefined here."""
+    bytes_per_passage: float | None
+    ms_per_query: float | None
+    """Median time of one search, without embedding the query; machines differ, ratios are what to read."""
+    note: str | None = None
+    """What is to be known of this row: why a system cannot rank this corpus, or what it leaves out."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The table, with what the SAE does to the embeddings below it."""
+
+    split: str
+    n_queries: int
+    rows: list[Row]
+    sae: dict[str, Any]
+    """NMSE and L0 by held-out kind of text, live latents."""
+    usefulness: list[tuple[int, float]]
+    """Latents by how much they lift relevant passages over the hits around them, the most useful first."""
+
+    @classmethod
+    def load(cls, folder: Path) -> Evaluation:
+        """Read a project's evaluation."""
+        read_manifest(folder, KIND)
+        return cls.from_dict(json.loads((folder / REPORT).read_text(encoding="utf-8")))
+
+    @classmethod
+    def from_dict(cls, record: dict[str, Any]) -> Evaluation:
+        """Read what was written as JSON."""
+        rows = [Row(**row) for row in record["rows"]]
+        usefulness = [(int(latent), float(gain)) for latent, gain in record["usefulness"]]
+        return cls(record["split"], record["n_queries"], rows, record["sae"], usefulness)
+
+
+def run_of(project: Path, system: str) -> Path:
+    """Where an evaluation left a system's run."""
+    return project / KIND / "runs" / _file_of(system)
+
+
+def _file_of(system: str) -> str:
+    return f"{system.replace(' ', '-')}.trec"
+
+
+def table(evaluation: Evaluation) -> list[dict[str, Any]]:
+    """The rows as plain values, for printing and for JSON."""
+    return [
+        {
+            "system": row.system,
+            **{LABELS[name]: row.measures.get(name) for name in MEASURES},
+            "bytes/passage": row.bytes_per_passage,
+            "ms/query": row.ms_per_query,
+        }
+        for row in evaluation.rows
+    ]

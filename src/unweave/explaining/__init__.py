@@ -1,0 +1,1 @@
+"""Exact accounting: every score as a sum of named parts."""

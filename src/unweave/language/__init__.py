@@ -1,0 +1,1 @@
+"""Language models, local and remote, and what they cost."""

@@ -1,0 +1,1 @@
+"""Systems that rank a corpus and say why, and their sums."""

@@ -1,0 +1,115 @@
+"""Fusing the hits of several systems, so that every fused score is still a sum of what each system gave.
+
+- Reciprocal rank (Cormack, Clarke & Büttcher 2009): part = weight / (60 + rank).
+- Normalised score: part = weight * (score - lowest) / (highest - lowest), of the system's hits for this query.
+
+A passage that a system did not find gets nothing of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unweave.base.records import Explanation
+from unweave.index.hits import Hits, best
+
+RANK_OFFSET = 60
+
+
+class Fused(NamedTuple):
+    """Fused hits, best first, and what each system gave: parts.sum(axis=1) = scores."""
+
+    passages: NDArray[np.int64]  # (n_hits,)
+    scores: NDArray[np.float32]  # (n_hits,) non-increasing
+    parts: NDArray[np.float32]  # (n_hits, n_systems)
+
+    @property
+    def hits(self) -> Hits:
+        return Hits(self.passages, self.scores)
+
+
+class Scale(NamedTuple):
+    """How a system's score becomes its part: factor * (score - lowest)."""
+
+    factor: float
+    lowest: float
+
+
+def by_reciprocal_rank(found: Sequence[Hits], cutoff: int, weights: Sequence[float] | None = None) -> Fused:
+    """Fuse by rank alone: scores of different kinds need not be comparable.
+
+    Args:
+        found: each system's hits.
+        weights: one a system; by default 1 each.
+    """
+    weights = _weights(found, weights)
+    parts = [
+        weight / (RANK_OFFSET + np.arange(1, len(hits.passages) + 1))
+        for hits, weight in zip(found, weights, strict=True)
+    ]
+    return _fused(found, parts, cutoff)
+
+
+def by_normalized_score(found: Sequence[Hits], cutoff: int, weights: Sequence[float] | None = None) -> Fused:
+    """Fuse by scores, each system's hits stretched to 0 to 1.
+
+    Args:
+        found: each system's hits.
+        weights: one a system; by default 1 each.
+    """
+    weights = _weights(found, weights)
+    scales = [scale_of(hits, weight) for hits, weight in zip(found, weights, strict=True)]
+    parts = [
+        factor * (hits.scores.astype(np.float64) - lowest) for hits, (factor, lowest) in zip(found, scales, strict=True)
+    ]
+    return _fused(found, parts, cutoff)
+
+
+def scale_of(hits: Hits, weight: float = 1.0) -> Scale:
+    """How `by_normalized_score` stretches these hits; where all scores are the same, each part is 0."""
+    if not len(hits.scores):
+        return Scale(0.0, 0.0)
+    lowest, highest = float(hits.scores.min()), float(hits.scores.max())
+    return Scale(weight / (highest - lowest) if highest > lowest else 0.0, lowest)
+
+
+def explain_part(explanation: Explanation, scale: Scale) -> Explanation:
+    """A system's explanation as that of its part: every concept stretched alike, and what was taken off in the bias."""
+    factor, lowest = scale
+    return replace(
+        explanation,
+        score=factor * (explanation.score - lowest),
+        contributions=tuple(
+            c._replace(query=c.query * factor, value=c.value * factor) for c in explanation.contributions
+        ),
+        bias=factor * (explanation.bias - lowest),
+        residual=factor * explanation.residual,
+    )
+
+
+def _weights(found: Sequence[Hits], weights: Sequence[float] | None) -> Sequence[float]:
+    if not found:
+        raise ValueError("there is nothing to fuse: no system's hits came in")
+    if weights is None:
+        return [1.0] * len(found)
+    if len(weights) != len(found):
+        raise ValueError(f"{len(weights)} weights came in for {len(found)} systems; expected one each")
+    return weights
+
+
+def _fused(found: Sequence[Hits], parts: Sequence[NDArray[np.float64]], cutoff: int) -> Fused:
+    passages = np.unique(np.concatenate([hits.passages for hits in found]))
+    of_system = np.zeros((len(passages), len(found)))
+    for nth, (hits, part) in enumerate(zip(found, parts, strict=True)):
+        of_system[np.searchsorted(passages, hits.passages), nth] = part
+    chosen = best(of_system.sum(axis=1).astype(np.float32), np.arange(len(passages)), cutoff)
+    return Fused(passages[chosen.passages], chosen.scores, of_system[chosen.passages].astype(np.float32))
+
+
+RANK, SCORE = "rank", "score"
+FUSIONS = {SCORE: by_normalized_score, RANK: by_reciprocal_rank}

@@ -1,0 +1,90 @@
+"""Latents on disk: which latents each text activates, and how strongly; one sparse row a text.
+
+offsets.npy      (n_texts + 1,) int64
+latents.npy      (n_active,) int32, ascending within a row
+activations.npy  (n_active,) float32, > 0
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.sparse import csr_array, load_npz, save_npz, vstack
+
+from unweave.base import progress
+from unweave.base.arrays import ArrayWriter
+from unweave.base.artifact import build, load_array, read_manifest, write_atomically
+from unweave.errors import CorruptArtifact
+
+if TYPE_CHECKING:
+    from unweave.encode.embeddings import Embeddings
+    from unweave.sae.model import SAE
+
+KIND = "latents"
+_ARRAYS = ("offsets", "latents", "activations")
+_TEXTS_AT_ONCE = 2048
+
+
+def encode_all(embeddings: Embeddings, sae: SAE) -> csr_array:
+    """Latents of every embedding, (n_texts, n_latents)."""
+    return csr_array(vstack([sae.encode(batch) for batch in embeddings.batches()], format="csr"))
+
+
+def write_latents(
+    folder: Path, n_texts: int, latents_of: Callable[[int, int], csr_array], *, label: str, settings: Mapping[str, Any],
+    made_from: Mapping[str, str],
+) -> None:  # fmt: skip
+    """Find and store latents, some texts at a time; a killed run goes on after the last of these.
+
+    Args:
+        latents_of: called with (start, end), returns the latents of texts start to end - 1, (end - start, n_latents).
+        settings: with `n_latents`.
+    """
+    with build(folder, KIND, settings=settings, made_from=made_from) as made:
+        starts = range(0, n_texts, _TEXTS_AT_ONCE)
+        parts = [made.path / f"part-{number:06d}.npz" for number in range(len(starts))]
+        with progress.steps(label, total=n_texts, unit="texts") as advance:
+            for start, part in zip(starts, parts, strict=True):
+                end = min(start + _TEXTS_AT_ONCE, n_texts)
+                if not part.exists():
+                    found = latents_of(start, end)
+                    write_atomically(part, lambda path, found=found: _save_part(path, found))  # type: ignore[misc]
+                    made.checkpoint()
+                advance(end - start)
+        lengths = [np.zeros(1, np.int64)]
+        with (
+            ArrayWriter(made.path / "latents.npy", np.int32) as indices,
+            ArrayWriter(made.path / "activations.npy", np.float32) as activations,
+        ):
+            for part in parts:
+                rows = csr_array(load_npz(part))
+                lengths.append(np.diff(rows.indptr).astype(np.int64))
+                indices.append(rows.indices)
+                activations.append(rows.data)
+        offsets = np.cumsum(np.concatenate(lengths))
+        np.save(made.path / "offsets.npy", offsets)
+        for part in parts:
+            part.unlink()
+        made.results.update(n_texts=n_texts, l0=int(offsets[-1]) / max(1, n_texts))
+
+
+def _save_part(path: Path, latents: csr_array) -> None:
+    with path.open("wb") as file:  # given a name, save_npz would add an ending to it
+        save_npz(file, latents, compressed=False)
+
+
+def load_latents(folder: Path) -> csr_array:
+    """Open latents, memory-mapped, as a matrix (n_texts, n_latents).
+
+    Raises:
+        MissingArtifact, CorruptArtifact: there are none, or they are damaged.
+    """
+    manifest = read_manifest(folder, KIND)
+    offsets, indices, data = (load_array(folder / f"{name}.npy", KIND) for name in _ARRAYS)
+    n_latents = int(manifest.settings["n_latents"])
+    if not (offsets[-1] == len(indices) == len(data)) or (len(indices) and indices.max() >= n_latents):
+        raise CorruptArtifact(f"{folder}: its three arrays do not fit together; rebuild it")
+    return csr_array((data, indices, offsets), shape=(len(offsets) - 1, n_latents), copy=False)

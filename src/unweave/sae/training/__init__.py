@@ -1,0 +1,1 @@
+"""Training an SAE; the only part of this room that needs torch."""

@@ -1,0 +1,67 @@
+"""What to train with when nothing is said: chosen from the number of texts, their width and k, each with its reason."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+from unweave.config import TEXTS_PER_LATENT, TrainConfig
+
+_MOST_EXPANSION = 32
+_PASSES = 20
+_STEPS_OF_MANY = 5000
+_CHOSEN = ("steps", "batch_size", "lr", "warmup_steps", "dead_after")
+_LR, _LR_BATCH, _LR_STEPS = 6e-3, 1024, 300
+_SHARES_MISSED = 40
+"""A latent is dead when it was silent while an average one was active so often."""
+
+
+class Recipe(NamedTuple):
+    """Choices for one training run."""
+
+    n_latents: int
+    batch_size: int
+    steps: int
+    lr: float
+    warmup_steps: int
+    dead_after: int
+    reasons: dict[str, str]
+    """Why, for each choice, in a few words."""
+
+    def training(self, **given: Any) -> TrainConfig:
+        """What is given, and what the recipe chooses where that is nothing, or None."""
+        chosen = {name: getattr(self, name) for name in _CHOSEN}
+        return TrainConfig(**chosen | {name: value for name, value in given.items() if value is not None})
+
+
+def recommend(
+    n_texts: int, d_in: int, k: int, *, n_latents: int | None = None, batch_size: int | None = None,
+    steps: int | None = None, texts_per_latent: float = TEXTS_PER_LATENT,
+) -> Recipe:  # fmt: skip
+    """The recipe for `n_texts` embeddings, d_in wide; what is given is kept, and the rest follows from it."""
+    expansion = 2 ** min(
+        round(math.log2(_MOST_EXPANSION)), max(1, round(math.log2(max(1.0, n_texts / texts_per_latent / d_in))))
+    )
+    latents = n_latents or max(k, d_in * expansion)
+    size = min(n_texts, batch_size or 2 ** min(12, max(8, round(math.log2(60 * max(1, n_texts) ** 0.25)))))
+    per_pass = n_texts / size
+    many = steps or max(300, min(round(_PASSES * per_pass), max(_STEPS_OF_MANY, round(2 * per_pass))))
+    lr = _LR * math.sqrt(size / _LR_BATCH * _LR_STEPS / max(_LR_STEPS, many))
+    warmup = min(100, many // 4)
+    silent = max(2 * size, round(_SHARES_MISSED * latents / k))
+    return Recipe(
+        latents,
+        size,
+        many,
+        lr,
+        warmup,
+        silent,
+        {
+            "n_latents": f"{latents / d_in:.3g} times the {d_in} dimensions, {n_texts / latents:.2g} texts a latent; "
+            "more latents on the same texts learn texts by heart",
+            "batch_size": f"{per_pass:.0f} batches a pass over {n_texts:,} texts",
+            "steps": f"{many * size / n_texts:.2g} passes over the texts; beyond twenty, unseen texts gain nothing",
+            "lr": f"{_LR:g} at {_LR_STEPS} batches of {_LR_BATCH:,}, by the square root of their size, smaller by that "
+            f"of their number; {warmup} steps of warm-up",
+        },
+    )

@@ -1,0 +1,1 @@
+"""The stages of a project; nothing below this room knows a project."""

@@ -1,0 +1,20 @@
+"""Which sentence of a project's passage carries a concept."""
+
+from __future__ import annotations
+
+from unweave.concepts import edits
+from unweave.explaining.sentences import Sentence, sentences_of
+from unweave.stages.workspace import Workspace
+
+
+def carrying(project: Workspace, passage_id: str, latent: int) -> list[Sentence]:
+    """The sentences of a passage in their order, the title first if it has one.
+
+    Raises:
+        BadData: there is no such passage, or no such concept.
+    """
+    position = project.position(passage_id)
+    if project.concepts.concept(latent) is None:
+        raise edits.no_concept(project.concepts.database, latent)
+    language = project.settings.embed.language
+    return sentences_of(project.corpus[position], latent, project.encoder, project.sae, language)

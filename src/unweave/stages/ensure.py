@@ -1,0 +1,49 @@
+"""What a stage does: make an artefact once, and say so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from unweave.base.artifact import read_manifest
+from unweave.errors import CorruptArtifact, MissingArtifact
+from unweave.stages.workspace import ARTIFACTS, Workspace
+
+
+class Outcome(NamedTuple):
+    """What a stage did about one artefact."""
+
+    artifact: str
+    fresh: bool
+    """False if it was there already, up to date."""
+    seconds: float
+    """Time it took to make, whenever that was."""
+    results: dict[str, Any]
+
+
+def is_stale(folder: Path, kind: str, settings: Mapping[str, Any], made_from: Mapping[str, str]) -> bool:
+    """Whether an artefact is missing, damaged, or made with other settings or from other sources."""
+    try:
+        there = read_manifest(folder, kind)
+    except (MissingArtifact, CorruptArtifact):
+        return True
+    return (there.settings, there.made_from) != (json.loads(json.dumps(settings)), dict(made_from))
+
+
+def ensure(
+    project: Workspace,
+    name: str,
+    make: Callable[[], object],
+    *,
+    settings: Mapping[str, Any],
+    made_from: Mapping[str, str],
+) -> Outcome:
+    """Make an artefact unless it is there, whole, with these settings and sources."""
+    folder, kind = project.path / name, ARTIFACTS[name].kind
+    fresh = is_stale(folder, kind, settings, made_from)
+    if fresh:
+        make()
+    manifest = read_manifest(folder, kind)
+    return Outcome(name, fresh, manifest.seconds, manifest.results)

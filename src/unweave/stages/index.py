@@ -1,0 +1,71 @@
+"""The stage that builds concept indexes and codes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+
+from scipy.sparse import csr_array
+
+from unweave.errors import ScoringUndefined
+from unweave.index import codes
+from unweave.index.concept_index import ConceptIndex
+from unweave.index.scoring import PROFILES, Scoring
+from unweave.stages.ensure import Outcome, ensure
+from unweave.stages.workspace import Workspace
+
+
+def index(project: Workspace) -> list[Outcome]:
+    """Build one concept index a scoring profile, and the codes that rescoring reads.
+
+    The few passages, one in a hundred at most, for which a profile's formula is undefined are left out of its
+    index and counted; a profile that is undefined for more has none.
+    """
+    outcomes = []
+    n_latents = project.sae.config.n_latents
+    for profile, scoring in PROFILES.items():
+        name = f"index/{profile}"
+        try:
+            outcomes.append(
+                build_index(project, name, lambda: project.latents, scoring, n_latents=n_latents, source="latents")
+            )
+        except ScoringUndefined as error:
+            outcomes.append(Outcome(name, False, 0.0, {"undefined": str(error)}))
+    return [*outcomes, _codes(project)]
+
+
+def build_index(
+    project: Workspace, name: str, latents: Callable[[], csr_array], scoring: Scoring, *, n_latents: int, source: str
+) -> Outcome:
+    """Index the passages' latents, unless they are.
+
+    Args:
+        latents: called for them, (n_passages, n_latents), if the index has to be built.
+        source: the artefact that holds them.
+
+    Raises:
+        ScoringUndefined: the formula is undefined for more than a few passages.
+    """
+    made_from = project.made_from(source)
+    return ensure(
+        project,
+        name,
+        lambda: ConceptIndex.build(
+            project.path / name, latents(), scoring, ids=project.corpus.ids, made_from=made_from
+        ),
+        settings={"scoring": asdict(scoring), "n_latents": n_latents},
+        made_from=made_from,
+    )
+
+
+def _codes(project: Workspace) -> Outcome:
+    config = project.settings.index
+    embeddings = project.embedded("passages")
+    n_latents = project.sae.config.n_latents
+    made_from = project.made_from("embeddings/passages", "sae")
+
+    def make() -> None:
+        made = codes.encode(project.sae, embeddings, config.code_k)
+        made.save(project.path / "codes", n_latents, settings=asdict(config), made_from=made_from)
+
+    return ensure(project, "codes", make, settings=asdict(config) | {"n_latents": n_latents}, made_from=made_from)

@@ -1,0 +1,233 @@
+"""The stages about concepts: name and judge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from unweave.base import progress
+from unweave.base.artifact import build, read_manifest
+from unweave.base.progress import Stopwatch
+from unweave.base.records import Passage
+from unweave.concepts import edits, store
+from unweave.concepts.evidence import Evidence
+from unweave.concepts.namers import base
+from unweave.concepts.namers.base import Namer
+from unweave.concepts.namers.keyphrases import KeyphraseNamer
+from unweave.concepts.namers.language_model import Forecast, LanguageModelNamer, shown
+from unweave.concepts.namers.lexicon import LexiconNamer
+from unweave.concepts.namers.lexicon_sources import corpus_phrases, digests, file_phrases
+from unweave.concepts.namers.vocabulary import VocabularyNamer, load_head
+from unweave.concepts.store import DETECTION, Concepts
+from unweave.encode.encoders import SentenceTransformerEncoder
+from unweave.errors import BadData, CorruptArtifact, MissingArtifact
+from unweave.stages.embed import embed_texts, encode_passages
+from unweave.stages.ensure import Outcome, ensure, is_stale
+from unweave.stages.evidence import evidence_of
+from unweave.stages.relate import relate
+from unweave.stages.workspace import Workspace
+from unweave.texts.corpus import Corpus
+
+_CONCEPTS_A_TRANSACTION = 500
+
+
+def run(project: Workspace, by: str, most: int | None, below: float | None, *, discard: bool) -> list[Outcome]:
+    """Name every live latent by keyphrases, and those that are chosen by another namer too.
+
+    Raises:
+        BadData: there is no such namer, or edits would be lost.
+    """
+    if by != KeyphraseNamer.namer and by not in _OTHERS:
+        raise BadData(f"there is no namer {by!r}; expected {', '.join((KeyphraseNamer.namer, *_OTHERS))}")
+    outcomes = [name(project, discard=discard)]
+    if by in _OTHERS:
+        latents = chosen(project, most, below)
+        outcomes.append(name_by(project, _OTHERS[by](project), latents))
+    return outcomes
+
+
+def forecast(project: Workspace, most: int | None, below: float | None, *, discard: bool) -> Forecast:
+    """What the language model would be asked, and what that would cost."""
+    name(project, discard=discard)
+    latents = chosen(project, most, below)
+    return language_model_namer(project).forecast(latents)
+
+
+def name(project: Workspace, *, discard: bool = False) -> Outcome:
+    """Gather the evidence for every live latent, name it by keyphrases, and work out how concepts relate.
+
+    A person's edits are carried over as long as the SAE is the same, and so are names that other namers gave.
+
+    Args:
+        discard: make the concepts of another SAE anew although people have edited those that are there.
+
+    Raises:
+        BadData: the SAE is another one, and edits would be lost.
+    """
+    config = project.settings.evidence
+    sentences = ["embeddings/sentences"] if project.uses("sentences") else []
+    made_from = project.made_from("corpus", "sae", "latents", *sentences)
+    settings = asdict(config)
+    evidence = evidence_of(project)
+    namer = KeyphraseNamer(evidence, project.settings.keyphrases)
+    if is_stale(project.path / "concepts", store.KIND, settings, made_from):
+        kept = _kept(project, made_from, discard=discard)
+        _make_concepts(project, evidence, namer, settings, made_from, kept)
+        manifest = read_manifest(project.path / "concepts", store.KIND)
+        return Outcome("concepts", True, manifest.seconds, manifest.results)
+    watch = Stopwatch()
+    database = project.concepts.database
+    named = base.run(database, namer, evidence.live.tolist())
+    if named:
+        _renamed(project)
+    return Outcome("concepts", bool(named), watch.seconds, store.summary(database)._asdict())
+
+
+def _renamed(project: Workspace) -> None:
+    relate(project)  # names are among what tells duplicates
+
+
+def _make_concepts(
+    project: Workspace,
+    evidence: Evidence,
+    namer: KeyphraseNamer,
+    settings: Mapping[str, Any],
+    made_from: Mapping[str, str],
+    kept: Path | None,
+) -> None:
+    """Make the concepts folder: every live latent with examples, a name and relations, and what is kept of another."""
+    folder = project.path / "concepts"
+    with build(folder, store.KIND, settings=settings, made_from=made_from, mutable=frozenset({store.DATABASE})) as made:
+        database = made.path / store.DATABASE
+        store.create(database)
+        done = store.stored_latents(database)
+        todo = [latent for latent in evidence.live.tolist() if latent not in done]
+        with progress.steps("examples", total=len(evidence.live), unit="concepts", done=len(done)) as advance:
+            for start in range(0, len(todo), _CONCEPTS_A_TRANSACTION):
+                some = todo[start : start + _CONCEPTS_A_TRANSACTION]
+                store.add(database, evidence.concepts(some))
+                made.checkpoint()
+                advance(len(some))
+        if kept is not None:
+            store.carry_names(kept, database)
+            edits.carry_over(kept, database)
+        base.run(database, namer, evidence.live.tolist(), made.checkpoint)
+        relate(project, database)
+        made.results.update(store.summary(database)._asdict())
+
+
+def _kept(project: Workspace, made_from: Mapping[str, str], *, discard: bool) -> Path | None:
+    """The database whose names and edits are still good; None if there is none.
+
+    Raises:
+        BadData: there are edits, of another SAE's concepts.
+    """
+    folder = project.path / "concepts"
+    try:
+        there = read_manifest(folder, store.KIND)
+        database = Concepts.load(folder).database
+    except (MissingArtifact, CorruptArtifact):
+        return None
+    if there.made_from["sae"] == made_from["sae"]:
+        return database
+    standing = [edit for edit in edits.history(database) if not edit.undone]
+    if standing and not discard:
+        raise BadData(
+            f"{folder} has {len(standing)} edit(s) by people, of another SAE's concepts than this one's; save them "
+            f"(unweave concepts export {project.path}), then: unweave name {project.path} --discard"
+        )
+    return None
+
+
+def name_by(project: Workspace, namer: Namer, latents: Sequence[int] | None = None) -> Outcome:
+    """Have another namer name latents, by default all that are live, beside the names that are there."""
+    watch = Stopwatch()
+    database = project.concepts.database
+    named = base.run(database, namer, sorted(store.stored_latents(database)) if latents is None else latents)
+    if named:
+        _renamed(project)
+    return Outcome("concepts", bool(named), watch.seconds, store.named_by(database, namer.namer)._asdict())
+
+
+def chosen(project: Workspace, most: int | None = None, below: float | None = None) -> list[int]:
+    """Latents to name, the most frequent first: at most so many, and only those that detection does not trust so far.
+
+    Args:
+        below: the detection of the shown name is below this, or was not measured, or there is no name.
+    """
+    found = []
+    for concept in project.concepts.by_document_frequency():
+        score = concept.score(DETECTION)
+        if below is None or score is None or score.value < below:
+            found.append(concept.latent)
+    return found[:most]
+
+
+def language_model_namer(project: Workspace) -> LanguageModelNamer:
+    """What names latents by the language model that the settings name; nothing is sent."""
+    database = project.concepts.database
+    store.create(database)  # one that is older than the journal of spending has none
+    config = project.settings.evidence
+    evidence = evidence_of(project)
+    return LanguageModelNamer(
+        database, partial(shown, evidence, project.concepts), project.settings.language_model, config
+    )
+
+
+def lexicon_namer(project: Workspace) -> LexiconNamer:
+    """What names latents by phrases; the phrases are embedded first, unless they are already."""
+    config = project.settings.lexicon
+    source = Path(config.lexicon) if config.lexicon else None
+    settings: dict[str, Any]
+    if source is None:
+        settings, made_from = {"frequent_texts": config.frequent_texts}, project.made_from("corpus")
+        phrases = partial(corpus_phrases, _contents(project), config.frequent_texts)
+    else:
+        settings, made_from = {"files": digests(source)}, {}
+        phrases = partial(file_phrases, source)
+    path = project.path / "lexicon"
+    make = partial(_write_phrases, path, phrases, settings, made_from)
+    ensure(project, "lexicon", make, settings=settings, made_from=made_from)
+    entries = Corpus.load(path)
+    embed_texts(project, "lexicon", len(entries), encode_passages(project, entries))
+    made_of = project.made_from("sae", "embeddings/lexicon")
+    return LexiconNamer(project.sae.W_dec, project.lexicon, config, base.digest(made_of))
+
+
+def vocabulary_namer(project: Workspace) -> VocabularyNamer:
+    """What names latents by words of the encoder's vocabulary.
+
+    Raises:
+        ModelUnavailable: the encoder was saved without its masked-language-model head.
+        BadData: the embeddings were brought along.
+    """
+    encoder = project.encoder
+    if not isinstance(encoder, SentenceTransformerEncoder):
+        raise BadData("this project's embeddings were brought along, so there is no encoder whose vocabulary to use")
+    model = encoder.config.model
+    head, vocabulary = load_head(model, encoder.source)
+    return VocabularyNamer(project.sae, head, vocabulary, model, base.digest(project.made_from("sae")))
+
+
+def _contents(project: Workspace) -> list[str]:
+    return [text.content for texts in (project.corpus, project.sentences or ()) for text in texts]
+
+
+def _write_phrases(
+    path: Path, phrases: Callable[[], Iterator[Passage]], settings: Mapping[str, Any], made_from: Mapping[str, str]
+) -> None:
+    Corpus.write(path, phrases(), settings=settings, made_from=made_from)
+
+
+# --- judge ----------------------------------------------------------------------------------------
+
+
+_OTHERS: dict[str, Callable[[Workspace], Namer]] = {
+    "lexicon": lexicon_namer,
+    "vocabulary": vocabulary_namer,
+    "language-model": language_model_namer,
+}
+"""Namers beside keyphrases, by name."""

@@ -1,0 +1,156 @@
+"""The protocol of "Decoding Dense Embeddings" (Park, Kim & Ko 2025, arXiv 2506.00041) on any encoder and collection.
+
+For each k: an SAE with 32 latents a dimension; its NMSE on passages and queries; dense search over what it
+reconstructs; and Concept-Level Sparse Retrieval with the paper's constants, once with at most 24 concepts a passage
+(Efficient) and once with at most 65 (Max). Each system is measured on all queries and on the mismatch subset.
+
+    PROJECT/reproduction/sae-K/    the SAE of one k
+    PROJECT/reproduction/report/   report.json: the table, and where this differs from the published code
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from unweave.base.artifact import build, write_atomically
+from unweave.config import ReproduceConfig
+from unweave.errors import BadData, ScoringUndefined
+from unweave.evaluation.measures import measure
+from unweave.evaluation.mismatch import depth_for, mismatched
+from unweave.evaluation.rank import rank
+from unweave.evaluation.reproduction import EFFICIENT, FOLDER, KIND, MAX, MEASURES, REPORT, Reproduction, Row
+from unweave.evaluation.runs import Run
+from unweave.index.concept_index import ConceptIndex
+from unweave.index.scoring import PROFILES
+from unweave.retrieval.bm25 import BM25
+from unweave.retrieval.query import EmbeddedQuery
+from unweave.retrieval.searcher import ConceptSearcher
+from unweave.retrieval.systems import CLSR, Dense, Reconstructed, System
+from unweave.sae.latents import encode_all
+from unweave.sae.model import SAE
+from unweave.stages.ensure import is_stale
+from unweave.stages.evaluate import embedded_queries
+from unweave.stages.workspace import Workspace
+
+_CUTOFF = 1000
+_MEASURED = 100_000
+
+
+def reproduce(project: Workspace, config: ReproduceConfig) -> Reproduction:
+    """Run the protocol; what a stopped run finished is not done again.
+
+    Raises:
+        BadData: the project has no queries with judgements of the asked split.
+    """
+    if not len(project.queries):
+        raise BadData(f"{project.path} has no queries, so there is nothing to measure; its corpus came alone")
+    positions = project.queries.judged(config.split)
+    if not positions:
+        raise BadData(f"no query has judgements in split {config.split!r}")
+    made_from = project.made_from("corpus", "queries", "embeddings/passages", "embeddings/queries")
+    settings = asdict(config) | {"ks": list(config.ks)}
+    folder = project.path / FOLDER / "report"
+    if is_stale(folder, KIND, settings, made_from):
+        with build(folder, KIND, settings=settings, made_from=made_from) as made:
+            found = asdict(_Protocol(project, config, positions).run())
+            text = json.dumps(found, indent=1)
+            write_atomically(made.path / REPORT, lambda p: p.write_text(text, encoding="utf-8"))
+    return Reproduction.load(project.path)
+
+
+class _Protocol:
+    """One run of it, with what all its systems read."""
+
+    def __init__(self, project: Workspace, config: ReproduceConfig, positions: list[int]) -> None:
+        self.project, self.config = project, config
+        self.queries: list[EmbeddedQuery] = list(embedded_queries(project, positions))
+        self.query_ids = [project.queries.all[i].query_id for i in positions]
+        self.qrels = project.queries.qrels(config.split)
+        self.mismatch: dict[str, dict[str, int]] = {}
+        passages = project.embedded("passages")
+        self.passages = passages
+
+    def run(self) -> Reproduction:
+        n = len(self.project.corpus)
+        depth = depth_for(n)
+        lexical = BM25([passage.content for passage in self.project.corpus])
+        run = self._rank("BM25", lexical)
+        self.mismatch = mismatched(run, self.qrels, depth)
+        rows = [self._row("BM25", None, run, lexical.bytes_per_passage)]
+        rows.append(self._measured("dense", None, Dense(self.passages.rows()), products=n * self.passages.d_in))
+        saes = {}
+        for k in self.config.ks:
+            sae = self._sae(k)
+            latents = encode_all(self.passages, sae)
+            saes[k] = self._reconstruction(sae)
+            rows += self._of_sae(k, sae, latents)
+        return Reproduction(
+            self.project.settings.encoder.model, n, len(self.queries), len(self.mismatch), depth, rows, saes
+        )
+
+    def _of_sae(self, k: int, sae: SAE, latents: csr_array) -> Iterator[Row]:
+        reconstructed = Reconstructed(sae, sae.decode(latents))
+        yield self._measured("reconstructed dense", k, reconstructed, products=len(self.passages) * sae.config.d_in)
+        del reconstructed
+        for name, most in (("CL-SR Efficient", EFFICIENT), ("CL-SR Max", MAX)):
+            scoring = replace(PROFILES["paper"], max_latents=most)
+            with tempfile.TemporaryDirectory(dir=self.project.path / FOLDER) as aside:
+                try:
+                    index = ConceptIndex.build(Path(aside) / "index", latents, scoring, ids=self.project.corpus.ids)
+                except ScoringUndefined as error:
+                    yield Row(name, k, {}, {}, note=str(error))
+                    continue
+                searcher = ConceptSearcher(sae, index)
+                left_out = int(index.manifest.results["left_out"])
+                system = CLSR(searcher, index.bytes(forward=True) / index.n_passages)
+                yield self._measured(
+                    name, k, system, products=self._postings(searcher),
+                    note=f"{left_out:,} passages left out" if left_out else "",
+                )  # fmt: skip
+
+    def _sae(self, k: int) -> SAE:
+        """The SAE of one k, trained unless it is there."""
+        config, folder = self.config, self.project.path / FOLDER / f"sae-{k}"
+        n_latents = config.expansion * self.passages.d_in
+        changes = {"k": k, "n_latents": n_latents, "seed": config.seed, "device": config.device, "steps": config.steps}
+        of_this_k = Workspace.open(self.project.path, {"fit": changes})
+        from unweave.stages.fit import fit_sae  # which needs torch
+
+        fit_sae(of_this_k, folder)
+        return SAE.load(folder)
+
+    def _reconstruction(self, sae: SAE) -> dict[str, dict[str, Any]]:
+        some = np.linspace(0, len(self.passages) - 1, min(len(self.passages), _MEASURED)).astype(np.int64)
+        texts = {"passages": self.passages.take(some), "queries": np.stack([query.vector for query in self.queries])}
+        return {name: sae.measure(rows)._asdict() for name, rows in texts.items()}
+
+    def _postings(self, searcher: ConceptSearcher) -> float:
+        """Postings that a query reads, on average: one multiplication each."""
+        frequency = searcher.index.document_frequency
+        return float(np.mean([frequency[searcher.read(query.vector).latents].sum() for query in self.queries]))
+
+    def _rank(self, name: str, system: System) -> Run:
+        run, _ = rank(name, system, self.queries, self.query_ids, self.project.corpus.ids, _CUTOFF)
+        return run
+
+    def _measured(self, name: str, k: int | None, system: System, products: float | None = None, note: str = "") -> Row:
+        return self._row(name, k, self._rank(name, system), system.bytes_per_passage, products, note)
+
+    def _row(
+        self, name: str, k: int | None, run: Run, bytes_per_passage: float, products: float | None = None,
+        note: str = "",
+    ) -> Row:  # fmt: skip
+        means = {m: judged.mean for m, judged in measure(run, self.qrels, MEASURES).items()}
+        of_mismatch = measure(run, self.mismatch, MEASURES) if self.mismatch else {}
+        return Row(
+            name, k, means, {m: judged.mean for m, judged in of_mismatch.items()}, products, bytes_per_passage,
+            note,
+        )  # fmt: skip

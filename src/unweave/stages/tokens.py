@@ -1,0 +1,123 @@
+"""The stage that gives a project concepts of single tokens: an SAE of tokens, what passages are made of, an index.
+
+tokens/sae      the SAE and `words.json`: the words that activate each latent most, which name it
+tokens/latents  each passage's latents, summed over its tokens
+index/tokens    the inverted lists, scored as BM25 scores words
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import overload
+
+from scipy.sparse import csr_array
+
+from unweave.base.artifact import build, write_atomically
+from unweave.config import SAEConfig
+from unweave.errors import MissingExtra
+from unweave.index.scoring import TOKENS
+from unweave.sae import tokens
+from unweave.sae.model import WEIGHTS, strongest
+from unweave.sae.training.recipe import recommend
+from unweave.stages.embed import encode_texts
+from unweave.stages.ensure import Outcome, ensure
+from unweave.stages.index import build_index
+from unweave.stages.workspace import Workspace
+from unweave.texts.corpus import Corpus
+
+try:
+    from unweave.sae.training.run import train
+except ImportError as error:
+    raise MissingExtra("training an SAE", "fit") from error
+
+EXPANSION = 32
+_MEASURED = 20_000
+"""Tokens on which NMSE is measured in the end."""
+
+
+def fit_tokens(project: Workspace) -> list[Outcome]:
+    """Train an SAE of tokens, name its latents, find those of every passage, and index them.
+
+    Raises:
+        UnweaveError: the project's encoder does not show its tokens.
+    """
+    outcomes = [_fit(project), _encode(project)]
+    n_latents = project.token_sae.config.n_latents
+    index = build_index(
+        project, "index/tokens", lambda: searched(project.token_latents), TOKENS,
+        n_latents=n_latents, source="tokens/latents",
+    )  # fmt: skip
+    return [*outcomes, index]
+
+
+def searched(latents: csr_array) -> csr_array:
+    """The latents of each passage that search reads: an index keeps a passage's others too, and here they are many."""
+    assert TOKENS.max_latents is not None
+    return strongest(latents, TOKENS.max_latents)
+
+
+class _Contents(Sequence[str]):
+    """What the encoder reads of each passage, read from disk when it is asked for."""
+
+    def __init__(self, corpus: Corpus) -> None:
+        self._corpus = corpus
+
+    def __len__(self) -> int:
+        return len(self._corpus)
+
+    @overload
+    def __getitem__(self, position: int) -> str: ...
+    @overload
+    def __getitem__(self, position: slice) -> list[str]: ...
+    def __getitem__(self, position: int | slice) -> str | list[str]:
+        if isinstance(position, slice):
+            return [passage.content for passage in self._corpus[position]]
+        return self._corpus[position].content
+
+
+def _fit(project: Workspace) -> Outcome:
+    config, name = project.settings.tokens, "tokens/sae"
+    encoder = project.token_encoder
+    d_token = encoder.encode_tokens(["a"])[0].shape[1]
+    n_latents = config.n_latents or EXPANSION * d_token
+    sae_config = SAEConfig(d_in=d_token, n_latents=n_latents, k=config.k, encoder=project.settings.encoder.model)
+    made_from = project.made_from("corpus")
+    settings = {
+        "sae": asdict(sae_config),
+        "tokens": asdict(config),
+        "encoder": project.encoder_identity("passages"),
+    }
+
+    def make() -> None:
+        with build(project.path / name, "sae", settings=settings, made_from=made_from) as made:
+            some = tokens.sample(encoder, _Contents(project.corpus), config.sample, config.seed)
+            recipe = recommend(
+                len(some.rows), d_token, config.k,
+                n_latents=n_latents, batch_size=config.batch_size, steps=config.steps,
+            )  # fmt: skip
+            measured = some.rows[:_MEASURED]
+            chosen = recipe.training(seed=config.seed)
+            sae = train(some.rows, measured, sae_config, chosen, device=config.device, checkpoint=made).sae
+            named = tokens.words_of(sae, some)
+            text = json.dumps(named)
+            write_atomically(made.path / tokens.WORDS, lambda path: path.write_text(text, encoding="utf-8"))
+            sae.write_weights(made.path / WEIGHTS)
+            made.results.update(
+                n_latents=n_latents, trained_on=len(some.rows), named=len(named), **sae.measure(measured)._asdict()
+            )
+
+    return ensure(project, name, make, settings=settings, made_from=made_from)
+
+
+def _encode(project: Workspace) -> Outcome:
+    sae, texts = project.token_sae, _Contents(project.corpus)
+    return encode_texts(
+        project,
+        "tokens/latents",
+        lambda start, end: tokens.encode_texts(project.token_encoder, sae, texts[start:end]),
+        n_latents=sae.config.n_latents,
+        label="reading the tokens of passages",
+        sources=("corpus", "tokens/sae"),
+    )

@@ -1,0 +1,142 @@
+"""The queries of a collection and which passages people judged relevant to them.
+
+queries.jsonl      one JSON object a line: query_id, text
+qrels/SPLIT.tsv    query-id, corpus-id, score: graded judgements of one split, as in BEIR
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from unweave.base.artifact import Manifest, build, read_manifest
+from unweave.base.records import Query
+from unweave.errors import BadData
+
+Qrels = dict[str, dict[str, int]]
+"""Grade of each judged passage id, by query id; a grade of 1 or more is relevant."""
+
+TRAIN_SPLIT = "train"
+_BREAKS = set("\t\n\r")
+
+
+class QuerySet:
+    """Queries in a fixed order, with judgements by split."""
+
+    kind = "queries"
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder = folder
+        self.manifest = manifest
+
+    @classmethod
+    def load(cls, folder: Path | str) -> QuerySet:
+        """Open a query folder."""
+        folder = Path(folder)
+        return cls(folder, read_manifest(folder, cls.kind))
+
+    @classmethod
+    def write(
+        cls,
+        folder: Path,
+        queries: Iterable[Query],
+        qrels: Mapping[str, Qrels],
+        *,
+        settings: Mapping[str, Any],
+        made_from: Mapping[str, str],
+    ) -> QuerySet:
+        """Store queries and judgements.
+
+        Raises:
+            BadData: a query id is empty or occurs twice, or a judged query is not among the queries.
+        """
+        with build(folder, cls.kind, settings=settings, made_from=made_from) as made:
+            seen: set[str] = set()
+            with (made.path / "queries.jsonl").open("w", encoding="utf-8", errors="replace") as file:
+                for query in queries:
+                    if not query.query_id:
+                        raise BadData(f"query {len(seen)} (counting from 0) has an empty id; ids must name queries")
+                    if query.query_id in seen:
+                        raise BadData(f"query id {query.query_id!r} occurs more than once; ids must be unique")
+                    seen.add(query.query_id)
+                    file.write(json.dumps(query._asdict(), ensure_ascii=False) + "\n")
+            (made.path / "qrels").mkdir(exist_ok=True)
+            for split, judgements in qrels.items():
+                unknown = [query_id for query_id in judgements if query_id not in seen]
+                if unknown:
+                    raise BadData(
+                        f"qrels/{split} judge {len(unknown)} query id(s) that the queries file does not have, "
+                        f"first {unknown[0]!r}; do both files come from the same collection?"
+                    )
+                _write_qrels(made.path / "qrels" / f"{split}.tsv", judgements)
+            made.results.update(
+                n_queries=len(seen), judged_queries={split: len(judged) for split, judged in qrels.items()}
+            )
+        return cls.load(folder)
+
+    def __len__(self) -> int:
+        return len(self.all)
+
+    @cached_property
+    def all(self) -> list[Query]:
+        """Every query, judged or not."""
+        with (self.folder / "queries.jsonl").open(encoding="utf-8") as file:
+            return [Query(**json.loads(line)) for line in file]
+
+    @property
+    def splits(self) -> list[str]:
+        """Names of the splits that have judgements."""
+        return sorted(path.stem for path in (self.folder / "qrels").glob("*.tsv"))
+
+    def qrels(self, split: str) -> Qrels:
+        """The judgements of one split."""
+        path = self.folder / "qrels" / f"{split}.tsv"
+        if split not in self.splits:
+            known = ", ".join(self.splits) or "none"
+            raise BadData(f"there are no judgements for split {split!r}; this collection has: {known}")
+        return read_qrels(path)
+
+    def judged(self, split: str) -> list[int]:
+        """Positions of the queries that have judgements in a split."""
+        judged = self.qrels(split)
+        return [i for i, query in enumerate(self.all) if query.query_id in judged]
+
+
+def read_qrels(path: Path) -> Qrels:
+    """Read judgements: BEIR's three columns with a header, or TREC's four without.
+
+    Raises:
+        BadData: a line has another number of columns, or a grade that is no whole number.
+    """
+    qrels: Qrels = {}
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise BadData(f"{path}: not UTF-8 text ({error})") from error
+    for number, line in enumerate(lines, start=1):
+        columns = line.rstrip("\r").split("\t") if "\t" in line else line.split()
+        if not line.strip() or (number == 1 and columns[-1].lower() == "score"):
+            continue
+        if len(columns) not in (3, 4):
+            raise BadData(f"{path}:{number}: expected query id, passage id and grade, got {line.strip()!r}")
+        query_id, passage_id, written = columns[0], columns[-2], columns[-1]
+        try:
+            grade = int(written)
+        except ValueError:
+            raise BadData(f"{path}:{number}: the grade {written!r} is not a whole number") from None
+        if qrels.setdefault(query_id, {}).setdefault(passage_id, grade) != grade:
+            raise BadData(f"{path}:{number}: {query_id!r} and {passage_id!r} are judged twice, with different grades")
+    return qrels
+
+
+def _write_qrels(path: Path, qrels: Qrels) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        file.write("query-id\tcorpus-id\tscore\n")
+        for query_id, judged in qrels.items():
+            for passage_id, grade in judged.items():
+                if set(f"{query_id}{passage_id}") & _BREAKS:
+                    raise BadData(f"ids {query_id!r}, {passage_id!r}: an id with a tab or line break cannot be judged")
+                file.write(f"{query_id}\t{passage_id}\t{grade}\n")
