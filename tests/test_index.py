@@ -344,6 +344,38 @@ def test_what_is_missing_is_said_to_be_missing(tmp_path):
     assert not (tmp_path / "nowhere").exists()
 
 
+# --- what it was built from ------------------------------------------------------------------------
+
+
+def test_an_index_in_which_a_passage_was_replaced_is_not_as_built_though_all_counts_fit(tmp_path):
+    rows = csr_array(some_rows(20, 0))
+    built = ConceptIndex.build(tmp_path / "index", rows, DEFAULT, ids=[f"p{i}" for i in range(20)])
+    assert built.as_built
+    writer = IndexWriter(tmp_path / "index")
+    writer.add(["p3"], rows[[3]])
+    index = writer.compact(fully=True)
+    assert len(index.segments) == 1
+    assert index.n_passages == index.n_positions == 20
+    assert index.ids([3, 19]) == ["p4", "p3"]  # a corpus of twenty would show another passage's text
+    assert not index.as_built
+    assert built.as_built  # an opened state never changes
+
+
+def test_whatever_changes_an_index_makes_it_no_longer_as_built(tmp_path):
+    rows = csr_array(some_rows(4, 0))
+
+    def built() -> IndexWriter:
+        assert ConceptIndex.build(tmp_path / "index", rows, DEFAULT).as_built
+        return IndexWriter(tmp_path / "index")
+
+    assert built().compact(fully=True).as_built
+    assert built().delete([]).as_built
+    assert not built().add(["another"], rows[[0]]).as_built
+    assert not built().delete(["2"]).as_built
+    assert not IndexWriter(tmp_path / "index").compact(fully=True).as_built
+    assert not IndexWriter.create(tmp_path / "other", N_LATENTS, DEFAULT).add(["a"], rows[[0]]).as_built
+
+
 # --- segments --------------------------------------------------------------------------------------
 
 

@@ -60,6 +60,8 @@ class ConceptIndex:
             self.scoring = Scoring(**manifest.settings["scoring"])
             self.n_latents = int(manifest.settings["n_latents"])
             self.mean_latents = float(manifest.state["mean_latents"])
+            self.as_built = bool(manifest.state["as_built"])
+            """Whether it holds what `build` was given, in that order: position i is passage i of the corpus."""
             stated = [(_segment_name(s["name"]), s["deletion"]) for s in manifest.state["segments"]]
         except (KeyError, TypeError, ValueError) as error:
             raise CorruptArtifact(f"{folder / MANIFEST} does not state an index ({error}); build it again") from error
@@ -128,7 +130,8 @@ class ConceptIndex:
             name = f"{SEGMENTS}/000001"
             (made.path / name).mkdir(parents=True, exist_ok=True)
             written = write_segment(made.path / name, [batch], scoring, n_latents, None)
-            made.state.update(mean_latents=written.mean_latents, segments=[{"name": name, "deletion": None}])
+            segments = [{"name": name, "deletion": None}]
+            made.state.update(mean_latents=written.mean_latents, segments=segments, as_built=True)
             made.results.update(
                 n_passages=n_passages,
                 n_postings=int(np.load(made.path / name / "document_frequency.npy").sum()),

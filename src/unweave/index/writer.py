@@ -6,6 +6,8 @@ writer. Readers hold a state of their own and notice nothing.
 
 Three locks, on files in the index: `lock` is held while a manifest is replaced; `writing` is shared by all who have
 files that no manifest lists yet, so that nobody clears away what another is writing; `compacting` is for one at a time.
+
+An index that was changed is no longer `as_built`, and never is again: that counts fit does not make positions fit.
 """
 
 from __future__ import annotations
@@ -58,7 +60,7 @@ class IndexWriter:
             raise BadData(f"{folder} is an index already; open it with IndexWriter(folder)")
         settings = {"scoring": asdict(scoring), "n_latents": n_latents}
         with artifact.build(folder, KIND, settings=settings, made_from={}) as made:
-            made.state.update(mean_latents=0.0, segments=[])
+            made.state.update(mean_latents=0.0, segments=[], as_built=False)
         return cls(folder)
 
     def add(self, ids: Sequence[str], latents: csr_array) -> ConceptIndex:
@@ -90,7 +92,7 @@ class IndexWriter:
                     manifest = self._with_files(index.manifest, name)
                     segments = [*_segments(manifest), {"name": name, "deletion": None}]
                     mean = index.mean_latents if index.segments else written.mean_latents
-                    state = {"mean_latents": mean, "segments": segments}
+                    state = {"mean_latents": mean, "segments": segments, "as_built": False}
                     added = Segment(self.folder, manifest, name, n_latents=index.n_latents, deletion=None)
                     manifest = self._delete(replace(manifest, state=state), index, added.ids)
                     write_manifest(self.folder, manifest)
@@ -109,7 +111,10 @@ class IndexWriter:
             unknown = [name for name, at in zip(ids, index.positions(ids).tolist(), strict=True) if at < 0]
             if unknown:
                 raise BadData(f"{len(unknown)} of {len(ids)} ids are not in {self.folder}, first {unknown[0]!r}")
-            write_manifest(self.folder, self._delete(index.manifest, index, as_bytes(ids)))
+            manifest = self._delete(index.manifest, index, as_bytes(ids))
+            write_manifest(
+                self.folder, replace(manifest, state=manifest.state | {"as_built": index.as_built and not ids})
+            )
         return self._cleared()
 
     def compact(self, *, fully: bool = False) -> ConceptIndex:
