@@ -272,9 +272,10 @@ def test_a_damaged_settings_file_is_refused(project):
     [
         (["serch", "P", "sea"], "No such command 'serch'"),
         (["init", "P"], "Missing option '--corpus'"),
-        (["search", "P"], "Missing argument 'QUERY'"),
+        (["search", "P"], "give one of QUERY, --query-id and --query-vector"),
+        (["search", "P", "sea", "--query-id", "q"], "give one of QUERY, --query-id and --query-vector"),
         (["search", "P", "sea", "--cutoff", "0"], "0 is not in the range x>=1"),
-        (["search", "P", "sea", "--profile", "mine"], "'mine' is not one of 'default', 'paper'"),
+        (["index", "recall", "P", "--system", "mine"], "'mine' is not one of 'CL-SR', 'CL-SR paper'"),
         (["fit", "P", "--k", "many"], "'many' is not a valid integer"),
         (["embed", "P", "--passages", "nowhere.npy"], "File 'nowhere.npy' does not exist"),
         (["index", "build", __file__], "is a file"),

@@ -92,13 +92,13 @@ def test_codes_that_name_latents_which_are_not_there_are_refused(tmp_path):
 
 def test_a_real_search_by_codes_is_near_dense_and_explains_itself(project_folder):
     project = Project.open(project_folder)
-    searcher = project.searcher()
+    searcher = project.systems["CL-SR rescored"].searcher
     queries = project.embeddings("queries").rows(0, 20)
     passages = project.embeddings("passages").rows()
     for query in queries:
         hits = searcher.scanned(query, 10)
-        for passage, score in zip(hits.passages[:2].tolist(), hits.scores[:2].tolist(), strict=True):
-            searcher.explain_rescored(query, passage, score, project.concepts).check()
+        for explanation in searcher.explain_rescored(query, hits, project.concepts):
+            explanation.check()
         decoded = project.codes.reconstructed(project.sae.W_dec @ query.astype(np.float64), np.arange(len(passages)))
         assert np.corrcoef(decoded, passages @ query)[0, 1] > 0.9
         every = searcher.rescored(query, 10, candidates=len(passages))

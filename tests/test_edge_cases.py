@@ -83,8 +83,8 @@ def test_scores_near_zero_are_explained_to_the_same_precision(random_sae, index_
                 (searcher.search(query, 300), searcher.explain),
                 (searcher.rescored(query, 300), searcher.explain_rescored),
             ):
-                for passage, score in zip(hits.passages.tolist(), hits.scores.tolist(), strict=True):
-                    explain(query, passage, score, {}).check()
+                for explanation in explain(query, hits):
+                    explanation.check()
 
 
 @pytest.mark.parametrize("texts", [["the of", "and"], ["wind turbine", "bread oven"], ["", ""]])

@@ -24,6 +24,7 @@ from unweave.evaluation.measures import measure
 from unweave.evaluation.runs import read_run
 from unweave.evaluation.table import Evaluation
 from unweave.index.scoring import POSITIVE, PROFILES, inverse_document_frequency
+from unweave.stages.asked import vector_of
 from unweave.texts.collection import Collection
 from unweave.texts.queries import TRAIN_SPLIT
 
@@ -48,11 +49,11 @@ def test_a_description_finds_its_article(project: uw.Project) -> None:
     assert [hit.rank for hit in hits] == list(range(1, len(hits) + 1))
 
 
-@pytest.mark.parametrize("rescore", [False, True])
-def test_every_explanation_adds_up_to_the_score_of_its_hit(project: uw.Project, rescore: bool) -> None:
+@pytest.mark.parametrize("system", ["CL-SR", "CL-SR paper", "CL-SR rescored", "codes"])
+def test_every_explanation_adds_up_to_the_score_of_its_hit(project: uw.Project, system: str) -> None:
     queries = project.queries
     for position in queries.judged("test")[:20]:
-        for hit in project.search(queries.all[position].text, cutoff=5, explain=True, rescore=rescore):
+        for hit in project.search(queries.all[position].text, cutoff=5, explain=True, system=system):
             assert hit.explanation is not None and hit.dense_explanation is not None
             for explanation in (hit.explanation, hit.dense_explanation):
                 explanation.check(rtol=1e-5)
@@ -60,7 +61,7 @@ def test_every_explanation_adds_up_to_the_score_of_its_hit(project: uw.Project, 
 
 
 def test_the_dense_explanation_is_of_the_retrievers_own_score(project: uw.Project) -> None:
-    query = project.query_vector(QUERY)
+    query = vector_of(project, QUERY)
     position = project.corpus.position("Wind_turbine")
     embeddings = project.embeddings("passages")
     assert position is not None and embeddings is not None
@@ -88,7 +89,8 @@ def assert_clsr_equals_oracle(project: uw.Project, profile: str, positions: list
     idf = np.where(frequency > 0, np.log(1 + odds) if s.idf == POSITIVE else np.log(odds), 0.0)
     z = np.sqrt(z) if s.root else z
     h_d = np.where(z > 0, z * (s.k1 + 1) / np.where(z > 0, z + norm, 1.0), 0.0)
-    searcher, embeddings = project.searcher(profile), project.embeddings("queries")
+    searcher = project.systems["CL-SR" if profile == "default" else "CL-SR paper"].searcher
+    embeddings = project.embeddings("queries")
     assert embeddings is not None
     for query in embeddings.take(positions):
         z_q = project.sae.encode(query).toarray()[0].astype(np.float64)
@@ -113,7 +115,7 @@ def test_our_table_equals_ir_measures_on_the_run_files(project: uw.Project) -> N
     qrels = project.queries.qrels("test")
     assert [row.system for row in measured.rows] == [
         "BM25", "dense", "reconstructed dense", "CL-SR paper", "CL-SR", "CL-SR rescored",
-        "CL-SR then dense", "concept codes",
+        "CL-SR then dense", "codes",
     ]  # fmt: skip
     for row in measured.rows:
         run = read_run(project.path / "evaluation" / "runs" / f"{row.system.replace(' ', '-')}.trec")
@@ -281,7 +283,8 @@ def test_brought_embeddings_take_the_place_of_an_encoder(project: uw.Project, tm
     position = project.queries.judged("test")[0]
     hits = brought.search(queries.take([position])[0], cutoff=3, explain=True)
     assert len(hits) == 3
-    assert brought.query_vector(queries.take([0])[0]).shape == (384,)
+    query_id = project.queries.all[position].query_id
+    assert [hit.score for hit in brought.search(uw.QueryId(query_id), cutoff=3)] == [hit.score for hit in hits]
     with pytest.raises(uw.UnweaveError, match="no encoder to embed a text with"):
         brought.search("any text")
 

@@ -15,6 +15,7 @@ from hypothesis.extra.numpy import arrays
 from unweave.errors import BadData
 from unweave.evaluation.measures import MEASURES, measure
 from unweave.evaluation.runs import read_run, write_run
+from unweave.index.hits import Hits
 from unweave.index.scoring import PROFILES
 from unweave.retrieval.bm25 import BM25
 from unweave.retrieval.query import EmbeddedQuery
@@ -151,11 +152,11 @@ def test_a_bm25_score_is_the_sum_of_its_terms():
     query = EmbeddedQuery("Turbines, the turbine oil", np.zeros(1, np.float32))
     system = BM25(TEXTS)
     hits = system.search(query, cutoff=10)
-    for passage, score in zip(hits.passages.tolist(), hits.scores.tolist(), strict=True):
-        explained = system.explain(query, passage, score)
+    for explained in system.explain(query, hits):
         explained.check()
         assert {part.name: part.query for part in explained.contributions}.items() <= {"turbine": 2, "oil": 1}.items()
-    assert [part.name for part in system.explain(query, 0, 1.0).contributions] == ["turbine"]
+    (first,) = system.explain(query, Hits(np.array([0]), np.ones(1, np.float32)))
+    assert [part.name for part in first.contributions] == ["turbine"]
 
 
 def test_bm25_finds_nothing_for_words_that_no_passage_has():
@@ -200,7 +201,7 @@ def test_the_concept_systems_search_as_their_searcher_does(random_sae, index_of)
     searcher = ConceptSearcher(sae, index_of(sae.encode(embeddings), PROFILES["default"]))
     query = EmbeddedQuery("", embeddings[3])
     for system, hits in (
-        (CLSR(searcher, 1.0), searcher.search(query.vector, 5)),
+        (CLSR(searcher), searcher.search(query.vector, 5)),
         (RescoredCLSR(searcher, 8, 1.0), searcher.rescored(query.vector, 5, 8)),
     ):
         found = system.search(query, 5)
@@ -219,7 +220,8 @@ def test_dense_orders_what_concepts_find_as_it_orders_everything(random_sae, ind
     system = DenseRescored(searcher, 8, dense, 1.0)
     hits = system.search(query, 5)
     assert hits.passages.tolist() == expected
-    system.explain(query, expected[0], float(hits.scores[0])).check()
+    for explanation in system.explain(query, hits):
+        explanation.check()
 
 
 def test_the_size_of_what_is_searched_is_counted():

@@ -107,8 +107,8 @@ def passages_of(n: int) -> np.ndarray:
 @given(vectors.filter(np.any))
 def test_the_parts_of_a_concept_score_add_up_to_what_the_index_gave(searcher, query):
     hits = searcher.search(query, cutoff=30)
-    for passage, score in zip(hits.passages.tolist(), hits.scores.tolist(), strict=True):
-        explanation = searcher.explain(query, passage, score, names={3: "rye"})
+    explanations = searcher.explain(query, hits, names={3: "rye"})
+    for passage, score, explanation in zip(hits.passages.tolist(), hits.scores.tolist(), explanations, strict=True):
         explanation.check()
         shared = set(searcher.read(query).latents) & set(searcher.index.row(passage).latents)
         assert {c.latent for c in explanation.contributions} == shared
@@ -121,8 +121,7 @@ def test_the_parts_of_a_rescored_score_add_up_to_what_rescoring_gave(searcher, n
     query = passages_of(30)[number]
     hits = searcher.rescored(query, cutoff=3)
     assert len(hits.passages) == 3
-    for passage, score in zip(hits.passages.tolist(), hits.scores.tolist(), strict=True):
-        explanation = searcher.explain_rescored(query, passage, score, names={})
+    for passage, explanation in zip(hits.passages.tolist(), searcher.explain_rescored(query, hits), strict=True):
         explanation.check()
         assert {c.latent for c in explanation.contributions} == set(searcher.index.row(passage).latents.tolist())
         assert explanation.of == "rescored"

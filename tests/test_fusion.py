@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unweave.explaining.accounting import explain_concept_score
+from unweave.explaining.accounting import explain_concepts
 from unweave.index.hits import Hits
 from unweave.retrieval.fusion import by_normalized_score, by_reciprocal_rank, explain_part, scale_of
 
@@ -67,9 +67,8 @@ def test_what_a_system_did_not_find_gets_nothing_of_it():
 def test_an_explanation_still_adds_up_to_its_part():
     found = hits((0, 6.0), (1, 4.0), (2, 1.0))
     latents = np.array([2, 5])
-    explanation = explain_concept_score(
-        4.0, latents, np.array([1.0, 2.0], np.float32), latents, np.array([2.0, 1.0], np.float32), {2: "wind"}
-    )
+    passage = latents, np.array([2.0, 1.0], np.float32)
+    (explanation,) = explain_concepts([4.0], latents, np.array([1.0, 2.0], np.float32), [passage], {2: "wind"})
     part = explain_part(explanation, scale_of(found, weight=0.5))
     part.check()
     assert part.score == pytest.approx(0.5 * (4 - 1) / (6 - 1))

@@ -275,7 +275,7 @@ def test_fewer_concepts_than_are_stored_can_count(identity_sae, searcher_over):
     steering = Steering(passage_k=1)
     hits = searcher.search(query, 2, steering)
     assert hits.passages.tolist() == [0]
-    explanation = searcher.explain(query, 0, float(hits.scores[0]), {}, steering)
+    (explanation,) = searcher.explain(query, hits, steering=steering)
     explanation.check()
     assert [c.latent for c in explanation.contributions] == [0]
 

@@ -54,7 +54,7 @@ def lines(path, records):
 def test_every_judged_collection_of_a_folder_is_evaluated_with_the_same_settings(collections, tmp_path):
     given = tmp_path / "given.toml"
     given.write_text(
-        '[embed]\nsentences = 0\n[fit]\nsteps = 20\nn_latents = 96\nk = 8\n[evaluate]\nfusions = "BM25 + dense"\n'
+        '[embed]\nsentences = 0\n[fit]\nsteps = 20\nn_latents = 96\nk = 8\n[evaluate]\nsums = "BM25 + dense"\n'
     )
     asked = ["suite", str(collections), str(tmp_path / "made"), "--settings", str(given)]
     done = CliRunner().invoke(main, [*asked, "--latex", str(tmp_path / "table.tex")])

@@ -30,6 +30,7 @@ from unweave.project import Project
 from unweave.retrieval.searcher import ConceptSearcher
 from unweave.retrieval.steering import Steering
 from unweave.sae import tokens
+from unweave.stages.asked import token_rows
 
 
 class Letters:
@@ -174,7 +175,7 @@ def folder(tmp_path_factory, project_folder):
 
 def test_a_project_is_searched_by_its_tokens_and_each_score_is_a_sum_of_words(folder):
     project = Project.open(folder)
-    hit = project.search(QUERY, 3, profile="tokens", explain=True)[0]
+    hit = project.search(QUERY, 3, system="tokens", explain=True)[0]
     assert hit.passage.title == "Wind turbine"
     hit.explanation.check()
     assert any("wind" in (part.name or "").split(", ") for part in hit.explanation.contributions[:5])
@@ -187,19 +188,19 @@ def test_a_project_is_searched_by_its_tokens_and_each_score_is_a_sum_of_words(fo
 
 def test_a_querys_latents_are_the_sum_of_its_tokens(folder):
     project = Project.open(folder)
-    (rows,) = project.query_tokens([QUERY])
+    (rows,) = token_rows(project, [QUERY])
     summed = csr_array(project.token_sae.encode(rows).sum(axis=0).reshape(1, -1))
-    read = project.searcher("tokens").read(rows)
+    read = project.systems["tokens"].searcher.read(rows)
     assert set(read.latents.tolist()) <= set(summed.indices.tolist())
-    assert len(project.searcher("tokens").read(rows, Steering(query_k=5)).latents) <= 5
+    assert len(project.systems["tokens"].searcher.read(rows, Steering(query_k=5)).latents) <= 5
 
 
 def test_an_index_of_tokens_holds_what_search_reads_and_finds_as_if_it_held_all(folder, tmp_path):
     project = Project.open(folder)
-    searcher = project.searcher("tokens")
+    searcher = project.systems["tokens"].searcher
     whole = ConceptIndex.build(tmp_path / "index", project.token_latents, TOKENS)
     assert searcher.index.bytes(forward=True) < whole.bytes(forward=True)
-    (rows,) = project.query_tokens([QUERY])
+    (rows,) = token_rows(project, [QUERY])
     for one, other in zip(
         searcher.search(rows, 50), ConceptSearcher(project.token_sae, whole).search(rows, 50), strict=True
     ):
@@ -212,17 +213,17 @@ def test_a_second_run_makes_nothing_anew(folder):
     assert done.stdout.count("already there") == 3
 
 
-def test_what_tokens_cannot_do_is_said_in_a_line(folder, project_folder):
+def test_what_tokens_cannot_do_is_said_in_a_line(folder, project_folder, tmp_path):
+    vector = tmp_path / "query.npy"
+    np.save(vector, np.ones(384, np.float32))
     for arguments, message in [
-        (["search", folder, QUERY, "--profile", "tokens", "--rescore"], "codes are of whole texts"),
-        (["search", project_folder, QUERY, "--profile", "tokens"], "run: unweave tokens"),
-        (["search", project_folder, QUERY, "--fuse", "tokens", "--fuse", "BM25"], "first run: unweave tokens"),
+        (["search", folder, "--system", "tokens", "--query-vector", vector], "searched by a query's text"),
+        (["search", project_folder, QUERY, "--system", "tokens"], "run: unweave tokens"),
+        (["search", project_folder, QUERY, "--system", "tokens + BM25"], "run: unweave tokens"),
     ]:
         done = unweave(*arguments)
         assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
         assert message in done.stderr
-    with pytest.raises(BadData, match="a vector has no tokens"):
-        Project.open(folder).search(np.zeros(384, np.float32), profile="tokens")
 
 
 def test_embeddings_that_were_brought_along_have_no_tokens(tmp_path, project_folder):
@@ -236,29 +237,30 @@ def test_embeddings_that_were_brought_along_have_no_tokens(tmp_path, project_fol
 def test_tokens_of_another_prefix_are_stale(folder):
     project = Project.open(folder, {"encoder": {"passage_prefix": "passage: "}})
     with pytest.raises(StaleArtifact, match=r"tokens/sae was made with .*; run: unweave tokens"):
-        project.query_tokens([QUERY])
+        token_rows(project, [QUERY])
 
 
 def test_an_evaluation_compares_tokens_and_fusions_too(folder):
-    done = unweave("evaluate", folder, "--fusions", "BM25 + dense, tokens+concept codes", "--json")
+    done = unweave("evaluate", folder, "--sums", "BM25 + dense, tokens+2 codes", "--json")
     assert done.exit_code == 0, done.output
     rows = {row["system"]: row for row in json.loads(done.stdout)["systems"]}
-    assert list(rows)[-3:] == ["tokens", "BM25 + dense", "tokens + concept codes"]
+    assert list(rows)[-3:] == ["tokens", "BM25 + dense", "tokens + 2 codes"]
     assert rows["BM25 + dense"]["bytes/passage"] == rows["BM25"]["bytes/passage"] + rows["dense"]["bytes/passage"]
     assert rows["tokens"]["nDCG@10"] > 0.85
-    wrong = unweave("evaluate", folder, "--fusions", "BM25 + sparse")
+    wrong = unweave("evaluate", folder, "--sums", "BM25 + sparse")
     assert wrong.exit_code == 1
-    assert "there is no system 'sparse'; expected some of 'BM25', 'dense'" in wrong.stderr
+    assert "there is no system 'sparse'; expected one of 'BM25', 'dense'" in wrong.stderr
 
 
 @pytest.mark.parametrize("by", ["score", "rank"])
 def test_a_fused_search_adds_up_and_explains_every_part(folder, by):
-    systems = ["BM25", "dense", "tokens", "concept codes", "CL-SR", "CL-SR rescored",
-               "CL-SR then dense"]  # fmt: skip
-    for hit in Project.open(folder).search_fused(QUERY, systems, 5, by=by, explain=True):
-        assert [part.system for part in hit.parts] == systems
-        assert hit.score == pytest.approx(sum(part.value for part in hit.parts))
-        for part in hit.parts:
+    systems = ["BM25", "dense", "tokens", "codes", "CL-SR", "CL-SR rescored", "CL-SR then dense"]
+    name = " + ".join(systems) + (" by rank" if by == "rank" else "")
+    for hit in Project.open(folder).search(QUERY, 5, system=name, explain=True):
+        parts = hit.explanation.parts
+        assert [part.system for part in parts] == systems
+        assert hit.score == pytest.approx(sum(part.value for part in parts))
+        for part in parts:
             if part.rank is None:
                 assert (part.value, part.explanation) == (0, None)
                 continue
@@ -272,31 +274,34 @@ def test_a_fused_search_adds_up_and_explains_every_part(folder, by):
 def test_only_an_explained_search_needs_names(tmp_path, project_folder):
     shutil.copytree(project_folder, tmp_path / "p", ignore=lambda _, names: {"concepts"} & set(names))
     project = Project.open(tmp_path / "p")
-    (hit,) = project.search_fused(QUERY, ["BM25", "dense"], 1)
-    assert hit.passage.title == "Wind turbine" and hit.parts[1].explanation is None
+    (hit,) = project.search(QUERY, 1, system="BM25 + dense")
+    assert hit.passage.title == "Wind turbine" and hit.explanation is None
     with pytest.raises(MissingArtifact, match="run: unweave name"):
-        project.search_fused(QUERY, ["BM25", "dense"], 1, explain=True)
+        project.search(QUERY, 1, system="BM25 + dense", explain=True)
 
 
 def test_a_fused_search_is_shown_part_by_part(folder):
-    asked = ["search", folder, QUERY, "--fuse", "BM25", "--fuse", "tokens", "-k", 2]
+    asked = ["search", folder, QUERY, "--system", "BM25 + tokens", "-k", 2]
     shown = unweave(*asked, "--explain")
     assert shown.exit_code == 0, shown.output
     first, *below = shown.stdout.splitlines()
     assert first.startswith("  1     1.000  Wind turbine")
-    assert "     +0.5000  BM25, rank 1" in below
+    assert "         +0.5000  BM25, rank 1" in below
     assert any(line.endswith('  "wind"') for line in below)
-    (hit, _) = json.loads(unweave(*asked, "--json").stdout)["hits"]
-    assert [(part["system"], part["rank"]) for part in hit["parts"]] == [("BM25", 1), ("tokens", 1)]
+    (hit, _) = json.loads(unweave(*asked, "--explain", "--json").stdout)["hits"]
+    assert [(part["system"], part["rank"]) for part in hit["explanation"]["parts"]] == [("BM25", 1), ("tokens", 1)]
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--fuse", "BM25"], "at least two different systems"),
-        (["--fuse", "BM25", "--fuse", "BM25"], "at least two different systems"),
-        (["--fuse", "BM25", "--fuse", "dense", "--rescore"], "--rescore is for a search by one index"),
-        (["--fuse", "BM25", "--fuse", "dense", "--profile", "paper"], "--profile is for a search by one index"),
+        (["--system", "BM25 +"], "is no sum of systems"),
+        (["--system", "BM25 + BM25"], "each is to be there once"),
+        (["--system", "BM25 + 0 dense"], "with a weight above 0"),
+        (["--system", "BM25 by rank"], "it takes at least two"),
+        (["--system", "CL-SR rescored", "--boost", "3=2"], "CL-SR rescored cannot be steered by boosts"),
+        (["--system", "CL-SR rescored", "--passage-k", "3"], "CL-SR rescored cannot be steered by passage_k"),
+        (["--system", "BM25 + tokens", "--ban", "3"], "BM25 + tokens cannot be steered by banned"),
     ],
 )
 def test_what_cannot_be_fused_is_refused(folder, options, message):

@@ -148,8 +148,8 @@ class EvaluateConfig:
     """Depth of every ranking."""
     candidates: int = 1000
     """Hits by concepts that rescoring orders anew."""
-    fusions: str = ""
-    """Systems to fuse, each by normalised score, e.g. "BM25 + dense, tokens + concept codes"; empty: none."""
+    sums: str = ""
+    """Sums of systems to evaluate beside the single ones, such as "BM25 + dense, tokens + 2 codes"; empty: none."""
 
     def __post_init__(self) -> None:
         at_least(self, 1, "cutoff", "candidates")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unweave.base.cores import on_every_core
 from unweave.base.records import Explanation, Hit
 from unweave.concepts.judges.verdicts import Verdict
 from unweave.concepts.namers.language_model import Forecast
@@ -20,18 +20,17 @@ from unweave.concepts.relations.stored import Family, stored_families
 from unweave.config import ReproduceConfig
 from unweave.encode.encoder import Encoder
 from unweave.errors import BadData
+from unweave.evaluation.rank import with_ids
 from unweave.evaluation.reproduction import Reproduction
 from unweave.evaluation.table import KIND, Evaluation
-from unweave.explaining.accounting import Names, explain
+from unweave.explaining.accounting import explain_dense
 from unweave.explaining.sentences import Sentence
 from unweave.index.concept_index import ConceptIndex
-from unweave.index.scoring import TOKENS
 from unweave.index.writer import IndexWriter
-from unweave.retrieval import fusion
-from unweave.retrieval.query import EmbeddedQuery
 from unweave.retrieval.steering import AS_IT_IS, Steering
-from unweave.retrieval.systems import Fused
-from unweave.stages.catalogue import chosen, systems_of
+from unweave.retrieval.sums import is_sum
+from unweave.stages.asked import Asked, QueryId, read_all, vector_of
+from unweave.stages.catalogue import Catalogue, named_by_concepts
 from unweave.stages.compare import Diff
 from unweave.stages.ensure import Outcome
 from unweave.stages.recall import Recall
@@ -116,133 +115,119 @@ class Project(Workspace):
 
     # --- ask --------------------------------------------------------------------------------------
 
-    def decompose(self, text: str | NDArray[np.floating[Any]], k: int | None = None) -> list[Ingredient]:
+    def decompose(self, text: Asked, k: int | None = None) -> list[Ingredient]:
         """Write a text's embedding, or an embedding, (d_in,), in phrases: what sets it apart from the mean passage.
 
         Args:
             k: phrases at most; by default as many as the settings say.
         """
         lexicon = self.lexicon
-        vector = self.query_vector(text)
+        vector = vector_of(self, text)
         passages = self.embedded("passages")
         some = np.linspace(0, len(passages) - 1, min(len(passages), _MEAN_OF)).astype(np.int64)
         target = vector - passages.take(some).mean(axis=0)
         return lexicon.mixes(target[None], self.settings.lexicon.mix if k is None else k)[0]
 
+    @property
+    def systems(self) -> Catalogue:
+        """The systems that this project can be searched with, by name; sums such as "BM25 + 2 codes" too."""
+        return Catalogue(self)
+
     def search(
         self,
-        query: str | NDArray[np.floating[Any]],
+        query: Asked,
         cutoff: int = 10,
         *,
-        explain: bool = False,
-        profile: str = "default",
-        rescore: bool = False,
+        system: str = "CL-SR",
         steering: Steering = AS_IT_IS,
+        explain: bool = False,
     ) -> list[Hit]:
-        """Search by concepts.
+        """The best passages for a query by one system, or by a sum of systems such as "BM25 + 2 codes".
 
         Args:
-            query: a text, or its embedding, (d_in,).
-            cutoff: how many hits at most.
-            explain: give each hit its score as named concepts, and the dense score of the same pair.
-            profile: how latents make a score, `default` or `paper`; `tokens`: by the latents of tokens.
-            rescore: order the best thousand anew by the dense query and their stored codes.
+            query: a text, its embedding, (d_in,), or a `QueryId` of the project's own queries.
+            cutoff: hits at most.
+            system: its name, as in the tables of `evaluate`.
             steering: boosts and bans of concepts, filters, and how many concepts count.
-        """
-        _check_asked(query, cutoff)
-        searcher = self.searcher(profile)  # before the encoder is loaded: what is missing is said at once
-        names: Names = {}
-        if profile == TOKENS.profile:
-            if rescore or not isinstance(query, str):
-                what = "codes are of whole texts" if rescore else "a vector has no tokens"
-                raise BadData(f"{what}: concepts of tokens are searched by a query's text, and not rescored")
-            (asked,), names = self.query_tokens([query]), self.token_names
-            vector = self.query_vector(query) if explain else None
-        else:
-            asked = vector = self.query_vector(query)
-            names = self.concepts if explain else names
-        if rescore:
-            hits = searcher.rescored(asked, cutoff, steering=steering)
-        else:
-            hits = searcher.search(asked, cutoff, steering)
-        explainer = searcher.explain_rescored if rescore else searcher.explain
-        found = []
-        ids = searcher.index.ids(hits.passages.tolist())
-        for rank, (place, score) in enumerate(zip(hits.passages.tolist(), hits.scores.tolist(), strict=True), 1):
-            position = self.position(ids[rank - 1])
-            why = dense = None
-            if explain:
-                assert vector is not None
-                why = explainer(asked, place, score, names, steering)
-                dense = self._explain(vector, position)
-                for explanation in (why, dense):
-                    explanation.check()
-            found.append(Hit(rank, score, self.corpus[position], why, dense))
-        return found
-
-    def search_fused(
-        self, query: str, systems: Sequence[str], cutoff: int = 10, *, by: str = fusion.SCORE, explain: bool = False
-    ) -> list[Hit]:
-        """Search by several systems in one call; a hit's score is the sum of what each gave, its `parts`.
-
-        Args:
-            systems: of those that `unweave evaluate` compares, e.g. `["BM25", "concept codes"]`.
-            by: `score`: each system's scores stretched to 0 to 1; `rank`: reciprocal ranks.
-            explain: give each part as named concepts or terms.
+            explain: give each hit its score as a sum of named parts and, where the system reads the query's embedding,
+                the dense score of the same pair.
 
         Raises:
-            BadData: fewer than two systems, or one that is not there.
+            BadData: there is no such system, it cannot be steered so, or it needs another form of the query.
+            MissingArtifact, StaleArtifact: what the system reads is not there yet, or out of date.
         """
         _check_asked(query, cutoff)
-        if by not in fusion.FUSIONS:
-            raise BadData(f"fusion is by {' or '.join(fusion.FUSIONS)}, got {by!r}")
-        if len(set(systems)) < 2 or len(set(systems)) < len(systems):
-            raise BadData(f"to fuse takes at least two different systems, got {', '.join(systems) or 'none'}")
-        fused = Fused(chosen(systems_of(self, explaining=explain), systems), by)
-        rows = self.query_tokens([query])[0] if "tokens" in systems else None
-        asked = EmbeddedQuery(query, self.query_vector(query), rows)
-        found = []
-        for rank, (position, parts) in enumerate(fused.search_in_parts(asked, cutoff, explain=explain), 1):
-            for part in parts:
-                if part.explanation is not None:
-                    part.explanation.check()
-            found.append(Hit(rank, math.fsum(p.value for p in parts), self.corpus[position], parts=tuple(parts)))
-        return found
+        ranker = self.systems[system]  # before the encoder is loaded: what is missing is said at once
+        if explain and named_by_concepts(system):
+            self.manifest("concepts")
+        steering.check(system, ranker.steers)
+        (asked,) = read_all(self, [query], ranker.needs)
+        hits = ranker.search(asked, cutoff, steering)
+        positions = [self.position(passage_id) for passage_id in ranker.ids(hits.passages.tolist())]
+        whys: list[Explanation | None] = [None] * len(positions)
+        denses = whys
+        if explain:
+            whys = [*ranker.explain(asked, hits, steering)]
+            if asked.vector is not None and not is_sum(system) and {why.of for why in whys if why} - {"dense"}:
+                denses = [*self._explain_dense(asked.vector, positions)]
+            for explanation in (*whys, *denses):
+                if explanation is not None:
+                    explanation.check()
+        columns = zip(hits.scores.tolist(), positions, whys, denses, strict=True)
+        return [
+            Hit(rank, score, self.corpus[at], why, dense) for rank, (score, at, why, dense) in enumerate(columns, 1)
+        ]
 
-    def where(self, metadata: Mapping[str, str], profile: str = "default") -> NDArray[np.bool_]:
-        """Which passages of an index have all of this metadata: what `Steering.allowed` takes, (n_positions,).
+    def search_all(
+        self, queries: Mapping[str, str | NDArray[np.floating[Any]]] | None = None, cutoff: int = 100, *,
+        system: str = "CL-SR",
+    ) -> dict[str, dict[str, float]]:  # fmt: skip
+        """A run: for each query the ids of its best passages and their scores, best first. No passage's text is read.
 
-        A value is compared as text; a list in a passage's metadata has to hold it. Reads the whole corpus.
+        Args:
+            queries: texts or embeddings by query id; by default the project's own queries.
+        """
+        ranker = self.systems[system]
+        asked: Mapping[str, Asked] = (
+            {query.query_id: QueryId(query.query_id) for query in self.queries.all} if queries is None else queries
+        )
+        for query in asked.values():
+            _check_asked(query, cutoff)
+        read = read_all(self, list(asked.values()), ranker.needs)
+        found = on_every_core(lambda query: ranker.search(query, cutoff), read)
+        return {query_id: dict(hits) for query_id, hits in zip(asked, with_ids(ranker, found), strict=True)}
+
+    def where(self, metadata: Mapping[str, str], *, system: str = "CL-SR") -> NDArray[np.bool_]:
+        """Which passages have all of this metadata, by a system's positions: what `Steering.allowed` takes.
+
+        A value is compared as text; a list in a passage's metadata has to hold it.
 
         Raises:
             BadData: no passage has metadata of one of these names.
         """
-        matching, known = [], set[str]()
-        for passage in self.corpus:
-            known |= passage.metadata.keys()
-            if all(value in _values(passage.metadata.get(name)) for name, value in metadata.items()):
-                matching.append(passage.passage_id)
-        unknown = sorted(metadata.keys() - known)
-        if unknown:
-            raise BadData(f"no passage has metadata {unknown[0]!r}; there are: {', '.join(sorted(known)) or 'none'}")
-        index = self.searcher(profile).index
-        places = index.positions(matching)
-        allowed = np.zeros(index.n_positions, np.bool_)
-        allowed[places[places >= 0]] = True
-        return allowed
+        return self.systems.where(metadata, system)
 
-    def explain(self, query: str | NDArray[np.floating[Any]], passage_id: str) -> Explanation:
-        """The dense score of a query and a passage as named concepts, bias and residual.
+    def explain(self, query: Asked, passage_id: str, *, system: str = "dense") -> Explanation:
+        """The score that a system gives a query and a passage, as a sum of named parts.
 
         Raises:
-            BadData: the corpus has no passage of this id.
+            BadData: the corpus has no passage of this id, or the system does not find it.
         """
         position = self.position(passage_id)  # first: a wrong id is said at once, before the encoder is loaded
-        return self._explain(self.query_vector(query), position)
+        if system == "dense":
+            vector = vector_of(self, query)
+            (explanation,) = self._explain_dense(vector, [position])
+            return explanation
+        ranker = self.systems[system]
+        (asked,) = read_all(self, [query], ranker.needs)
+        hits = self.systems.hit_of(system, asked, passage_id)
+        (explanation,) = ranker.explain(asked, hits)
+        return explanation
 
-    def _explain(self, query: NDArray[np.float32], position: int) -> Explanation:
-        embedding = self.embedded("passages").rows(position, position + 1)[0]
-        return explain(query, embedding, self.sae, self.concepts)
+    def _explain_dense(self, vector: NDArray[np.float32], positions: Sequence[int]) -> list[Explanation]:
+        rows = self.embedded("passages").take(np.array(positions, np.int64)).astype(np.float64)
+        scores = (rows @ vector.astype(np.float64)).tolist()
+        return explain_dense(scores, vector, rows, self.sae, self.concepts)
 
     def prevalent(self, hits: Sequence[Hit], top: int = 10) -> list[Prevalent]:
         """The concepts that found passages have more often than the corpus, those that set them apart most first."""
@@ -281,11 +266,11 @@ class Project(Workspace):
 
         return compare_systems(self, first, second, measure)
 
-    def recall(self, efforts: Sequence[float], profile: str = "default") -> list[Recall]:
+    def recall(self, efforts: Sequence[float], *, system: str = "CL-SR") -> list[Recall]:
         """What approximate search finds of the exact one's results, over the queries."""
         from unweave.stages.recall import measure
 
-        return measure(self, efforts, profile)
+        return measure(self, efforts, system)
 
     def reproduce(self, config: ReproduceConfig) -> Reproduction:
         """Run the paper's protocol on this corpus and encoder."""
@@ -315,14 +300,9 @@ class Project(Workspace):
         return {name: IndexWriter(found.folder).compact(fully=True) for name, found in self.indexes().items()}
 
 
-def _check_asked(query: str | NDArray[np.floating[Any]], cutoff: int) -> None:
+def _check_asked(query: Asked, cutoff: int) -> None:
     """Refuse a search for nothing."""
     if cutoff < 1:
         raise BadData(f"cutoff must be at least 1, got {cutoff}")
     if isinstance(query, str) and not query.strip():
         raise BadData("the query is empty; give a question or a few words")
-
-
-def _values(value: Any) -> list[str]:
-    """A metadata value as texts to compare with."""
-    return [str(one) for one in value] if isinstance(value, list) else [] if value is None else [str(value)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -25,17 +26,30 @@ R = TypeVar("R")
 
 def n_cores() -> int:
     """The processors that this process may use."""
-    return len(os.sched_getaffinity(0))
+    if hasattr(os, "sched_getaffinity"):  # Linux: others have no say in where a process runs
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
-_pool = cache(lambda n: ThreadPoolExecutor(n, thread_name_prefix="unweave"))
-os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive a fork
+_thread = threading.local()
+
+
+def _mark() -> None:
+    _thread.is_ours = True
+
+
+_pool = cache(lambda n: ThreadPoolExecutor(n, thread_name_prefix="unweave", initializer=_mark))
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive one
 
 
 def on_every_core(work: Callable[[T], R], pieces: Iterable[T]) -> list[R]:
-    """`work` done on each piece, several at once; results in order, the first error raised."""
+    """`work` done on each piece, several at once; results in order, the first error raised.
+
+    Work that is already done beside other work does its own pieces itself: it would wait for threads that wait for it.
+    """
     cores = n_cores()
-    if cores == 1:
+    if cores == 1 or getattr(_thread, "is_ours", False):
         return [work(piece) for piece in pieces]
     return list(_pool(cores).map(work, pieces))
 

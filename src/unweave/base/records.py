@@ -71,13 +71,24 @@ class Contribution(NamedTuple):
     """How far the name is to be trusted; None without a name."""
 
 
+class Part(NamedTuple):
+    """What one system of a sum adds to a score."""
+
+    system: str
+    value: float
+    rank: int | None
+    """Where the system had the passage; None: not among its hits."""
+    explanation: Explanation | None
+    """The part as a sum of named concepts, or, of ranks, the score that the system gave."""
+
+
 @dataclass(frozen=True)
 class Explanation:
-    """A score and the parts that add up to it: contributions + bias + residual = score."""
+    """A score and the parts that add up to it: contributions + bias + residual + parts = score."""
 
     of: str
-    """Which score: `dense` (the retriever's), `concepts` (CL-SR), `rescored` (stored codes, dense query) or `terms`
-    (BM25)."""
+    """Which score: `dense` (the retriever's), `concepts` (CL-SR), `rescored` (codes, dense query), `terms` (BM25)
+    or `sum` (several systems')."""
     score: float
     """The score as the retriever gave it."""
     contributions: tuple[Contribution, ...]
@@ -86,6 +97,8 @@ class Explanation:
     """Shared by all passages: the query's product with the SAE's b_pre."""
     residual: float = 0.0
     """What the SAE did not reconstruct of the passage, as the query sees it."""
+    parts: tuple[Part, ...] = ()
+    """What each system of a sum adds, in the sum's order; everything else explains one system's score."""
 
     @property
     def explained(self) -> float:
@@ -94,21 +107,27 @@ class Explanation:
 
     @property
     def explained_share(self) -> float:
-        """1 - |residual| / (|residual| + |explained + bias|): 1 when nothing is left over."""
-        accounted = abs(self.explained + self.bias)
-        whole = accounted + abs(self.residual)
-        return accounted / whole if whole else 1.0
+        """1 - |residual| / (|residual| + |explained + bias|): 1 when nothing is left over; of a sum, over all parts."""
+        accounts = [self._account(), *(part.explanation._account() for part in self.parts if part.explanation)]
+        accounted, left = (math.fsum(column) for column in zip(*accounts, strict=True))
+        return accounted / (accounted + left) if accounted + left else 1.0
+
+    def _account(self) -> tuple[float, float]:
+        return abs(self.explained + self.bias), abs(self.residual)
 
     def check(self, rtol: float = 1e-5) -> None:
-        """Prove that the parts add up.
+        """Prove that the parts add up, and each part's own parts.
 
         Raises:
             AccountingError: they miss the score by more than `rtol` of all parts taken as positive: what is left of
                 large parts that cancel is as exact as those are.
         """
-        parts = [*(c.value for c in self.contributions), self.bias, self.residual]
-        total, whole = math.fsum(parts), math.fsum(map(abs, parts))
-        if not abs(total - self.score) <= rtol * whole + 1e-9:  # also where one of them is not a number
+        for part in self.parts:
+            if part.explanation is not None:
+                part.explanation.check(rtol)
+        values = [*(c.value for c in self.contributions), self.bias, self.residual, *(p.value for p in self.parts)]
+        total, whole = math.fsum(values), math.fsum(map(abs, values))
+        if not abs(total - self.score) <= rtol * whole + 1e-9:  # which also refuses what is not a number
             raise AccountingError(
                 f"the parts of this {self.of} score add up to {total!r}, not to {self.score!r}: "
                 "was it explained with another SAE or index than it was scored with?"
@@ -116,7 +135,7 @@ class Explanation:
 
     def to_dict(self) -> dict[str, Any]:
         """The explanation as plain JSON values."""
-        return {
+        record: dict[str, Any] = {
             "of": self.of,
             "score": self.score,
             "contributions": [c._asdict() for c in self.contributions],
@@ -124,6 +143,12 @@ class Explanation:
             "residual": self.residual,
             "explained_share": self.explained_share,
         }
+        if self.parts:
+            explained = [part.explanation and part.explanation.to_dict() for part in self.parts]
+            record["parts"] = [
+                part._asdict() | {"explanation": why} for part, why in zip(self.parts, explained, strict=True)
+            ]
+        return record
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Explanation:
@@ -132,18 +157,11 @@ class Explanation:
             Contribution(**{**c, "trust": None if c.get("trust") is None else Trust(c["trust"])})
             for c in record["contributions"]
         )
-        return cls(record["of"], record["score"], contributions, record["bias"], record["residual"])
-
-
-class Part(NamedTuple):
-    """What one of several fused systems adds to a hit's score."""
-
-    system: str
-    value: float
-    rank: int | None
-    """Where the system had the passage; None: not among its hits."""
-    explanation: Explanation | None
-    """The part as a sum of named concepts, or, of ranks, the score that the system gave."""
+        parts = tuple(
+            Part(**{**part, "explanation": part["explanation"] and cls.from_dict(part["explanation"])})
+            for part in record.get("parts", ())
+        )
+        return cls(record["of"], record["score"], contributions, record["bias"], record["residual"], parts)
 
 
 @dataclass(frozen=True)
@@ -158,8 +176,6 @@ class Hit:
     """The score as a sum of named concepts."""
     dense_explanation: Explanation | None = field(default=None, repr=False)
     """The dense retriever's own score of the same pair, as named concepts, bias and residual."""
-    parts: tuple[Part, ...] = field(default=(), repr=False)
-    """What each of several fused systems gave: the score is their sum."""
 
     def to_dict(self) -> dict[str, Any]:
         """The hit as plain JSON values."""
@@ -174,9 +190,4 @@ class Hit:
             explanation = getattr(self, name)
             if explanation is not None:
                 record[name] = explanation.to_dict()
-        if self.parts:
-            explained = [part.explanation and part.explanation.to_dict() for part in self.parts]
-            record["parts"] = [
-                part._asdict() | {"explanation": why} for part, why in zip(self.parts, explained, strict=True)
-            ]
         return record

@@ -199,15 +199,15 @@ def compact(project: Path, as_json: bool) -> None:
 @click.option("--effort", "efforts", type=click.FloatRange(0, 1, min_open=True), multiple=True,
               default=(0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0), show_default=True,
               help="Shares of a query's postings to read.")  # fmt: skip
-@click.option("--profile", type=click.Choice(["default", "paper"]), default="default", show_default=True,
-              help="Which index.")  # fmt: skip
+@click.option("--system", type=click.Choice(["CL-SR", "CL-SR paper"]), default="CL-SR", show_default=True,
+              help="Which index is searched.")  # fmt: skip
 @JSON
-def recall(project: Path, efforts: tuple[float, ...], profile: str, as_json: bool) -> None:
+def recall(project: Path, efforts: tuple[float, ...], system: str, as_json: bool) -> None:
     """Measure approximate search: what share of the exact results it finds, and its time, over the queries."""
     from unweave.cli import show
     from unweave.project import Project
 
-    rows = Project.open(project).recall(efforts, profile)
+    rows = Project.open(project).recall(efforts, system=system)
     if as_json:
         print_json([vars(row) for row in rows])
         return

@@ -46,7 +46,7 @@ def demo(ctx: click.Context, project: Path, corpus: str) -> None:
     click.echo(f"  {(project / 'report.html').resolve()}\n")
     click.echo("next, for example:")
     folder, query = shlex.quote(str(project)), shlex.quote(queries[0])
-    click.echo(f"  unweave search {folder} {query} --explain --rescore")
+    click.echo(f"  unweave search {folder} {query} --explain --system 'CL-SR rescored'")
     click.echo(f"  unweave explain {folder} {query} {shlex.quote(_best_passage(project, queries[0]))}")
     click.echo("  unweave demo mine --corpus YOUR_FOLDER_OR_FILE")
 

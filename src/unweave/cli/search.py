@@ -4,21 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from unweave.base.plain import plain
-from unweave.base.records import Hit
 from unweave.cli.options import JSON, PROJECT, print_json
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from unweave.base.records import Hit
+    from unweave.stages.asked import Asked
 
 
 @click.command()
 @PROJECT
-@click.argument("query")
+@click.argument("query", required=False)
+@click.option("--query-id", help="Search for one of the project's own queries, by its id, in place of QUERY.")
+@click.option("--query-vector", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="Search for an embedding, a .npy file of one row, in place of QUERY.")  # fmt: skip
+@click.option("--system", default="CL-SR", show_default=True, help="What searches: CL-SR, CL-SR rescored, codes, "
+              "tokens, dense, BM25 …, or a sum such as 'BM25 + 2 codes', or 'BM25 + codes by rank'.")  # fmt: skip
 @click.option("--cutoff", "-k", default=10, show_default=True, type=click.IntRange(min=1), help="Passages to show.")
 @click.option("--explain", is_flag=True, help="Show which concepts make up each score.")
-@click.option("--rescore", is_flag=True, help="Order the best thousand anew by the dense query and stored codes.")
 @click.option("--boost", "boosts", multiple=True, metavar="CONCEPT=FACTOR", help="Multiply a concept's weight in the "
               "query: 0 leaves it out, below 0 pushes it away. May be given several times.")  # fmt: skip
 @click.option("--ban", "banned", multiple=True, type=int, metavar="CONCEPT",
@@ -29,57 +39,63 @@ from unweave.cli.options import JSON, PROJECT, print_json
 @click.option("--passage-k", type=click.IntRange(min=1), help="Count only so many of each passage, its strongest.")
 @click.option("--effort", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True,
               help="Share of the query's postings to read; below 1, the search is approximate.")  # fmt: skip
-@click.option("--profile", type=click.Choice(["default", "paper", "tokens"]), default="default", show_default=True,
-              help="Scoring formula; tokens: by concepts of single tokens, see unweave tokens.")  # fmt: skip
-@click.option("--fuse", "fused", multiple=True, metavar="SYSTEM", help="Search by several systems in one call, named "
-              "as by unweave evaluate: BM25, dense, tokens, 'concept codes' … To be given at least twice.")  # fmt: skip
-@click.option("--by", type=click.Choice(["score", "rank"]), default="score", show_default=True,
-              help="Fuse scores, each system's stretched to 0 to 1, or reciprocal ranks.")  # fmt: skip
 @JSON
 def search(
     project: Path,
-    query: str,
+    query: str | None,
+    query_id: str | None,
+    query_vector: Path | None,
+    system: str,
     cutoff: int,
     explain: bool,
-    rescore: bool,
     boosts: tuple[str, ...],
     banned: tuple[int, ...],
     where: tuple[str, ...],
     query_k: int | None,
     passage_k: int | None,
     effort: float,
-    profile: str,
-    fused: tuple[str, ...],
-    by: str,
     as_json: bool,
 ) -> None:
-    """Search PROJECT for QUERY by concepts. A concept is given by its number, as --explain shows it."""
+    """Search PROJECT for QUERY. A concept is given by its number, as --explain shows it."""
     from unweave.project import Project
     from unweave.retrieval.steering import Steering
 
+    shown, asked = _asked(query, query_id, query_vector)
     opened = Project.open(project)
-    if fused:
-        _refuse_steering()
-        _show_hits(query, opened.search_fused(query, fused, cutoff, by=by, explain=explain), as_json)
-        return
-    allowed = opened.where(dict(_pair(given, "KEY=VALUE") for given in where), profile) if where else None
+    opened.systems.check([system])
+    wanted = dict(_pair(given, "KEY=VALUE") for given in where)
     steering = Steering(
-        boosts=_boosts(boosts), banned=banned, allowed=allowed, query_k=query_k, passage_k=passage_k, effort=effort
-    )
-    _show_hits(
-        query,
-        opened.search(query, cutoff, explain=explain, profile=profile, rescore=rescore, steering=steering),
-        as_json,
-    )
+        boosts=_boosts(boosts), banned=banned, allowed=opened.where(wanted, system=system) if wanted else None,
+        query_k=query_k, passage_k=passage_k, effort=effort,
+    )  # fmt: skip
+    _show_hits(shown, opened.search(asked, cutoff, system=system, steering=steering, explain=explain), as_json)
 
 
-def _refuse_steering() -> None:
-    """Options of a search by one index mean nothing to systems that have no concepts."""
-    context = click.get_current_context()
-    for name in ("rescore", "boosts", "banned", "where", "query_k", "passage_k", "effort", "profile"):
-        if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
-            (given,) = (p.opts[0] for p in context.command.params if p.name == name)
-            raise click.UsageError(f"{given} is for a search by one index; it does not go with --fuse")
+def _asked(query: str | None, query_id: str | None, vector: Path | None) -> tuple[str, Asked]:
+    """What to show of the query, and what to search for: exactly one of the three must be given."""
+    from unweave.stages.asked import QueryId
+
+    given = [one for one in (query, query_id, vector) if one is not None]
+    if len(given) != 1:
+        raise click.UsageError("give one of QUERY, --query-id and --query-vector")
+    if query is not None:
+        return query, query
+    if query_id is not None:
+        return query_id, QueryId(query_id)
+    assert vector is not None
+    return vector.name, _read_vector(vector)
+
+
+def _read_vector(path: Path) -> NDArray[np.floating[Any]]:
+    import numpy as np
+
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise click.BadParameter(f"{path} is no .npy file of one embedding ({plain(str(error), 80)})") from error
+    if not isinstance(array, np.ndarray) or array.dtype.kind != "f" or array.size != array.shape[-1]:
+        raise click.BadParameter(f"{path}: expected one embedding, floats of shape (d_in,) or (1, d_in)")
+    return array.reshape(-1)
 
 
 def _show_hits(query: str, hits: Sequence[Hit], as_json: bool) -> None:
@@ -117,14 +133,15 @@ def _boosts(given: tuple[str, ...]) -> dict[int, float]:
 @PROJECT
 @click.argument("query")
 @click.argument("passage_id")
+@click.option("--system", default="dense", show_default=True, help="Whose score: dense, CL-SR, BM25 …, or a sum.")
 @click.option("--top", default=10, show_default=True, type=click.IntRange(min=1), help="Concepts to show.")
 @JSON
-def explain(project: Path, query: str, passage_id: str, top: int, as_json: bool) -> None:
-    """Explain the dense score of QUERY and the passage PASSAGE_ID as named concepts, bias and residual."""
+def explain(project: Path, query: str, passage_id: str, system: str, top: int, as_json: bool) -> None:
+    """Explain the score of QUERY and the passage PASSAGE_ID as a sum of named parts."""
     from unweave.cli import show
     from unweave.project import Project
 
-    explanation = Project.open(project).explain(query, passage_id)
+    explanation = Project.open(project).explain(query, passage_id, system=system)
     explanation.check()
     if as_json:
         print_json({"query": query, "passage_id": passage_id, **explanation.to_dict()})

@@ -31,8 +31,9 @@ _UNITS = {
 _LABELS = {
     "concepts": ("concept score", "concepts"),
     "dense": ("dense score", "concepts"),
-    "rescored": ("rescored", "concepts"),
+    "rescored": ("score by codes", "concepts"),
     "terms": ("BM25", "terms"),
+    "sum": ("sum", "systems"),
 }
 """By what an explanation is of: how its score and its parts are called."""
 
@@ -109,17 +110,19 @@ def hit(found: Hit, top: int = 5) -> Iterator[str]:
     for explanation in (found.explanation, found.dense_explanation):
         if explanation is not None:
             yield from (f"     {line}" for line in explain(explanation, top))
-    for part in found.parts:
-        where = "not found" if part.rank is None else f"rank {part.rank}"
-        yield f"     {part.value:+.4f}  {part.system}, {where}"
-        if part.explanation is not None:
-            yield from (f"       {line}" for line in explain(part.explanation, top))
 
 
 def explain(explanation: Explanation, top: int = 5) -> Iterator[str]:
     """A score as the sum of its parts: the largest contributions, the others together, bias and residual."""
     label, kind = _LABELS[explanation.of]
     yield f"{label} {explanation.score:.4f} ="
+    if explanation.parts:
+        for part in explanation.parts:
+            where = "not found" if part.rank is None else f"rank {part.rank}"
+            yield f"  {part.value:+9.4f}  {part.system}, {where}"
+            if part.explanation is not None:
+                yield from (f"    {line}" for line in explain(part.explanation, top))
+        return
     for contribution in explanation.contributions[:top]:
         shown = f'"{plain(contribution.name or "", 60)}"' if kind == "terms" else concept(contribution)
         yield f"  {contribution.value:+9.4f}  {shown}"

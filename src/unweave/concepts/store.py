@@ -245,17 +245,17 @@ class Concepts(Mapping[int, str]):
         return concepts
 
     def __getitem__(self, latent: int) -> str:
-        return self._shown[latent][0]
+        return self.shown()[latent][0]
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self._shown)
+        return iter(self.shown())
 
     def __len__(self) -> int:
-        return len(self._shown)
+        return len(self.shown())
 
     def trust(self, latent: int) -> Trust | None:
         """How far the shown name of a latent is to be trusted; None: it has no name."""
-        return self._shown[latent][1] if latent in self._shown else None
+        return self.shown().get(latent, (None, None))[1]
 
     def concept(self, latent: int) -> Concept | None:
         """All that is known of one latent; None if it never fired."""
@@ -278,9 +278,11 @@ class Concepts(Mapping[int, str]):
         with connected(self.database) as db:
             return list(_concepts(db))
 
-    @property
-    def _shown(self) -> dict[int, tuple[str, Trust]]:
-        """What is shown of each named latent, read again when somebody has written to the file."""
+    def shown(self) -> Mapping[int, tuple[str, Trust]]:
+        """The name of each latent that has one and how far it is to be trusted.
+
+        Read again when somebody has written to the file.
+        """
         written = self._written()
         if self._read is None or self._read[0] != written:
             self._read = written, self._read_shown()

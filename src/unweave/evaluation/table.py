@@ -56,10 +56,11 @@ class Evaluation:
 
 def run_of(project: Path, system: str) -> Path:
     """Where an evaluation left a system's run."""
-    return project / KIND / "runs" / _file_of(system)
+    return project / KIND / "runs" / file_of(system)
 
 
-def _file_of(system: str) -> str:
+def file_of(system: str) -> str:
+    """The name of a system's run among the runs of an evaluation."""
     return f"{system.replace(' ', '-')}.trec"
 
 

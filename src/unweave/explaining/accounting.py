@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -20,16 +20,14 @@ Names = Mapping[int, str]
 class Judged(Protocol):
     """Names that say how far each is to be trusted, as a project's concepts do."""
 
-    def trust(self, latent: int) -> Trust | None: ...
+    def shown(self) -> Mapping[int, tuple[str, Trust]]:
+        """The name of each latent that has one, and how far it is to be trusted."""
 
 
 def explain(
     query: NDArray[np.floating[Any]], passage: NDArray[np.floating[Any]], sae: SAE, names: Names | None = None
 ) -> Explanation:
     """The dense score q . d of one query and one passage as named concepts, bias and residual.
-
-    One-sided: q . d = sum_i z_i(d) (w_i . q) + b_pre . q + r . q, with r = d - x_hat(d). The query stays
-    whole; only the passage is coded, so the residual is what the SAE missed of the passage.
 
     Args:
         query, passage: (d_in,) embeddings, as the encoder gave them.
@@ -42,80 +40,115 @@ def explain(
     for vector in (q, d):
         if vector.shape != (sae.config.d_in,):
             raise DimensionMismatch(f"expected one vector of {sae.config.d_in} values, got shape {vector.shape}")
-    code = sae.encode(d)
-    directions = sae.W_dec[code.indices].astype(np.float64)
-    reconstruction = code.data.astype(np.float64) @ directions + sae.b_pre
-    return Explanation(
-        of="dense",
-        score=float(q @ d),
-        contributions=_contributions(code.indices, directions @ q, code.data, names),
-        bias=float(sae.b_pre @ q),
-        residual=float((d - reconstruction) @ q),
-    )
+    (explanation,) = explain_dense([float(q @ d)], q, d[None], sae, names)
+    return explanation
 
 
-def explain_concept_score(
-    score: float,
-    latents: NDArray[np.integer[Any]],
-    weights: NDArray[np.float32],
-    passage_latents: NDArray[np.integer[Any]],
-    impacts: NDArray[np.float32],
+def explain_dense(
+    scores: Sequence[float],
+    query: NDArray[np.floating[Any]],
+    passages: NDArray[np.floating[Any]],
+    sae: SAE,
     names: Names | None = None,
-) -> Explanation:
-    """A CL-SR score: one contribution, weight * impact, for each latent that query and passage share.
+) -> list[Explanation]:
+    """Dense scores q . d of one query and some passages.
+
+    One-sided: q . d = sum_i z_i(d) (w_i . q) + b_pre . q + r . q, with r = d - x_hat(d). The query stays
+    whole; only the passage is coded, so the residual is what the SAE missed of the passage.
 
     Args:
-        score: what the index gave the passage.
-        latents, weights: the query's, (n_active,) each, as they were searched with.
-        passage_latents, impacts: the passage's that count, (n_kept,) each.
+        scores: (n,) as the retriever gave them.
+        query: (d_in,).
+        passages: (n, d_in).
     """
-    shared, in_query, in_passage = np.intersect1d(latents, passage_latents, return_indices=True)
-    contributions = _contributions(shared, weights[in_query], impacts[in_passage], names)
-    return Explanation(of="concepts", score=score, contributions=contributions)
+    q = np.asarray(query, dtype=np.float64)
+    directions, bias = sae.W_dec.astype(np.float64), float(sae.b_pre @ q)
+    products, codes, labels = directions @ q, sae.encode(passages), _labels(names)
+    explanations = []
+    for row, (score, passage) in enumerate(zip(scores, passages, strict=True)):
+        held = slice(codes.indptr[row], codes.indptr[row + 1])
+        latents, activations = codes.indices[held], codes.data[held].astype(np.float64)
+        missed = passage - (activations @ directions[latents] + sae.b_pre)
+        explanations.append(
+            Explanation(
+                of="dense",
+                score=score,
+                contributions=_contributions(latents, products[latents], activations, labels),
+                bias=bias,
+                residual=float(missed @ q),
+            )
+        )
+    return explanations
+
+
+def explain_concepts(
+    scores: Sequence[float],
+    latents: NDArray[np.integer[Any]],
+    weights: NDArray[np.float32],
+    passages: Sequence[tuple[NDArray[np.integer[Any]], NDArray[np.float32]]],
+    names: Names | None = None,
+) -> list[Explanation]:
+    """CL-SR scores: one contribution, weight * impact, for each latent that query and passage share.
+
+    Args:
+        scores: what the index gave the passages, (n,).
+        latents, weights: the query's, (n_active,) each, as they were searched with.
+        passages: of each passage its latents and impacts that count, (n_kept,) each.
+    """
+    labels, weight_of = _labels(names), dict(zip(latents.tolist(), weights.tolist(), strict=True))
+    explanations = []
+    for score, (held, impacts) in zip(scores, passages, strict=True):
+        shared = np.array([latent in weight_of for latent in held.tolist()], np.bool_)
+        in_query = np.array([weight_of[latent] for latent in held[shared].tolist()])
+        contributions = _contributions(held[shared], in_query, impacts[shared], labels)
+        explanations.append(Explanation(of="concepts", score=score, contributions=contributions))
+    return explanations
 
 
 def explain_rescored(
-    score: float,
+    scores: Sequence[float],
     query: NDArray[np.floating[Any]],
-    latents: NDArray[np.integer[Any]],
-    activations: NDArray[np.float32],
+    passages: Sequence[tuple[NDArray[np.integer[Any]], NDArray[np.float32]]],
     sae: SAE,
     names: Names | None = None,
-) -> Explanation:
-    """A rescored hit: q . x_hat = sum_j z_j (w_j . q) + b_pre . q, from the passage's stored code.
+) -> list[Explanation]:
+    """Scores by stored codes: q . x_hat = sum_j z_j (w_j . q) + b_pre . q.
 
     Args:
+        scores: (n,) as they were given.
         query: (d_in,) the dense query.
-        latents, activations: the passage's stored code, (n_active,) each.
+        passages: of each passage its stored code: latents and activations, (n_active,) each.
     """
     q = np.asarray(query, dtype=np.float64)
-    products = sae.W_dec[latents].astype(np.float64) @ q
-    contributions = _contributions(latents, products, activations, names)
-    return Explanation(of="rescored", score=score, contributions=contributions, bias=float(sae.b_pre @ q))
+    products, bias, labels = sae.W_dec.astype(np.float64) @ q, float(sae.b_pre @ q), _labels(names)
+    return [
+        Explanation("rescored", score, _contributions(latents, products[latents], activations, labels), bias)
+        for score, (latents, activations) in zip(scores, passages, strict=True)
+    ]
+
+
+_NO_LABEL = None, None
+
+
+def _labels(names: Names | None) -> Mapping[int, tuple[str, Trust]]:
+    """Each latent's name and trust; names that are just a mapping were judged by nobody."""
+    if names is None:
+        return {}
+    return names.shown() if isinstance(names, Judged) else {j: (name, Trust.UNSCORED) for j, name in names.items()}
 
 
 def _contributions(
     latents: NDArray[np.integer[Any]],
     query: NDArray[np.floating[Any]],
     passage: NDArray[np.floating[Any]],
-    names: Names | None,
+    labels: Mapping[int, tuple[str, Trust]],
 ) -> tuple[Contribution, ...]:
     query, passage = query.astype(np.float64), passage.astype(np.float64)
     values = query * passage
+    order = np.argsort(-np.abs(values), kind="stable")
+    columns = (column[order].tolist() for column in (latents, query, passage, values))
     contributions = []
-    for i in np.argsort(-np.abs(values), kind="stable"):
-        latent = int(latents[i])
-        name = None if names is None else names.get(latent)
-        contributions.append(
-            Contribution(
-                latent, name, float(query[i]), float(passage[i]), float(values[i]), _trust(names, latent, name)
-            )
-        )
+    for latent, of_query, of_passage, value in zip(*columns, strict=True):
+        name, trust = labels.get(latent, _NO_LABEL)
+        contributions.append(Contribution(latent, name, of_query, of_passage, value, trust))
     return tuple(contributions)
-
-
-def _trust(names: Names | None, latent: int, name: str | None) -> Trust | None:
-    """Names that are just a mapping were judged by nobody."""
-    if name is None:
-        return None
-    return names.trust(latent) if isinstance(names, Judged) else Trust.UNSCORED

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
+from numpy.typing import NDArray
 
 from unweave.base.records import Contribution, Explanation
 from unweave.errors import MissingExtra
 from unweave.index.hits import Hits, best
-from unweave.retrieval.query import EmbeddedQuery
+from unweave.retrieval.query import TEXT, EmbeddedQuery
+from unweave.retrieval.steering import AS_IT_IS, FILTER, Steering
+from unweave.retrieval.systems import Ids, by_number
 
 
 class BM25:
     """Lucene's BM25 through bm25s: English stop words, Snowball stemmer, k1 1.2, b 0.75."""
 
-    def __init__(self, texts: list[str]) -> None:
+    name, needs, steers, lowest = "BM25", frozenset({TEXT}), FILTER, 0.0
+
+    def __init__(self, texts: list[str], ids: Ids = by_number) -> None:
         try:
             import bm25s
             import Stemmer
@@ -26,27 +31,33 @@ class BM25:
         self._retriever = bm25s.BM25(method="lucene", k1=1.2, b=0.75)
         self._retriever.index(tokens, show_progress=False)
         self._n = len(texts)
+        self.ids = ids
 
     @property
     def bytes_per_passage(self) -> float:
         return float(sum(self._retriever.scores[name].nbytes for name in ("data", "indices", "indptr"))) / self._n
 
-    def search(self, query: EmbeddedQuery, cutoff: int) -> Hits:
-        terms = self._terms(query.text)
+    def search(self, query: EmbeddedQuery, cutoff: int = 10, steering: Steering = AS_IT_IS) -> Hits:
+        steering.check(self.name, self.steers)
+        terms = self._terms(query.words())
         scores = self._retriever.get_scores_from_ids(terms) if terms else np.zeros(self._n, dtype=np.float32)
-        return best(scores, np.flatnonzero(scores > 0), cutoff)
+        found = scores > 0 if steering.allowed is None else (scores > 0) & steering.allowed
+        return best(scores, np.flatnonzero(found), cutoff)
 
-    def explain(self, query: EmbeddedQuery, passage: int, score: float) -> Explanation:
+    def explain(self, query: EmbeddedQuery, hits: Hits, steering: Steering = AS_IT_IS) -> list[Explanation]:
         """What each term of the query adds; a contribution is a term's, by its number in the vocabulary."""
-        word_of = {term: word for word in self._tokenizer.splitter(query.text.lower()) for term in self._terms(word)}
-        counts = Counter(self._terms(query.text))
-        worth = {term: self._worth(term, passage) for term in counts}
-        parts = [
-            Contribution(term, word_of[term], float(count), worth[term], count * worth[term])
-            for term, count in counts.items()
-            if worth[term]
-        ]
-        return Explanation(of="terms", score=score, contributions=tuple(sorted(parts, key=lambda part: -part.value)))
+        text = query.words()
+        word_of = {term: word for word in self._tokenizer.splitter(text.lower()) for term in self._terms(word)}
+        counts = Counter(self._terms(text))
+        worth = {term: self._worth(term, hits.passages) for term in counts}
+        return [
+            Explanation("terms", score, tuple(sorted(
+                (Contribution(term, word_of[term], float(count), value, count * value)
+                 for term, count in counts.items() if (value := float(worth[term][nth]))),
+                key=lambda part: -part.value,
+            )))
+            for nth, score in enumerate(hits.scores.tolist())
+        ]  # fmt: skip
 
     def _terms(self, text: str) -> list[int]:
         # Else a query of unknown words would become bm25s's empty word, which empty passages hold.
@@ -55,8 +66,10 @@ class BM25:
         )
         return list(terms)
 
-    def _worth(self, term: int, passage: int) -> float:
-        """The score that one occurrence of a term in the query gives a passage."""
+    def _worth(self, term: int, passages: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The score that one occurrence of a term in the query gives each of some passages, (n,)."""
         stored = self._retriever.scores
         row = slice(stored["indptr"][term], stored["indptr"][term + 1])
-        return float(stored["data"][row][stored["indices"][row] == passage].sum())
+        of_all = np.zeros(self._n)
+        of_all[stored["indices"][row]] = stored["data"][row]
+        return of_all[passages]

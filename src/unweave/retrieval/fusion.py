@@ -1,7 +1,9 @@
-"""Fusing the hits of several systems, so that every fused score is still a sum of what each system gave.
+"""Hits of several systems as one ranking; a fused score is the sum of what each system gave.
 
 - Reciprocal rank (Cormack, Clarke & Büttcher 2009): part = weight / (60 + rank).
-- Normalised score: part = weight * (score - lowest) / (highest - lowest), of the system's hits for this query.
+- Normalised score: part = weight * (score - lowest) / (highest - lowest), over the system's hits for this query. Where
+  a system says what a passage scores that has nothing of the query, that is its lowest: BM25 counts from 0, so that the
+  one passage with a rare word gets all of BM25's weight. Elsewhere it is the lowest score found.
 
 A passage that a system did not find gets nothing of it.
 """
@@ -19,6 +21,7 @@ from unweave.base.records import Explanation
 from unweave.index.hits import Hits, best
 
 RANK_OFFSET = 60
+RANK, SCORE = "rank", "score"
 
 
 class Fused(NamedTuple):
@@ -48,11 +51,7 @@ def by_reciprocal_rank(found: Sequence[Hits], cutoff: int, weights: Sequence[flo
         weights: one a system; by default 1 each.
     """
     weights = _weights(found, weights)
-    parts = [
-        weight / (RANK_OFFSET + np.arange(1, len(hits.passages) + 1))
-        for hits, weight in zip(found, weights, strict=True)
-    ]
-    return _fused(found, parts, cutoff)
+    return fused(found, [of_ranks(hits, weight) for hits, weight in zip(found, weights, strict=True)], cutoff)
 
 
 def by_normalized_score(found: Sequence[Hits], cutoff: int, weights: Sequence[float] | None = None) -> Fused:
@@ -64,18 +63,30 @@ def by_normalized_score(found: Sequence[Hits], cutoff: int, weights: Sequence[fl
     """
     weights = _weights(found, weights)
     scales = [scale_of(hits, weight) for hits, weight in zip(found, weights, strict=True)]
-    parts = [
-        factor * (hits.scores.astype(np.float64) - lowest) for hits, (factor, lowest) in zip(found, scales, strict=True)
-    ]
-    return _fused(found, parts, cutoff)
+    return fused(found, [of_scores(hits, scale) for hits, scale in zip(found, scales, strict=True)], cutoff)
 
 
-def scale_of(hits: Hits, weight: float = 1.0) -> Scale:
-    """How `by_normalized_score` stretches these hits; where all scores are the same, each part is 0."""
+def of_ranks(hits: Hits, weight: float) -> NDArray[np.float64]:
+    """What one system's hits are worth by rank, (n_hits,)."""
+    return weight / (RANK_OFFSET + np.arange(1, len(hits.passages) + 1))
+
+
+def of_scores(hits: Hits, scale: Scale) -> NDArray[np.float64]:
+    """What one system's hits are worth by score, (n_hits,)."""
+    return scale.factor * (hits.scores.astype(np.float64) - scale.lowest)
+
+
+def scale_of(hits: Hits, weight: float = 1.0, lowest: float | None = None) -> Scale:
+    """How these hits are stretched.
+
+    Args:
+        lowest: the score of a passage that has nothing of the query; None: the lowest found. Where all scores are the
+            same and no such point is known, each part is 0.
+    """
     if not len(hits.scores):
         return Scale(0.0, 0.0)
-    lowest, highest = float(hits.scores.min()), float(hits.scores.max())
-    return Scale(weight / (highest - lowest) if highest > lowest else 0.0, lowest)
+    least, highest = float(hits.scores.min()) if lowest is None else lowest, float(hits.scores.max())
+    return Scale(weight / (highest - least) if highest > least else 0.0, least)
 
 
 def explain_part(explanation: Explanation, scale: Scale) -> Explanation:
@@ -92,17 +103,8 @@ def explain_part(explanation: Explanation, scale: Scale) -> Explanation:
     )
 
 
-def _weights(found: Sequence[Hits], weights: Sequence[float] | None) -> Sequence[float]:
-    if not found:
-        raise ValueError("there is nothing to fuse: no system's hits came in")
-    if weights is None:
-        return [1.0] * len(found)
-    if len(weights) != len(found):
-        raise ValueError(f"{len(weights)} weights came in for {len(found)} systems; expected one each")
-    return weights
-
-
-def _fused(found: Sequence[Hits], parts: Sequence[NDArray[np.float64]], cutoff: int) -> Fused:
+def fused(found: Sequence[Hits], parts: Sequence[NDArray[np.float64]], cutoff: int) -> Fused:
+    """The passages with the highest sums of parts, (n_hits,) of each system's hits."""
     passages = np.unique(np.concatenate([hits.passages for hits in found]))
     of_system = np.zeros((len(passages), len(found)))
     for nth, (hits, part) in enumerate(zip(found, parts, strict=True)):
@@ -111,5 +113,11 @@ def _fused(found: Sequence[Hits], parts: Sequence[NDArray[np.float64]], cutoff: 
     return Fused(passages[chosen.passages], chosen.scores, of_system[chosen.passages].astype(np.float32))
 
 
-RANK, SCORE = "rank", "score"
-FUSIONS = {SCORE: by_normalized_score, RANK: by_reciprocal_rank}
+def _weights(found: Sequence[Hits], weights: Sequence[float] | None) -> Sequence[float]:
+    if not found:
+        raise ValueError("there is nothing to fuse: no system's hits came in")
+    if weights is None:
+        return [1.0] * len(found)
+    if len(weights) != len(found):
+        raise ValueError(f"{len(weights)} weights came in for {len(found)} systems; expected one each")
+    return weights

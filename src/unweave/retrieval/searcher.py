@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 
 from unweave.base.records import Explanation
 from unweave.errors import BadData
-from unweave.explaining.accounting import Names, explain_concept_score, explain_rescored
+from unweave.explaining.accounting import Names, explain_concepts, explain_rescored
 from unweave.index.codes import Codes
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.hits import Hits, best_of
@@ -91,9 +91,16 @@ class ConceptSearcher:
         found = np.sort(self.search(query, candidates, steering).passages)
         return self._best_of(query, found, cutoff)
 
-    def scanned(self, query: NDArray[np.floating[Any]], cutoff: int = 10) -> Hits:
-        """The best of all passages by q . x_hat of their stored codes: no inverted lists are read, but every code."""
-        return self._best_of(query, np.arange(self.index.n_positions), cutoff)
+    def scanned(
+        self, query: NDArray[np.floating[Any]], cutoff: int = 10, allowed: NDArray[np.bool_] | None = None
+    ) -> Hits:
+        """The best of all passages by q . x_hat of their stored codes: no inverted lists are read, but every code.
+
+        Args:
+            allowed: (n_positions,) which passages may be found; None: all.
+        """
+        positions = np.arange(self.index.n_positions) if allowed is None else np.flatnonzero(allowed)
+        return self._best_of(query, positions, cutoff)
 
     def _best_of(self, query: NDArray[np.floating[Any]], passages: NDArray[np.int64], cutoff: int) -> Hits:
         # In double precision, as its explanation adds it up: little may be left of large products.
@@ -103,30 +110,22 @@ class ConceptSearcher:
         return best_of(passages, scores, cutoff)
 
     def explain(
-        self,
-        query: NDArray[np.floating[Any]],
-        passage: int,
-        score: float,
-        names: Names | None,
-        steering: Steering = AS_IT_IS,
-    ) -> Explanation:
-        """Why `search` gave the passage at this position its score."""
-        impacts = self.index.impacts(passage)
+        self, query: NDArray[np.floating[Any]], hits: Hits, names: Names | None = None, steering: Steering = AS_IT_IS
+    ) -> list[Explanation]:
+        """Why `search` gave these hits their scores."""
         counted = slice(steering.passage_k)
-        return explain_concept_score(
-            score, *self.read(query, steering), impacts.latents[counted], impacts.activations[counted], names
+        impacts = (
+            (held.latents[counted], held.activations[counted])
+            for held in map(self.index.impacts, hits.passages.tolist())
         )
+        return explain_concepts(hits.scores.tolist(), *self.read(query, steering), list(impacts), names)
 
     def explain_rescored(
-        self,
-        query: NDArray[np.floating[Any]],
-        passage: int,
-        score: float,
-        names: Names | None,
-        steering: Steering = AS_IT_IS,  # which decides what is found, not how it is scored
-    ) -> Explanation:
-        """Why `rescored` gave the passage at this position its score."""
-        return explain_rescored(score, query, *self._stored.row(passage), self.sae, names)
+        self, query: NDArray[np.floating[Any]], hits: Hits, names: Names | None = None
+    ) -> list[Explanation]:
+        """Why `rescored` or `scanned` gave these hits their scores."""
+        codes = [(row.latents, row.activations) for row in map(self._stored.row, hits.passages.tolist())]
+        return explain_rescored(hits.scores.tolist(), query, codes, self.sae, names)
 
 
 def text_latents(sae: SAE, query: NDArray[np.floating[Any]], most: int | None = None) -> csr_array:

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from unweave.errors import BadData
+
 
 @dataclass(frozen=True, kw_only=True)
 class Steering:
-    """How a person bends one search."""
+    """How a person bends one search. A system says in `steers` by which of these fields it can be bent."""
 
     boosts: Mapping[int, float] = field(default_factory=dict)
     """A factor for the weight of a latent; 0 leaves it out, below 0 pushes it away. One that the query does not have is
@@ -27,5 +29,31 @@ class Steering:
     effort: float = 1.0
     """The share of the query's postings that is read; below 1, the search is approximate."""
 
+    @property
+    def given(self) -> list[str]:
+        """The fields that bend a search."""
+        is_given = {
+            "boosts": bool(self.boosts), "banned": len(self.banned) > 0, "allowed": self.allowed is not None,
+            "query_k": self.query_k is not None, "passage_k": self.passage_k is not None, "effort": self.effort != 1.0,
+        }  # fmt: skip
+        return [name for name, given in is_given.items() if given]
+
+    def check(self, system: str, steers: frozenset[str]) -> None:
+        """Refuse what a system cannot be steered by.
+
+        Raises:
+            BadData: naming it.
+        """
+        unknown = [name for name in self.given if name not in steers]
+        if unknown:
+            can = f"it can be steered by {', '.join(sorted(steers))}" if steers else "it cannot be steered"
+            raise BadData(f"{system} cannot be steered by {unknown[0]}; {can}")
+
 
 AS_IT_IS = Steering()
+CONCEPTS = frozenset({"boosts", "banned", "allowed", "query_k", "passage_k", "effort"})
+"""All that a search by concepts can be steered by."""
+CANDIDATES = frozenset({"banned", "allowed", "query_k", "effort"})
+"""What decides which passages concepts find, whatever their order is decided by."""
+FILTER = frozenset({"allowed"})
+"""What every system can be steered by."""

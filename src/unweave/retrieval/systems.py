@@ -1,213 +1,250 @@
-"""The retrieval systems that are compared and fused: each finds passages for one embedded query, and says why."""
+"""The systems that a corpus can be searched with: each finds passages for one embedded query, and says why.
+
+A system numbers passages in its own way; `ids` alone turns such a position into a passage's id. Whoever wants to be a
+system has what `System` lists, and a line in `stages.catalogue`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unweave.base.records import Explanation, Part
+from unweave.base.records import Explanation
 from unweave.base.vectors import unit_rows
 from unweave.errors import BadData
-from unweave.explaining.accounting import Names, explain
+from unweave.explaining.accounting import Names, explain_dense
 from unweave.index.hits import Hits, best, best_of
-from unweave.retrieval import fusion
-from unweave.retrieval.query import EmbeddedQuery
+from unweave.retrieval.query import TOKENS, VECTOR, EmbeddedQuery
 from unweave.retrieval.searcher import ConceptSearcher
+from unweave.retrieval.steering import AS_IT_IS, CANDIDATES, CONCEPTS, FILTER, Steering
 from unweave.sae.model import SAE
 
-if TYPE_CHECKING:
-    pass
+Ids = Callable[[Iterable[int]], list[str]]
+"""The ids of the passages at some positions."""
 
-FUSED_DEPTH = 1000
-"""Hits that each of several fused systems gives."""
+
+def by_number(positions: Iterable[int]) -> list[str]:
+    """Passages without ids are called by their position."""
+    return [str(position) for position in positions]
 
 
 class System(Protocol):
-    """Something that ranks a corpus."""
+    """A way to rank passages, with a name that a person can type."""
+
+    @property
+    def name(self) -> str:
+        """What it is called, as in `unweave search --system`."""
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What it reads of a query: `text`, `vector` or `tokens`."""
+
+    @property
+    def steers(self) -> frozenset[str]:
+        """The fields of `Steering` by which it can be bent; others are refused by name."""
+
+    @property
+    def lowest(self) -> float | None:
+        """The score of a passage that has nothing of the query; None where scores have no such point."""
 
     @property
     def bytes_per_passage(self) -> float:
-        """Size of what it searches, divided by the number of passages."""
+        """Size of all that a search may read, divided by the number of passages."""
 
-    def search(self, query: EmbeddedQuery, cutoff: int) -> Hits: ...
+    @property
+    def ids(self) -> Ids:
+        """The only way from a position to a passage."""
+
+    def search(self, query: EmbeddedQuery, cutoff: int = 10, steering: Steering = AS_IT_IS) -> Hits:
+        """The best passages, by position.
+
+        Raises:
+            BadData: the query lacks what this system needs, or it cannot be steered so.
+        """
+
+    def explain(self, query: EmbeddedQuery, hits: Hits, steering: Steering = AS_IT_IS) -> list[Explanation]:
+        """Why `search` gave these hits their scores, in their order; what each adds up to is not checked here."""
 
 
-@runtime_checkable
-class Explaining(System, Protocol):
-    """A system that says why."""
-
-    def explain(self, query: EmbeddedQuery, passage: int, score: float) -> Explanation:
-        """Why `search` gave the passage at this position its score."""
+def _candidates(n: int, steering: Steering) -> NDArray[np.int64]:
+    """The positions that may be found, ascending."""
+    return np.arange(n) if steering.allowed is None else np.flatnonzero(steering.allowed)
 
 
 @dataclass(frozen=True, eq=False)
 class Dense:
     """Exhaustive search by dot product."""
 
+    name: ClassVar[str] = "dense"
+    needs: ClassVar[frozenset[str]] = frozenset({VECTOR})
+    steers: ClassVar[frozenset[str]] = FILTER
+    lowest: ClassVar[float | None] = None
+
     passages: NDArray[np.float32]  # (n_passages, d_in)
     sae: SAE | None = None
     """What its scores are explained by."""
     names: Names | None = None
+    ids: Ids = by_number
 
     @property
     def bytes_per_passage(self) -> float:
         return 4.0 * int(self.passages.shape[1])
 
-    def search(self, query: EmbeddedQuery, cutoff: int) -> Hits:
-        return best(self.passages @ query.vector, np.arange(len(self.passages)), cutoff)
+    def search(self, query: EmbeddedQuery, cutoff: int = 10, steering: Steering = AS_IT_IS) -> Hits:
+        steering.check(self.name, self.steers)
+        return best(self.passages @ query.embedding(), _candidates(len(self.passages), steering), cutoff)
 
-    def explain(self, query: EmbeddedQuery, passage: int, score: float) -> Explanation:
+    def explain(self, query: EmbeddedQuery, hits: Hits, steering: Steering = AS_IT_IS) -> list[Explanation]:
         if self.sae is None:
-            raise ValueError("without an SAE there is nothing to explain dense scores by")
-        return explain(query.vector, self.passages[passage], self.sae, self.names)
+            raise BadData("without an SAE there is nothing to explain dense scores by; run: unweave fit")
+        return explain_dense(
+            hits.scores.tolist(), query.embedding(), self.passages[hits.passages], self.sae, self.names
+        )
 
 
 class Reconstructed:
     """Dense search over what the SAE gives back of passages and query, x_hat, each scaled to length 1."""
 
-    def __init__(self, sae: SAE, passages: NDArray[np.float32]) -> None:
+    name, needs, steers, lowest = "reconstructed dense", frozenset({VECTOR}), FILTER, None
+
+    def __init__(self, sae: SAE, passages: NDArray[np.float32], ids: Ids = by_number) -> None:
         """passages: (n_passages, d_in), their reconstructions."""
         self._sae = sae
-        self._dense = Dense(unit_rows(passages))
+        self._dense = Dense(unit_rows(passages), ids=ids)
+        self.ids = ids
 
     @property
     def bytes_per_passage(self) -> float:
         return self._dense.bytes_per_passage
 
-    def search(self, query: EmbeddedQuery, cutoff: int) -> Hits:
-        (vector,) = unit_rows(self._sae.reconstruct(query.vector))
-        return self._dense.search(EmbeddedQuery(query.text, vector), cutoff)
+    def search(self, query: EmbeddedQuery, cutoff: int = 10, steering: Steering = AS_IT_IS) -> Hits:
+        steering.check(self.name, self.steers)
+        (vector,) = unit_rows(self._sae.reconstruct(query.embedding()))
+        return self._dense.search(EmbeddedQuery(query.text, vector), cutoff, steering)
+
+    def explain(self, query: EmbeddedQuery, hits: Hits, steering: Steering = AS_IT_IS) -> list[Explanation]:
+        raise BadData("reconstructed dense is there to be measured; to explain, search by dense or codes")
 
 
 @dataclass(frozen=True, eq=False)
 class CLSR:
-    """Concept-Level Sparse Retrieval."""
+    """Concept-Level Sparse Retrieval over one index."""
+
+    needs: ClassVar[frozenset[str]] = frozenset({VECTOR})
+    steers: ClassVar[frozenset[str]] = CONCEPTS
+    lowest: ClassVar[float | None] = None
 
     searcher: ConceptSearcher
-    bytes_per_passage: float
     names: Names | None = None
+    name: str = "CL-SR"
 
-    def search(self, query: EmbeddedQuery, cutoff: int) -> Hits:
-        return self.searcher.search(self.read(query), cutoff)
+    @property
+    def ids(self) -> Ids:
+        return self.searcher.index.ids
 
-    def explain(self, query: EmbeddedQuery, passage: int, score: float) -> Explanation:
-        return self.searcher.explain(self.read(query), passage, score, self.names)
+    @property
+    def bytes_per_passage(self) -> float:
+        index = self.searcher.index
+        return index.bytes(forward=True) / max(1, index.n_passages)
 
-    def read(self, query: EmbeddedQuery) -> NDArray[np.float32]:
+    def search(self, query: EmbeddedQuery, cutoff: int = 10, steering: Steering = AS_IT_IS) -> Hits:
+        return self.searcher.search(self._read(query), cutoff, steering)
+
+    def explain(self, query: EmbeddedQuery, hits: Hits, steering: Steering = AS_IT_IS) -> list[Explanation]:
+        return self.searcher.explain(self._read(query), hits, self.names, steering)
+
+    def _read(self, query: EmbeddedQuery) -> NDArray[np.float32]:
         """What of a query the SAE reads."""
-        return query.vector
+        return query.embedding()
 
 
+@dataclass(frozen=True, eq=False)
 class TokenConcepts(CLSR):
     """The same by concepts of single tokens."""
 
-    def read(self, query: EmbeddedQuery) -> NDArray[np.float32]:
-        if query.tokens is None:
-            raise BadData("concepts of tokens are searched with a query's text, and a vector came in")
-        return query.tokens
+    needs: ClassVar[frozenset[str]] = frozenset({TOKENS})
+
+    name: str = "tokens"
+
+    def _read(self, query: EmbeddedQuery) -> NDArray[np.float32]:
+        return query.token_rows()
 
 
 @dataclass(frozen=True, eq=False)
 class RescoredCLSR:
     """CL-SR whose best candidates are ordered anew by the dense query and their stored codes."""
 
+    name: ClassVar[str] = "CL-SR rescored"
+    needs: ClassVar[frozenset[str]] = frozenset({VECTOR})
+    steers: ClassVar[frozenset[str]] = CANDIDATES
+    lowest: ClassVar[float | None] = None
+
     searcher: ConceptSearcher
     candidates: int
     bytes_per_passage: float
     names: Names | None = None
 
-    def search(self, query: EmbeddedQuery, cutoff: int) -> Hits:
-        return self.searcher.rescored(query.vector, cutoff, self.candidates)
+    @property
+    def ids(self) -> Ids:
+        return self.searcher.index.ids
 
-    def explain(self, query: EmbeddedQuery, passage: int, score: float) -> Explanation:
-        return self.searcher.explain_rescored(query.vector, passage, score, self.names)
+    def search(self, query: EmbeddedQuery, cutoff: int = 10, steering: Steering = AS_IT_IS) -> Hits:
+        steering.check(self.name, self.steers)
+        return self.searcher.rescored(query.embedding(), cutoff, max(cutoff, self.candidates), steering)
+
+    def explain(self, query: EmbeddedQuery, hits: Hits, steering: Steering = AS_IT_IS) -> list[Explanation]:
+        return self.searcher.explain_rescored(query.embedding(), hits, self.names)
 
 
 @dataclass(frozen=True, eq=False)
 class DenseRescored:
     """The dense model's ranking of what concepts find: its scores, without reading every vector."""
 
+    name: ClassVar[str] = "CL-SR then dense"
+    needs: ClassVar[frozenset[str]] = frozenset({VECTOR})
+    steers: ClassVar[frozenset[str]] = CANDIDATES
+    lowest: ClassVar[float | None] = None
+
     searcher: ConceptSearcher
     candidates: int
     dense: Dense
     bytes_per_passage: float
 
-    def search(self, query: EmbeddedQuery, cutoff: int) -> Hits:
-        found = np.sort(self.searcher.search(query.vector, self.candidates).passages)
-        return best_of(found, self.dense.passages[found] @ query.vector, cutoff)
+    @property
+    def ids(self) -> Ids:
+        return self.searcher.index.ids
 
-    def explain(self, query: EmbeddedQuery, passage: int, score: float) -> Explanation:
-        return self.dense.explain(query, passage, score)
+    def search(self, query: EmbeddedQuery, cutoff: int = 10, steering: Steering = AS_IT_IS) -> Hits:
+        steering.check(self.name, self.steers)
+        vector, most = query.embedding(), max(cutoff, self.candidates)
+        found = np.sort(self.searcher.search(vector, most, steering).passages)
+        return best_of(found, self.dense.passages[found] @ vector, cutoff)
+
+    def explain(self, query: EmbeddedQuery, hits: Hits, steering: Steering = AS_IT_IS) -> list[Explanation]:
+        return self.dense.explain(query, hits)
 
 
 @dataclass(frozen=True, eq=False)
 class ConceptCodes:
     """The dense query against the stored code of every passage, three bytes a concept; no inverted lists."""
 
+    name: ClassVar[str] = "codes"
+    needs: ClassVar[frozenset[str]] = frozenset({VECTOR})
+    steers: ClassVar[frozenset[str]] = FILTER
+    lowest: ClassVar[float | None] = None
+
     searcher: ConceptSearcher
     bytes_per_passage: float
     names: Names | None = None
+    ids: Ids = field(default=by_number)
 
-    def search(self, query: EmbeddedQuery, cutoff: int) -> Hits:
-        return self.searcher.scanned(query.vector, cutoff)
+    def search(self, query: EmbeddedQuery, cutoff: int = 10, steering: Steering = AS_IT_IS) -> Hits:
+        steering.check(self.name, self.steers)
+        return self.searcher.scanned(query.embedding(), cutoff, steering.allowed)
 
-    def explain(self, query: EmbeddedQuery, passage: int, score: float) -> Explanation:
-        return self.searcher.explain_rescored(query.vector, passage, score, self.names)
-
-
-@dataclass(frozen=True, eq=False)
-class Fused:
-    """Several systems searched in one call, none weighing more than another; see `fusion`."""
-
-    systems: Mapping[str, System]
-    by: str = fusion.SCORE
-
-    @property
-    def bytes_per_passage(self) -> float:
-        return sum(system.bytes_per_passage for system in self.systems.values())
-
-    def search(self, query: EmbeddedQuery, cutoff: int) -> Hits:
-        return self._fused(self._found(query), cutoff).hits
-
-    def search_in_parts(self, query: EmbeddedQuery, cutoff: int, *, explain: bool) -> list[tuple[int, list[Part]]]:
-        """The position of each hit, and what each system gave: the sum of their values is the fused score.
-
-        Args:
-            explain: with the explanation of each part; of ranks, which are no sums, that of the system's own score.
-        """
-        found = self._found(query)
-        hits = self._fused(found, cutoff)
-        places = [{p: rank for rank, p in enumerate(of.passages.tolist())} for of in found]
-        return [
-            (passage, [
-                self._part(name, query, passage, value, found[i], places[i].get(passage), explain=explain)
-                for i, (name, value) in enumerate(zip(self.systems, values, strict=True))
-            ])
-            for passage, values in zip(hits.passages.tolist(), hits.parts.tolist(), strict=True)
-        ]  # fmt: skip
-
-    def _found(self, query: EmbeddedQuery) -> list[Hits]:
-        return [system.search(query, FUSED_DEPTH) for system in self.systems.values()]
-
-    def _fused(self, found: Sequence[Hits], cutoff: int) -> fusion.Fused:
-        return fusion.FUSIONS[self.by](found, cutoff, [1 / len(found)] * len(found))
-
-    def _part(
-        self, name: str, query: EmbeddedQuery, passage: int, value: float, found: Hits, place: int | None, *,
-        explain: bool,
-    ) -> Part:  # fmt: skip
-        if place is None:
-            return Part(name, 0.0, None, None)
-        system, why = self.systems[name], None
-        if explain and isinstance(system, Explaining):
-            why = system.explain(query, passage, float(found.scores[place]))
-            if self.by == fusion.SCORE:
-                why = fusion.explain_part(why, fusion.scale_of(found, 1 / len(self.systems)))
-        return Part(name, value, place + 1, why)
-
-
-# --- of a project -----------------------------------------------------------------------------------
+    def explain(self, query: EmbeddedQuery, hits: Hits, steering: Steering = AS_IT_IS) -> list[Explanation]:
+        return self.searcher.explain_rescored(query.embedding(), hits, self.names)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
-from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +15,13 @@ from unweave.errors import BadData
 from unweave.evaluation.measures import measure
 from unweave.evaluation.rank import rank
 from unweave.evaluation.runs import write_run
-from unweave.evaluation.table import KIND, REPORT, Evaluation, Row, _file_of
+from unweave.evaluation.table import KIND, REPORT, Evaluation, Row, file_of
 from unweave.index.scoring import PROFILES, TOKENS
 from unweave.retrieval.query import EmbeddedQuery
-from unweave.retrieval.systems import Fused
-from unweave.stages.catalogue import Systems, check_known, chosen, searcher_of, systems_of
+from unweave.retrieval.searcher import ConceptSearcher
+from unweave.retrieval.sums import parse
+from unweave.stages.asked import token_rows
+from unweave.stages.catalogue import Catalogue, in_corpus_order
 from unweave.stages.ensure import Outcome, ensure
 from unweave.stages.workspace import Workspace
 
@@ -29,31 +30,26 @@ def evaluate(project: Workspace) -> Outcome:
     """Rank the corpus for every judged query with every system; write runs, measures and the table.
 
     Raises:
-        BadData: the project has no queries with judgements of the asked split.
+        BadData: the project has no queries with judgements of the asked split, or a sum is none.
     """
     config = project.settings.evaluate
+    sums = _sums(project)  # what is wrong in it is said before anything is ranked
     if not len(project.queries):
         raise BadData(f"{project.path} has no queries, so there is nothing to evaluate; its corpus came alone")
     project.manifest("embeddings/queries")
     positions = project.queries.judged(config.split)
     if not positions:
         raise BadData(f"no query has judgements in split {config.split!r}")
-    profiles = [p for p in (*PROFILES, TOKENS.profile) if project.has(f"index/{p}")]
+    profiles = [f"index/{p}" for p in (*PROFILES, TOKENS.profile) if project.has(f"index/{p}")]
     made_from = project.made_from(
-        "corpus",
-        "queries",
-        "embeddings/queries",
-        "embeddings/passages",
-        "sae",
-        "codes",
-        *(f"index/{p}" for p in profiles),
+        "corpus", "queries", "embeddings/queries", "embeddings/passages", "sae", "codes", *profiles
     )
     settings = asdict(config)
 
     def make() -> None:
         with build(project.path / KIND, KIND, settings=settings, made_from=made_from) as made:
             (made.path / "runs").mkdir(exist_ok=True)
-            evaluation = _evaluate(project, positions, made.path / "runs")
+            evaluation = _evaluate(project, positions, sums, made.path / "runs")
             text = json.dumps(asdict(evaluation), indent=1)
             write_atomically(made.path / REPORT, lambda p: p.write_text(text, encoding="utf-8"))
             made.results.update(n_queries=len(positions))
@@ -61,42 +57,37 @@ def evaluate(project: Workspace) -> Outcome:
     return ensure(project, KIND, make, settings=settings, made_from=made_from)
 
 
-def _evaluate(project: Workspace, positions: list[int], runs: Path) -> Evaluation:
-    config = project.settings.evaluate
+def _sums(project: Workspace) -> list[str]:
+    """The sums that the settings ask for: `BM25 + dense, BM25 + 2 codes`."""
+    names = [name.strip() for name in project.settings.evaluate.sums.split(",") if name.strip()]
+    for name in names:
+        parse(name)
+    Catalogue(project).check(names)
+    return names
+
+
+def _evaluate(project: Workspace, positions: list[int], sums: list[str], runs: Path) -> Evaluation:
+    config, systems = project.settings.evaluate, Catalogue(project)
+    for profile in ("default", TOKENS.profile):
+        if project.has(f"index/{profile}"):
+            in_corpus_order(project, profile)  # else passages would be found that the judgements do not know
     queries = list(embedded_queries(project, positions, tokens=project.has("index/tokens")))
     query_ids = [project.queries.all[i].query_id for i in positions]
     qrels = project.queries.qrels(config.split)
     notes = {"CL-SR paper": _left_out(project, "paper"), "CL-SR": _left_out(project, "default")}
     rows = []
-    for name, make in _with_fusions(systems_of(project), config.fusions).items():
-        system = make()
-        if system is None:
-            rows.append(Row(name, {}, None, None, note="undefined for this corpus; unweave index build says why"))
-            continue
-        run, milliseconds = rank(name, system, queries, query_ids, project.corpus.ids, config.cutoff)
-        write_run(runs / _file_of(name), run, name.replace(" ", "-"))
+    for name in (*systems, *sums):
+        system = systems[name]
+        run, milliseconds = rank(system, queries, query_ids, config.cutoff)
+        write_run(runs / file_of(system.name), run, system.name.replace(" ", "-"))
         means = {m: judged.mean for m, judged in measure(run, qrels).items()}
-        rows.append(Row(name, means, system.bytes_per_passage, milliseconds, notes.get(name)))
+        rows.append(Row(system.name, means, system.bytes_per_passage, milliseconds, notes.get(name)))
+    if "CL-SR paper" not in systems:
+        rows.append(Row("CL-SR paper", {}, None, None, note="undefined for this corpus; unweave index build says why"))
     fitted = project.manifest("sae").results
     sae = {key: fitted[key] for key in ("held_out", "live_latents", "nmse", "l0")}
     sae["n_latents"] = project.sae.config.n_latents
     return Evaluation(config.split, len(positions), rows, sae, usefulness(project, positions))
-
-
-def _with_fusions(systems: Systems, wanted: str) -> Systems:
-    """The systems, and fused ones as the settings ask for them: `BM25 + dense, BM25 + concept codes`.
-
-    Only a system that is fused stays in memory: it is made once for all fusions.
-    """
-    asked = [[name.strip() for name in one.split("+")] for one in wanted.split(",") if one.strip()]
-    fused = {name for names in asked for name in names}
-    check_known(systems, sorted(fused))  # before anything is ranked
-    made = {name: cache(make) if name in fused else make for name, make in systems.items()}
-    return made | {" + ".join(names): partial(_fused, made, names) for names in asked}
-
-
-def _fused(systems: Systems, names: list[str]) -> Fused:
-    return Fused(chosen(systems, names))
 
 
 def _left_out(project: Workspace, profile: str) -> str | None:
@@ -111,7 +102,7 @@ def embedded_queries(project: Workspace, positions: list[int], *, tokens: bool =
     """The queries at these positions, as text, as vector and, if asked for, as tokens."""
     embeddings = project.embedded("queries")
     texts = [project.queries.all[i].text for i in positions]
-    rows = project.query_tokens(texts) if tokens else [None] * len(texts)
+    rows = token_rows(project, texts) if tokens else [None] * len(texts)
     return map(EmbeddedQuery, texts, embeddings.take(positions), rows)
 
 
@@ -121,14 +112,14 @@ def usefulness(project: Workspace, positions: list[int], around: int = 10) -> li
     For each query and latent: its contribution to the CL-SR score of the relevant passages, less its mean
     contribution to the query's best `around` hits; summed over queries.
     """
-    searcher = searcher_of(project, "default")
+    searcher = ConceptSearcher(project.sae, in_corpus_order(project, "default"))
     qrels = project.queries.qrels(project.settings.evaluate.split)
     gain = np.zeros(project.sae.config.n_latents)
     weight_of = np.zeros(project.sae.config.n_latents, dtype=np.float32)
     embedded = embedded_queries(project, positions)
     with progress.steps("finding useful concepts", total=len(positions), unit="queries") as advance:
         for position, query in zip(positions, embedded, strict=True):
-            latents, weights = searcher.read(query.vector)
+            latents, weights = searcher.read(query.embedding())
             weight_of[latents] = weights
             grades = qrels[project.queries.all[position].query_id]
             found = (project.corpus.position(d) for d, grade in grades.items() if grade > 0)

@@ -10,6 +10,8 @@ import numpy as np
 
 from unweave.base.progress import Stopwatch
 from unweave.errors import BadData
+from unweave.retrieval.systems import CLSR, TokenConcepts
+from unweave.stages.catalogue import Catalogue
 from unweave.stages.workspace import Workspace
 
 CUTOFFS = (10, 100, 1000)
@@ -26,7 +28,7 @@ class Recall:
     """The median time of a search for the best 10, without coding the query."""
 
 
-def measure(project: Workspace, efforts: Sequence[float], profile: str = "default") -> list[Recall]:
+def measure(project: Workspace, efforts: Sequence[float], system: str = "CL-SR") -> list[Recall]:
     """Recall and time for each effort; a query counts where the exact search finds anything.
 
     Raises:
@@ -35,7 +37,10 @@ def measure(project: Workspace, efforts: Sequence[float], profile: str = "defaul
     embeddings = project.embeddings("queries")
     if embeddings is None:
         raise BadData(f"{project.path} has no queries to measure with; bring some, or embed them: unweave embed")
-    searcher = project.searcher(profile)
+    asked = Catalogue(project)[system]
+    if not isinstance(asked, CLSR) or isinstance(asked, TokenConcepts):
+        raise BadData(f"only CL-SR and CL-SR paper search by postings of whole texts, got {system!r}")
+    searcher = asked.searcher
     queries = [searcher.read(vector) for vector in embeddings.rows()]
     exact = {k: [searcher.index.search(*query, k).passages for query in queries] for k in CUTOFFS}
     rows = []

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -81,11 +81,13 @@ class _Protocol:
     def run(self) -> Reproduction:
         n = len(self.project.corpus)
         depth = depth_for(n)
-        lexical = BM25([passage.content for passage in self.project.corpus])
-        run = self._rank("BM25", lexical)
+        lexical = BM25([passage.content for passage in self.project.corpus], self._ids)
+        run = self._rank(lexical)
         self.mismatch = mismatched(run, self.qrels, depth)
         rows = [self._row("BM25", None, run, lexical.bytes_per_passage)]
-        rows.append(self._measured("dense", None, Dense(self.passages.rows()), products=n * self.passages.d_in))
+        rows.append(
+            self._measured("dense", None, Dense(self.passages.rows(), ids=self._ids), products=n * self.passages.d_in)
+        )
         saes = {}
         for k in self.config.ks:
             sae = self._sae(k)
@@ -97,7 +99,7 @@ class _Protocol:
         )
 
     def _of_sae(self, k: int, sae: SAE, latents: csr_array) -> Iterator[Row]:
-        reconstructed = Reconstructed(sae, sae.decode(latents))
+        reconstructed = Reconstructed(sae, sae.decode(latents), self._ids)
         yield self._measured("reconstructed dense", k, reconstructed, products=len(self.passages) * sae.config.d_in)
         del reconstructed
         for name, most in (("CL-SR Efficient", EFFICIENT), ("CL-SR Max", MAX)):
@@ -110,7 +112,7 @@ class _Protocol:
                     continue
                 searcher = ConceptSearcher(sae, index)
                 left_out = int(index.manifest.results["left_out"])
-                system = CLSR(searcher, index.bytes(forward=True) / index.n_passages)
+                system = CLSR(searcher, name=name)
                 yield self._measured(
                     name, k, system, products=self._postings(searcher),
                     note=f"{left_out:,} passages left out" if left_out else "",
@@ -129,20 +131,27 @@ class _Protocol:
 
     def _reconstruction(self, sae: SAE) -> dict[str, dict[str, Any]]:
         some = np.linspace(0, len(self.passages) - 1, min(len(self.passages), _MEASURED)).astype(np.int64)
-        texts = {"passages": self.passages.take(some), "queries": np.stack([query.vector for query in self.queries])}
+        texts = {
+            "passages": self.passages.take(some),
+            "queries": np.stack([query.embedding() for query in self.queries]),
+        }
         return {name: sae.measure(rows)._asdict() for name, rows in texts.items()}
 
     def _postings(self, searcher: ConceptSearcher) -> float:
         """Postings that a query reads, on average: one multiplication each."""
         frequency = searcher.index.document_frequency
-        return float(np.mean([frequency[searcher.read(query.vector).latents].sum() for query in self.queries]))
+        return float(np.mean([frequency[searcher.read(query.embedding()).latents].sum() for query in self.queries]))
 
-    def _rank(self, name: str, system: System) -> Run:
-        run, _ = rank(name, system, self.queries, self.query_ids, self.project.corpus.ids, _CUTOFF)
+    def _ids(self, positions: Iterable[int]) -> list[str]:
+        corpus = self.project.corpus
+        return [corpus[position].passage_id for position in positions]
+
+    def _rank(self, system: System) -> Run:
+        run, _ = rank(system, self.queries, self.query_ids, _CUTOFF)
         return run
 
     def _measured(self, name: str, k: int | None, system: System, products: float | None = None, note: str = "") -> Row:
-        return self._row(name, k, self._rank(name, system), system.bytes_per_passage, products, note)
+        return self._row(name, k, self._rank(system), system.bytes_per_passage, products, note)
 
     def _row(
         self, name: str, k: int | None, run: Run, bytes_per_passage: float, products: float | None = None,

@@ -13,15 +13,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from unweave import settings
 from unweave.base.artifact import MANIFEST, Manifest, read_manifest
 from unweave.concepts.namers.lexicon import Lexicon
 from unweave.concepts.store import Concepts
-from unweave.config import PRECOMPUTED
 from unweave.encode.embeddings import Embeddings
 from unweave.encode.encoder import Encoder, TokenEncoder
 from unweave.encode.encoders import open_encoder
@@ -34,8 +31,6 @@ from unweave.errors import (
 )
 from unweave.index.codes import Codes
 from unweave.index.concept_index import ConceptIndex
-from unweave.index.scoring import TOKENS
-from unweave.retrieval.searcher import ConceptSearcher
 from unweave.sae import tokens
 from unweave.sae.latents import load_latents
 from unweave.sae.model import SAE
@@ -314,16 +309,6 @@ class Workspace:
         """What each passage is rescored from."""
         return self._read("codes", Codes.load)
 
-    def searcher(self, profile: str = "default") -> ConceptSearcher:
-        """Search by concepts, scored as one profile says: `default`, `paper`, or `tokens` for those of tokens."""
-        if f"index/{profile}" not in ARTIFACTS:
-            raise BadData(f"there is no scoring profile {profile!r}; expected 'default', 'paper' or 'tokens'")
-        index = self.index_of(profile)
-        if profile == TOKENS.profile:
-            return ConceptSearcher(self.token_sae, index)
-        as_built = len(index.segments) == 1 and index.n_positions == index.n_passages == len(self.corpus)
-        return ConceptSearcher(self.sae, index, self.codes if as_built and self.has("codes") else None)
-
     def indexes(self) -> dict[str, ConceptIndex]:
         """The indexes that are there, by name.
 
@@ -334,41 +319,6 @@ class Workspace:
         if not names:
             self.manifest("index/default")  # which says what to run
         return {name: ConceptIndex.open(self.path / name) for name in names}
-
-    def query_vector(self, query: str | NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-        """The embedding of a query text, (d_in,), or the vector itself.
-
-        Raises:
-            StaleArtifact: the settings name another encoder than the one that embedded the passages.
-        """
-        if not isinstance(query, str):
-            return np.asarray(query, dtype=np.float32)
-        self._check_encoder("embeddings/passages")
-        vector: NDArray[np.float32] = self.encoder.encode_queries([query])[0]
-        return vector
-
-    def query_tokens(self, queries: Sequence[str]) -> list[NDArray[np.float32]]:
-        """The encoder's output for each token of some queries, (n_tokens, d_token) each, of length 1.
-
-        Raises:
-            StaleArtifact: the settings name another encoder than the one whose tokens the SAE was trained on.
-        """
-        encoder = self.token_encoder
-        self._check_encoder("tokens/sae")
-        return [
-            text
-            for rows, ends in tokens.unit_tokens(encoder, queries, of_queries=True)
-            for text in np.split(rows, ends[1:-1])
-        ]
-
-    def _check_encoder(self, name: str) -> None:
-        """Refuse to read a query by another encoder than an artefact was made with."""
-        made_with = self.manifest(name).settings["encoder"]
-        if made_with["model"] != PRECOMPUTED and made_with != self.encoder_identity("passages"):
-            raise StaleArtifact(
-                f"{name} was made with {made_with['model']}, but {self.path / settings.FILE} now names "
-                f"{self.settings.encoder.model} or other options; run: unweave {ARTIFACTS[name].command} {self.path}"
-            )
 
     def position(self, passage_id: str) -> int:
         """Where a passage stands in the corpus.

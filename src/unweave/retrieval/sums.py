@@ -1,0 +1,152 @@
+"""A weighted sum of systems is a system: "BM25 + 2 codes", or by reciprocal rank, "BM25 + codes by rank"."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unweave.base.records import Explanation, Part
+from unweave.errors import BadData
+from unweave.index.hits import Hits
+from unweave.retrieval import fusion
+from unweave.retrieval.query import EmbeddedQuery
+from unweave.retrieval.steering import AS_IT_IS, Steering
+from unweave.retrieval.systems import Ids, System
+
+DEPTH = 1000
+"""Hits that each system of a sum gives, at least."""
+_BY_RANK = " by rank"
+_TERM = re.compile(r"(?:([0-9]*\.?[0-9]+)\s+)?(\S.*)")
+
+
+class SumOf(NamedTuple):
+    """What a sum's name says."""
+
+    weights: Mapping[str, float]
+    """A weight a system, in the order of the name."""
+    by: str
+
+
+def parse(name: str) -> SumOf:
+    """Read the name of a sum: systems with " + " between them, each with a weight in front if it is not 1.
+
+    Raises:
+        BadData: fewer than two systems, one of them twice, or a weight of 0.
+    """
+    by_rank = name.endswith(_BY_RANK)
+    weights: dict[str, float] = {}
+    terms = [term.strip() for term in name.removesuffix(_BY_RANK).split("+")]
+    for term in terms:
+        found = _TERM.fullmatch(term)
+        if found is None:
+            raise BadData(f"{name!r} is no sum of systems: expected names with + between them, as in 'BM25 + 2 codes'")
+        weight, system = float(found[1] or 1), found[2]
+        if system in weights or not weight > 0:
+            raise BadData(f"{name!r} is no sum of systems: each is to be there once, with a weight above 0")
+        weights[system] = weight
+    if len(weights) < 2:
+        raise BadData(f"{name!r} is no sum of systems: it takes at least two, as in 'BM25 + 2 codes'")
+    return SumOf(weights, fusion.RANK if by_rank else fusion.SCORE)
+
+
+def name_of(weights: Mapping[str, float], by: str) -> str:
+    """The name of a sum, written in one way."""
+    terms = [system if weight == 1 else f"{weight:g} {system}" for system, weight in weights.items()]
+    return " + ".join(terms) + (_BY_RANK if by == fusion.RANK else "")
+
+
+def is_sum(name: str) -> bool:
+    """Whether this is the name of several systems together."""
+    return "+" in name or name.endswith(_BY_RANK)
+
+
+@dataclass(frozen=True, eq=False)
+class Sum:
+    """Several systems in one search. All of them number passages alike; see `fusion` for what each adds."""
+
+    name: str
+    systems: Mapping[str, System]
+    weights: Sequence[float]
+    by: str = fusion.SCORE
+
+    @property
+    def needs(self) -> frozenset[str]:
+        return frozenset().union(*(system.needs for system in self.systems.values()))
+
+    @property
+    def steers(self) -> frozenset[str]:
+        return reduce(frozenset.intersection, (system.steers for system in self.systems.values()))
+
+    @property
+    def lowest(self) -> float | None:
+        return 0.0
+
+    @property
+    def bytes_per_passage(self) -> float:
+        return sum(system.bytes_per_passage for system in self.systems.values())
+
+    @property
+    def ids(self) -> Ids:
+        return next(iter(self.systems.values())).ids
+
+    def search(self, query: EmbeddedQuery, cutoff: int = 10, steering: Steering = AS_IT_IS) -> Hits:
+        found = self._found(query, cutoff, steering)
+        return fusion.fused(found, self._values(found), cutoff).hits
+
+    def explain(self, query: EmbeddedQuery, hits: Hits, steering: Steering = AS_IT_IS) -> list[Explanation]:
+        """What each system adds to each hit; by rank, the explanation of a part is that of the system's own score."""
+        found = self._found(query, len(hits.passages), steering)
+        columns = [
+            self._parts(nth, query, hits, of, values, steering)
+            for nth, (of, values) in enumerate(zip(found, self._values(found), strict=True))
+        ]
+        return [
+            Explanation(of="sum", score=score, contributions=(), parts=parts)
+            for score, parts in zip(hits.scores.tolist(), zip(*columns, strict=True), strict=True)
+        ]
+
+    def _found(self, query: EmbeddedQuery, cutoff: int, steering: Steering) -> list[Hits]:
+        steering.check(self.name, self.steers)
+        return [system.search(query, max(cutoff, DEPTH), steering) for system in self.systems.values()]
+
+    def _shares(self) -> list[float]:
+        """The weights, adding up to 1."""
+        return [weight / sum(self.weights) for weight in self.weights]
+
+    def _scales(self, found: Sequence[Hits]) -> list[fusion.Scale]:
+        return [
+            fusion.scale_of(hits, share, system.lowest)
+            for hits, share, system in zip(found, self._shares(), self.systems.values(), strict=True)
+        ]
+
+    def _values(self, found: Sequence[Hits]) -> list[NDArray[np.float64]]:
+        """What each system's hits are worth."""
+        if self.by == fusion.RANK:
+            return [fusion.of_ranks(hits, share) for hits, share in zip(found, self._shares(), strict=True)]
+        return [fusion.of_scores(hits, scale) for hits, scale in zip(found, self._scales(found), strict=True)]
+
+    def _parts(
+        self, nth: int, query: EmbeddedQuery, hits: Hits, found: Hits, values: NDArray[np.float64], steering: Steering
+    ) -> list[Part]:
+        """What one system adds to each hit."""
+        name, system = list(self.systems.items())[nth]
+        place_of = {passage: place for place, passage in enumerate(found.passages.tolist())}
+        places = [place_of.get(passage) for passage in hits.passages.tolist()]
+        there = np.array([place for place in places if place is not None], np.int64)
+        whys = iter(system.explain(query, Hits(found.passages[there], found.scores[there]), steering))
+        scale = fusion.scale_of(found, self._shares()[nth], system.lowest)
+        parts = []
+        for place in places:
+            if place is None:
+                parts.append(Part(name, 0.0, None, None))
+                continue
+            why = next(whys)
+            why = why if self.by == fusion.RANK else fusion.explain_part(why, scale)
+            parts.append(Part(name, float(values[place]), place + 1, why))
+        return parts

@@ -1,0 +1,124 @@
+"""What is asked of a project: a text, an embedding or the id of one of its own queries, read as systems need it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unweave import settings
+from unweave.base.vectors import refuse_unusable
+from unweave.config import PRECOMPUTED
+from unweave.errors import BadData, StaleArtifact
+from unweave.retrieval.query import TOKENS, VECTOR, EmbeddedQuery
+from unweave.sae import tokens
+from unweave.stages.workspace import ARTIFACTS, Workspace
+
+
+class QueryId(str):
+    """The id of one of a project's own queries, where a text could be meant too."""
+
+
+Asked = str | QueryId | NDArray[np.floating]
+"""A query: its text, its embedding, (d_in,), or the id of one of the project's own."""
+
+
+def read_all(project: Workspace, queries: Sequence[Asked], needs: frozenset[str]) -> list[EmbeddedQuery]:
+    """Queries in the forms that a system needs; nothing else is worked out.
+
+    Args:
+        queries: texts, embeddings, (d_in,), or ids of the project's own queries.
+        needs: of `text`, `vector` and `tokens`.
+
+    Raises:
+        BadData: there is no query of such an id, or a vector is not as wide as the passages' embeddings.
+        StaleArtifact: the settings name another encoder than the one that embedded the passages.
+    """
+    texts = [_text_of(project, query) for query in queries]
+    vectors: list[NDArray[np.float32] | None] = [_vector_of(project, query) for query in queries]
+    rows: list[NDArray[np.float32] | None] = [None] * len(queries)
+    if VECTOR in needs:
+        todo = {i: text for i, text in enumerate(texts) if vectors[i] is None and text is not None}
+        for i, vector in zip(todo, _embedded(project, list(todo.values())), strict=True):
+            vectors[i] = vector
+    if TOKENS in needs:
+        spoken = {i: text for i, text in enumerate(texts) if text is not None}
+        for i, of_text in zip(spoken, token_rows(project, list(spoken.values())), strict=True):
+            rows[i] = of_text
+    return list(map(EmbeddedQuery, texts, vectors, rows))
+
+
+def vector_of(project: Workspace, query: Asked) -> NDArray[np.float32]:
+    """The embedding of one query, (d_in,)."""
+    (read,) = read_all(project, [query], frozenset({VECTOR}))
+    return read.embedding()
+
+
+def token_rows(project: Workspace, texts: Sequence[str]) -> list[NDArray[np.float32]]:
+    """The encoder's output for each token of some queries, (n_tokens, d_token) each, of length 1.
+
+    Raises:
+        StaleArtifact: the settings name another encoder than the one whose tokens the SAE was trained on.
+    """
+    if not texts:
+        return []
+    encoder = project.token_encoder
+    _check_encoder(project, "tokens/sae")
+    return [
+        text
+        for rows, ends in tokens.unit_tokens(encoder, texts, of_queries=True)
+        for text in np.split(rows, ends[1:-1])
+    ]
+
+
+def _embedded(project: Workspace, texts: list[str]) -> list[NDArray[np.float32]]:
+    if not texts:
+        return []
+    _check_encoder(project, "embeddings/passages")
+    return list(project.encoder.encode_queries(texts))
+
+
+def _check_encoder(project: Workspace, name: str) -> None:
+    """Refuse to read a query by another encoder than an artefact was made with."""
+    made_with = project.manifest(name).settings["encoder"]
+    if made_with["model"] != PRECOMPUTED and made_with != project.encoder_identity("passages"):
+        raise StaleArtifact(
+            f"{name} was made with {made_with['model']}, but {project.path / settings.FILE} now names "
+            f"{project.settings.encoder.model} or other options; run: unweave {ARTIFACTS[name].command} {project.path}"
+        )
+
+
+def _text_of(project: Workspace, query: Asked) -> str | None:
+    if isinstance(query, QueryId):
+        return project.queries.all[_position(project, query)].text
+    return query if isinstance(query, str) else None
+
+
+def _vector_of(project: Workspace, query: Asked) -> NDArray[np.float32] | None:
+    """The embedding that a query brings along, or that was made of it already."""
+    if isinstance(query, QueryId):
+        if not project.has("embeddings/queries"):
+            return None
+        position = _position(project, query)
+        (row,) = project.embedded("queries").rows(position, position + 1)
+        return np.asarray(row)
+    if isinstance(query, str):
+        return None
+    vector, width = np.asarray(query, dtype=np.float32), project.embedded("passages").d_in
+    if vector.shape != (width,):
+        raise BadData(f"a query's embedding of shape {vector.shape} came in; the passages' are of shape ({width},)")
+    refuse_unusable(vector[None], "the query's embedding")
+    return vector
+
+
+def _position(project: Workspace, query_id: str) -> int:
+    """Where one of the project's queries stands."""
+
+    def positions() -> dict[str, int]:
+        return {query.query_id: position for position, query in enumerate(project.queries.all)}
+
+    known = project.kept("query positions", ["queries"], positions)
+    if query_id not in known:
+        raise BadData(f"the project has no query with the id {str(query_id)!r}")
+    return known[query_id]
