@@ -74,19 +74,19 @@ def highest_impacts(forward, offsets, formula, highest):  # type: ignore[no-unty
 
 
 @njit(nogil=True, cache=True)
-def kept_entries(forward, offsets, formula):  # type: ignore[no-untyped-def]
-    """What of these rows is indexed: offsets, (n_rows + 1,), latents and impacts, (n_kept_entries,)."""
-    kept = np.zeros(len(offsets), np.int64)
-    for row in range(len(offsets) - 1):
-        kept[row + 1] = kept[row] + _kept_of(forward, offsets[row], offsets[row + 1], formula)[1]
+def kept_entries(forward, starts, ends, formula):  # type: ignore[no-untyped-def]
+    """What is indexed of the rows from starts to ends: offsets, (n_rows + 1,), latents and impacts, (n_kept,)."""
+    kept = np.zeros(len(starts) + 1, np.int64)
+    for row in range(len(starts)):
+        kept[row + 1] = kept[row] + _kept_of(forward, starts[row], ends[row], formula)[1]
     latents, impacts = np.empty(kept[-1], np.uint32), np.empty(kept[-1], np.float32)
-    for row in range(len(offsets) - 1):
-        n = (offsets[row + 1] - offsets[row]) // (formula.id_bytes + 4)
+    for row in range(len(starts)):
+        n = (ends[row] - starts[row]) // (formula.id_bytes + 4)
         n_kept = kept[row + 1] - kept[row]
         held = held_back(n_kept, formula)
         for i in range(n_kept):
-            activation = activation_at(forward, U(offsets[row]), n, i, formula.id_bytes)
-            latents[kept[row] + i] = latent_at(forward, U(offsets[row]), i, formula.id_bytes)
+            activation = activation_at(forward, U(starts[row]), n, i, formula.id_bytes)
+            latents[kept[row] + i] = latent_at(forward, U(starts[row]), i, formula.id_bytes)
             impacts[kept[row] + i] = impact_of(activation, held, formula)
     return kept, latents, impacts
 

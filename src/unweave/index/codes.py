@@ -25,7 +25,7 @@ from scipy.sparse import csr_array, diags_array, vstack
 
 from unweave.base.artifact import build, load_array, read_manifest
 from unweave.errors import CorruptArtifact
-from unweave.index.segment import Row
+from unweave.index.segment import Entries
 from unweave.sae.model import pursue
 
 if TYPE_CHECKING:
@@ -105,11 +105,11 @@ class Codes:
         _score(self._latents, self._activations, self._scales, products, passages, scores)
         return scores
 
-    def row(self, passage: int) -> Row:
+    def row(self, passage: int) -> Entries:
         """What one passage is made of, the strongest first, as it is scored."""
         n = int(np.count_nonzero(self._activations[passage]))
         values = self._activations[passage, :n].astype(np.float32) * self._scales[passage]
-        return Row(self._latents[passage, :n].astype(np.int64), values)
+        return Entries(self._latents[passage, :n].astype(np.int64), values)
 
 
 @njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})

@@ -9,7 +9,7 @@ from scipy.sparse import csr_array
 
 from unweave.errors import ScoringUndefined
 from unweave.index import codes
-from unweave.index.concept_index import ConceptIndex
+from unweave.index.concept_index import ConceptIndex, settings_of
 from unweave.index.scoring import PROFILES, Scoring
 from unweave.stages.ensure import Outcome, ensure
 from unweave.stages.workspace import Workspace
@@ -51,9 +51,9 @@ def build_index(
         project,
         name,
         lambda: ConceptIndex.build(
-            project.path / name, latents(), scoring, ids=project.corpus.ids, made_from=made_from
+            latents(), project.corpus.ids, scoring, folder=project.path / name, made_from=made_from
         ),
-        settings={"scoring": asdict(scoring), "n_latents": n_latents},
+        settings=settings_of(scoring, n_latents),
         made_from=made_from,
     )
 
