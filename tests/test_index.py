@@ -24,6 +24,7 @@ from scipy.sparse import csr_array, vstack
 from unweave.base.artifact import MANIFEST, Manifest, write_manifest
 from unweave.errors import ArtifactInUse, BadData, CorruptArtifact, MissingArtifact
 from unweave.index import concept_index
+from unweave.index.activations import rounded
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.kernels import Scratch
 from unweave.index.pages import PAGE
@@ -46,9 +47,10 @@ def some_rows(n: int, seed: int, n_latents: int = N_LATENTS) -> np.ndarray:
 
 
 def oracle(corpus: Corpus, scoring: Scoring, mean: float, query: dict[int, float], k: int, **bent) -> list:
-    """Every passage scored one by one, then sorted: (id, score) of the best k."""
+    """Every passage scored one by one by what is stored of it, then sorted: (id, score) of the best k."""
     found = []
-    for place, (name, row) in enumerate(corpus.items()):
+    for place, (name, given_row) in enumerate(corpus.items()):
+        row = rounded(given_row)
         latents = np.flatnonzero(row)
         latents = latents[np.lexsort((latents, -row[latents]))][: scoring.max_latents]
         impacts = impacts_of(row[latents], mean, scoring)
@@ -251,11 +253,32 @@ def test_a_query_of_more_latents_than_bounds_can_hold_is_refused(index_of):
     assert hits.scores.tolist() == [16_383]
 
 
-def test_a_dictionary_of_more_latents_than_two_bytes_number(index_of):
-    rows = csr_array(([1.0, 2.0, 3.0], [0, 69_999, 65_536], [0, 2, 3]), shape=(2, 70_000), dtype=np.float32)
+@pytest.mark.parametrize(("n_latents", "entry"), [(1 << 16, 4), (70_000, 5), ((1 << 24) + 9, 6)])
+def test_an_entry_of_a_forward_list_takes_four_bytes_or_more_for_larger_dictionaries(index_of, n_latents, entry):
+    last = n_latents - 1
+    rows = csr_array(([1.0, 2.0, 3.0], [0, last, 40_000], [0, 2, 3]), shape=(2, n_latents), dtype=np.float32)
     index = index_of(rows, DOT)
-    assert index.search(np.array([65_536, 69_999]), np.ones(2)).scores.tolist() == [3, 2]
-    assert index.row(0).latents.tolist() == [69_999, 0]
+    assert index.search(np.array([40_000, last]), np.ones(2)).scores.tolist() == [3, 2]
+    assert index.row(0).latents.tolist() == [last, 0]
+    assert len(index.segments[0].forward.rows.data) == 3 * entry
+
+
+def test_what_is_stored_of_an_activation_is_what_counts(index_of):
+    # 1.0005 and 1.001 lie within half of 1/256 above 1: both are stored as 1, so the lower latent is the stronger one.
+    index = index_of(np.array([[0, 1.0005, 1.001, 3.0], [0, 1.001, 0, 0]], np.float32), replace(DOT, max_latents=2))
+    assert index.row(0).latents.tolist() == [3, 1, 2]
+    assert index.row(0).activations.tolist() == [3, 1, 1]
+    hits = index.search(np.array([1, 2]), np.ones(2))
+    assert (hits.passages.tolist(), hits.scores.tolist()) == ([0, 1], [1, 1])
+
+
+def test_an_index_of_an_earlier_layout_is_refused_with_what_to_do(changed_index, tmp_path):
+    shutil.copytree(changed_index.folder, tmp_path / "index")
+    manifest = Manifest(**json.loads((tmp_path / "index" / MANIFEST).read_text()))
+    earlier = {name: value for name, value in manifest.settings.items() if name != "layout"}
+    write_manifest(tmp_path / "index", replace(manifest, settings=earlier))
+    with pytest.raises(CorruptArtifact, match="is an index of another version of unweave; build it again"):
+        ConceptIndex.open(tmp_path / "index")
 
 
 # --- passages --------------------------------------------------------------------------------------
@@ -271,7 +294,7 @@ def test_passages_are_looked_up_by_id_and_by_position(tmp_path):
         latents, activations = index.row(position)
         assert sorted(latents.tolist()) == np.flatnonzero(rows[position]).tolist()
         assert (np.diff(activations) <= 0).all()
-        assert np.array_equal(rows[position, latents], activations)
+        assert np.array_equal(rounded(rows[position, latents]), activations)
     with pytest.raises(IndexError, match="position 300 is outside an index of 300 positions"):
         index.row(300)
 
@@ -283,7 +306,7 @@ def test_reconstructed_scores_are_sums_over_all_latents_of_a_passage(tmp_path):
         index = writer.add([str(i) for i in part], csr_array(rows[part]))
     products = np.random.default_rng(0).normal(size=N_LATENTS)
     some = np.array([0, 3, 11, 12, 49])
-    np.testing.assert_allclose(index.reconstructed(products, some), rows[some].astype(np.float64) @ products)
+    np.testing.assert_allclose(index.reconstructed(products, some), rounded(rows[some]).astype(np.float64) @ products)
 
 
 @pytest.mark.parametrize(

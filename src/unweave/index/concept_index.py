@@ -36,6 +36,8 @@ from unweave.index.segment import FOR_SEARCH, Batch, Entries, Indexed, Segment, 
 
 KIND = "index"
 SEGMENTS = "segments"
+LAYOUT = 2
+"""How segments are stored; an index of another layout is not read."""
 MOST_LATENTS = kernels.UNITS // 4
 """Latents of one query: each needs a few units of the bound."""
 _REOPENED = 20
@@ -59,6 +61,8 @@ class ConceptIndex:
         self._owned: OwnFolder | None = None
         if not manifest.checksum:
             raise CorruptArtifact(f"{folder / MANIFEST} has no checksum; build the index again")
+        if manifest.settings.get("layout") != LAYOUT:
+            raise CorruptArtifact(f"{folder} is an index of another version of unweave; build it again")
         try:
             self.scoring = Scoring(**manifest.settings["scoring"])
             self.n_latents = int(manifest.settings["n_latents"])
@@ -420,7 +424,7 @@ class ConceptIndex:
 
 def settings_of(scoring: Scoring, n_latents: int) -> dict[str, Any]:
     """What the manifest of an index says of how it was made."""
-    return {"scoring": asdict(scoring), "n_latents": n_latents}
+    return {"scoring": asdict(scoring), "n_latents": n_latents, "layout": LAYOUT}
 
 
 def _segment_name(name: str) -> str:

@@ -33,6 +33,7 @@ from unweave.base.artifact import Manifest, file_digest, load_array
 from unweave.base.cores import spans
 from unweave.errors import BadData, CorruptArtifact, ScoringUndefined
 from unweave.index import build_kernels, kernels, pages
+from unweave.index.activations import ACTIVATION_BYTES
 from unweave.index.kernels import Formula, Forward, Postings, as_latents
 from unweave.index.postings import BLOCK, MAX_CODE, PADDING, pack_block
 from unweave.index.scoring import Scoring
@@ -210,7 +211,7 @@ class Segment:
         """
         starts, lengths = self._found(places)
         starts = starts.astype(np.int64)
-        ends = starts + lengths * (formula.id_bytes + 4)
+        ends = starts + lengths * (formula.id_bytes + ACTIVATION_BYTES)
         found = build_kernels.kept_entries(self.forward.rows.data, starts, ends, formula)
         return Indexed([self.id(place) for place in places.tolist()], self._as_rows(*found))
 
@@ -268,8 +269,8 @@ def formula_of(scoring: Scoring, mean_latents: float, n_latents: int, counted: i
 
 
 def id_bytes(n_latents: int) -> int:
-    """Bytes of a latent's id in the forward lists."""
-    return 2 if n_latents <= 1 << 16 else 4
+    """Bytes of a latent's id in the forward lists; an entry takes two more."""
+    return 2 if n_latents <= 1 << 16 else 3 if n_latents <= 1 << 24 else 4
 
 
 def write_segment(
@@ -352,7 +353,6 @@ def _write_passages(folder: Path, batches: Iterable[Batch], n_latents: int, kept
             ids.append(names)
             n_passages += len(batch.ids)
             n_kept += int(np.minimum(lengths, kept).sum())
-        forward.append(np.zeros(PADDING, np.uint8))
     names, offsets = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("ids", "id_offsets"))
     order = np.argsort(build_kernels.id_hashes(names, offsets), kind="stable").astype(np.uint32)
     repeated = build_kernels.first_repeat(names, offsets, order)
