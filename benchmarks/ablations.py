@@ -87,7 +87,7 @@ def of_collection(name: str, model: str, steps: int | None) -> Iterator[tuple[st
     first: dict[str, Ranked] = {}
     for choice, scoring in varied(PROFILES["default"], POOLED):
         with tempfile.TemporaryDirectory() as aside:
-            searcher = ConceptSearcher(sae, ConceptIndex.build(Path(aside) / "index", found, scoring))
+            searcher = ConceptSearcher(sae, ConceptIndex.build(found, scoring=scoring, folder=Path(aside) / "index"))
             size = searcher.index.bytes(forward=True) / len(of.passages)
             first[choice] = Ranked([searcher.search(q, DEEP) for q in of.queries], size)
         yield "CL-SR", choice, measured(of, first[choice])

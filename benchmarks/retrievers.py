@@ -22,7 +22,6 @@ from unweave.index.scoring import (
     PROFILES,
     TOKENS,
     Scoring,
-    inverse_document_frequency,
     query_weights,
 )
 from unweave.retrieval.bm25 import BM25
@@ -74,7 +73,7 @@ def of_sae(of: Collection, sae: SAE, folder: Path) -> Iterator[tuple[str, System
     searchers = {}
     for name, profile in (("CL-SR", "default"), ("CL-SR paper", "paper")):
         try:
-            index = ConceptIndex.build(folder / profile, latents, PROFILES[profile])
+            index = ConceptIndex.build(latents, scoring=PROFILES[profile], folder=folder / profile)
         except ScoringUndefined:
             continue  # the paper's formula, for a collection with very short passages
         searchers[name] = searcher = ConceptSearcher(sae, index, codes[dictionaries.K])
@@ -92,7 +91,7 @@ def of_sae(of: Collection, sae: SAE, folder: Path) -> Iterator[tuple[str, System
 
 def expanded(of: Collection, sae: SAE, codes: csr_array, folder: Path) -> System:
     """The codes in inverted lists, and of each query the directions that it is nearest to."""
-    index = ConceptIndex.build(folder, codes, DOT)
+    index = ConceptIndex.build(codes, scoring=DOT, folder=folder)
 
     def search(i: int) -> Hits:
         products = sae.W_dec @ of.queries[i]
@@ -106,14 +105,13 @@ def expanded(of: Collection, sae: SAE, codes: csr_array, folder: Path) -> System
 def of_sparse(of: Collection, latents: dictionaries.Sparse, folder: Path, scoring: Scoring = TOKENS) -> System:
     """Sparse rows in an index, by default concepts of single tokens, summed over each text."""
     kept = latents.passages if scoring.max_latents is None else strongest(latents.passages, scoring.max_latents)
-    index = ConceptIndex.build(folder, kept, scoring)
-    idf = inverse_document_frequency(index.document_frequency, index.n_passages, scoring)
+    index = ConceptIndex.build(kept, scoring=scoring, folder=folder)
     asked = latents.queries
 
     def search(i: int) -> Hits:
         found = slice(asked.indptr[i], asked.indptr[i + 1])
         active = asked.indices[found]
-        weights = query_weights(asked.data[found], idf[active], scoring)
+        weights = query_weights(asked.data[found], index.idf[active], scoring)
         return index.search(active[weights != 0].astype(np.int32), weights[weights != 0], DEEP)
 
     return System(search, index.bytes(forward=True) / len(of.passages))

@@ -47,7 +47,6 @@ from unweave.config import MATCHING_PURSUIT, THRESHOLD, TOP_K, SAEConfig, TrainC
 from unweave.evaluation.measures import measure
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.hits import Hits
-from unweave.index.scoring import PROFILES
 from unweave.retrieval.query import EmbeddedQuery
 from unweave.retrieval.searcher import ConceptSearcher
 from unweave.retrieval.systems import Dense
@@ -315,7 +314,7 @@ def retrieved(data: Data, queries: SAE, indexed: csr_array, stored: csr_array) -
     for name, c in data.collections.items():
         with tempfile.TemporaryDirectory() as folder:
             index, codes = (
-                ConceptIndex.build(Path(folder) / part, latents[c.place], PROFILES["default"])
+                ConceptIndex.build(latents[c.place], folder=Path(folder) / part)
                 for part, latents in (("indexed", indexed), ("stored", stored))
             )
             searcher = ConceptSearcher(queries, index, codes)

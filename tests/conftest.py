@@ -125,7 +125,7 @@ def index_of(tmp_path_factory) -> Callable[..., ConceptIndex]:
     """An index of rows of activations, (n_passages, n_latents), in a new folder: `index_of(rows, scoring)`."""
 
     def make(rows: Any, scoring: Scoring) -> ConceptIndex:
-        return ConceptIndex.build(tmp_path_factory.mktemp("index") / "index", csr_array(rows), scoring)
+        return ConceptIndex.build(csr_array(rows), scoring=scoring, folder=tmp_path_factory.mktemp("index") / "index")
 
     return make
 

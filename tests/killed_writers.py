@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_array
 
+from unweave.index.activations import rounded
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.scoring import PROFILES
 from unweave.index.writer import IndexWriter
@@ -43,7 +44,7 @@ def change(writer: IndexWriter | None, step: int, before: Corpus) -> Corpus:
         return {name: row for name, row in before.items() if name not in some}
     ids = (some if kind == "replace" else []) + [f"{step}-{i}" for i in range(random.choice([1, 20, 100]))]
     rows = np.where(random.random((len(ids), N_LATENTS)) < 0.3, random.random((len(ids), N_LATENTS)) + 0.1, 0)
-    rows = rows.astype(np.float32)
+    rows = rounded(rows)
     if writer:
         writer.add(ids, csr_array(rows))
     kept = {name: row for name, row in before.items() if name not in ids}

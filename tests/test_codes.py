@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_array, random_array
 
+from unweave.base.progress import watched
 from unweave.errors import CorruptArtifact
-from unweave.index.codes import Codes, as_long
+from unweave.index import codes as codes_module
+from unweave.index.codes import Codes, as_long, write_codes
 from unweave.project import Project
 
 
-def saved(codes: Codes, folder, n_latents=3):
-    codes.save(folder, n_latents, settings={}, made_from={})
+def write(folder, rows: csr_array, codes_of=None, n_latents=None):
+    """Write the codes, (n, n_latents), some at a time."""
+    settings = {"n_latents": n_latents or rows.shape[1]}
+    codes_of = codes_of or (lambda start, end: rows[start:end])
+    write_codes(folder, rows.shape[0], codes_of, settings=settings, made_from={})
     return folder
 
 
@@ -75,8 +82,8 @@ def test_more_latents_than_two_bytes_can_name():
 
 
 def test_what_is_saved_is_what_is_loaded(tmp_path):
-    codes = Codes.of(csr_array(np.array([[0, 1.0, 2.0], [3.0, 0, 0]], np.float32)))
-    there = Codes.load(saved(codes, tmp_path / "codes"))
+    rows = csr_array(np.array([[0, 1.0, 2.0], [3.0, 0, 0]], np.float32))
+    codes, there = Codes.of(rows), Codes.load(write(tmp_path / "codes", rows))
     products = np.array([1.0, 10.0, 100.0])
     np.testing.assert_array_equal(
         there.reconstructed(products, np.arange(2)), codes.reconstructed(products, np.arange(2))
@@ -85,9 +92,63 @@ def test_what_is_saved_is_what_is_loaded(tmp_path):
 
 
 def test_codes_that_name_latents_which_are_not_there_are_refused(tmp_path):
-    codes = Codes.of(csr_array(np.array([[0, 1.0, 2.0]], np.float32)))
-    with pytest.raises(CorruptArtifact, match="do not fit together"):
-        Codes.load(saved(codes, tmp_path / "codes", n_latents=2))
+    rows = csr_array(np.array([[0, 1.0, 2.0]], np.float32))
+    codes = Codes.load(write(tmp_path / "codes", rows, n_latents=2))
+    for read in (lambda: codes.reconstructed(np.ones(3), np.arange(1)), lambda: codes.row(0)):
+        with pytest.raises(CorruptArtifact, match="a latent that is not among the 2 of their dictionary"):
+            read()
+
+
+def some_codes(n: int, n_latents: int = 50) -> csr_array:
+    """The later, the more latents: parts of the work are of different widths."""
+    random = np.random.default_rng(0)
+    share = np.linspace(0, 0.4, n)[:, None]
+    return csr_array((random.random((n, n_latents)) * (random.random((n, n_latents)) < share)).astype(np.float32))
+
+
+@pytest.mark.parametrize("n", [0, 1, 12, 23])
+def test_codes_written_some_at_a_time_are_those_written_at_once(tmp_path, monkeypatch, n):
+    rows = some_codes(n)
+    at_once = write(tmp_path / "at once", rows)
+    monkeypatch.setattr(codes_module, "_PASSAGES_AT_ONCE", 4)
+    in_parts = write(tmp_path / "in parts", rows)
+    assert sorted(path.name for path in in_parts.iterdir()) == sorted(path.name for path in at_once.iterdir())
+    for name in ("latents", "activations", "scales"):
+        assert (in_parts / f"{name}.npy").read_bytes() == (at_once / f"{name}.npy").read_bytes()
+    whole, there, products = Codes.of(rows), Codes.load(in_parts), np.arange(50.0)
+    np.testing.assert_array_equal(
+        there.reconstructed(products, np.arange(n)), whole.reconstructed(products, np.arange(n))
+    )
+    assert there.bytes == whole.bytes
+
+
+def test_a_killed_run_goes_on_after_the_last_part_and_says_how_far_it_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(codes_module, "_PASSAGES_AT_ONCE", 4)
+    rows, asked, told = some_codes(10), [], []
+
+    class Watch:
+        say = print
+
+        @contextlib.contextmanager
+        def steps(self, label, total, unit, done):
+            told.append((label, total, unit, done))
+            yield told.append
+
+    def codes_of(start, end):
+        if start == 8 and start not in asked:
+            asked.append(start)
+            raise KeyboardInterrupt
+        asked.append(start)
+        return rows[start:end]
+
+    with watched(Watch()):
+        with pytest.raises(KeyboardInterrupt):
+            write(tmp_path / "codes", rows, codes_of)
+        write(tmp_path / "codes", rows, codes_of)
+    assert asked == [0, 4, 8, 8]
+    line = ("coding passages", 10, "passages")
+    assert told == [(*line, 0), 4, 4, (*line, 8), 2]
+    assert Codes.load(tmp_path / "codes").bytes == Codes.of(rows).bytes
 
 
 def test_a_real_search_by_codes_is_near_dense_and_explains_itself(project_folder):

@@ -23,6 +23,7 @@ from unweave.errors import StaleArtifact
 from unweave.evaluation.measures import measure
 from unweave.evaluation.runs import read_run
 from unweave.evaluation.table import Evaluation
+from unweave.index.activations import rounded
 from unweave.index.scoring import POSITIVE, PROFILES, inverse_document_frequency
 from unweave.stages.asked import vector_of
 from unweave.texts.collection import Collection
@@ -75,9 +76,9 @@ def test_clsr_equals_a_slow_dense_oracle_on_real_latents(project: uw.Project, pr
 
 
 def assert_clsr_equals_oracle(project: uw.Project, profile: str, positions: list[int]) -> None:
-    """The formula of the paper, written down once more with dense arrays and no shared code but SAE.encode."""
+    """The formula of the paper, written down once more with dense arrays and no shared code but to encode and round."""
     s = PROFILES[profile]
-    z = project.latents.toarray().astype(np.float64)
+    z = rounded(project.latents.toarray()).astype(np.float64)
     for row in z:  # keep the strongest; of equals the lower latent
         row[np.argsort(-row, kind="stable")[s.max_latents :]] = 0
     length = (z > 0).sum(axis=1)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import json
+import multiprocessing
 import os
 import resource
 import shutil
@@ -17,11 +19,12 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, vstack
 
 from unweave.base.artifact import MANIFEST, Manifest, write_manifest
 from unweave.errors import ArtifactInUse, BadData, CorruptArtifact, MissingArtifact
 from unweave.index import concept_index
+from unweave.index.activations import rounded
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.kernels import Scratch
 from unweave.index.pages import PAGE
@@ -44,9 +47,10 @@ def some_rows(n: int, seed: int, n_latents: int = N_LATENTS) -> np.ndarray:
 
 
 def oracle(corpus: Corpus, scoring: Scoring, mean: float, query: dict[int, float], k: int, **bent) -> list:
-    """Every passage scored one by one, then sorted: (id, score) of the best k."""
+    """Every passage scored one by one by what is stored of it, then sorted: (id, score) of the best k."""
     found = []
-    for place, (name, row) in enumerate(corpus.items()):
+    for place, (name, given_row) in enumerate(corpus.items()):
+        row = rounded(given_row)
         latents = np.flatnonzero(row)
         latents = latents[np.lexsort((latents, -row[latents]))][: scoring.max_latents]
         impacts = impacts_of(row[latents], mean, scoring)
@@ -249,11 +253,32 @@ def test_a_query_of_more_latents_than_bounds_can_hold_is_refused(index_of):
     assert hits.scores.tolist() == [16_383]
 
 
-def test_a_dictionary_of_more_latents_than_two_bytes_number(index_of):
-    rows = csr_array(([1.0, 2.0, 3.0], [0, 69_999, 65_536], [0, 2, 3]), shape=(2, 70_000), dtype=np.float32)
+@pytest.mark.parametrize(("n_latents", "entry"), [(1 << 16, 4), (70_000, 5), ((1 << 24) + 9, 6)])
+def test_an_entry_of_a_forward_list_takes_four_bytes_or_more_for_larger_dictionaries(index_of, n_latents, entry):
+    last = n_latents - 1
+    rows = csr_array(([1.0, 2.0, 3.0], [0, last, 40_000], [0, 2, 3]), shape=(2, n_latents), dtype=np.float32)
     index = index_of(rows, DOT)
-    assert index.search(np.array([65_536, 69_999]), np.ones(2)).scores.tolist() == [3, 2]
-    assert index.row(0).latents.tolist() == [69_999, 0]
+    assert index.search(np.array([40_000, last]), np.ones(2)).scores.tolist() == [3, 2]
+    assert index.row(0).latents.tolist() == [last, 0]
+    assert len(index.segments[0].forward.rows.data) == 3 * entry
+
+
+def test_what_is_stored_of_an_activation_is_what_counts(index_of):
+    # 1.0005 and 1.001 lie within half of 1/256 above 1: both are stored as 1, so the lower latent is the stronger one.
+    index = index_of(np.array([[0, 1.0005, 1.001, 3.0], [0, 1.001, 0, 0]], np.float32), replace(DOT, max_latents=2))
+    assert index.row(0).latents.tolist() == [3, 1, 2]
+    assert index.row(0).activations.tolist() == [3, 1, 1]
+    hits = index.search(np.array([1, 2]), np.ones(2))
+    assert (hits.passages.tolist(), hits.scores.tolist()) == ([0, 1], [1, 1])
+
+
+def test_an_index_of_an_earlier_layout_is_refused_with_what_to_do(changed_index, tmp_path):
+    shutil.copytree(changed_index.folder, tmp_path / "index")
+    manifest = Manifest(**json.loads((tmp_path / "index" / MANIFEST).read_text()))
+    earlier = {name: value for name, value in manifest.settings.items() if name != "layout"}
+    write_manifest(tmp_path / "index", replace(manifest, settings=earlier))
+    with pytest.raises(CorruptArtifact, match="is an index of another version of unweave; build it again"):
+        ConceptIndex.open(tmp_path / "index")
 
 
 # --- passages --------------------------------------------------------------------------------------
@@ -262,14 +287,14 @@ def test_a_dictionary_of_more_latents_than_two_bytes_number(index_of):
 def test_passages_are_looked_up_by_id_and_by_position(tmp_path):
     rows = some_rows(300, 0)
     ids = [f"pässage-{i}" for i in range(300)]
-    index = ConceptIndex.build(tmp_path / "index", csr_array(rows), DEFAULT, ids=ids)
+    index = ConceptIndex.build(csr_array(rows), ids, DEFAULT, folder=tmp_path / "index")
     assert index.ids(range(300)) == ids
     assert index.positions([*ids[::-1], "another", ""]).tolist() == [*range(299, -1, -1), -1, -1]
     for position in range(300):
         latents, activations = index.row(position)
         assert sorted(latents.tolist()) == np.flatnonzero(rows[position]).tolist()
         assert (np.diff(activations) <= 0).all()
-        assert np.array_equal(rows[position, latents], activations)
+        assert np.array_equal(rounded(rows[position, latents]), activations)
     with pytest.raises(IndexError, match="position 300 is outside an index of 300 positions"):
         index.row(300)
 
@@ -281,7 +306,7 @@ def test_reconstructed_scores_are_sums_over_all_latents_of_a_passage(tmp_path):
         index = writer.add([str(i) for i in part], csr_array(rows[part]))
     products = np.random.default_rng(0).normal(size=N_LATENTS)
     some = np.array([0, 3, 11, 12, 49])
-    np.testing.assert_allclose(index.reconstructed(products, some), rows[some].astype(np.float64) @ products)
+    np.testing.assert_allclose(index.reconstructed(products, some), rounded(rows[some]).astype(np.float64) @ products)
 
 
 @pytest.mark.parametrize(
@@ -317,7 +342,7 @@ def test_deleting_what_is_not_there_deletes_nothing(tmp_path):
 def test_passages_are_added_in_batches_in_one_commit(tmp_path):
     rows = some_rows(500, 0)
     ids = [str(i) for i in range(500)]
-    whole = ConceptIndex.build(tmp_path / "whole", csr_array(rows), PAPER_LIKE, ids=ids)
+    whole = ConceptIndex.build(csr_array(rows), ids, PAPER_LIKE, folder=tmp_path / "whole")
     writer = IndexWriter.create(tmp_path / "parts", N_LATENTS, PAPER_LIKE)
     parts = writer.add_batches(Batch(ids[a : a + 70], csr_array(rows[a : a + 70])) for a in range(0, 500, 70))
     names = sorted(p.name for p in (whole.folder / "segments" / "000001").iterdir())
@@ -344,12 +369,68 @@ def test_what_is_missing_is_said_to_be_missing(tmp_path):
     assert not (tmp_path / "nowhere").exists()
 
 
+def test_batches_give_all_that_can_be_found_as_search_scores_it(tmp_path):
+    rows = some_rows(50, 0)
+    writer = IndexWriter.create(tmp_path / "index", N_LATENTS, replace(PAPER_LIKE, max_latents=4))
+    writer.add([str(i) for i in range(30)], csr_array(rows[:30]))
+    writer.add([str(i) for i in range(30, 50)], csr_array(rows[30:]))
+    index = writer.delete(["3", "31"])
+    found = list(index.batches(11))
+    assert [len(batch.ids) for batch in found] == [11, 11, 7, 11, 8]
+    ids = [name for batch in found for name in batch.ids]
+    assert ids == [str(i) for i in range(50) if i not in {3, 31}]
+    together = csr_array(vstack([batch.impacts for batch in found]))
+    for place, position in enumerate(index.positions(ids).tolist()):
+        latents, impacts = index.impacts(position)
+        assert together[[place]].indices.tolist() == latents.tolist()
+        assert together[[place]].data.tolist() == impacts.tolist()
+
+
+# --- in memory -------------------------------------------------------------------------------------
+
+
+def test_an_index_without_a_folder_goes_away_with_the_last_who_holds_it():
+    index = ConceptIndex.build(csr_array(some_rows(30, 0)))
+    assert index.scoring == DEFAULT
+    assert found_by(index, {5: 1.0}, 3) == found_by(index.latest(), {5: 1.0}, 3)
+    folder = index.folder
+    IndexWriter(folder).add(["another"], csr_array(some_rows(1, 1)))
+    latest = index.latest()
+    del index
+    assert latest.n_passages == 31
+    assert latest.folder.exists()
+    del latest
+    assert not folder.parent.exists()
+
+
+def test_an_index_that_cannot_be_built_leaves_no_folder(monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(BadData, match="occurs more than once"):
+        ConceptIndex.build(csr_array(np.ones((2, 3), np.float32)), ["a", "a"])
+    gc.collect()  # the error's traceback held it
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_child_process_that_ends_leaves_the_index_to_its_parent():
+    index = ConceptIndex.build(csr_array(np.ones((2, 3), np.float32)))
+    done = multiprocessing.get_context("fork").Process(target=lambda: index.__dict__.clear())
+    done.start()
+    done.join()
+    assert index.folder.exists()
+
+
+def test_idf_is_that_of_the_formula_for_what_can_be_found(index_of):
+    # Of 4 passages, 1 has latent 0, 3 have latent 1, none has latent 2: ln(1 + 3.5 / 1.5), ln(1 + 1.5 / 3.5), 0.
+    index = index_of(np.array([[1, 1, 0], [0, 1, 0], [0, 1, 0], [0, 0, 0]], np.float32), DEFAULT)
+    np.testing.assert_allclose(index.idf, [np.log(1 + 3.5 / 1.5), np.log(1 + 1.5 / 3.5), 0], rtol=1e-6)
+
+
 # --- what it was built from ------------------------------------------------------------------------
 
 
 def test_an_index_in_which_a_passage_was_replaced_is_not_as_built_though_all_counts_fit(tmp_path):
     rows = csr_array(some_rows(20, 0))
-    built = ConceptIndex.build(tmp_path / "index", rows, DEFAULT, ids=[f"p{i}" for i in range(20)])
+    built = ConceptIndex.build(rows, [f"p{i}" for i in range(20)], DEFAULT, folder=tmp_path / "index")
     assert built.as_built
     writer = IndexWriter(tmp_path / "index")
     writer.add(["p3"], rows[[3]])
@@ -365,7 +446,7 @@ def test_whatever_changes_an_index_makes_it_no_longer_as_built(tmp_path):
     rows = csr_array(some_rows(4, 0))
 
     def built() -> IndexWriter:
-        assert ConceptIndex.build(tmp_path / "index", rows, DEFAULT).as_built
+        assert ConceptIndex.build(rows, folder=tmp_path / "index").as_built
         return IndexWriter(tmp_path / "index")
 
     assert built().compact(fully=True).as_built

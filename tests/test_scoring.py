@@ -13,6 +13,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.sparse import csr_array
 
 from unweave.errors import BadData, DimensionMismatch, ScoringUndefined
+from unweave.index.activations import rounded
 from unweave.index.hits import best
 from unweave.index.scoring import (
     DOT,
@@ -227,7 +228,8 @@ def test_rescored_hits_are_ordered_by_the_query_times_the_reconstruction(random_
     embeddings, query = random.normal(size=(40, 8)).astype(np.float32), random.normal(size=8)
     searcher = searcher_over(sae, embeddings)
     found = searcher.search(query, 25).passages
-    dense = sae.reconstruct(embeddings).astype(np.float64) @ query
+    stored = csr_array(rounded(sae.encode(embeddings).toarray()))
+    dense = sae.decode(stored).astype(np.float64) @ query
     expected = sorted(found.tolist(), key=lambda d: -dense[d])[:10]
     hits = searcher.rescored(query, cutoff=10, candidates=25)
     assert hits.passages.tolist() == expected

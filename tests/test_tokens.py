@@ -198,7 +198,7 @@ def test_a_querys_latents_are_the_sum_of_its_tokens(folder):
 def test_an_index_of_tokens_holds_what_search_reads_and_finds_as_if_it_held_all(folder, tmp_path):
     project = Project.open(folder)
     searcher = project.systems["tokens"].searcher
-    whole = ConceptIndex.build(tmp_path / "index", project.token_latents, TOKENS)
+    whole = ConceptIndex.build(project.token_latents, scoring=TOKENS, folder=tmp_path / "index")
     assert searcher.index.bytes(forward=True) < whole.bytes(forward=True)
     (rows,) = token_rows(project, [QUERY])
     for one, other in zip(

@@ -24,11 +24,12 @@ def save_array(path: Path, array: NDArray[Any]) -> None:
 
 
 class ArrayWriter:
-    """An array that grows on disk; `len()` is the number of elements so far."""
+    """An array, (n,) or (n, width), that grows on disk; `len()` is n so far."""
 
-    def __init__(self, path: Path, dtype: DTypeLike) -> None:
+    def __init__(self, path: Path, dtype: DTypeLike, width: int | None = None) -> None:
         self._path = path
         self._dtype = np.dtype(dtype)
+        self._row = () if width is None else (width,)
         self._length = 0
 
     def __len__(self) -> int:
@@ -40,8 +41,9 @@ class ArrayWriter:
         return self
 
     def append(self, piece: NDArray[Any]) -> None:
-        """Write the next elements."""
-        self._file.write(np.ascontiguousarray(piece, self._dtype).view(np.uint8).data)
+        """Write the next elements, or rows."""
+        assert piece.shape[1:] == self._row
+        self._file.write(np.ascontiguousarray(piece, self._dtype).reshape(-1).view(np.uint8).data)
         self._length += len(piece)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -53,4 +55,6 @@ class ArrayWriter:
     def _write_header(self) -> None:
         # NumPy leaves room in a header for the first axis to grow, so that this one can be written again in place.
         description = npy.dtype_to_descr(self._dtype)
-        npy.write_array_header_1_0(self._file, {"descr": description, "fortran_order": False, "shape": (self._length,)})
+        npy.write_array_header_1_0(
+            self._file, {"descr": description, "fortran_order": False, "shape": (self._length, *self._row)}
+        )

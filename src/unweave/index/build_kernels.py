@@ -5,37 +5,38 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from unweave.index.kernels import activation_at, held_back, impact_of, latent_at
+from unweave.index.activations import ACTIVATION_BYTES, code_of
+from unweave.index.kernels import activation_at, entries_in, held_back, impact_of, latent_at
 from unweave.index.pages import whole
 from unweave.index.words import U
 
 
 @njit(nogil=True, cache=True)
 def forward_rows(offsets, latents, activations, id_bytes):  # type: ignore[no-untyped-def]
-    """Pack rows, given as CSR, the strongest activation first and of equal ones the lower latent.
+    """Pack rows, given as CSR, the strongest activation first and of those stored as equal the lower latent.
 
     Returns:
         the bytes, and where each row ends, (n_rows,) int64.
     """
-    out = np.zeros(len(latents) * (id_bytes + 4), np.uint8)
+    out = np.zeros(len(latents) * (id_bytes + ACTIVATION_BYTES), np.uint8)
     ends = np.empty(len(offsets) - 1, np.int64)
     bits = activations.view(np.uint32)
     at = U(0)
     for row in range(len(offsets) - 1):
         first, end = offsets[row], offsets[row + 1]
-        # The bits of positive floats order as the floats do; inverted, the highest comes first.
+        # What is stored orders as the activations do; inverted, the highest comes first.
         keys = np.empty(end - first, np.uint64)
         for i in range(end - first):
-            keys[i] = U(~bits[first + i]) << U(32) | U(latents[first + i])
+            keys[i] = U(~code_of(bits[first + i])) << U(32) | U(latents[first + i])
         keys.sort()
         for key in keys:
             for byte in range(U(id_bytes)):
                 out[at + byte] = (key >> (U(8) * byte)) & U(255)
             at += U(id_bytes)
         for key in keys:
-            for byte in range(U(4)):
+            for byte in range(U(ACTIVATION_BYTES)):
                 out[at + byte] = (~(key >> U(32)) >> (U(8) * byte)) & U(255)
-            at += U(4)
+            at += U(ACTIVATION_BYTES)
         ends[row] = at
     return out, ends
 
@@ -49,7 +50,7 @@ def is_defined(n_kept, weakest, formula):  # type: ignore[no-untyped-def]
 @njit(nogil=True, cache=True)
 def _kept_of(forward, start, end, formula):  # type: ignore[no-untyped-def]
     """Entries of a row, and how many of them are indexed: the strongest, or none where the formula is undefined."""
-    n = (end - start) // (formula.id_bytes + 4)
+    n = entries_in(end - start, formula.id_bytes)
     n_kept = min(n, formula.kept)
     if n_kept > 0:
         weakest = activation_at(forward, U(start), n, n_kept - 1, formula.id_bytes)
@@ -74,19 +75,19 @@ def highest_impacts(forward, offsets, formula, highest):  # type: ignore[no-unty
 
 
 @njit(nogil=True, cache=True)
-def kept_entries(forward, offsets, formula):  # type: ignore[no-untyped-def]
-    """What of these rows is indexed: offsets, (n_rows + 1,), latents and impacts, (n_kept_entries,)."""
-    kept = np.zeros(len(offsets), np.int64)
-    for row in range(len(offsets) - 1):
-        kept[row + 1] = kept[row] + _kept_of(forward, offsets[row], offsets[row + 1], formula)[1]
+def kept_entries(forward, starts, ends, formula):  # type: ignore[no-untyped-def]
+    """What is indexed of the rows from starts to ends: offsets, (n_rows + 1,), latents and impacts, (n_kept,)."""
+    kept = np.zeros(len(starts) + 1, np.int64)
+    for row in range(len(starts)):
+        kept[row + 1] = kept[row] + _kept_of(forward, starts[row], ends[row], formula)[1]
     latents, impacts = np.empty(kept[-1], np.uint32), np.empty(kept[-1], np.float32)
-    for row in range(len(offsets) - 1):
-        n = (offsets[row + 1] - offsets[row]) // (formula.id_bytes + 4)
+    for row in range(len(starts)):
+        n = entries_in(ends[row] - starts[row], formula.id_bytes)
         n_kept = kept[row + 1] - kept[row]
         held = held_back(n_kept, formula)
         for i in range(n_kept):
-            activation = activation_at(forward, U(offsets[row]), n, i, formula.id_bytes)
-            latents[kept[row] + i] = latent_at(forward, U(offsets[row]), i, formula.id_bytes)
+            activation = activation_at(forward, U(starts[row]), n, i, formula.id_bytes)
+            latents[kept[row] + i] = latent_at(forward, U(starts[row]), i, formula.id_bytes)
             impacts[kept[row] + i] = impact_of(activation, held, formula)
     return kept, latents, impacts
 

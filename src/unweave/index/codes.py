@@ -14,36 +14,47 @@ otherwise count against the passage.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, diags_array, vstack
+from scipy.sparse import csr_array, diags_array
 
-from unweave.base.artifact import build, load_array, read_manifest
+from unweave.base import progress
+from unweave.base.arrays import ArrayWriter
+from unweave.base.artifact import build, load_array, read_manifest, write_atomically
+from unweave.base.cores import spans
 from unweave.errors import CorruptArtifact
-from unweave.index.segment import Row
+from unweave.index.segment import Entries
 from unweave.sae.model import pursue
 
 if TYPE_CHECKING:
-    from unweave.encode.embeddings import Embeddings
     from unweave.sae.model import SAE
 
 KIND = "codes"
 _ARRAYS = ("latents", "activations", "scales")
 _MOST = 255
+_PASSAGES_AT_ONCE = 2048
+_CHECKED_BITS = 6
+"""So many lower bits number the passages that are checked together."""
 
 
 class Codes:
     """The code of each passage, memory-mapped."""
 
     def __init__(
-        self, latents: NDArray[np.unsignedinteger[Any]], activations: NDArray[np.uint8], scales: NDArray[np.float32]
+        self,
+        latents: NDArray[np.unsignedinteger[Any]],
+        activations: NDArray[np.uint8],
+        scales: NDArray[np.float32],
+        n_latents: int,
     ) -> None:
         self._latents, self._activations, self._scales = latents, activations, scales
+        self._n_latents = n_latents
+        self._sound = np.zeros((len(latents) >> _CHECKED_BITS) + 1, np.uint8)  # 1 where codes were found fit to read
 
     @classmethod
     def of(cls, codes: csr_array) -> Codes:
@@ -54,16 +65,16 @@ class Codes:
         rows = np.repeat(np.arange(n), lengths)
         order = np.lexsort((codes.indices, -codes.data, rows))
         places = np.arange(codes.nnz) - np.repeat(codes.indptr[:-1], lengths)
-        latents = np.zeros((n, k), np.uint16 if n_latents <= 1 << 16 else np.uint32)
+        latents = np.zeros((n, k), _id_type(n_latents))
         values = np.zeros((n, k), np.float32)
         latents[rows, places], values[rows, places] = codes.indices[order], codes.data[order]
         scales = (values.max(axis=1, initial=0) / _MOST).astype(np.float32)
         steps = np.divide(values, scales[:, None], out=np.zeros_like(values), where=scales[:, None] > 0)
-        return cls(latents, np.rint(steps).astype(np.uint8), scales)
+        return cls(latents, np.rint(steps).astype(np.uint8), scales, n_latents)
 
     @classmethod
     def load(cls, folder: Path) -> Codes:
-        """Open what `save` wrote.
+        """Open what `write_codes` wrote; no more of it is read than a search asks for.
 
         Raises:
             MissingArtifact, CorruptArtifact: there are none, or they are damaged.
@@ -71,18 +82,13 @@ class Codes:
         manifest = read_manifest(folder, KIND)
         latents, activations, scales = (load_array(folder / f"{name}.npy", KIND) for name in _ARRAYS)
         n_latents = int(manifest.settings["n_latents"])
-        whole = latents.shape == activations.shape and latents.shape[:1] == scales.shape
-        if not whole or (latents.size and int(latents.max()) >= n_latents):
+        if latents.shape != activations.shape or latents.shape[:1] != scales.shape:
             raise CorruptArtifact(f"{folder}: its three arrays do not fit together; rebuild it")
-        return cls(latents, activations, scales)
+        return cls(latents, activations, scales, n_latents)
 
-    def save(self, folder: Path, n_latents: int, *, settings: Mapping[str, Any], made_from: Mapping[str, str]) -> None:
-        """Store them; what was there is replaced."""
-        with build(folder, KIND, settings=dict(settings) | {"n_latents": n_latents}, made_from=made_from) as made:
-            np.save(made.path / "latents.npy", self._latents)
-            np.save(made.path / "activations.npy", self._activations)
-            np.save(made.path / "scales.npy", self._scales)
-            made.results.update(n_passages=len(self), bytes_per_passage=self.bytes / max(1, len(self)))
+    def _write_part(self, path: Path) -> None:
+        with path.open("wb") as file:  # given a name, savez would add an ending to it
+            np.savez(file, latents=self._latents, activations=self._activations, scales=self._scales)
 
     def __len__(self) -> int:
         return len(self._scales)
@@ -100,31 +106,105 @@ class Codes:
         Args:
             products: (n_latents,).
             passages: (n,) positions.
+
+        Raises:
+            CorruptArtifact: a code has a latent that is not there.
         """
         scores = np.empty(len(passages))
-        _score(self._latents, self._activations, self._scales, products, passages, scores)
+        codes = self._latents, self._activations, self._scales, self._sound
+        if not _score(*codes, products[: self._n_latents], passages, scores):
+            raise CorruptArtifact(_UNKNOWN.format(self._n_latents))
         return scores
 
-    def row(self, passage: int) -> Row:
-        """What one passage is made of, the strongest first, as it is scored."""
+    def row(self, passage: int) -> Entries:
+        """What one passage is made of, the strongest first, as it is scored.
+
+        Raises:
+            CorruptArtifact: its code has a latent that is not there.
+        """
         n = int(np.count_nonzero(self._activations[passage]))
-        values = self._activations[passage, :n].astype(np.float32) * self._scales[passage]
-        return Row(self._latents[passage, :n].astype(np.int64), values)
+        latents = self._latents[passage, :n].astype(np.int64)
+        if (latents >= self._n_latents).any():
+            raise CorruptArtifact(_UNKNOWN.format(self._n_latents))
+        return Entries(latents, self._activations[passage, :n].astype(np.float32) * self._scales[passage])
 
 
 @njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
-def _score(latents, activations, scales, products, passages, scores):  # type: ignore[no-untyped-def]
+def _score(latents, activations, scales, sound, products, passages, scores):  # type: ignore[no-untyped-def]
+    """Fill scores, (n,) float64; False if a latent has no product. Codes are checked, many at once, when first read."""
     for i in range(len(passages)):
         passage = passages[i]
+        if sound[passage >> _CHECKED_BITS] == 0:
+            first = passage >> _CHECKED_BITS << _CHECKED_BITS
+            for other in range(first, min(first + (1 << _CHECKED_BITS), len(latents))):
+                for j in range(latents.shape[1]):
+                    if latents[other, j] >= len(products):
+                        return False
+            sound[passage >> _CHECKED_BITS] = 1
         total = 0.0
         for j in range(latents.shape[1]):
             total += np.float64(activations[passage, j]) * products[latents[passage, j]]
         scores[i] = total * np.float64(scales[passage])
+    return True
 
 
-def encode(sae: SAE, embeddings: Embeddings, k: int) -> Codes:
-    """The codes of all embeddings, of at most k latents each."""
-    return Codes.of(vstack([as_long(sae, rows, pursue(sae, rows, k)) for rows in embeddings.batches()], format="csr"))
+_UNKNOWN = "the codes have a latent that is not among the {:,} of their dictionary: they were changed; rebuild them"
+
+
+def write_codes(
+    folder: Path, n_passages: int, codes_of: Callable[[int, int], csr_array], *, settings: Mapping[str, Any],
+    made_from: Mapping[str, str],
+) -> None:  # fmt: skip
+    """Find and store codes, some passages at a time; a killed run goes on after the last of these.
+
+    Args:
+        codes_of: called with (start, end), returns the codes of passages start to end - 1, (end - start, n_latents).
+        settings: with `n_latents`.
+    """
+    with build(folder, KIND, settings=settings, made_from=made_from) as made:
+        pieces = spans(n_passages, _PASSAGES_AT_ONCE)
+        parts = [made.path / f"part-{number:06d}.npz" for number in range(len(pieces))]
+        done = sum(end - start for (start, end), part in zip(pieces, parts, strict=True) if part.exists())
+        with progress.steps("coding passages", total=n_passages, unit="passages", done=done) as advance:
+            for (start, end), part in zip(pieces, parts, strict=True):
+                if not part.exists():
+                    codes = Codes.of(codes_of(start, end))
+                    write_atomically(part, codes._write_part)
+                    made.checkpoint()
+                    advance(end - start)
+        _join(made.path, parts, int(settings["n_latents"]))
+        for part in parts:
+            part.unlink()
+        size = sum(load_array(made.path / f"{name}.npy", KIND).nbytes for name in _ARRAYS)
+        made.results.update(n_passages=n_passages, bytes_per_passage=size / max(1, n_passages))
+
+
+def _join(folder: Path, parts: list[Path], n_latents: int) -> None:
+    """Write the three arrays of all parts, each code filled up with 0 to the longest."""
+    k = 0
+    for part in parts:
+        with np.load(part) as piece:
+            k = max(k, piece["latents"].shape[1])
+    with (
+        ArrayWriter(folder / "latents.npy", _id_type(n_latents), k) as latents,
+        ArrayWriter(folder / "activations.npy", np.uint8, k) as activations,
+        ArrayWriter(folder / "scales.npy", np.float32) as scales,
+    ):
+        for part in parts:
+            with np.load(part) as piece:
+                missing = ((0, 0), (0, k - piece["latents"].shape[1]))
+                latents.append(np.pad(piece["latents"], missing))
+                activations.append(np.pad(piece["activations"], missing))
+                scales.append(piece["scales"])
+
+
+def _id_type(n_latents: int) -> type[np.unsignedinteger[Any]]:
+    return np.uint16 if n_latents <= 1 << 16 else np.uint32
+
+
+def coded(sae: SAE, embeddings: NDArray[np.float32], k: int) -> csr_array:
+    """Codes of embeddings, (n, d_in), of at most k latents each and as long as what they stand for; (n, n_latents)."""
+    return as_long(sae, embeddings, pursue(sae, embeddings, k))
 
 
 def as_long(sae: SAE, embeddings: NDArray[np.float32], codes: csr_array) -> csr_array:

@@ -14,6 +14,7 @@ import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +24,20 @@ from scipy.sparse import csr_array
 
 from unweave.base import artifact
 from unweave.base.artifact import MANIFEST, Manifest, read_manifest
-from unweave.base.cores import on_every_core
+from unweave.base.cores import on_every_core, spans
 from unweave.base.plain import plain
 from unweave.errors import BadData, CorruptArtifact
 from unweave.index import kernels
 from unweave.index.hits import Hits
 from unweave.index.kernels import Formula, Scratch, as_latents
-from unweave.index.scoring import Scoring, impacts_of
-from unweave.index.segment import FOR_SEARCH, Batch, Row, Segment, as_bytes, formula_of, write_segment
+from unweave.index.owned import OwnFolder
+from unweave.index.scoring import PROFILES, Scoring, impacts_of, inverse_document_frequency
+from unweave.index.segment import FOR_SEARCH, Batch, Entries, Indexed, Segment, as_bytes, formula_of, write_segment
 
 KIND = "index"
 SEGMENTS = "segments"
+LAYOUT = 2
+"""How segments are stored; an index of another layout is not read."""
 MOST_LATENTS = kernels.UNITS // 4
 """Latents of one query: each needs a few units of the bound."""
 _REOPENED = 20
@@ -54,8 +58,11 @@ class ConceptIndex:
         """
         self.folder = folder
         self.manifest = manifest
+        self._owned: OwnFolder | None = None
         if not manifest.checksum:
             raise CorruptArtifact(f"{folder / MANIFEST} has no checksum; build the index again")
+        if manifest.settings.get("layout") != LAYOUT:
+            raise CorruptArtifact(f"{folder} is an index of another version of unweave; build it again")
         try:
             self.scoring = Scoring(**manifest.settings["scoring"])
             self.n_latents = int(manifest.settings["n_latents"])
@@ -94,7 +101,11 @@ class ConceptIndex:
             before = _stated(folder)
             try:
                 manifest = read_manifest(folder, KIND)
-                return known if known is not None and manifest == known.manifest else cls(folder, manifest)
+                if known is not None and manifest == known.manifest:
+                    return known
+                opened = cls(folder, manifest)
+                opened._owned = known._owned if known is not None else None
+                return opened
             except (CorruptArtifact, FileNotFoundError):
                 # A writer may have committed, and taken old segments away, since the manifest was read.
                 if _stated(folder) == before:
@@ -104,29 +115,31 @@ class ConceptIndex:
     @classmethod
     def build(
         cls,
-        folder: Path | str,
         latents: csr_array,
-        scoring: Scoring,
-        *,
         ids: Sequence[str] | None = None,
+        scoring: Scoring = PROFILES["default"],
+        *,
+        folder: Path | str | None = None,
         made_from: Mapping[str, str] | None = None,
     ) -> ConceptIndex:
         """Index a corpus.
 
         Args:
-            folder: where the index will be; one that is there already is replaced.
             latents: (n_passages, n_latents) activations, > 0, as `SAE.encode` gives them.
             ids: a unique id for each passage; None: their positions.
+            folder: where the index will be; one that is there already is replaced. None: in a temporary folder, which
+                goes away with the last of this index and what its `latest` gave.
+            made_from: fingerprints of what the latents come from, by name.
 
         Raises:
             BadData: ids are not unique, or activations are not positive numbers.
             ScoringUndefined: the formula is undefined for more than one in a hundred passages.
         """
-        folder = Path(folder)
+        owned = OwnFolder() if folder is None else None
+        folder = owned.path / KIND if owned else Path(folder or "")
         n_passages, n_latents = latents.shape
         batch = Batch([str(i) for i in range(n_passages)] if ids is None else ids, latents)
-        settings = {"scoring": asdict(scoring), "n_latents": n_latents}
-        with artifact.build(folder, KIND, settings=settings, made_from=made_from or {}) as made:
+        with artifact.build(folder, KIND, settings=settings_of(scoring, n_latents), made_from=made_from or {}) as made:
             name = f"{SEGMENTS}/000001"
             (made.path / name).mkdir(parents=True, exist_ok=True)
             written = write_segment(made.path / name, [batch], scoring, n_latents, None)
@@ -137,7 +150,9 @@ class ConceptIndex:
                 n_postings=int(np.load(made.path / name / "document_frequency.npy").sum()),
                 left_out=written.left_out,
             )
-        return cls.open(folder)
+        index = cls.open(folder)
+        index._owned = owned
+        return index
 
     def latest(self) -> ConceptIndex:
         """The state that is committed now: this one, if nothing has changed."""
@@ -322,6 +337,11 @@ class ConceptIndex:
             if start < end:
                 yield nth, slice(start, end)
 
+    @cached_property
+    def idf(self) -> NDArray[np.float32]:
+        """The weight of each latent in a query, (n_latents,), by the index's scoring; 0 for one that no passage has."""
+        return inverse_document_frequency(self.document_frequency, self.n_passages, self.scoring)
+
     # --- passages ---------------------------------------------------------------------------------
 
     def ids(self, positions: Iterable[int]) -> list[str]:
@@ -336,7 +356,7 @@ class ConceptIndex:
             found = np.where(places >= 0, self._first[nth] + places, found)
         return found
 
-    def row(self, position: int) -> Row:
+    def row(self, position: int) -> Entries:
         """All latents of a passage, the strongest first.
 
         Raises:
@@ -345,13 +365,26 @@ class ConceptIndex:
         nth, place = self._place(position)
         return self.segments[nth].row(place)
 
-    def impacts(self, position: int) -> Row:
+    def impacts(self, position: int) -> Entries:
         """The latents of a passage that are indexed, and their impacts."""
         latents, activations = self.row(position)
         kept = activations[: self.formula.kept]
         impacts = impacts_of(kept, self.mean_latents, self.scoring)
         defined = bool(len(kept)) and 0 < impacts[-1] < np.inf
-        return Row(latents[: len(kept)], impacts) if defined else Row(latents[:0], impacts[:0])
+        return Entries(latents[: len(kept)], impacts) if defined else Entries(latents[:0], impacts[:0])
+
+    def batches(self, n: int = 10_000) -> Iterator[Indexed]:
+        """All passages that can be found, in the order of their positions, with what of them is indexed.
+
+        Args:
+            n: passages at once, at most.
+
+        Raises:
+            CorruptArtifact: what was read is not what was written.
+        """
+        for segment in self.segments:
+            for start, end in spans(len(segment.live_places), n):
+                yield segment.indexed(segment.live_places[start:end], self.formula)
 
     def reconstructed(self, products: NDArray[np.float64], positions: NDArray[np.int64]) -> NDArray[np.float64]:
         """Sum of activation * product over all latents of each passage, (n,).
@@ -387,6 +420,11 @@ class ConceptIndex:
             raise IndexError(f"position {position} is outside an index of {self.n_positions} positions")
         nth = int(np.searchsorted(self._first, position, side="right")) - 1
         return nth, int(position - self._first[nth])
+
+
+def settings_of(scoring: Scoring, n_latents: int) -> dict[str, Any]:
+    """What the manifest of an index says of how it was made."""
+    return {"scoring": asdict(scoring), "n_latents": n_latents, "layout": LAYOUT}
 
 
 def _segment_name(name: str) -> str:

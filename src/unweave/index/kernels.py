@@ -19,9 +19,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from unweave.index.activations import ACTIVATION_BYTES, activation_of
 from unweave.index.pages import PAGE, PAGE_BITS, Paged, whole
 from unweave.index.postings import BLOCK, BLOCK_BITS, add_list, is_sound, read_list
-from unweave.index.words import U, fetch_ahead, float_at, word_at
+from unweave.index.words import U, fetch_ahead, short_at, word_at
 
 UNITS = 65_535
 """The highest bound."""
@@ -50,7 +51,7 @@ class Postings(NamedTuple):
 
 
 class Forward(NamedTuple):
-    """The latents of each passage, the strongest first: n ids of 2 or 4 bytes, then n activations, float32."""
+    """The latents of each passage, the strongest first: n ids of 2 to 4 bytes, then n `activations` of 2."""
 
     rows: Paged  # (n_bytes,) uint8
     offsets: Paged  # the bytes of (n_passages + 1,) int64: where each row begins
@@ -69,7 +70,7 @@ class Formula(NamedTuple):
     counted: int
     """A passage's first so many latents count in this search; at most `kept`."""
     id_bytes: int
-    """Bytes of a latent's id in a forward list, 2 or 4."""
+    """Bytes of a latent's id in a forward list, 2 to 4."""
 
 
 class Scratch(NamedTuple):
@@ -358,7 +359,7 @@ def find_rows(forward, before, positions, n_passages, id_bytes, starts, lengths)
         start, end = np.int64(word_at(data, U(at))), np.int64(word_at(data, U(at + 8)))
         if start < 0 or end < start or end > len(rows):
             return False
-        starts[i], lengths[i] = start, (end - start) // 6 if id_bytes == 2 else (end - start) // 8  # by constants: fast
+        starts[i], lengths[i] = start, entries_in(end - start, id_bytes)
         if start == end or (end - start <= PAGE and rows_seen[start >> PAGE_BITS] & rows_seen[(end - 1) >> PAGE_BITS]):
             continue
         if not whole(rows, row_sums, rows_seen, start, end):
@@ -367,15 +368,29 @@ def find_rows(forward, before, positions, n_passages, id_bytes, starts, lengths)
 
 
 @njit(nogil=True, cache=True)
+def entries_in(size, id_bytes):  # type: ignore[no-untyped-def]
+    """How many entries a row of so many bytes has."""
+    if id_bytes == 2:  # dividing by a constant is fast
+        return size // (2 + ACTIVATION_BYTES)
+    return size // (3 + ACTIVATION_BYTES) if id_bytes == 3 else size // (4 + ACTIVATION_BYTES)
+
+
+@njit(nogil=True, cache=True)
 def latent_at(rows, start, i, id_bytes):  # type: ignore[no-untyped-def]
     """The i-th latent of a row."""
-    return word_at(rows, start + U(i) * U(id_bytes)) & ((U(1) << U(8 * id_bytes)) - U(1))
+    at = start + U(i) * U(id_bytes)
+    latent = U(short_at(rows, at))
+    if id_bytes > 2:
+        latent |= U(rows[at + U(2)]) << U(16)
+    if id_bytes > 3:
+        latent |= U(rows[at + U(3)]) << U(24)
+    return latent
 
 
 @njit(nogil=True, cache=True)
 def activation_at(rows, start, n, i, id_bytes):  # type: ignore[no-untyped-def]
     """The i-th activation of a row of n."""
-    return float_at(rows, start + U(n) * U(id_bytes) + U(4) * U(i))
+    return activation_of(short_at(rows, start + U(n) * U(id_bytes) + U(ACTIVATION_BYTES) * U(i)))
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

@@ -33,6 +33,7 @@ from unweave.base.artifact import Manifest, file_digest, load_array
 from unweave.base.cores import spans
 from unweave.errors import BadData, CorruptArtifact, ScoringUndefined
 from unweave.index import build_kernels, kernels, pages
+from unweave.index.activations import ACTIVATION_BYTES
 from unweave.index.kernels import Formula, Forward, Postings, as_latents
 from unweave.index.postings import BLOCK, MAX_CODE, PADDING, pack_block
 from unweave.index.scoring import Scoring
@@ -59,11 +60,18 @@ class IdBytes(NamedTuple):
     offsets: NDArray[np.int64]  # (n_ids + 1,): where each begins
 
 
-class Row(NamedTuple):
+class Entries(NamedTuple):
     """What one passage is made of, the strongest first."""
 
     latents: NDArray[np.int64]  # (n_active,)
     activations: NDArray[np.float32]  # (n_active,)
+
+
+class Indexed(NamedTuple):
+    """Some passages, with what of them is indexed."""
+
+    ids: list[str]
+    impacts: csr_array  # (n_passages, n_latents); in each row, the strongest first
 
 
 class Written(NamedTuple):
@@ -173,14 +181,14 @@ class Segment:
             raise CorruptArtifact(f"{self.folder}: the ids do not match their checksums: {pages.WHAT_TO_DO}")
         return found
 
-    def row(self, place: int) -> Row:
+    def row(self, place: int) -> Entries:
         """All latents of the passage at a place.
 
         Raises:
             CorruptArtifact: they are not what was written.
         """
         rows = self.rows(np.array([place]))
-        return Row(rows.indices.astype(np.int64), rows.data)
+        return Entries(rows.indices.astype(np.int64), rows.data)
 
     def rows(self, places: NDArray[np.int64]) -> csr_array:
         """All latents of the passages at these places, (n_places, n_latents); in each row, the strongest first.
@@ -189,15 +197,37 @@ class Segment:
             CorruptArtifact: they are not what was written.
         """
         n_bytes = id_bytes(self.n_latents)
-        starts, lengths = np.empty(len(places), np.uint64), np.empty(len(places), np.int64)
-        if not kernels.find_rows(self.forward, 0, places, self.n_passages, n_bytes, starts, lengths):
-            self.refuse("forward")
+        starts, lengths = self._found(places)
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         latents, activations = np.empty(offsets[-1], np.uint32), np.empty(offsets[-1], np.float32)
         build_kernels.read_rows(self.forward.rows.data, starts, lengths, n_bytes, offsets, latents, activations)
-        if len(latents) and latents.max() >= self.n_latents:
+        return self._as_rows(offsets, latents, activations)
+
+    def indexed(self, places: NDArray[np.int64], formula: Formula) -> Indexed:
+        """The passages at these places.
+
+        Raises:
+            CorruptArtifact: they are not what was written.
+        """
+        starts, lengths = self._found(places)
+        starts = starts.astype(np.int64)
+        ends = starts + lengths * (formula.id_bytes + ACTIVATION_BYTES)
+        found = build_kernels.kept_entries(self.forward.rows.data, starts, ends, formula)
+        return Indexed([self.id(place) for place in places.tolist()], self._as_rows(*found))
+
+    def _found(self, places: NDArray[np.int64]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+        """Where the rows at these places begin in the forward lists, and how many entries each has."""
+        starts, lengths = np.empty(len(places), np.uint64), np.empty(len(places), np.int64)
+        if not kernels.find_rows(self.forward, 0, places, self.n_passages, id_bytes(self.n_latents), starts, lengths):
             self.refuse("forward")
-        return csr_array((activations, latents.astype(np.int32), offsets), shape=(len(places), self.n_latents))
+        return starts, lengths
+
+    def _as_rows(
+        self, offsets: NDArray[np.int64], latents: NDArray[np.uint32], values: NDArray[np.float32]
+    ) -> csr_array:
+        if len(latents) and (latents.max() >= self.n_latents or not np.isfinite(values).all()):
+            self.refuse("forward")
+        return csr_array((values, latents.astype(np.int32), offsets), shape=(len(offsets) - 1, self.n_latents))
 
     def frequency_of(self, places: NDArray[np.int64], formula: Formula) -> NDArray[np.int64]:
         """How many of the passages at these places are indexed with each latent, (n_latents,)."""
@@ -239,8 +269,8 @@ def formula_of(scoring: Scoring, mean_latents: float, n_latents: int, counted: i
 
 
 def id_bytes(n_latents: int) -> int:
-    """Bytes of a latent's id in the forward lists."""
-    return 2 if n_latents <= 1 << 16 else 4
+    """Bytes of a latent's id in the forward lists; an entry takes two more."""
+    return 2 if n_latents <= 1 << 16 else 3 if n_latents <= 1 << 24 else 4
 
 
 def write_segment(
@@ -272,7 +302,9 @@ def write_segment(
     starts, directory = [0], []
     with ArrayWriter(folder / "lists.npy", np.uint8) as lists:
         for start, end in blocks:
-            ends, latents, impacts = build_kernels.kept_entries(forward, offsets[start : end + 1], formula)
+            ends, latents, impacts = build_kernels.kept_entries(
+                forward, offsets[start:end], offsets[start + 1 : end + 1], formula
+            )
             packed, where = pack_block(ends, latents, impacts, scales)
             document_frequency += np.bincount(latents, minlength=n_latents)
             lists.append(packed)
@@ -321,7 +353,6 @@ def _write_passages(folder: Path, batches: Iterable[Batch], n_latents: int, kept
             ids.append(names)
             n_passages += len(batch.ids)
             n_kept += int(np.minimum(lengths, kept).sum())
-        forward.append(np.zeros(PADDING, np.uint8))
     names, offsets = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("ids", "id_offsets"))
     order = np.argsort(build_kernels.id_hashes(names, offsets), kind="stable").astype(np.uint32)
     repeated = build_kernels.first_repeat(names, offsets, order)

@@ -25,16 +25,26 @@ def word_at(typingctx, data, place):  # type: ignore[no-untyped-def]  # noqa: AR
 
 
 @intrinsic
-def float_at(typingctx, data, place):  # type: ignore[no-untyped-def]  # noqa: ARG001
-    """The four bytes of data, (n,) uint8, from a place on, as a float32; they may lie anywhere."""
+def short_at(typingctx, data, place):  # type: ignore[no-untyped-def]  # noqa: ARG001
+    """The two bytes of data, (n,) uint8, from a place on, as one little-endian number; they may lie anywhere."""
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
         array = context.make_array(signature.args[0])(context, builder, args[0])
         pointer = builder.gep(array.data, [args[1]])
-        number = context.get_value_type(types.float32)
-        return builder.load(builder.bitcast(pointer, number.as_pointer()), align=1)
+        short = context.get_value_type(types.uint16)
+        return builder.load(builder.bitcast(pointer, short.as_pointer()), align=1)
 
-    return types.float32(data, types.uint64), generate
+    return types.uint16(data, types.uint64), generate
+
+
+@intrinsic
+def float_of(typingctx, bits):  # type: ignore[no-untyped-def]  # noqa: ARG001
+    """The float32 that is written in these 32 bits."""
+
+    def generate(context, builder, _, args):  # type: ignore[no-untyped-def]
+        return builder.bitcast(args[0], context.get_value_type(types.float32))
+
+    return types.float32(types.uint32), generate
 
 
 @intrinsic

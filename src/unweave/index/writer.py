@@ -16,7 +16,7 @@ import fcntl
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from unweave.base.arrays import save_array
 from unweave.base.artifact import Manifest, file_digest, sync, write_manifest
 from unweave.errors import ArtifactInUse, BadData
 from unweave.index import kernels
-from unweave.index.concept_index import KIND, SEGMENTS, ConceptIndex
+from unweave.index.concept_index import KIND, SEGMENTS, ConceptIndex, settings_of
 from unweave.index.scoring import Scoring
 from unweave.index.segment import Batch, IdBytes, Segment, as_bytes, write_segment
 
@@ -58,8 +58,7 @@ class IndexWriter:
         folder = Path(folder)
         if (folder / artifact.MANIFEST).exists():
             raise BadData(f"{folder} is an index already; open it with IndexWriter(folder)")
-        settings = {"scoring": asdict(scoring), "n_latents": n_latents}
-        with artifact.build(folder, KIND, settings=settings, made_from={}) as made:
+        with artifact.build(folder, KIND, settings=settings_of(scoring, n_latents), made_from={}) as made:
             made.state.update(mean_latents=0.0, segments=[], as_built=False)
         return cls(folder)
 

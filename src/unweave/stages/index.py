@@ -8,8 +8,8 @@ from dataclasses import asdict
 from scipy.sparse import csr_array
 
 from unweave.errors import ScoringUndefined
-from unweave.index import codes
-from unweave.index.concept_index import ConceptIndex
+from unweave.index.codes import coded, write_codes
+from unweave.index.concept_index import ConceptIndex, settings_of
 from unweave.index.scoring import PROFILES, Scoring
 from unweave.stages.ensure import Outcome, ensure
 from unweave.stages.workspace import Workspace
@@ -51,9 +51,9 @@ def build_index(
         project,
         name,
         lambda: ConceptIndex.build(
-            project.path / name, latents(), scoring, ids=project.corpus.ids, made_from=made_from
+            latents(), project.corpus.ids, scoring, folder=project.path / name, made_from=made_from
         ),
-        settings={"scoring": asdict(scoring), "n_latents": n_latents},
+        settings=settings_of(scoring, n_latents),
         made_from=made_from,
     )
 
@@ -64,8 +64,12 @@ def _codes(project: Workspace) -> Outcome:
     n_latents = project.sae.config.n_latents
     made_from = project.made_from("embeddings/passages", "sae")
 
-    def make() -> None:
-        made = codes.encode(project.sae, embeddings, config.code_k)
-        made.save(project.path / "codes", n_latents, settings=asdict(config), made_from=made_from)
+    settings = asdict(config) | {"n_latents": n_latents}
 
-    return ensure(project, "codes", make, settings=asdict(config) | {"n_latents": n_latents}, made_from=made_from)
+    def codes_of(start: int, end: int) -> csr_array:
+        return coded(project.sae, embeddings.rows(start, end), config.code_k)
+
+    def make() -> None:
+        write_codes(project.path / "codes", len(embeddings), codes_of, settings=settings, made_from=made_from)
+
+    return ensure(project, "codes", make, settings=settings, made_from=made_from)

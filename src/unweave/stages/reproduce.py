@@ -106,7 +106,7 @@ class _Protocol:
             scoring = replace(PROFILES["paper"], max_latents=most)
             with tempfile.TemporaryDirectory(dir=self.project.path / FOLDER) as aside:
                 try:
-                    index = ConceptIndex.build(Path(aside) / "index", latents, scoring, ids=self.project.corpus.ids)
+                    index = ConceptIndex.build(latents, self.project.corpus.ids, scoring, folder=Path(aside) / "index")
                 except ScoringUndefined as error:
                     yield Row(name, k, {}, {}, note=str(error))
                     continue
