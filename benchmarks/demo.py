@@ -26,7 +26,7 @@ from unweave.base.records import Explanation, Hit, Part, Passage
 from unweave.cli import show
 from unweave.evaluation.table import KIND, Evaluation, Row, table
 from unweave.project import Project
-from unweave.stages.workspace import ARTIFACTS
+from unweave.stages.places import ARTIFACTS
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results" / "demo.json"

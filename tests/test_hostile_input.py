@@ -90,18 +90,8 @@ def test_judgements_of_ids_with_quotes_come_back(tmp_path):
 
 
 def test_a_corpus_without_sentences_can_be_embedded(tmp_path):
-
-    project = Project.create(tmp_path / "p", Collection(passages=[Passage("a", "Sea", "too short")]))
-
-    class OnesEncoder:
-        identity = {"model": "ones"}  # noqa: RUF012
-
-        def encode_passages(self, texts):
-            return np.ones((len(texts), 2), np.float32)
-
-        encode_queries = encode_passages
-
-    project.__dict__["encoder"] = OnesEncoder()
+    Project.create(tmp_path / "p", Collection(passages=[Passage("a", "Sea", "too short")]))
+    project = Project.open(tmp_path / "p", encoder=lambda texts: np.ones((len(texts), 2)))
     assert [done.artifact for done in project.embed()] == ["embeddings/passages"]
 
 

@@ -158,6 +158,7 @@ class EvaluateConfig:
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 PRECOMPUTED = "precomputed"
 _POOLINGS = ("cls", "mean", "max", "lasttoken")
+AUTO, FLOAT32, BFLOAT16 = "auto", "float32", "bfloat16"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,9 +179,13 @@ class EncoderConfig:
     """Where the model runs: cpu, cuda, cuda:1, mps."""
     batch_size: int = 8
     """Texts in one pass through the model; small batches are fastest on a CPU."""
+    precision: str = AUTO
+    """What passages are computed in, float32 or bfloat16; auto: bfloat16 if the processor has units for it."""
 
     def __post_init__(self) -> None:
         at_least(self, 1, "batch_size")
+        if self.precision not in (AUTO, FLOAT32, BFLOAT16):
+            raise ValueError(f"precision must be auto, float32 or bfloat16, got {self.precision!r}")
         if self.pooling not in ("", *_POOLINGS):
             raise ValueError(f"pooling must be one of {', '.join(_POOLINGS)}, or empty, got {self.pooling!r}")
 

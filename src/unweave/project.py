@@ -51,11 +51,11 @@ class Project(Workspace):
 
         return embed.embed(self)
 
-    def bring_embeddings(self, of: str, vectors: Path, ids: Path | None = None) -> Outcome:
+    def bring_embeddings(self, of: str, vectors: Path, ids: Path | None = None, *, by_encoder: bool = False) -> Outcome:
         """Use embeddings that were made elsewhere for the `passages` or the `queries`; see `stages.embed`."""
         from unweave.stages import embed
 
-        return embed.bring_embeddings(self, of, vectors, ids)
+        return embed.bring_embeddings(self, of, vectors, ids, by_encoder=by_encoder)
 
     def fit(self) -> list[Outcome]:
         """Train the SAE, and encode the passages with it."""

@@ -74,17 +74,21 @@ def embed(
     as_json: bool,
     **encoder: Any,
 ) -> None:
-    """Embed the corpus, its sentences and its queries, or bring embeddings made elsewhere."""
-    from unweave.config import PRECOMPUTED
+    """Embed the corpus, its sentences and its queries, or bring embeddings made elsewhere.
 
-    if passages is not None and encoder["model"] is None:
-        encoder["model"] = PRECOMPUTED
+    With --model, brought embeddings are checked to be that model's, and texts can be searched for. Without it, it is
+    not known what made them: search by --query-id or --query-vector.
+    """
+    by_encoder = encoder["model"] is not None
     with opened_with(project, encoder=encoder, embed={"sentences": sentences, "language": language}) as opened:
         if passages is None and queries is None:
             show_outcomes(opened.embed(), as_json)
             return
         brought = [("passages", passages, passage_ids), ("queries", queries, query_ids)]
-        show_outcomes([opened.bring_embeddings(of, file, ids) for of, file, ids in brought if file], as_json)
+        show_outcomes(
+            [opened.bring_embeddings(of, file, ids, by_encoder=by_encoder) for of, file, ids in brought if file],
+            as_json,
+        )
 
 
 @click.command()

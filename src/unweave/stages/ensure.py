@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from unweave.base.artifact import read_manifest
 from unweave.errors import CorruptArtifact, MissingArtifact
-from unweave.stages.workspace import ARTIFACTS, Workspace
+from unweave.stages.places import ARTIFACTS
+from unweave.stages.workspace import Workspace
 
 
 class Outcome(NamedTuple):

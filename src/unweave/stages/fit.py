@@ -83,7 +83,7 @@ def fit_sae(project: Workspace, folder: Path) -> Outcome | None:
         n_latents=recipe.n_latents,
         k=config.k,
         selection=VARIANTS[config.variant].selection,
-        encoder=project.settings.encoder.model,
+        encoder=project.encoder_of_embeddings,
     )
     settings = {"sae": asdict(sae_config), "training": asdict(training), "held_out": config.held_out}
     fresh = is_stale(folder, "sae", settings, made_from)

@@ -95,7 +95,13 @@ class _Protocol:
             saes[k] = self._reconstruction(sae)
             rows += self._of_sae(k, sae, latents)
         return Reproduction(
-            self.project.settings.encoder.model, n, len(self.queries), len(self.mismatch), depth, rows, saes
+            self.project.encoder_of_embeddings or "an unknown encoder",
+            n,
+            len(self.queries),
+            len(self.mismatch),
+            depth,
+            rows,
+            saes,
         )
 
     def _of_sae(self, k: int, sae: SAE, latents: csr_array) -> Iterator[Row]:

@@ -82,12 +82,13 @@ def _fit(project: Workspace) -> Outcome:
     encoder = project.token_encoder
     d_token = encoder.encode_tokens(["a"])[0].shape[1]
     n_latents = config.n_latents or EXPANSION * d_token
-    sae_config = SAEConfig(d_in=d_token, n_latents=n_latents, k=config.k, encoder=project.settings.encoder.model)
+    identity = project.encoder_identity("tokens")
+    sae_config = SAEConfig(d_in=d_token, n_latents=n_latents, k=config.k, encoder=str(identity["model"]))
     made_from = project.made_from("corpus")
     settings = {
         "sae": asdict(sae_config),
         "tokens": asdict(config),
-        "encoder": project.encoder_identity("passages"),
+        "encoder": identity,
     }
 
     def make() -> None:

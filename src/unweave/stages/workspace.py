@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
 
@@ -19,55 +19,23 @@ from unweave import settings
 from unweave.base.artifact import MANIFEST, Manifest, read_manifest
 from unweave.concepts.namers.lexicon import Lexicon
 from unweave.concepts.store import Concepts
+from unweave.config import PRECOMPUTED
 from unweave.encode.embeddings import Embeddings
-from unweave.encode.encoder import Encoder, TokenEncoder
-from unweave.encode.encoders import open_encoder
-from unweave.errors import (
-    BadData,
-    CorruptArtifact,
-    MissingArtifact,
-    StaleArtifact,
-    UnweaveError,
-)
+from unweave.encode.encoder import CallableEncoder, Encoder, TokenEncoder, same_space
+from unweave.encode.encoders import NoEncoder, open_encoder
+from unweave.errors import BadData, CorruptArtifact, MissingArtifact, StaleArtifact, UnweaveError
 from unweave.index.codes import Codes
 from unweave.index.concept_index import ConceptIndex
 from unweave.sae import tokens
 from unweave.sae.latents import load_latents
 from unweave.sae.model import SAE
+from unweave.stages.places import ARTIFACTS, EMBEDDED_BESIDE_PASSAGES
 from unweave.texts.collection import Collection
 from unweave.texts.corpus import Corpus
-from unweave.texts.queries import QuerySet
+from unweave.texts.queries import QuerySet, known_judgements
 
 T = TypeVar("T")
-
-
-class _Place(NamedTuple):
-    kind: str
-    command: str
-    """The command that makes it."""
-
-
-ARTIFACTS = {
-    "corpus": _Place("corpus", "init"),
-    "queries": _Place("queries", "init"),
-    "sentences": _Place("corpus", "embed"),
-    "embeddings/passages": _Place("embeddings", "embed"),
-    "embeddings/sentences": _Place("embeddings", "embed"),
-    "embeddings/queries": _Place("embeddings", "embed"),
-    "sae": _Place("sae", "fit"),
-    "latents": _Place("latents", "fit"),
-    "concepts": _Place("concepts", "name"),
-    "lexicon": _Place("corpus", "name --namer lexicon"),
-    "embeddings/lexicon": _Place("embeddings", "name --namer lexicon"),
-    "index/default": _Place("index", "index build"),
-    "index/paper": _Place("index", "index build"),
-    "tokens/sae": _Place("sae", "tokens"),
-    "tokens/latents": _Place("latents", "tokens"),
-    "index/tokens": _Place("index", "tokens"),
-    "codes": _Place("codes", "index build"),
-    "evaluation": _Place("evaluation", "evaluate"),
-}
-"""Where each artefact lies below the project's folder."""
+Embed = Callable[[list[str]], Any]
 
 
 class _Opened(NamedTuple):
@@ -78,19 +46,26 @@ class _Opened(NamedTuple):
 class Workspace:
     """Opens the artefacts of a project and refuses those made from something that has changed since."""
 
-    def __init__(self, path: Path, changes: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+    def __init__(
+        self, path: Path, changes: Mapping[str, Mapping[str, Any]] | None = None, encoder: Embed | None = None
+    ) -> None:
         self.path = path
         self._changes = changes or {}
         self.settings = settings.Settings.read(path / settings.FILE).changed(self._changes)
+        self._given = None if encoder is None else CallableEncoder(encoder)
+        self._open_encoder = cache(open_encoder)
         self._opened: dict[str, _Opened] = {}
         self._opening = threading.RLock()
 
     @classmethod
-    def open(cls, path: Path | str, changes: Mapping[str, Mapping[str, Any]] | None = None) -> Self:
+    def open(
+        cls, path: Path | str, changes: Mapping[str, Mapping[str, Any]] | None = None, encoder: Embed | None = None
+    ) -> Self:
         """Open a project folder.
 
         Args:
             changes: settings by stage that hold for this object, whatever the file says.
+            encoder: a function of one's own from texts to vectors, (n_texts, d_in), instead of the settings' model.
 
         Raises:
             MissingArtifact: the folder is not a project.
@@ -98,7 +73,12 @@ class Workspace:
         path = Path(path)
         if not (path / settings.FILE).is_file():
             raise MissingArtifact(f"{path} is not a project: it has no {settings.FILE}; make one with: unweave init")
-        return cls(path, changes)
+        return cls(path, changes, encoder)
+
+    def keep(self, stage: str, **changes: Any) -> None:
+        """Change some settings of one stage, here and in the file."""
+        settings.update(self.path / settings.FILE, stage, changes)
+        self.settings = self.settings.changed({stage: changes})
 
     def keep_changes(self) -> None:
         """Write the changes that this object was opened with to the settings, beside what is there by now."""
@@ -126,7 +106,7 @@ class Workspace:
             corpus = Corpus.write(path / "corpus", collection.passages, settings={"about": dict(collection.about)})
             made.append("corpus")
             qrels = {
-                split: _known(judged, split, corpus, drop_unknown=drop_unknown)
+                split: known_judgements(judged, split, corpus, drop_unknown=drop_unknown)
                 for split, judged in collection.qrels.items()
             }
             made_from = {"corpus": corpus.manifest.fingerprint}
@@ -161,6 +141,13 @@ class Workspace:
                 raise StaleArtifact(
                     f"{name} was made from another {source} than the one that is there now; "
                     f"run: unweave {place.command} {self.path}"
+                )
+        if name in EMBEDDED_BESIDE_PASSAGES and self.has("embeddings/passages"):
+            made_with = [self.manifest("embeddings/passages").settings["encoder"], manifest.settings["encoder"]]
+            if not same_space(*made_with):
+                raise StaleArtifact(
+                    f"{name} was made with {made_with[1]['model']}, but embeddings/passages with "
+                    f"{made_with[0]['model']}; embed both with one: unweave {place.command} {self.path}"
                 )
         return manifest
 
@@ -236,10 +223,22 @@ class Workspace:
         asked_for = of != "sentences" or self.settings.embed.sentences > 0
         return asked_for and self.has(f"embeddings/{of}")
 
-    @cached_property
+    @property
+    def named_encoder(self) -> Encoder:
+        """The encoder that the settings name, or the one that the project was opened with; loaded on first use."""
+        return self._given or self._open_encoder(self.settings.encoder)
+
+    @property
     def encoder(self) -> Encoder:
-        """The model that embeds texts; loaded on first use."""
-        return open_encoder(self.settings.encoder)
+        """What embeds texts beside the passages; nothing does if these were brought along, by an unknown encoder."""
+        unknown = self.has("embeddings/passages") and not self.encoder_of_embeddings
+        return NoEncoder() if unknown else self.named_encoder
+
+    @property
+    def encoder_of_embeddings(self) -> str:
+        """The name of what embedded the passages; empty if they were brought along and nobody said what made them."""
+        name = str(self.manifest("embeddings/passages").settings["encoder"]["model"])
+        return "" if name == PRECOMPUTED else name
 
     @property
     def token_encoder(self) -> TokenEncoder:
@@ -250,15 +249,16 @@ class Workspace:
         """
         if not isinstance(self.encoder, TokenEncoder):
             raise UnweaveError(
-                f"concepts of tokens need an encoder that shows its tokens, and {self.settings.encoder.model!r} gives "
-                "one vector a text; embed with a sentence-transformers model"
+                f"concepts of tokens need an encoder that shows its tokens, and {self.encoder.identity['model']!r} "
+                "gives one vector a text; embed with a sentence-transformers model"
             )
         return self.encoder
 
     def encoder_identity(self, of: str) -> dict[str, Any]:
-        """What decides the embeddings of `passages`, `sentences` or `queries`: the model, its weights, the prefix."""
-        unread = "passage_prefix" if of == "queries" else "query_prefix"
-        return {name: value for name, value in self.encoder.identity.items() if name != unread}
+        """What decides the embeddings of `passages`, `sentences`, `queries` or `tokens`: the model, its prefix …"""
+        unread = {"query_prefix"} if of != "queries" else {"passage_prefix"}
+        unread |= {"precision"} if of in ("queries", "tokens") else set()
+        return {name: value for name, value in self.named_encoder.identity.items() if name not in unread}
 
     @property
     def sae(self) -> SAE:
@@ -330,19 +330,3 @@ class Workspace:
         if position is None:
             raise BadData(f"the corpus has no passage with the id {passage_id!r}; ids are shown by: unweave search")
         return position
-
-
-def _known(
-    judged: dict[str, dict[str, int]], split: str, corpus: Corpus, *, drop_unknown: bool
-) -> dict[str, dict[str, int]]:
-    """Judgements of passages that the corpus has."""
-    unknown = [(q, d) for q, grades in judged.items() for d in grades if corpus.position(d) is None]
-    if unknown and not drop_unknown:
-        query_id, passage_id = unknown[0]
-        raise BadData(
-            f"qrels/{split} name {len(unknown)} passage id(s) that the corpus does not have, first {passage_id!r} "
-            f"for query {query_id!r}; do both come from the same collection? To leave them out: --drop-unknown"
-        )
-    dropped = set(unknown)
-    kept = {q: {d: g for d, g in grades.items() if (q, d) not in dropped} for q, grades in judged.items()}
-    return {q: grades for q, grades in kept.items() if grades}

@@ -15,6 +15,7 @@ from typing import Any
 from unweave.base.artifact import Manifest, build, read_manifest
 from unweave.base.records import Query
 from unweave.errors import BadData
+from unweave.texts.corpus import Corpus
 
 Qrels = dict[str, dict[str, int]]
 """Grade of each judged passage id, by query id; a grade of 1 or more is relevant."""
@@ -140,3 +141,23 @@ def _write_qrels(path: Path, qrels: Qrels) -> None:
                 if set(f"{query_id}{passage_id}") & _BREAKS:
                     raise BadData(f"ids {query_id!r}, {passage_id!r}: an id with a tab or line break cannot be judged")
                 file.write(f"{query_id}\t{passage_id}\t{grade}\n")
+
+
+def known_judgements(
+    judged: dict[str, dict[str, int]], split: str, corpus: Corpus, *, drop_unknown: bool
+) -> dict[str, dict[str, int]]:
+    """Judgements of passages that the corpus has.
+
+    Raises:
+        BadData: others are judged too, and `drop_unknown` does not say to leave them out.
+    """
+    unknown = [(q, d) for q, grades in judged.items() for d in grades if corpus.position(d) is None]
+    if unknown and not drop_unknown:
+        query_id, passage_id = unknown[0]
+        raise BadData(
+            f"qrels/{split} name {len(unknown)} passage id(s) that the corpus does not have, first {passage_id!r} "
+            f"for query {query_id!r}; do both come from the same collection? To leave them out: --drop-unknown"
+        )
+    dropped = set(unknown)
+    kept = {q: {d: g for d, g in grades.items() if (q, d) not in dropped} for q, grades in judged.items()}
+    return {q: grades for q, grades in kept.items() if grades}

@@ -1,0 +1,36 @@
+"""Where each artefact of a project lies, and which command makes it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class _Place(NamedTuple):
+    kind: str
+    command: str
+    """The command that makes it."""
+
+
+ARTIFACTS = {
+    "corpus": _Place("corpus", "init"),
+    "queries": _Place("queries", "init"),
+    "sentences": _Place("corpus", "embed"),
+    "embeddings/passages": _Place("embeddings", "embed"),
+    "embeddings/sentences": _Place("embeddings", "embed"),
+    "embeddings/queries": _Place("embeddings", "embed"),
+    "sae": _Place("sae", "fit"),
+    "latents": _Place("latents", "fit"),
+    "concepts": _Place("concepts", "name"),
+    "lexicon": _Place("corpus", "name --namer lexicon"),
+    "embeddings/lexicon": _Place("embeddings", "name --namer lexicon"),
+    "index/default": _Place("index", "index build"),
+    "index/paper": _Place("index", "index build"),
+    "tokens/sae": _Place("sae", "tokens"),
+    "tokens/latents": _Place("latents", "tokens"),
+    "index/tokens": _Place("index", "tokens"),
+    "codes": _Place("codes", "index build"),
+    "evaluation": _Place("evaluation", "evaluate"),
+}
+"""Where each artefact lies below the project's folder."""
+EMBEDDED_BESIDE_PASSAGES = frozenset({"embeddings/queries", "embeddings/sentences", "embeddings/lexicon"})
+"""Embeddings that are compared with those of the passages, so one encoder has to make both."""
