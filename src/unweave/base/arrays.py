@@ -23,34 +23,57 @@ def save_array(path: Path, array: NDArray[Any]) -> None:
         file.write(array.reshape(-1).view(np.uint8).data)
 
 
+_FEW = 8192
+"""Elements given one by one that are written at once."""
+
+
 class ArrayWriter:
     """An array that grows on disk; `len()` is the number of elements so far."""
 
     def __init__(self, path: Path, dtype: DTypeLike) -> None:
         self._path = path
         self._dtype = np.dtype(dtype)
-        self._length = 0
+        self._written = 0
+        self._few: list[Any] = []
 
     def __len__(self) -> int:
-        return self._length
+        return self._written + len(self._few)
 
     def __enter__(self) -> ArrayWriter:
         self._file: BinaryIO = self._path.open("wb")
         self._write_header()
         return self
 
+    def add(self, element: Any) -> None:
+        """Write the next element, soon."""
+        self._few.append(element)
+        if len(self._few) == _FEW:
+            self._flush()
+
     def append(self, piece: NDArray[Any]) -> None:
         """Write the next elements."""
+        self._flush()
+        self._write(piece)
+
+    def _flush(self) -> None:
+        if self._few:
+            self._write(np.array(self._few, self._dtype))
+            self._few = []
+
+    def _write(self, piece: NDArray[Any]) -> None:
         self._file.write(np.ascontiguousarray(piece, self._dtype).view(np.uint8).data)
-        self._length += len(piece)
+        self._written += len(piece)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         with self._file:
             if kind is None:
+                self._flush()
                 self._file.seek(0)
                 self._write_header()
 
     def _write_header(self) -> None:
         # NumPy leaves room in a header for the first axis to grow, so that this one can be written again in place.
         description = npy.dtype_to_descr(self._dtype)
-        npy.write_array_header_1_0(self._file, {"descr": description, "fortran_order": False, "shape": (self._length,)})
+        npy.write_array_header_1_0(
+            self._file, {"descr": description, "fortran_order": False, "shape": (self._written,)}
+        )

@@ -77,6 +77,10 @@ class QuerySet:
             )
         return cls.load(folder)
 
+    def __repr__(self) -> str:
+        judged = f", judged in {', '.join(self.splits)};" if self.splits else ""
+        return f"QuerySet({len(self):,} queries{judged} in {self.folder})"
+
     def __len__(self) -> int:
         return len(self.all)
 
