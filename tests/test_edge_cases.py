@@ -15,8 +15,6 @@ from unweave.errors import BadData, CorruptArtifact
 from unweave.evaluation.measures import measure
 from unweave.evaluation.runs import read_run, write_run
 from unweave.index.scoring import PROFILES
-from unweave.retrieval.bm25 import BM25
-from unweave.retrieval.query import EmbeddedQuery
 from unweave.retrieval.searcher import ConceptSearcher
 from unweave.sae.model import SAE, WEIGHTS
 from unweave.sae.training.run import train
@@ -121,9 +119,3 @@ def test_every_blank_that_python_splits_at_survives_a_run_file(tmp_path, blank):
     run = {f"wind{blank}power": [(f"{blank}d", 1.5)]}
     write_run(tmp_path / "a.trec", run, "toy")
     assert read_run(tmp_path / "a.trec") == run
-
-
-def test_bm25_does_not_find_empty_passages_for_unknown_words():
-    system = BM25(["The wind turbine turned", "", "the of"])
-    for text in ("zeppelin", "", "the of"):
-        assert len(system.search(EmbeddedQuery(text, np.zeros(1, np.float32)), cutoff=10).passages) == 0

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import bm25s
 import ir_measures
 import numpy as np
 import pytest
 import pytrec_eval
-import Stemmer
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -16,7 +14,6 @@ from unweave.errors import BadData
 from unweave.evaluation.measures import MEASURES, measure
 from unweave.evaluation.runs import read_run, write_run
 from unweave.index.scoring import PROFILES
-from unweave.retrieval.bm25 import BM25
 from unweave.retrieval.query import EmbeddedQuery
 from unweave.retrieval.searcher import ConceptSearcher
 from unweave.retrieval.systems import CLSR, Dense, DenseRescored, Reconstructed, RescoredCLSR
@@ -121,48 +118,6 @@ def test_a_malformed_line_is_an_error_with_its_number(tmp_path, line):
 
 # --- the compared systems --------------------------------------------------------------------------
 
-TEXTS = [
-    "The wind turbine on the ridge turned all night long in the storm",
-    "Bakers knead sourdough before the town wakes",
-    "A turbine hums",
-    "Sourdough, rye and wind-dried apples: bakers trade them for oil",
-    "Oil for the turbine blades comes by boat, and the boat waits for wind again",
-]
-
-
-@pytest.mark.parametrize(
-    "text", ["wind turbine", "the bakers and their sourdough", "boats with oil", "turbine, turbine oil"]
-)
-def test_bm25_ranks_as_bm25s_does(text):
-    stemmer = Stemmer.Stemmer("english")
-    retriever = bm25s.BM25(method="lucene", k1=1.2, b=0.75)
-    retriever.index(bm25s.tokenize(TEXTS, stopwords="en", stemmer=stemmer, show_progress=False), show_progress=False)
-    tokens = bm25s.tokenize([text], stopwords="en", stemmer=stemmer, show_progress=False)
-    documents, expected = retriever.retrieve(tokens, k=len(TEXTS), show_progress=False)
-    found = expected[0] > 0
-    hits = BM25(TEXTS).search(EmbeddedQuery(text, np.zeros(1, np.float32)), cutoff=10)
-    assert found.any()
-    assert hits.passages.tolist() == documents[0][found].tolist()
-    np.testing.assert_allclose(hits.scores, expected[0][found], rtol=1e-6)
-
-
-def test_a_bm25_score_is_the_sum_of_its_terms():
-    # The first passage has no "oil"; "turbine" counts twice, and "the" is no term.
-    query = EmbeddedQuery("Turbines, the turbine oil", np.zeros(1, np.float32))
-    system = BM25(TEXTS)
-    hits = system.search(query, cutoff=10)
-    for passage, score in zip(hits.passages.tolist(), hits.scores.tolist(), strict=True):
-        explained = system.explain(query, passage, score)
-        explained.check()
-        assert {part.name: part.query for part in explained.contributions}.items() <= {"turbine": 2, "oil": 1}.items()
-    assert [part.name for part in system.explain(query, 0, 1.0).contributions] == ["turbine"]
-
-
-def test_bm25_finds_nothing_for_words_that_no_passage_has():
-    system = BM25(TEXTS)
-    for text in ("zeppelin", "", "the of"):
-        assert len(system.search(EmbeddedQuery(text, np.zeros(1, np.float32)), cutoff=10).passages) == 0
-
 
 @given(
     arrays(np.float32, st.tuples(st.integers(1, 12), st.just(3)), elements=st.sampled_from([-1.0, 0.0, 0.5, 2.0])),
@@ -224,6 +179,3 @@ def test_dense_orders_what_concepts_find_as_it_orders_everything(random_sae, ind
 
 def test_the_size_of_what_is_searched_is_counted():
     assert Dense(np.ones((7, 384), np.float32)).bytes_per_passage == 384 * 4
-    one, two = BM25(["turbine"] * 4), BM25(["turbine oil"] * 4)
-    # A posting is an int32 id and a float32 score; one more term also adds one more offset.
-    assert two.bytes_per_passage - one.bytes_per_passage >= 8

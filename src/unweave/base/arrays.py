@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -46,8 +47,12 @@ class ArrayWriter:
 
     def add(self, element: Any) -> None:
         """Write the next element, soon."""
-        self._few.append(element)
-        if len(self._few) == _FEW:
+        self.extend((element,))
+
+    def extend(self, elements: Iterable[Any]) -> None:
+        """Write the next elements, soon."""
+        self._few.extend(elements)
+        if len(self._few) >= _FEW:
             self._flush()
 
     def append(self, piece: NDArray[Any]) -> None:

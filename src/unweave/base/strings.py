@@ -14,6 +14,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import overload
 
+import numpy as np
+
 from unweave.base.arrays import ArrayWriter
 from unweave.base.artifact import load_array
 from unweave.errors import CorruptArtifact
@@ -28,13 +30,13 @@ class Strings(Sequence[str]):
         Raises:
             CorruptArtifact: the files are damaged.
         """
-        self._ends = load_array(folder / f"{name}_ends.npy", kind)
+        self._ends = np.asarray(load_array(folder / f"{name}_ends.npy", kind)).data  # read by the number, quickly
         path = folder / f"{name}.txt"
         with path.open("rb") as file:
             # An empty file cannot be mapped.
             size = path.stat().st_size
             self._bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
-        if size != (int(self._ends[-1]) if len(self._ends) else 0):
+        if size != (self._ends[-1] if len(self._ends) else 0):
             raise CorruptArtifact(f"{path} and {name}_ends.npy do not belong together; rebuild the {kind}")
 
     @staticmethod
@@ -58,8 +60,8 @@ class Strings(Sequence[str]):
             return [self[i] for i in range(*number.indices(len(self)))]
         if not 0 <= number < len(self):
             raise IndexError(f"number {number} is outside a table of {len(self)} texts")
-        start = int(self._ends[number - 1]) if number else 0
-        return self._bytes[start : int(self._ends[number]) - 1].decode("utf-8")
+        start = self._ends[number - 1] if number else 0
+        return self._bytes[start : self._ends[number] - 1].decode("utf-8")
 
     def find(self, text: str, within: range | None = None) -> int | None:
         """The number of a text, or None if it is not there.

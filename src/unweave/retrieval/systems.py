@@ -15,6 +15,7 @@ from unweave.errors import BadData
 from unweave.explaining.accounting import Names, explain
 from unweave.index.hits import Hits, best, best_of
 from unweave.retrieval import fusion
+from unweave.retrieval.bm25 import BM25
 from unweave.retrieval.query import EmbeddedQuery
 from unweave.retrieval.searcher import ConceptSearcher
 from unweave.sae.model import SAE
@@ -64,6 +65,23 @@ class Dense:
         if self.sae is None:
             raise ValueError("without an SAE there is nothing to explain dense scores by")
         return explain(query.vector, self.passages[passage], self.sae, self.names)
+
+
+@dataclass(frozen=True, eq=False)
+class Lexical:
+    """Search by words."""
+
+    bm25: BM25
+
+    @property
+    def bytes_per_passage(self) -> float:
+        return self.bm25.bytes_per_passage
+
+    def search(self, query: EmbeddedQuery, cutoff: int) -> Hits:
+        return self.bm25.search(query.text, cutoff)
+
+    def explain(self, query: EmbeddedQuery, passage: int, score: float) -> Explanation:
+        return self.bm25.explain(query.text, [passage], [score])[0]
 
 
 class Reconstructed:

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from unweave.errors import BadData
-from unweave.retrieval.bm25 import BM25
 from unweave.retrieval.searcher import ConceptSearcher
 from unweave.retrieval.systems import (
     CLSR,
     ConceptCodes,
     Dense,
     DenseRescored,
+    Lexical,
     Reconstructed,
     RescoredCLSR,
     System,
     TokenConcepts,
 )
+from unweave.stages.lexical import counted
 from unweave.stages.workspace import Workspace
 
 Systems = Mapping[str, Callable[[], System | None]]
@@ -60,7 +61,7 @@ def systems_of(project: Workspace, *, explaining: bool = False) -> Systems:
         return TokenConcepts(searcher, searcher.index.bytes() / n, project.token_names if explaining else None)
 
     made: dict[str, Callable[[], System | None]] = {
-        "BM25": lambda: BM25([passage.content for passage in project.corpus]),
+        "BM25": lambda: Lexical(counted(project)) if project.has("bm25") else None,
         "dense": dense,
         "reconstructed dense": lambda: Reconstructed(project.sae, project.sae.decode(project.latents)),
         "CL-SR paper": lambda: concepts("paper"),

@@ -70,6 +70,7 @@ ARTIFACTS = {
     "tokens/latents": _Place("latents", "tokens"),
     "index/tokens": _Place("index", "tokens"),
     "codes": _Place("codes", "index build"),
+    "bm25": _Place("bm25", "index build"),
     "evaluation": _Place("evaluation", "evaluate"),
 }
 """Where each artefact lies below the project's folder."""
