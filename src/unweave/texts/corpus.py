@@ -120,7 +120,7 @@ class Corpus(Sequence[Passage]):
         slot = int(np.searchsorted(self._id_hashes, wanted))
         while slot < len(self) and self._id_hashes[slot] == wanted:
             position = int(self._id_positions[slot])
-            if self[position].passage_id == passage_id:
+            if self._id_at(int(self._offsets[position])) == passage_id:
                 return position
             slot += 1
         return None
