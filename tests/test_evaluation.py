@@ -16,7 +16,7 @@ from hypothesis.extra.numpy import arrays
 
 from unweave.errors import BadData
 from unweave.evaluation.measures import MEASURES, measure
-from unweave.evaluation.runs import read_run, trec_id, trec_qrels, write_qrels, write_run
+from unweave.evaluation.runs import read_run, trec_id, trec_qrels, write_run, write_trec_qrels
 from unweave.index.scoring import PROFILES
 from unweave.retrieval.query import EmbeddedQuery
 from unweave.retrieval.searcher import ConceptSearcher
@@ -120,7 +120,7 @@ def test_only_blanks_are_encoded(tmp_path):
 
 def test_ids_that_become_one_are_refused(tmp_path):
     with pytest.raises(BadData, match="query 'q', or a passage judged for it, has the id of another"):
-        write_qrels(tmp_path / "qrels.trec", {"q": {"a b": 1, "a%20b": 0}})
+        write_trec_qrels(tmp_path / "qrels.trec", {"q": {"a b": 1, "a%20b": 0}})
     with pytest.raises(BadData, match="query 'q%201'"):
         trec_qrels({"q 1": {"a": 1}, "q%201": {"a": 1}})
 
@@ -132,7 +132,7 @@ def test_trec_eval_and_ir_measures_read_a_run_and_its_judgements(tmp_path):
     # Queries "wind power" and "100%": the relevant passages are first, and second of two. "q3" finds nothing.
     run = {"wind power": [("a", 3.0), ("50% rye", 2.0)], "100%": [("漢\u3000字", 3.0), ("x%20y", 2.0)], "q3": []}
     write_run(tmp_path / "toy.trec", run, "toy")
-    write_qrels(tmp_path / "qrels.trec", AWKWARD)
+    write_trec_qrels(tmp_path / "qrels.trec", AWKWARD)
     files = [str(tmp_path / "qrels.trec"), str(tmp_path / "toy.trec")]
     read = ir_measures.calc_aggregate([ir_measures.RR @ 10], *map(list, (
         ir_measures.read_trec_qrels(files[0]), ir_measures.read_trec_run(files[1])

@@ -52,7 +52,7 @@ def write_run(path: Path, run: Run, system: str) -> None:
                 file.write(f"{trec_id(query_id)} Q0 {trec_id(passage_id)} {rank} {score!r} {trec_id(system)}\n")
 
 
-def write_qrels(path: Path, qrels: Qrels) -> None:
+def write_trec_qrels(path: Path, qrels: Qrels) -> None:
     """Write judgements, by which `trec_eval` and `ir_measures` measure what `write_run` wrote.
 
     Raises:
