@@ -101,6 +101,14 @@ def test_texts_without_a_word_can_be_searched_and_have_nothing(made):
     assert system.bytes_per_passage > 0
 
 
+def test_only_allowed_passages_are_found_in_the_same_order(made):
+    system = made(TEXTS)
+    everything = system.search("wind turbine oil", cutoff=10).passages.tolist()
+    allowed = np.array([True, True, False, False, True])
+    hits = system.search("wind turbine oil", cutoff=10, allowed=allowed)
+    assert hits.passages.tolist() == [p for p in everything if allowed[p]] != everything
+
+
 # --- explanations ----------------------------------------------------------------------------------------
 
 
@@ -177,6 +185,14 @@ def test_damaged_files_are_refused(made, tmp_path, tamper, damage):
     path = tmp_path / "bm25/reading.json"
     tamper(path, json.dumps(json.loads(path.read_text()) | damage).encode())
     with pytest.raises(CorruptArtifact, match=r"reading\.json is damaged .* rebuild the bm25"):
+        BM25.load(tmp_path / "bm25")
+
+
+def test_arrays_that_do_not_belong_together_are_refused(made, tmp_path):
+    made(TEXTS)
+    starts = np.load(tmp_path / "bm25/starts.npy")
+    np.save(tmp_path / "bm25/starts.npy", starts + 1)  # of the same size, so only its contents can tell
+    with pytest.raises(CorruptArtifact, match="do not belong together; rebuild the bm25"):
         BM25.load(tmp_path / "bm25")
 
 

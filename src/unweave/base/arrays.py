@@ -47,7 +47,9 @@ class ArrayWriter:
 
     def add(self, element: Any) -> None:
         """Write the next element, soon."""
-        self.extend((element,))
+        self._few.append(element)
+        if len(self._few) == _FEW:
+            self._flush()
 
     def extend(self, elements: Iterable[Any]) -> None:
         """Write the next elements, soon."""

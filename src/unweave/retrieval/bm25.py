@@ -61,7 +61,8 @@ class BM25:
             self._reading = Terms(reading["stemmer"], tuple(reading["stop_words"]))
         except (ValueError, KeyError, TypeError) as error:
             raise CorruptArtifact(f"{folder / 'reading.json'} is damaged ({error}); rebuild the {self.kind}") from error
-        if not len(self._starts) == len(self._terms) + 1 or not len(self._passages) == len(self._scores):
+        whole = len(self._starts) == len(self._terms) + 1 and int(self._starts[-1]) == len(self._passages)
+        if not whole or len(self._passages) != len(self._scores):
             raise CorruptArtifact(f"the arrays in {folder} do not belong together; rebuild the {self.kind}")
 
     @classmethod
@@ -120,13 +121,18 @@ class BM25:
         """All that a search may read, terms included."""
         return self.manifest.bytes / max(1, self.n_passages)
 
-    def search(self, query: str, cutoff: int) -> Hits:
-        """The best passages that have a term of the query; there may be none."""
+    def search(self, query: str, cutoff: int, allowed: NDArray[np.bool_] | None = None) -> Hits:
+        """The best passages that have a term of the query; there may be none.
+
+        Args:
+            allowed: (n_passages,) which may be found; by default all.
+        """
         scores = np.zeros(self.n_passages, dtype=np.float32)
         for term in self._read(query):
             passages, worth = self._list(term.number)
             scores[passages] += worth
-        return best(scores, np.flatnonzero(scores > 0), cutoff)
+        found = scores > 0 if allowed is None else (scores > 0) & allowed
+        return best(scores, np.flatnonzero(found), cutoff)
 
     def explain(
         self, query: str, passages: Sequence[int] | NDArray[np.integer], scores: Sequence[float] | NDArray[np.floating]

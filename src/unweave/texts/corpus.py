@@ -34,6 +34,7 @@ from unweave.texts.metadata import Metadata, MetadataWriter, as_texts
 
 logger = logging.getLogger(__name__)
 
+_JSON = json.JSONEncoder(ensure_ascii=False, default=str)
 _HASHES = "hashes.npy"  # in corpus order, until they are sorted
 _ID = re.compile(rb'\{"passage_id": ("(?:[^"\\]|\\.)*")')
 
@@ -185,7 +186,7 @@ def _write_passages(folder: Path, passages: Iterable[Passage]) -> tuple[int, int
             if not passage.content:
                 first_blank = first_blank or passage.passage_id
                 n_blank += 1
-            line = json.dumps(passage._asdict(), ensure_ascii=False, default=str).encode("utf-8", "replace")
+            line = _JSON.encode(passage._asdict()).encode("utf-8", "replace")
             end += lines.write(line + b"\n")
             offsets.add(end)
             hashes.add(_id_hash(passage.passage_id))

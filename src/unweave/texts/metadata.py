@@ -60,6 +60,8 @@ class MetadataWriter:
         """Take in the metadata of the next passage."""
         for name, value in metadata.items():
             codes = self._fields.get(name)
+            if codes is None and name in self._fields:
+                continue
             code = codes.get(value) if codes is not None and type(value) is str else None
             if code is None:
                 self._add(position, name, value)
