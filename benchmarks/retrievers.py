@@ -26,7 +26,6 @@ from unweave.index.scoring import (
 )
 from unweave.retrieval.bm25 import BM25
 from unweave.retrieval.fusion import by_normalized_score
-from unweave.retrieval.query import EmbeddedQuery
 from unweave.retrieval.searcher import ConceptSearcher
 from unweave.sae.model import SAE, pursue, strongest
 
@@ -41,9 +40,9 @@ QUANTISED, QUANTISER_TRAINING = ("PQ 96 B", "PQ 48 B", "int8", "binary"), 10_000
 
 def of_words(of: Collection) -> System:
     """BM25."""
-    lexical = BM25(of.contents)
-    asked = [EmbeddedQuery(*pair) for pair in zip(of.query_texts, of.queries, strict=True)]
-    return System(lambda i: lexical.search(asked[i], DEEP), lexical.bytes_per_passage)
+    with tempfile.TemporaryDirectory() as aside:  # what was opened there can still be read
+        lexical = BM25.write(Path(aside) / "bm25", of.contents, len(of.contents))
+    return System(lambda i: lexical.search(of.query_texts[i], DEEP), lexical.bytes_per_passage)
 
 
 def of_dense(of: Collection) -> System:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 
@@ -10,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from unweave.cli import main
-from unweave.errors import BadData
+from unweave.errors import BadData, MissingArtifact
 from unweave.evaluation import leaderboard as boards
 from unweave.evaluation.table import Evaluation
 from unweave.project import Project
@@ -128,3 +129,73 @@ def test_a_system_that_was_not_evaluated_is_named(two_projects):
     done = CliRunner().invoke(main, ["compare", str(two_projects[0]), "SPLADE", "dense"])
     assert done.exit_code == 1
     assert "no system 'SPLADE'" in done.output and "CL-SR" in done.output
+
+
+# --- runs of other systems ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def theirs(two_projects, tmp_path):
+    """Dense's own run as another tool would write it: gzipped, by worst rank first, with what is not the project's."""
+    lines = (two_projects[0] / "evaluation/runs/dense.trec").read_text().splitlines()
+    foreign = ["not-here Q0 Wind_turbine 1 9.0 x", f"{lines[0].split()[0]} Q0 nowhere 1 -1000 x"]
+    path = tmp_path / "theirs.trec.gz"
+    path.write_bytes(gzip.compress("\n".join([*reversed(lines), *foreign]).encode()))
+    return path
+
+
+def test_a_run_of_another_system_is_compared_by_its_path(two_projects, theirs):
+    project = Project.open(two_projects[0])
+    ours, brought = project.compare("BM25", "dense"), project.compare("BM25", theirs)
+    assert (brought.second, ours.notes) == ("theirs", [])
+    assert brought.queries == ours.queries and brought.whole == ours.whole
+    assert [note.split(": ", 1)[1] for note in brought.notes] == [
+        "1 queries are not judged here and do not count, the first 'not-here'",
+        "1 passages are not in the corpus, the first 'nowhere'",
+    ]
+    assert project.compare(theirs, theirs).whole.difference == 0
+
+
+def test_runs_are_compared_on_the_command_line(two_projects, theirs):
+    words = ["compare", str(two_projects[0])]
+    done = CliRunner().invoke(main, [*words, "BM25", "--run", str(theirs)])
+    assert done.exit_code == 0, done.output
+    assert "nDCG@10: BM25 less theirs = " in done.stdout and "1 passages are not in the corpus" in done.stderr
+    both = CliRunner().invoke(main, [*words, "--run", str(theirs), "--run", str(theirs), "--json"])
+    assert json.loads(both.stdout)["whole"][0] == 0
+    for few in ([], ["dense"], ["dense", "BM25", "--run", str(theirs)]):
+        refused = CliRunner().invoke(main, [*words, *few])
+        assert refused.exit_code == 2 and "two systems or runs are compared, got" in refused.output
+
+
+def test_a_project_that_was_not_evaluated_compares_runs_by_its_judgements(two_projects, theirs, tmp_path):
+    shutil.copytree(two_projects[0], tmp_path / "bare", ignore=shutil.ignore_patterns("evaluation"))
+    bare = Project.open(tmp_path / "bare")
+    assert bare.compare(theirs, theirs).whole.difference == 0
+    with pytest.raises(MissingArtifact, match="has no evaluation yet"):
+        bare.compare("dense", theirs)
+
+
+def test_a_run_of_other_queries_is_refused(two_projects, tmp_path):
+    (tmp_path / "other.run").write_text("q1 Q0 d1 1 0.5 x\n")
+    with pytest.raises(BadData, match=r"other\.run ranks no query that is judged here; its first is 'q1'"):
+        Project.open(two_projects[0]).compare("dense", tmp_path / "other.run")
+
+
+def test_a_leaderboard_takes_runs_of_other_systems(two_projects, theirs, tmp_path):
+    collection = two_projects[0].resolve().name
+    folder = tmp_path / "runs" / collection
+    folder.mkdir(parents=True)
+    shutil.copy(theirs, folder / "SPLADE.trec.gz")
+    words = ["leaderboard", str(two_projects[0]), "--runs", str(tmp_path / "runs"), "--json"]
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 0, done.output
+    entries = {entry["system"]: entry for entry in json.loads(done.stdout)["entries"]}
+    assert entries["SPLADE"]["values"] == entries["dense"]["values"]
+    assert entries["SPLADE"]["against"][collection][0] == 0
+    assert "1 queries are not judged here" in done.stderr
+    shutil.copy(theirs, folder / "dense.trec.gz")
+    again = CliRunner().invoke(main, words)
+    assert again.exit_code == 1 and "there is a system 'dense' already" in again.output
+    none = CliRunner().invoke(main, ["leaderboard", str(two_projects[0]), "--runs", str(folder)])
+    assert none.exit_code == 1 and "COLLECTION/SYSTEM.trec" in none.output

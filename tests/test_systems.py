@@ -25,7 +25,7 @@ from unweave.retrieval.bm25 import BM25
 from unweave.retrieval.query import EmbeddedQuery
 from unweave.retrieval.steering import Steering
 from unweave.retrieval.sums import Sum, name_of, parse
-from unweave.retrieval.systems import Dense
+from unweave.retrieval.systems import Dense, Lexical
 from unweave.stages.asked import vector_of
 
 QUERY = "Device to generate electricity from wind"
@@ -213,10 +213,10 @@ def test_a_part_that_is_wrong_is_found_however_small_the_rest():
 TEXTS = ["the theremin is played without touch", "a violin and a bow", "a drum", "a flute of silver"]
 
 
-def test_the_only_passage_with_a_rare_word_gets_all_of_bm25s_weight():
+def test_the_only_passage_with_a_rare_word_gets_all_of_bm25s_weight(tmp_path):
     # Dense prefers all others; the found minimum would make a system's only hit worth as much as none.
     vectors = np.array([[0.0, 1.0], [1.0, 0.0], [0.9, 0.1], [0.8, 0.2]], np.float32)
-    both = Sum("BM25 + dense", {"BM25": BM25(TEXTS), "dense": Dense(vectors)}, (1.0, 1.0))
+    both = Sum("BM25 + dense", {"BM25": Lexical(BM25.write(tmp_path / "words", TEXTS, 4)), "dense": Dense(vectors)}, (1.0, 1.0))
     hits = both.search(EmbeddedQuery("theremin", np.array([1.0, 0.0], np.float32)), 4)
     # theremin: BM25 1/2 of 1, dense 1/2 of 0. violin: dense 1/2 of 1. Equal scores keep the corpus's order.
     assert hits.passages.tolist()[:2] == [0, 1]
@@ -293,6 +293,6 @@ def test_an_index_that_is_built_anew_is_searched_at_once(changed):
     assert found(changed, "CL-SR") == before
 
 
-def test_hits_without_scores_are_none():
+def test_no_hits_have_no_explanations(tmp_path):
     nothing = Hits(np.empty(0, np.int64), np.empty(0, np.float32))
-    assert BM25(TEXTS).explain(EmbeddedQuery("wind"), nothing) == []
+    assert Lexical(BM25.write(tmp_path / "words", TEXTS, 4)).explain(EmbeddedQuery("wind"), nothing) == []

@@ -260,8 +260,8 @@ class Project(Workspace):
         evaluate.evaluate(self)
         return Evaluation.load(self.path / KIND)
 
-    def compare(self, first: str, second: str, measure: str = "nDCG@10") -> Diff:
-        """Two evaluated systems, query by query."""
+    def compare(self, first: str | Path, second: str | Path, measure: str = "nDCG@10") -> Diff:
+        """Two systems, query by query: evaluated ones by name, others by the path of their run in TREC's format."""
         from unweave.stages.compare import compare_systems
 
         return compare_systems(self, first, second, measure)

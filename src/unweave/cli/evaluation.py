@@ -21,12 +21,14 @@ _SHOWN = 70
 @click.argument("projects", nargs=-1, required=True, type=_PATH)
 @_MEASURE
 @click.option("--against", default="dense", show_default=True, help="The system that others are compared with.")
+@click.option("--runs", type=_PATH, help="A folder with runs of other systems: COLLECTION/SYSTEM.trec, or .trec.gz.")
 @click.option("--latex", type=click.Path(dir_okay=False, path_type=Path), help="Write a table for a paper, too.")
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw bytes against quality, as PNG.")
 @JSON
 def leaderboard(
-    projects: tuple[Path, ...], measure: str, against: str, latex: Path | None, plot: Path | None, as_json: bool
-) -> None:
+    projects: tuple[Path, ...], measure: str, against: str, runs: Path | None, latex: Path | None, plot: Path | None,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Compare all systems over several evaluated PROJECTS, each a collection.
 
     ▲ and ▼: better or worse than the system given by --against, by a sign-flip test with Holm's correction over the
@@ -36,7 +38,9 @@ def leaderboard(
     from unweave.evaluation import leaderboard as boards
     from unweave.stages import compare as stage
 
-    board = stage.leaderboard(projects, measure, against)
+    board = stage.leaderboard(projects, measure, against, runs)
+    for note in board.notes:
+        click.echo(plain(note), err=True)
     if latex:
         write_atomically(latex, lambda p: p.write_text(boards.latex(board), encoding="utf-8"))
     if plot:
@@ -50,25 +54,38 @@ def leaderboard(
 
 @click.command()
 @click.argument("project", type=_PATH)
-@click.argument("system")
-@click.argument("other")
+@click.argument("systems", nargs=-1)
+@click.option(
+    "--run",
+    "runs",
+    type=click.Path(dir_okay=False, path_type=Path),
+    multiple=True,
+    help="Run of another system, in TREC's six columns, gzipped or not; in place of one of the SYSTEMS, or of both.",
+)
 @_MEASURE
 @click.option("--top", default=10, show_default=True, type=click.IntRange(min=1), help="Queries to show of each end.")
 @JSON
-def compare(project: Path, system: str, other: str, measure: str, top: int, as_json: bool) -> None:
-    """Show on which queries of PROJECT one SYSTEM beats the OTHER, and on which it loses.
+def compare(
+    project: Path, systems: tuple[str, ...], runs: tuple[Path, ...], measure: str, top: int, as_json: bool
+) -> None:
+    """Show on which queries of PROJECT the first of two SYSTEMS beats the second, and on which it loses.
 
     Systems are given as `unweave evaluate` names them, e.g. "CL-SR rescored" dense.
     """
     from unweave.project import Project
 
-    diff = Project.open(project).compare(system, other, measure)
+    both: list[str | Path] = [*systems, *runs]
+    if len(both) != 2:
+        raise click.UsageError(f"two systems or runs are compared, got {len(both)}")
+    diff = Project.open(project).compare(both[0], both[1], measure)
+    for note in diff.notes:
+        click.echo(plain(note), err=True)
     if as_json:
         click.echo(json.dumps(asdict(diff) | {"queries": [query._asdict() for query in diff.queries]}))
         return
     whole = diff.whole
     click.echo(
-        f"{measure}: {plain(system)} less {plain(other)} = {whole.difference:+.4f} "
+        f"{measure}: {plain(diff.first)} less {plain(diff.second)} = {whole.difference:+.4f} "
         f"(95 % {whole.low:+.4f} to {whole.high:+.4f}, p = {whole.p:.4f}); "
         f"{whole.wins} wins, {whole.ties} ties, {whole.losses} losses"
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,8 @@ class Leaderboard:
     baseline: str
     collections: list[str]
     entries: list[Entry]
+    notes: list[str] = field(default_factory=list)
+    """What of runs that were brought does not belong to their collections, a sentence each."""
 
 
 def from_values(

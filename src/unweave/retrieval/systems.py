@@ -18,7 +18,8 @@ from unweave.base.vectors import unit_rows
 from unweave.errors import BadData
 from unweave.explaining.accounting import Names, explain_dense
 from unweave.index.hits import Hits, best, best_of
-from unweave.retrieval.query import TOKENS, VECTOR, EmbeddedQuery
+from unweave.retrieval.bm25 import BM25
+from unweave.retrieval.query import TEXT, TOKENS, VECTOR, EmbeddedQuery
 from unweave.retrieval.searcher import ConceptSearcher
 from unweave.retrieval.steering import AS_IT_IS, CANDIDATES, CONCEPTS, FILTER, Steering
 from unweave.sae.model import SAE
@@ -104,6 +105,30 @@ class Dense:
         return explain_dense(
             hits.scores.tolist(), query.embedding(), self.passages[hits.passages], self.sae, self.names
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Lexical:
+    """Search by words."""
+
+    name: ClassVar[str] = "BM25"
+    needs: ClassVar[frozenset[str]] = frozenset({TEXT})
+    steers: ClassVar[frozenset[str]] = FILTER
+    lowest: ClassVar[float | None] = 0.0
+
+    bm25: BM25
+    ids: Ids = by_number
+
+    @property
+    def bytes_per_passage(self) -> float:
+        return self.bm25.bytes_per_passage
+
+    def search(self, query: EmbeddedQuery, cutoff: int = 10, steering: Steering = AS_IT_IS) -> Hits:
+        steering.check(self.name, self.steers)
+        return self.bm25.search(query.words(), cutoff, steering.allowed)
+
+    def explain(self, query: EmbeddedQuery, hits: Hits, steering: Steering = AS_IT_IS) -> list[Explanation]:
+        return self.bm25.explain(query.words(), hits.passages, hits.scores)
 
 
 class Reconstructed:

@@ -13,7 +13,7 @@ from unweave.encode.encoder import same_encoder
 from unweave.errors import BadData, StaleArtifact
 from unweave.retrieval.query import TOKENS, VECTOR, EmbeddedQuery
 from unweave.sae import tokens
-from unweave.stages.artifacts import ARTIFACTS
+from unweave.stages.places import ARTIFACTS
 from unweave.stages.workspace import Workspace
 
 

@@ -19,7 +19,6 @@ from unweave.index.concept_index import ConceptIndex
 from unweave.index.hits import Hits
 from unweave.index.scoring import TOKENS
 from unweave.retrieval import sums
-from unweave.retrieval.bm25 import BM25
 from unweave.retrieval.query import EmbeddedQuery
 from unweave.retrieval.searcher import ConceptSearcher
 from unweave.retrieval.steering import Steering
@@ -29,11 +28,13 @@ from unweave.retrieval.systems import (
     ConceptCodes,
     Dense,
     DenseRescored,
+    Lexical,
     Reconstructed,
     RescoredCLSR,
     System,
     TokenConcepts,
 )
+from unweave.stages.lexical import counted
 from unweave.stages.workspace import Workspace
 
 
@@ -81,17 +82,11 @@ class Catalogue(Mapping[str, System]):
         """
         self.check([name])
         project = self._project
-        matching, known = [], set[str]()
-        for passage in project.corpus:
-            known |= passage.metadata.keys()
-            matching.append(all(value in _values(passage.metadata.get(of)) for of, value in metadata.items()))
-        unknown = sorted(metadata.keys() - known)
-        if unknown:
-            raise BadData(f"no passage has metadata {unknown[0]!r}; there are: {', '.join(sorted(known)) or 'none'}")
+        matching = project.corpus.where(metadata)
         profile = None if sums.is_sum(name) else _SYSTEMS[name].profile
         index = None if profile is None else project.index_of(profile)
         if index is None or index.as_built:
-            return np.array(matching, np.bool_)
+            return matching
         places = index.positions([project.corpus[i].passage_id for i in np.flatnonzero(matching).tolist()])
         allowed = np.zeros(index.n_positions, np.bool_)
         allowed[places[places >= 0]] = True
@@ -151,11 +146,6 @@ class _Entry(NamedTuple):
     """The profile of the index that numbers its passages; None: they are numbered as in the corpus."""
 
 
-def _values(value: object) -> list[str]:
-    """A metadata value as texts to compare with."""
-    return [str(one) for one in value] if isinstance(value, list) else [] if value is None else [str(value)]
-
-
 def _names(project: Workspace) -> Names | None:
     return project.concepts if project.has("concepts") else None
 
@@ -185,8 +175,8 @@ def in_corpus_order(project: Workspace, profile: str) -> ConceptIndex:
     return index
 
 
-def _bm25(project: Workspace) -> BM25:
-    return BM25([passage.content for passage in project.corpus], partial(_ids, project))
+def _bm25(project: Workspace) -> Lexical:
+    return Lexical(counted(project), partial(_ids, project))
 
 
 def _dense(project: Workspace) -> Dense:
@@ -230,7 +220,7 @@ def _codes(project: Workspace) -> ConceptCodes:
 
 _CONCEPTS = ("corpus", "sae", "index/default")
 _SYSTEMS: dict[str, _Entry] = {
-    "BM25": _Entry(_bm25, ("corpus",)),
+    "BM25": _Entry(_bm25, ("corpus", "bm25")),
     "dense": _Entry(_dense, ("corpus", "sae", "embeddings/passages")),
     "reconstructed dense": _Entry(_reconstructed, ("corpus", "sae", "latents")),
     "CL-SR paper": _Entry(

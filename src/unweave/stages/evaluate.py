@@ -14,7 +14,7 @@ from unweave.base.artifact import build, write_atomically
 from unweave.errors import BadData
 from unweave.evaluation.measures import measure
 from unweave.evaluation.rank import rank
-from unweave.evaluation.runs import write_run
+from unweave.evaluation.runs import write_run, write_trec_qrels
 from unweave.evaluation.table import KIND, REPORT, Evaluation, Row, file_of
 from unweave.index.scoring import PROFILES, TOKENS
 from unweave.retrieval.query import EmbeddedQuery
@@ -74,6 +74,7 @@ def _evaluate(project: Workspace, positions: list[int], sums: list[str], runs: P
     queries = list(embedded_queries(project, positions, tokens=project.has("index/tokens")))
     query_ids = [project.queries.all[i].query_id for i in positions]
     qrels = project.queries.qrels(config.split)
+    write_trec_qrels(runs / "qrels.trec", qrels)
     notes = {"CL-SR paper": _left_out(project, "paper"), "CL-SR": _left_out(project, "default")}
     rows = []
     for name in (*systems, *sums):

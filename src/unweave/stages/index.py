@@ -12,11 +12,12 @@ from unweave.index.codes import coded, write_codes
 from unweave.index.concept_index import ConceptIndex, settings_of
 from unweave.index.scoring import PROFILES, Scoring
 from unweave.stages.ensure import Outcome, ensure
+from unweave.stages.lexical import bm25
 from unweave.stages.workspace import Workspace
 
 
 def index(project: Workspace) -> list[Outcome]:
-    """Build one concept index a scoring profile, and the codes that rescoring reads.
+    """Build one concept index a scoring profile, the codes that rescoring reads, and BM25's lists of words.
 
     The few passages, one in a hundred at most, for which a profile's formula is undefined are left out of its
     index and counted; a profile that is undefined for more has none.
@@ -31,7 +32,7 @@ def index(project: Workspace) -> list[Outcome]:
             )
         except ScoringUndefined as error:
             outcomes.append(Outcome(name, False, 0.0, {"undefined": str(error)}))
-    return [*outcomes, _codes(project)]
+    return [*outcomes, _codes(project), bm25(project)]
 
 
 def build_index(

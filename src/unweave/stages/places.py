@@ -28,6 +28,7 @@ ARTIFACTS = {
     "tokens/sae": _Place("sae", "tokens"),
     "tokens/latents": _Place("latents", "tokens"),
     "index/tokens": _Place("index", "tokens"),
+    "bm25": _Place("bm25", "index build"),
     "codes": _Place("codes", "index build"),
     "evaluation": _Place("evaluation", "evaluate"),
 }

@@ -30,14 +30,14 @@ from unweave.evaluation.reproduction import EFFICIENT, FOLDER, KIND, MAX, MEASUR
 from unweave.evaluation.runs import Run
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.scoring import PROFILES
-from unweave.retrieval.bm25 import BM25
 from unweave.retrieval.query import EmbeddedQuery
 from unweave.retrieval.searcher import ConceptSearcher
-from unweave.retrieval.systems import CLSR, Dense, Reconstructed, System
+from unweave.retrieval.systems import CLSR, Dense, Lexical, Reconstructed, System
 from unweave.sae.latents import encode_all
 from unweave.sae.model import SAE
 from unweave.stages.ensure import is_stale
 from unweave.stages.evaluate import embedded_queries
+from unweave.stages.lexical import count_words, counted
 from unweave.stages.workspace import Workspace
 
 _CUTOFF = 1000
@@ -81,7 +81,8 @@ class _Protocol:
     def run(self) -> Reproduction:
         n = len(self.project.corpus)
         depth = depth_for(n)
-        lexical = BM25([passage.content for passage in self.project.corpus], self._ids)
+        count_words(self.project)
+        lexical = Lexical(counted(self.project), self._ids)
         run = self._rank(lexical)
         self.mismatch = mismatched(run, self.qrels, depth)
         rows = [self._row("BM25", None, run, lexical.bytes_per_passage)]

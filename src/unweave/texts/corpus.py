@@ -5,6 +5,8 @@
     id_hashes.npy     (n_passages,) uint64, ascending: 64-bit BLAKE2b of each id
     id_positions.npy  (n_passages,) int64: the position whose id has that hash
 
+and the table of the metadata's values, see `texts.metadata`.
+
 Everything is memory-mapped, so ten million passages open as fast as ten.
 """
 
@@ -14,6 +16,7 @@ import hashlib
 import json
 import logging
 import mmap
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -22,12 +25,18 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from unweave.base.arrays import ArrayWriter, save_array
 from unweave.base.artifact import Manifest, build, load_array, read_manifest
 from unweave.base.plain import plain
 from unweave.base.records import Passage
 from unweave.errors import BadData, CorruptArtifact
+from unweave.texts.metadata import Metadata, MetadataWriter, as_texts
 
 logger = logging.getLogger(__name__)
+
+_JSON = json.JSONEncoder(ensure_ascii=False, default=str)
+_HASHES = "hashes.npy"  # in corpus order, until they are sorted
+_ID = re.compile(rb'\{"passage_id": ("(?:[^"\\]|\\.)*")')
 
 
 class Corpus(Sequence[Passage]):
@@ -71,38 +80,21 @@ class Corpus(Sequence[Passage]):
             BadData: there is no passage at all, an id occurs twice or is empty.
         """
         with build(folder, cls.kind, settings=settings, made_from=made_from or {}) as made:
-            offsets: list[int] = [0]
-            hashes: list[int] = []
-            blank: list[str] = []
-            with (made.path / "passages.jsonl").open("wb") as file:
-                for passage in passages:
-                    if not passage.passage_id:
-                        raise BadData(
-                            f"passage {len(hashes)} (counting from 0) has an empty id; ids must name passages"
-                        )
-                    if not passage.content:
-                        blank.append(passage.passage_id)
-                    line = json.dumps(passage._asdict(), ensure_ascii=False, default=str).encode("utf-8", "replace")
-                    line += b"\n"
-                    file.write(line)
-                    offsets.append(offsets[-1] + len(line))
-                    hashes.append(_id_hash(passage.passage_id))
-            if not hashes:
-                raise BadData("the corpus is empty: its source holds no passage; check the path and the file's format")
-            id_hashes = np.array(hashes, dtype=np.uint64)
-            order = np.argsort(id_hashes, kind="stable").astype(np.int64)
-            np.save(made.path / "offsets.npy", np.array(offsets, dtype=np.int64))
-            np.save(made.path / "id_hashes.npy", id_hashes[order])
-            np.save(made.path / "id_positions.npy", order)
-            _refuse_repeated_ids(made.path / "passages.jsonl", offsets, id_hashes, order)
-            made.results.update(n_passages=len(hashes), n_blank=len(blank))
-            if blank:
-                logger.warning(
-                    "%d passage(s) have neither title nor text (first: %s); kept, and embedded as empty texts",
-                    len(blank),
-                    plain(blank[0], 60),
-                )
+            n_passages, n_blank = _write_passages(made.path, passages)
+            hashes = load_array(made.path / _HASHES, cls.kind)
+            order = np.argsort(hashes, kind="stable").astype(np.int64)
+            _refuse_repeated_ids(made.path, hashes, order)
+            save_array(made.path / "id_hashes.npy", hashes[order])
+            save_array(made.path / "id_positions.npy", order)
+            (made.path / _HASHES).unlink()
+            made.results.update(n_passages=n_passages, n_blank=n_blank)
         return cls.load(folder)
+
+    def __repr__(self) -> str:
+        return f"Corpus({len(self):,} passages in {self.folder})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self).load, (self.folder,)  # a mapped file cannot be copied; the folder is opened again
 
     def __len__(self) -> int:
         return len(self._offsets) - 1
@@ -129,7 +121,7 @@ class Corpus(Sequence[Passage]):
         slot = int(np.searchsorted(self._id_hashes, wanted))
         while slot < len(self) and self._id_hashes[slot] == wanted:
             position = int(self._id_positions[slot])
-            if self[position].passage_id == passage_id:
+            if self._id_at(int(self._offsets[position])) == passage_id:
                 return position
             slot += 1
         return None
@@ -137,7 +129,77 @@ class Corpus(Sequence[Passage]):
     @cached_property
     def ids(self) -> list[str]:
         """Every passage id, in corpus order; reads the whole corpus once."""
-        return [passage.passage_id for passage in self]
+        return self.ids_at(range(len(self)))
+
+    def ids_at(self, positions: Iterable[int]) -> list[str]:
+        """The ids of the passages at some positions, without reading their texts."""
+        return [self._id_at(int(self._offsets[position])) for position in positions]
+
+    def _id_at(self, start: int) -> str:
+        found = _ID.match(self._lines, start)
+        if found is None:
+            raise CorruptArtifact(f"{self.folder / 'passages.jsonl'} does not hold a passage at byte {start}")
+        return str(json.loads(found[1]))
+
+    def where(self, metadata: Mapping[str, str]) -> NDArray[np.bool_]:
+        """Which passages have all of this metadata, (n_passages,).
+
+        A value is compared as text; a list in a passage's metadata has to hold it. Fields of free text or of very
+        many values (`texts.metadata` says how many) take reading the passages that the other fields leave.
+
+        Raises:
+            BadData: no passage has metadata of one of these names.
+        """
+        found = np.ones(len(self), dtype=np.bool_)
+        to_read = {}
+        for name, value in metadata.items():
+            positions = self._metadata.positions(name, value)
+            if positions is None:
+                to_read[name] = value
+                continue
+            of_value = np.zeros(len(self), dtype=np.bool_)
+            of_value[positions] = True
+            found &= of_value
+        for position in np.flatnonzero(found).tolist() if to_read else ():
+            held = self[position].metadata
+            found[position] = all(value in as_texts(held.get(name)) for name, value in to_read.items())
+        return found
+
+    @cached_property
+    def _metadata(self) -> Metadata:
+        return Metadata(self.folder)
+
+
+def _write_passages(folder: Path, passages: Iterable[Passage]) -> tuple[int, int]:
+    """Write the lines, their offsets, the hash of each id and the metadata; how many passages, and how many blank."""
+    n_blank, first_blank, end = 0, "", 0
+    with (
+        (folder / "passages.jsonl").open("wb") as lines,
+        ArrayWriter(folder / "offsets.npy", np.int64) as offsets,
+        ArrayWriter(folder / _HASHES, np.uint64) as hashes,
+        MetadataWriter(folder) as metadata,
+    ):
+        offsets.add(0)
+        for position, passage in enumerate(passages):
+            if not passage.passage_id:
+                raise BadData(f"passage {position} (counting from 0) has an empty id; ids must name passages")
+            if not passage.content:
+                first_blank = first_blank or passage.passage_id
+                n_blank += 1
+            line = _JSON.encode(passage._asdict()).encode("utf-8", "replace")
+            end += lines.write(line + b"\n")
+            offsets.add(end)
+            hashes.add(_id_hash(passage.passage_id))
+            metadata.add(position, passage.metadata)
+        if not end:
+            raise BadData("the corpus is empty: its source holds no passage; check the path and the file's format")
+    if n_blank:
+        logger.warning(
+            "%d passage(s) have neither title nor text (first: %s); kept, and embedded as empty texts",
+            n_blank,
+            plain(first_blank, 60),
+        )
+    return len(hashes), n_blank
 
 
 def _id_hash(passage_id: str) -> int:
@@ -145,15 +207,16 @@ def _id_hash(passage_id: str) -> int:
     return int.from_bytes(digest, "little")
 
 
-def _refuse_repeated_ids(lines: Path, offsets: list[int], hashes: NDArray[np.uint64], order: NDArray[np.int64]) -> None:
+def _refuse_repeated_ids(folder: Path, hashes: NDArray[np.uint64], order: NDArray[np.int64]) -> None:
     """Equal hashes are looked up, so that a rare collision of different ids passes."""
+    offsets = load_array(folder / "offsets.npy", Corpus.kind)
     same_as_before = np.concatenate([[False], hashes[order][1:] == hashes[order][:-1]])
     repeats: list[tuple[str, int, int]] = []
     seen: dict[str, int] = {}
-    with lines.open("rb") as file:
+    with (folder / "passages.jsonl").open("rb") as file:
         for place in np.flatnonzero(same_as_before | np.append(same_as_before[1:], False)):
             position = int(order[place])
-            file.seek(offsets[position])
+            file.seek(int(offsets[position]))
             name = str(json.loads(file.readline())["passage_id"])
             if name in seen:
                 repeats.append((name, seen[name], position))

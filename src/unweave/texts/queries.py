@@ -72,11 +72,15 @@ class QuerySet:
                         f"qrels/{split} judge {len(unknown)} query id(s) that the queries file does not have, "
                         f"first {unknown[0]!r}; do both files come from the same collection?"
                     )
-                _write_qrels(made.path / "qrels" / f"{split}.tsv", judgements)
+                write_qrels(made.path / "qrels" / f"{split}.tsv", judgements)
             made.results.update(
                 n_queries=len(seen), judged_queries={split: len(judged) for split, judged in qrels.items()}
             )
         return cls.load(folder)
+
+    def __repr__(self) -> str:
+        judged = f", judged in {', '.join(self.splits)};" if self.splits else ""
+        return f"QuerySet({len(self):,} queries{judged} in {self.folder})"
 
     def __len__(self) -> int:
         return len(self.all)
@@ -133,7 +137,12 @@ def read_qrels(path: Path) -> Qrels:
     return qrels
 
 
-def _write_qrels(path: Path, qrels: Qrels) -> None:
+def write_qrels(path: Path, qrels: Qrels) -> None:
+    """Write judgements in BEIR's three columns.
+
+    Raises:
+        BadData: an id has a tab or line break.
+    """
     with path.open("w", encoding="utf-8", newline="") as file:
         file.write("query-id\tcorpus-id\tscore\n")
         for query_id, judged in qrels.items():

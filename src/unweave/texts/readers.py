@@ -25,7 +25,7 @@ TEXT_FIELDS = ("text", "contents", "body", "passage", "content")
 
 def topics(path: Path) -> Iterator[Query]:
     """Queries as MS MARCO and TREC's later tracks have them: an id, a tab, a text; no header."""
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(read_lines(path), start=1):
         query_id, tab, text = line.rstrip("\r\n").partition("\t")
         if not line.strip():
             continue
@@ -83,7 +83,7 @@ def _first(row: Mapping[str, Any], names: tuple[str, ...], where: str) -> Any:
 
 def read_jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """The objects of a file of JSON lines, each with where it stands."""
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(read_lines(path), start=1):
         if not line.strip():
             continue
         try:
@@ -98,7 +98,7 @@ def read_jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 def read_csv(path: Path, delimiter: str = ",") -> Iterator[tuple[str, dict[str, Any]]]:
     """The rows of a CSV file with a header, each with where it stands."""
     csv.field_size_limit(sys.maxsize)
-    reader = csv.DictReader(_lines(path), delimiter=delimiter, strict=True)
+    reader = csv.DictReader(read_lines(path), delimiter=delimiter, strict=True)
     try:
         for row in reader:
             if None in row or None in row.values():
@@ -109,7 +109,7 @@ def read_csv(path: Path, delimiter: str = ",") -> Iterator[tuple[str, dict[str, 
         raise BadData(f"{path.name}, line {reader.reader.line_num}: {error}; is the file truncated?") from error
 
 
-def _lines(path: Path) -> Iterator[str]:
+def read_lines(path: Path) -> Iterator[str]:
     """The lines of a text file, gzipped or not, with their ends."""
     with _open_text(path) as file:
         try:
