@@ -86,9 +86,10 @@ def write_default(path: Path) -> None:
         config = typing.get_type_hints(Settings)[stage.name]
         lines += [f"# {inspect.getdoc(config)}", f"[{stage.name}]"]
         for setting in fields(config):
-            meaning = documentation(config)[setting.name]
+            choices = [choice for choice in choices_of(setting) if choice]
+            meaning = documentation(config)[setting.name] + (f" One of: {', '.join(choices)}." if choices else "")
             lines += textwrap.wrap(meaning, 110, initial_indent="# ", subsequent_indent="# ")
-            value = _default(setting)
+            value = default_of(setting)
             lines.append(f"# {setting.name} =" if value is None else f"{setting.name} = {_toml(value)}")
         lines.append("")
     write_atomically(path, lambda p: p.write_text("\n".join(lines), encoding="utf-8"))
@@ -126,6 +127,12 @@ def documentation(config: type) -> dict[str, str]:
     return documented
 
 
+def choices_of(setting: Field[Any]) -> tuple[str, ...]:
+    """The values that a setting may have, if they are few; the empty text among them if it may be left empty."""
+    choices: tuple[str, ...] = setting.metadata.get("choices", ())
+    return choices
+
+
 def value_type(config: type, name: str) -> type:
     """The plain type of a field: int for `int | None`."""
     hint = typing.get_type_hints(config)[name]
@@ -151,7 +158,8 @@ def _stage(config: type, table: Any, where: str) -> Any:
         raise BadData(f"{where}: {error}") from error
 
 
-def _default(setting: Field[Any]) -> Any:
+def default_of(setting: Field[Any]) -> Any:
+    """What a new project has; None: it is chosen when it is needed."""
     return setting.default if setting.default is not MISSING else None
 
 

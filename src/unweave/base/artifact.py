@@ -20,13 +20,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tokenize import TokenError
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from unweave.base.progress import Stopwatch
 from unweave.errors import ArtifactInUse, CorruptArtifact, MissingArtifact
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _one_header_at_a_time = threading.Lock()
 """NumPy reads headers with `ast`, which in CPython 3.11 fails with a SystemError if two threads do so at once."""
@@ -139,6 +139,8 @@ def load_array(path: Path, kind: str) -> NDArray[Any]:
     Raises:
         CorruptArtifact: it is no whole array.
     """
+    import numpy as np  # here, because reading settings and manifests needs no arrays
+
     try:
         with _one_header_at_a_time:
             return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]

@@ -9,6 +9,7 @@ import click
 
 from unweave.cli.options import (
     JSON,
+    KEPT,
     PROJECT,
     by_stage,
     opened_with,
@@ -50,7 +51,7 @@ def init(
     click.echo(f"settings: {project / 'unweave.toml'}")
 
 
-@click.command()
+@click.command(epilog=KEPT)
 @PROJECT
 @click.option("--passages", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="Bring embeddings: a .npy file, one row a passage.")  # fmt: skip
@@ -87,7 +88,7 @@ def embed(
         show_outcomes([opened.bring_embeddings(of, file, ids) for of, file, ids in brought if file], as_json)
 
 
-@click.command()
+@click.command(epilog=KEPT)
 @PROJECT
 @stage_options("fit")
 @JSON
@@ -100,7 +101,7 @@ def fit(project: Path, as_json: bool, **options: Any) -> None:
         show_outcomes(opened.fit(), as_json)
 
 
-@click.command()
+@click.command(epilog=KEPT)
 @PROJECT
 @click.option("--namer", type=click.Choice(["keyphrases", "lexicon", "vocabulary", "language-model"]),
               default="keyphrases", show_default=True,
@@ -215,7 +216,7 @@ def recall(project: Path, efforts: tuple[float, ...], profile: str, as_json: boo
         click.echo(line)
 
 
-@click.command()
+@click.command(epilog=KEPT)
 @PROJECT
 @stage_options("tokens")
 @JSON

@@ -6,7 +6,7 @@ import json
 import typing
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import Field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,13 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, ensure_ascii=True))
 
 
+KEPT = (
+    "A setting that is left out is as PROJECT/unweave.toml says; the default is what a new project's file has. A "
+    "setting that is given is written there once the command has succeeded."
+)
+"""Below the help of a command that has a stage's settings as options."""
+
+
 def stage_options(stage: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """One option for each of a stage's settings. What is given is kept in the project's `unweave.toml`."""
 
@@ -36,19 +43,35 @@ def stage_options(stage: str) -> Callable[[Callable[..., None]], Callable[..., N
         from unweave import settings
 
         config = typing.get_type_hints(settings.Settings)[stage]
-        for field in reversed(fields(config)):
-            kind = settings.value_type(config, field.name)
-            flag = field.name.replace("_", "-")
-            command = click.option(
-                f"--{flag}/--no-{flag}" if kind is bool else f"--{flag}",
-                field.name,
-                type=None if kind is bool else kind,
-                default=None,
-                help=settings.documentation(config)[field.name],
-            )(command)
+        for setting in reversed(fields(config)):
+            command = _option(config, setting)(command)
         return command
 
     return decorate
+
+
+def _option(config: type, setting: Field[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    from unweave import settings
+
+    kind: Any = settings.value_type(config, setting.name)
+    choices = settings.choices_of(setting)
+    flag = setting.name.replace("_", "-")
+    default = settings.default_of(setting)
+    shown = "" if default in (None, "") else f"  [default: {_shown(default, flag)}]"
+    return click.option(
+        f"--{flag}/--no-{flag}" if kind is bool else f"--{flag}",
+        setting.name,
+        type=click.Choice(choices) if choices else None if kind is bool else kind,
+        metavar=f"[{'|'.join(filter(None, choices))}]" if choices else None,
+        default=None,
+        help=settings.documentation(config)[setting.name] + shown,
+    )
+
+
+def _shown(default: Any, flag: str) -> str:
+    if isinstance(default, bool):
+        return flag if default else f"no-{flag}"
+    return f"{default:g}" if isinstance(default, float) else str(default)
 
 
 @contextmanager
