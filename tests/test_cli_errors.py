@@ -21,7 +21,10 @@ from click.testing import CliRunner, Result
 import unweave.cli as unweave_cli
 from unweave.cli import main
 from unweave.cli.app import SECTIONS
-from unweave.settings import Settings, choices_of, documentation
+from unweave.cli.options import opened_with
+from unweave.config import FitConfig
+from unweave.errors import UnweaveError
+from unweave.settings import Settings, choices_of, documentation, update
 
 TWO = [{"_id": "a", "text": "The moon pulls the sea."}, {"_id": "b", "text": "Wind turns the blades."}]
 COMMANDS = list(main.commands)
@@ -270,6 +273,39 @@ def test_an_option_out_of_range_is_refused_and_the_settings_stay(project):
     before = files(project)
     assert "[fit]: held_out must lie between 0 and 1, got 1.5" in error(unweave("fit", project, "--held-out", "1.5"))
     assert files(project) == before
+
+
+class Cancelled(UnweaveError):
+    pass
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError, MemoryError, OSError, Cancelled])
+def test_a_command_that_does_not_succeed_leaves_the_settings_to_the_letter(project, error):
+    before = files(project)["unweave.toml"]
+
+    def stopped() -> None:
+        with opened_with(project, fit={"k": 7, "steps": 10}) as opened:
+            assert (opened.settings.fit.k, opened.settings.fit.steps) == (7, 10)  # it works with what was given
+            raise error("stopped")
+
+    with pytest.raises(error, match="stopped"), click.Context(main):
+        stopped()
+    assert files(project)["unweave.toml"] == before
+
+
+def test_a_command_that_succeeds_keeps_what_was_given_and_what_others_changed_meanwhile(project):
+    with click.Context(main), opened_with(project, fit={"k": 7, "steps": None}):
+        update(project / "unweave.toml", "fit", {"seed": 5})  # another command, while this one works
+        update(project / "unweave.toml", "embed", {"language": "de"})
+    kept = Settings.read(project / "unweave.toml")
+    assert (kept.fit, kept.embed.language) == (FitConfig(k=7, seed=5), "de")
+
+
+def test_a_command_that_does_not_succeed_rolls_back_nothing_that_others_changed(project):
+    with click.Context(main), pytest.raises(MemoryError), opened_with(project, fit={"k": 7}):
+        update(project / "unweave.toml", "fit", {"k": 9})
+        raise MemoryError
+    assert Settings.read(project / "unweave.toml").fit.k == 9
 
 
 def test_a_damaged_settings_file_is_refused(project):

@@ -27,9 +27,11 @@ from unweave.config import (
     LexiconConfig,
     TokensConfig,
 )
-from unweave.errors import BadData
+from unweave.errors import BadData, EarlierVersion
 
 FILE = "unweave.toml"
+_EARLIER = {"name", "model"}
+"""What `[keyphrases]` and `[language_model]` were called before."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +55,7 @@ class Settings:
 
         Raises:
             BadData: the file is not TOML, or has a table, key or type that is not known.
+            EarlierVersion: it has a table as an earlier version called it.
         """
         try:
             tables = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -60,6 +63,12 @@ class Settings:
             raise BadData(f"{path}: not valid TOML ({error})") from error
         stages = {f.name: typing.get_type_hints(cls)[f.name] for f in fields(cls)}
         unknown = [name for name in tables if name not in stages]
+        if _EARLIER & set(unknown):
+            project = path.parent
+            raise EarlierVersion(
+                f"{project} was made by an earlier version of unweave; save what people and models named "
+                f"(unweave concepts export {project} names.csv), then make another: unweave init"
+            )
         if unknown:
             raise BadData(f"{path}: unknown table [{unknown[0]}]; expected {', '.join(stages)}")
         return cls(**{name: _stage(stages[name], table, f"{path}, [{name}]") for name, table in tables.items()})

@@ -23,6 +23,7 @@ from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
 
 from unweave.base.progress import Stopwatch
+from unweave.base.stored import read_record
 from unweave.errors import ArtifactInUse, CorruptArtifact, MissingArtifact
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def read_manifest(folder: Path, kind: str) -> Manifest:
         raise MissingArtifact(f"there is no {kind} in {folder} ({MANIFEST} not found)")
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
-        manifest = Manifest(**fields)
+        manifest = read_record(Manifest, fields, path)
         sizes = {name: int(entry["bytes"]) for name, entry in manifest.files.items()}
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise CorruptArtifact(f"{path} is not a manifest of unweave ({error}); rebuild the {kind}") from error

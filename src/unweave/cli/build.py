@@ -12,6 +12,7 @@ from unweave.cli.options import (
     KEPT,
     PROJECT,
     by_stage,
+    open_project,
     opened_with,
     print_json,
     show_outcomes,
@@ -170,9 +171,8 @@ def build(project: Path, as_json: bool) -> None:
 @JSON
 def verify(project: Path, as_json: bool) -> None:
     """Read every byte of the indexes, and say which file is not what was written."""
-    from unweave.project import Project
 
-    indexes = Project.open(project).verify()
+    indexes = open_project(project).verify()
     if as_json:
         print_json({name: {"whole": True, "bytes": found.manifest.bytes} for name, found in indexes.items()})
         return
@@ -185,9 +185,8 @@ def verify(project: Path, as_json: bool) -> None:
 @JSON
 def compact(project: Path, as_json: bool) -> None:
     """Merge the segments of the indexes, without their deleted passages. Others may search meanwhile."""
-    from unweave.project import Project
 
-    compacted = Project.open(project).compact()
+    compacted = open_project(project).compact()
     if as_json:
         print_json({n: {"n_passages": to.n_passages, "n_segments": len(to.segments)} for n, to in compacted.items()})
         return
@@ -206,9 +205,8 @@ def compact(project: Path, as_json: bool) -> None:
 def recall(project: Path, efforts: tuple[float, ...], profile: str, as_json: bool) -> None:
     """Measure approximate search: what share of the exact results it finds, and its time, over the queries."""
     from unweave.cli import show
-    from unweave.project import Project
 
-    rows = Project.open(project).recall(efforts, profile)
+    rows = open_project(project).recall(efforts, profile)
     if as_json:
         print_json([vars(row) for row in rows])
         return

@@ -10,7 +10,7 @@ import click
 
 from unweave.base.artifact import write_atomically
 from unweave.base.plain import plain
-from unweave.cli.options import JSON
+from unweave.cli.options import JSON, open_project
 
 _PATH = click.Path(file_okay=False, path_type=Path)
 _MEASURE = click.option("--measure", default="nDCG@10", show_default=True, help="A measure, as ir_measures names it.")
@@ -60,9 +60,8 @@ def compare(project: Path, system: str, other: str, measure: str, top: int, as_j
 
     Systems are given as `unweave evaluate` names them, e.g. "CL-SR rescored" dense.
     """
-    from unweave.project import Project
 
-    diff = Project.open(project).compare(system, other, measure)
+    diff = open_project(project).compare(system, other, measure)
     if as_json:
         click.echo(json.dumps(asdict(diff) | {"queries": [query._asdict() for query in diff.queries]}))
         return

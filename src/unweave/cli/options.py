@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import Field, fields
 from pathlib import Path
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from unweave.project import Project
     from unweave.stages.ensure import Outcome
 
+logger = logging.getLogger(__name__)
+
+APPLIES_ALL = "unweave: applies all settings"
+"""In a context's `meta`: a command that runs all stages, so nothing is to be said of settings not applied yet."""
 PROJECT = click.argument("project", type=click.Path(file_okay=False, path_type=Path))
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
 
@@ -74,6 +79,36 @@ def _shown(default: Any, flag: str) -> str:
     return f"{default:g}" if isinstance(default, float) else str(default)
 
 
+def open_project(path: Path, changes: Mapping[str, Mapping[str, Any]] | None = None) -> Project:
+    """A project; notes which settings were changed since they were used, unless the command at hand applies them."""
+    from unweave.project import Project
+    from unweave.stages.workspace import ARTIFACTS
+
+    project = Project.open(path, changes)
+    context = click.get_current_context()
+    if is_helper() or context.meta.get(APPLIES_ALL):
+        return project
+    changed: dict[str, list[str]] = {}
+    for one in project.unapplied():
+        command = ARTIFACTS[one.artifact].command
+        if not command.startswith(_words(context)):
+            said = f"[{one.stage}] {one.setting} = {one.now!r} ({one.artifact} was made with {one.made_with!r})"
+            changed.setdefault(command, []).append(said)
+    for command, settings in changed.items():
+        said = f"settings changed since they were used: {', '.join(settings)}"
+        logger.warning("%s; to apply them, run: unweave %s %s", said, command, path)
+    return project
+
+
+def _words(context: click.Context) -> str:
+    """The command at hand without the program's name, such as `index build`."""
+    words: list[str] = []
+    while context.parent is not None:
+        words.insert(0, context.info_name or "")
+        context = context.parent
+    return " ".join(words)
+
+
 @contextmanager
 def opened_with(path: Path, **stages: dict[str, Any]) -> Iterator[Project]:
     """A project with the options that were given for some stages.
@@ -81,9 +116,7 @@ def opened_with(path: Path, **stages: dict[str, Any]) -> Iterator[Project]:
     They are written to its settings when the command has succeeded, not before, and beside what others changed there
     meanwhile.
     """
-    from unweave.project import Project
-
-    project = Project.open(path, {stage: given(options) for stage, options in stages.items()})
+    project = open_project(path, {stage: given(options) for stage, options in stages.items()})
     if is_helper():  # the first process writes and speaks
         yield project
         return

@@ -10,7 +10,7 @@ from click.core import ParameterSource
 
 from unweave.base.plain import plain
 from unweave.base.records import Hit
-from unweave.cli.options import JSON, PROJECT, print_json
+from unweave.cli.options import JSON, PROJECT, open_project, print_json
 
 
 @click.command()
@@ -54,10 +54,9 @@ def search(
     as_json: bool,
 ) -> None:
     """Search PROJECT for QUERY by concepts. A concept is given by its number, as --explain shows it."""
-    from unweave.project import Project
     from unweave.retrieval.steering import Steering
 
-    opened = Project.open(project)
+    opened = open_project(project)
     if fused:
         _refuse_steering()
         _show_hits(query, opened.search_fused(query, fused, cutoff, by=by, explain=explain), as_json)
@@ -122,9 +121,8 @@ def _boosts(given: tuple[str, ...]) -> dict[int, float]:
 def explain(project: Path, query: str, passage_id: str, top: int, as_json: bool) -> None:
     """Explain the dense score of QUERY and the passage PASSAGE_ID as named concepts, bias and residual."""
     from unweave.cli import show
-    from unweave.project import Project
 
-    explanation = Project.open(project).explain(query, passage_id)
+    explanation = open_project(project).explain(query, passage_id)
     explanation.check()
     if as_json:
         print_json({"query": query, "passage_id": passage_id, **explanation.to_dict()})

@@ -25,6 +25,7 @@ from unweave.base import artifact
 from unweave.base.artifact import MANIFEST, Manifest, read_manifest
 from unweave.base.cores import on_every_core
 from unweave.base.plain import plain
+from unweave.base.stored import read_record
 from unweave.errors import BadData, CorruptArtifact
 from unweave.index import kernels
 from unweave.index.hits import Hits
@@ -57,7 +58,7 @@ class ConceptIndex:
         if not manifest.checksum:
             raise CorruptArtifact(f"{folder / MANIFEST} has no checksum; build the index again")
         try:
-            self.scoring = Scoring(**manifest.settings["scoring"])
+            self.scoring = read_record(Scoring, manifest.settings["scoring"], folder)
             self.n_latents = int(manifest.settings["n_latents"])
             self.mean_latents = float(manifest.state["mean_latents"])
             stated = [(_segment_name(s["name"]), s["deletion"]) for s in manifest.state["segments"]]

@@ -65,7 +65,7 @@ def _codes(project: Workspace) -> Outcome:
     made_from = project.made_from("embeddings/passages", "sae")
 
     def make() -> None:
-        made = codes.encode(project.sae, embeddings, config.code_k)
+        made = codes.encode(project.sae, embeddings, min(config.code_k, n_latents))  # a small SAE has fewer
         made.save(project.path / "codes", n_latents, settings=asdict(config), made_from=made_from)
 
     return ensure(project, "codes", make, settings=asdict(config) | {"n_latents": n_latents}, made_from=made_from)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
@@ -19,6 +20,7 @@ from scipy.sparse import csr_array
 
 from unweave import settings
 from unweave.base.artifact import MANIFEST, Manifest, read_manifest
+from unweave.base.stored import differing
 from unweave.concepts.namers.lexicon import Lexicon
 from unweave.concepts.store import Concepts
 from unweave.config import PRECOMPUTED
@@ -39,6 +41,7 @@ from unweave.retrieval.searcher import ConceptSearcher
 from unweave.sae import tokens
 from unweave.sae.latents import load_latents
 from unweave.sae.model import SAE
+from unweave.stages.made_with import ENCODER, Unapplied, unapplied
 from unweave.texts.collection import Collection
 from unweave.texts.corpus import Corpus
 from unweave.texts.queries import QuerySet
@@ -168,6 +171,14 @@ class Workspace:
                     f"run: unweave {place.command} {self.path}"
                 )
         return manifest
+
+    def unapplied(self) -> list[Unapplied]:
+        """Settings that were changed after they were used; only manifests are read. See `made_with.unapplied`."""
+        manifests = {}
+        for name, place in ARTIFACTS.items():
+            with suppress(MissingArtifact, CorruptArtifact):  # whoever needs it says so
+                manifests[name] = read_manifest(self.path / name, place.kind)
+        return unapplied(self.settings, manifests)
 
     def has(self, name: str) -> bool:
         """Whether an artefact is there and up to date."""
@@ -364,7 +375,9 @@ class Workspace:
     def _check_encoder(self, name: str) -> None:
         """Refuse to read a query by another encoder than an artefact was made with."""
         made_with = self.manifest(name).settings["encoder"]
-        if made_with["model"] != PRECOMPUTED and made_with != self.encoder_identity("passages"):
+        if made_with["model"] != PRECOMPUTED and differing(
+            made_with, self.encoder_identity("passages"), ENCODER, self.path / name
+        ):
             raise StaleArtifact(
                 f"{name} was made with {made_with['model']}, but {self.path / settings.FILE} now names "
                 f"{self.settings.encoder.model} or other options; run: unweave {ARTIFACTS[name].command} {self.path}"
