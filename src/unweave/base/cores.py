@@ -25,11 +25,14 @@ R = TypeVar("R")
 
 def n_cores() -> int:
     """The processors that this process may use."""
-    return len(os.sched_getaffinity(0))
+    if hasattr(os, "sched_getaffinity"):  # Linux: others have no say in where a process runs
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 _pool = cache(lambda n: ThreadPoolExecutor(n, thread_name_prefix="unweave"))
-os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive a fork
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive one
 
 
 def on_every_core(work: Callable[[T], R], pieces: Iterable[T]) -> list[R]:
