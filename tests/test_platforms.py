@@ -4,7 +4,6 @@ macOS has no `os.sched_getaffinity`; Windows has neither that, nor `os.register_
 `msvcrt.locking`, which locks ranges of bytes for each open file, stand Linux's locks of the same kind.
 """
 
-import os
 import subprocess
 import sys
 import textwrap
@@ -164,8 +163,8 @@ def test_two_builders_at_once_are_told_apart(tmp_path, platform):
         f"another process is writing {tmp_path / 'a'}; wait for it to end, or stop it\n"
     )
     assert said(first) == "['within/words.txt']\n"
-    assert sorted(os.listdir(tmp_path)) == ["a"]
-    assert sorted(os.listdir(tmp_path / "a")) == ["config.json", "within"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a"]
+    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == ["config.json", "within"]
 
 
 @PLATFORMS

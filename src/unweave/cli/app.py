@@ -119,6 +119,11 @@ class _Group(click.Group):
         except OSError as error:
             where = f" ({error.filename})" if error.filename else ""
             raise click.ClickException(_one_line(f"{error.strerror or error}{where}")) from error
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.partition(".")[0] == "unweave":
+                raise
+            said = f"this needs {plain(error.name, 60)}, which is not installed: pip install 'unweave[all]'"
+            raise click.ClickException(said) from error
         except KeyboardInterrupt:
             click.echo("stopped; what was finished is kept, and the same command goes on from there", err=True)
             ctx.exit(130)

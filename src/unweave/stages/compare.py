@@ -11,7 +11,7 @@ import numpy as np
 
 from unweave.errors import BadData
 from unweave.evaluation.leaderboard import Leaderboard, from_values
-from unweave.evaluation.measures import measure
+from unweave.evaluation.measures import measure, parse
 from unweave.evaluation.runs import read_run
 from unweave.evaluation.significance import Comparison, compare
 from unweave.evaluation.table import KIND, Evaluation, run_of
@@ -51,9 +51,10 @@ def compare_systems(project: Workspace, first: str, second: str, name: str = "nD
         name: an `ir_measures` measure.
 
     Raises:
-        BadData: a system was not evaluated.
+        BadData: a system was not evaluated, or there is no such measure.
         MissingArtifact: the project was not.
     """
+    parse(name)  # a wrong one is said at once
     values = of_project(project, name)
     for system in (first, second):
         if system not in values:
@@ -73,9 +74,10 @@ def leaderboard(projects: Sequence[Path], name: str = "nDCG@10", baseline: str =
         baseline: the system that all others are compared with.
 
     Raises:
-        BadData: no system of this name was evaluated, or two folders have the same name.
+        BadData: no system of this name was evaluated, two folders have the same name, or there is no such measure.
         MissingArtifact: a project was not evaluated.
     """
+    parse(name)
     per_query: dict[str, dict[str, dict[str, float]]] = {}
     sizes: dict[str, list[float]] = {}
     for path in projects:
