@@ -202,6 +202,10 @@ class EncoderConfig:
     def __post_init__(self) -> None:
         at_least(self, 1, "batch_size")
         check_choices(self)
+        if not self.model.strip():
+            raise ValueError(
+                "model must name a sentence-transformers model or the path of its folder, got an empty text"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -140,6 +140,7 @@ def main() -> None:
     """
     notes = logging.StreamHandler(sys.stderr)
     notes.setFormatter(_Note())
+    logging.getLogger("ir_datasets").disabled = True  # it tells each try to connect; what comes of it is said once
     logging.getLogger("unweave").handlers = [notes]  # other libraries' logs are not ours to show
 
 
