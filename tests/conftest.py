@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from unweave.base.artifact import MANIFEST, Manifest, write_manifest
+from unweave.base.records import Passage, Query
 from unweave.cli import main
 from unweave.config import SAEConfig
 from unweave.index.concept_index import ConceptIndex
@@ -187,3 +188,29 @@ def project_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         done = CliRunner().invoke(main, [*command.split(), str(folder), *SMALL.get(command, [])])
         assert done.exit_code == 0, done.output
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_project_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The whole path in seconds, without an encoder: sixty texts of four words, their vectors of eight numbers made up.
+
+    Read-only: a test that changes it takes a copy.
+    """
+    folder = tmp_path_factory.mktemp("tiny")
+    random = np.random.default_rng(0)
+    words = ["moon", "sea", "wind", "blade", "tower", "wave", "light", "stone", "river", "cloud"]
+    texts = [" ".join(random.choice(words, 4, replace=False)) for _ in range(60)]
+    source = Collection(
+        passages=[Passage(f"p{i}", "", text, {"half": "ab"[i % 2]}) for i, text in enumerate(texts)],
+        queries=[Query(f"q{i}", texts[i]) for i in range(6)],
+        qrels={"test": {f"q{i}": {f"p{i}": 1} for i in range(6)}},
+    )
+    Project.create(folder / "project", source)
+    np.save(folder / "passages.npy", unit(random.normal(size=(60, 8))))
+    np.save(folder / "queries.npy", unit(random.normal(size=(6, 8))))
+    brought = ["--passages", str(folder / "passages.npy"), "--queries", str(folder / "queries.npy")]
+    small = ["--n-latents", "16", "--k", "2", "--steps", "20", "--batch-size", "16"]
+    for command, options in (("embed", brought), ("fit", small), ("name", []), ("index build", []), ("evaluate", [])):
+        done = CliRunner().invoke(main, [*command.split(), str(folder / "project"), *options])
+        assert done.exit_code == 0, done.output
+    return folder / "project"

@@ -1,12 +1,16 @@
 """The command line when something is wrong: one line that says what, an exit code, and nothing half-made."""
 
 import gzip
+import importlib
 import json
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
+import typing
+from dataclasses import fields
 from pathlib import Path
 
 import click
@@ -14,7 +18,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+import unweave.cli as unweave_cli
 from unweave.cli import main
+from unweave.cli.app import SECTIONS
+from unweave.cli.options import opened_with
+from unweave.config import FitConfig
+from unweave.errors import UnweaveError
+from unweave.settings import Settings, choices_of, documentation, update
 
 TWO = [{"_id": "a", "text": "The moon pulls the sea."}, {"_id": "b", "text": "Wind turns the blades."}]
 COMMANDS = list(main.commands)
@@ -22,6 +32,9 @@ GROUPED = [f"{name} {sub}" for name, group in main.commands.items() if isinstanc
            for sub in group.commands]  # fmt: skip
 OF_A_PROJECT = [
     n for n in COMMANDS if n not in ("init", "sae", "index", "concepts", "reproduce", "suite", "demo", "serve-model")
+]
+SETTINGS = [
+    (stage, field.name) for stage, config in typing.get_type_hints(Settings).items() for field in fields(config)
 ]
 OF_A_PROJECT += [name for name in GROUPED if not name.startswith("sae ")]
 
@@ -262,6 +275,39 @@ def test_an_option_out_of_range_is_refused_and_the_settings_stay(project):
     assert files(project) == before
 
 
+class Cancelled(UnweaveError):
+    pass
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError, MemoryError, OSError, Cancelled])
+def test_a_command_that_does_not_succeed_leaves_the_settings_to_the_letter(project, error):
+    before = files(project)["unweave.toml"]
+
+    def stopped() -> None:
+        with opened_with(project, fit={"k": 7, "steps": 10}) as opened:
+            assert (opened.settings.fit.k, opened.settings.fit.steps) == (7, 10)  # it works with what was given
+            raise error("stopped")
+
+    with pytest.raises(error, match="stopped"), click.Context(main):
+        stopped()
+    assert files(project)["unweave.toml"] == before
+
+
+def test_a_command_that_succeeds_keeps_what_was_given_and_what_others_changed_meanwhile(project):
+    with click.Context(main), opened_with(project, fit={"k": 7, "steps": None}):
+        update(project / "unweave.toml", "fit", {"seed": 5})  # another command, while this one works
+        update(project / "unweave.toml", "embed", {"language": "de"})
+    kept = Settings.read(project / "unweave.toml")
+    assert (kept.fit, kept.embed.language) == (FitConfig(k=7, seed=5), "de")
+
+
+def test_a_command_that_does_not_succeed_rolls_back_nothing_that_others_changed(project):
+    with click.Context(main), pytest.raises(MemoryError), opened_with(project, fit={"k": 7}):
+        update(project / "unweave.toml", "fit", {"k": 9})
+        raise MemoryError
+    assert Settings.read(project / "unweave.toml").fit.k == 9
+
+
 def test_a_damaged_settings_file_is_refused(project):
     (project / "unweave.toml").write_text("[fit]\nkk = 3\n")
     assert "unweave.toml, [fit]: unknown setting 'kk'" in error(unweave("index", "build", project))
@@ -277,6 +323,8 @@ def test_a_damaged_settings_file_is_refused(project):
         (["search", "P", "sea", "--cutoff", "0"], "0 is not in the range x>=1"),
         (["index", "recall", "P", "--system", "mine"], "'mine' is not one of 'CL-SR', 'CL-SR paper'"),
         (["fit", "P", "--k", "many"], "'many' is not a valid integer"),
+        (["fit", "P", "--variant", "relu"], "'relu' is not one of 'batch_topk', 'topk', 'nested_topk'"),
+        (["name", "P", "--prompt", "kind"], "'kind' is not one of 'contrastive', 'paper'"),
         (["embed", "P", "--passages", "nowhere.npy"], "File 'nowhere.npy' does not exist"),
         (["index", "build", __file__], "is a file"),
     ],
@@ -309,12 +357,57 @@ def test_every_command_has_help_and_so_has_every_option(name):
             assert parameter.help, f"{name} {parameter.opts[0]} has no help"
 
 
-def test_the_help_lists_the_commands_in_the_order_of_the_pipeline():
+def test_the_help_lists_every_command_under_what_it_is_used_for():
     done = unweave("--help")
     assert done.exit_code == 0
-    listed = [line.split()[0] for line in done.stdout.partition("Commands:\n")[2].splitlines()]
-    assert listed == COMMANDS
-    assert listed[:5] == ["init", "embed", "fit", "name", "index"]
+    sections = {title: part.splitlines() for title, part in re.findall(r"^(\S.*):\n((?:  .*\n)+)", done.stdout, re.M)}
+    sections.pop("Options")
+    listed = {title: [line.split()[0] for line in lines if line[2] != " "] for title, lines in sections.items()}
+    assert listed == {title: list(places) for title, places in SECTIONS.items()}
+    assert [name for names in listed.values() for name in names] == COMMANDS
+    assert listed["Build a project"][:5] == ["init", "embed", "fit", "name", "index"]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_the_group_is_the_first_sentence_of_the_commands_own(name):
+    (said,) = (place.help for places in SECTIONS.values() for of, place in places.items() if of == name)
+    assert " ".join(main.commands[name].help.split()).startswith(said)
+    assert said.endswith((".", "language-model"))
+
+
+def test_every_module_of_commands_is_in_the_table_of_commands():
+    attributes = {f"{place.module}.{name}" for places in SECTIONS.values() for name, place in places.items()}
+    found = set()
+    for path in Path(unweave_cli.__file__).parent.glob("*.py"):
+        module = importlib.import_module(f"unweave.cli.{path.stem}")
+        for command in vars(module).values():
+            if isinstance(command, click.Command) and command.callback.__module__ == module.__name__:
+                found.add(f"{path.stem}.{command.name}")
+    # A group's own commands are reached through it; the others are in the table.
+    of_groups = {f"{group.callback.__module__.rpartition('.')[2]}.{command}" for group in main.commands.values()
+                 if isinstance(group, click.Group) for command in group.commands}  # fmt: skip
+    assert found - of_groups - {"app.main"} <= attributes <= found
+
+
+def test_an_option_of_a_setting_shows_its_default_and_its_choices():
+    shown = " ".join(unweave("fit", "--help").stdout.split())
+    assert "--variant [batch_topk|topk|nested_topk|matryoshka|jumprelu|matching_pursuit] Kind of SAE" in shown
+    assert "Active latents per text, on average. [default: 32]" in shown
+    assert "--retrieval-loss [kl|infonce]" in shown
+    shown = " ".join(unweave("embed", "--help").stdout.split())
+    assert "--pooling [cls|mean|max|lasttoken]" in shown
+    assert "[default: normalize]" in shown
+    assert "written there once the command has succeeded" in shown
+
+
+@pytest.mark.parametrize(("stage", "name"), SETTINGS)
+def test_a_setting_without_a_default_says_how_it_is_chosen(stage, name):
+    config = typing.get_type_hints(Settings)[stage]
+    (setting,) = (field for field in fields(config) if field.name == name)
+    if setting.default is None:
+        assert "by default" in documentation(config)[name]
+    elif isinstance(setting.default, str) and not setting.default and not choices_of(setting):
+        assert "empty:" in documentation(config)[name] or name.endswith("_prefix")
 
 
 @pytest.mark.parametrize(
@@ -322,11 +415,15 @@ def test_the_help_lists_the_commands_in_the_order_of_the_pipeline():
     [
         "import unweave",
         "from unweave.cli import main; main(['--help'], standalone_mode=False)",
+        "from unweave.cli import main; main(['fit', '--help'], standalone_mode=False)",
         "from unweave.cli import main; [main([c, '--help'], standalone_mode=False) for c in main.commands]",
     ],
 )
 def test_importing_and_asking_for_help_load_no_heavy_library(script):
-    heavy = ["torch", "sentence_transformers", "transformers", "matplotlib", "sklearn", "pyarrow"]
+    heavy = [
+        "numpy", "scipy", "numba", "torch", "sentence_transformers", "transformers", "matplotlib", "sklearn",
+        "pyarrow", "tqdm",
+    ]  # fmt: skip
     check = f"\nimport sys; print('loaded:', [name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script + check], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")

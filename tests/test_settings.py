@@ -8,12 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unweave.config import EmbedConfig, FitConfig
+from unweave.concepts.prompts import PROMPTS
+from unweave.config import EmbedConfig, FitConfig, LanguageModelConfig
 from unweave.errors import BadData
-from unweave.settings import Settings, documentation, update, value_type, write_default
+from unweave.sae.training.variants import VARIANTS
+from unweave.settings import Settings, choices_of, documentation, update, value_type, write_default
 
 STAGES = typing.get_type_hints(Settings)
 NAMES = [(stage, field.name) for stage, config in STAGES.items() for field in fields(config)]
+
+
+def field_of(config, name):
+    return next(field for field in fields(config) if field.name == name)
 
 
 @pytest.fixture
@@ -50,6 +56,20 @@ def test_a_new_projects_file_holds_every_setting_with_its_meaning(path):
         assert documentation(STAGES[stage])[name] in said
         # What has no default stands as a comment, for TOML has no null.
         assert name in tables[stage] or f"\n# {name} =\n" in text
+
+
+def test_a_new_projects_file_says_which_values_a_setting_may_have(path):
+    text = path.read_text()
+    assert (
+        "# Kind of SAE to train. One of: batch_topk, topk, nested_topk, matryoshka, jumprelu, matching_pursuit." in text
+    )
+    assert "One of: cls, mean, max, lasttoken." in " ".join(line.removeprefix("# ") for line in text.splitlines())
+
+
+def test_the_choices_of_a_setting_are_what_the_code_knows():
+    assert choices_of(field_of(FitConfig, "variant")) == tuple(VARIANTS)
+    assert choices_of(field_of(LanguageModelConfig, "prompt")) == tuple(PROMPTS)
+    assert choices_of(field_of(FitConfig, "k")) == ()
 
 
 def test_the_type_of_an_optional_setting_is_the_type_of_its_value():
@@ -112,6 +132,10 @@ REFUSED = [
     ("encoder", "model", 3, "model = 3 should be of type str"),
     ("embed", "sentenses", 3, "unknown setting 'sentenses'; expected language, sentences"),
     ("fit", "k", 0, "k must be at least 1, got 0"),
+    ("fit", "variant", "relu", "variant must be one of batch_topk, topk, nested_topk, matryoshka, jumprelu, matching_"),
+    ("fit", "retrieval_loss", "l2", "retrieval_loss must be one of kl, infonce, got 'l2'"),
+    ("encoder", "pooling", "sum", "pooling must be one of cls, mean, max, lasttoken, or empty, got 'sum'"),
+    ("language_model", "prompt", "kind", "prompt must be one of contrastive, paper, got 'kind'"),
     ("fit", "steps", -1, "steps must be at least 1, got -1"),
     ("fit", "lr", 0.0, "lr must be a number above 0, got 0.0"),
     ("fit", "held_out", 0.0, "held_out must lie between 0 and 1, got 0.0"),

@@ -216,7 +216,9 @@ TEXTS = ["the theremin is played without touch", "a violin and a bow", "a drum",
 def test_the_only_passage_with_a_rare_word_gets_all_of_bm25s_weight(tmp_path):
     # Dense prefers all others; the found minimum would make a system's only hit worth as much as none.
     vectors = np.array([[0.0, 1.0], [1.0, 0.0], [0.9, 0.1], [0.8, 0.2]], np.float32)
-    both = Sum("BM25 + dense", {"BM25": Lexical(BM25.write(tmp_path / "words", TEXTS, 4)), "dense": Dense(vectors)}, (1.0, 1.0))
+    both = Sum(
+        "BM25 + dense", {"BM25": Lexical(BM25.write(tmp_path / "words", TEXTS, 4)), "dense": Dense(vectors)}, (1.0, 1.0)
+    )
     hits = both.search(EmbeddedQuery("theremin", np.array([1.0, 0.0], np.float32)), 4)
     # theremin: BM25 1/2 of 1, dense 1/2 of 0. violin: dense 1/2 of 1. Equal scores keep the corpus's order.
     assert hits.passages.tolist()[:2] == [0, 1]

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import ipaddress
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
 from urllib.parse import urlsplit
 
 from unweave.base.plain import plain
@@ -18,9 +20,26 @@ SELECTIONS = (THRESHOLD, TOP_K, MATCHING_PURSUIT)
 VARIANTS = ("batch_topk", "topk", "nested_topk", "matryoshka", "jumprelu", "matching_pursuit")
 """The kinds of SAE that can be trained; `sae.training.variants` has a module for each."""
 RETRIEVAL_LOSSES = ("kl", "infonce")
+PROMPTS = ("contrastive", "paper")
 MATRYOSHKA_PARTS = (16, 8, 4, 2, 1)
 """Of a Matryoshka SAE, the first n_latents / part latents reconstruct by themselves, for each part."""
 TEXTS_PER_LATENT = 5.0
+
+
+def one_of(choices: Sequence[str], default: str) -> str:
+    """A field that takes one of a few values: its option offers them, and `check_choices` refuses any other."""
+    return field(default=default, metadata={"choices": tuple(choices)})
+
+
+def check_choices(config: Any) -> None:
+    """Raise ValueError if a field made by `one_of` has none of its values."""
+    for setting in fields(config):
+        choices, value = setting.metadata.get("choices"), getattr(config, setting.name)
+        if choices is not None and value not in choices:
+            or_empty = ", or empty" if "" in choices else ""
+            raise ValueError(
+                f"{setting.name} must be one of {', '.join(filter(None, choices))}{or_empty}, got {value!r}"
+            )
 
 
 def at_least(config: object, least: int, *names: str) -> None:
@@ -36,7 +55,7 @@ class EmbedConfig:
     """Which texts are embedded beside passages and queries."""
 
     sentences: int = 16_000
-    """Sentences of the passages to embed too, at most, drawn evenly: an SAE learns more from short texts; 0: none."""
+    """Sentences to embed beside their passages, at most, drawn evenly: an SAE learns most from short texts; 0: none."""
     language: str = "en"
     """Language of the passages, as an ISO 639 code; it decides where sentences end."""
 
@@ -48,50 +67,51 @@ class EmbedConfig:
 class FitConfig:
     """How the SAE is trained; what is not set is chosen from the number of texts and their width."""
 
-    variant: str = "batch_topk"
-    """Which kind of SAE: batch_topk, topk, nested_topk, matryoshka, jumprelu or matching_pursuit."""
+    variant: str = one_of(VARIANTS, "batch_topk")
+    """Kind of SAE to train."""
     k: int = 32
     """Active latents per text, on average."""
     n_latents: int | None = None
-    """Size of the dictionary; by default a power of two times the embedding's width, by the number of texts."""
+    """Latents in the dictionary; by default a power of two times the embedding's width, by the number of texts."""
     texts_per_latent: float = TEXTS_PER_LATENT
-    """Texts for each latent of the default size, about; at 1 concepts retrieve better, and vary more with the seed."""
+    """Texts per latent in a dictionary of default size; at 1 concepts retrieve better, and vary more with the seed."""
     steps: int | None = None
-    """Batches to train on; by default twenty passes over the texts, fewer over millions, at least 300."""
+    """Batches to train on; by default twenty passes over the texts, fewer over millions, at least 300 batches."""
     batch_size: int | None = None
-    """Texts in a batch; by default sixty times the fourth root of the number of texts, 256 to 4,096."""
+    """Texts in a training batch; by default sixty times the fourth root of the number of texts, 256 to 4,096."""
     lr: float | None = None
     """Adam's highest step size; by default chosen from the size and number of the batches."""
     warmup_steps: int | None = None
-    """Steps over which the step size rises; by default 100, or a quarter of a short training."""
+    """Training steps over which the step size rises; by default 100, or a quarter of a short training."""
     decay: float = 0.5
-    """Share of the steps, the last, over which the step size falls to 0."""
+    """Share of the training steps, the last ones, over which the step size falls to 0."""
     aux_alpha: float = 1 / 32
     """Weight of the auxiliary loss that revives dead latents."""
     dead_after: int | None = None
-    """A latent silent for so many texts is dead; by default while an average one was active 40 times."""
+    """Texts for which a latent is silent until it is dead; by default as many as activate an average one 40 times."""
     sparsity: float = 1.0
-    """JumpReLU's weight of (L0 / k - 1)^2 in the loss."""
-    retrieval_loss: str = "kl"
-    """Which loss keeps neighbours, if it has a weight: kl or infonce."""
+    """Weight of (L0 / k - 1)^2 in the loss of a JumpReLU SAE."""
+    retrieval_loss: str = one_of(RETRIEVAL_LOSSES, "kl")
+    """Retrieval loss, which keeps neighbours neighbours when they are reconstructed; it counts if it has a weight."""
     retrieval_weight: float = 0.0
-    """Weight of the retrieval loss; 0: none."""
+    """Weight of the retrieval loss; 0: there is no such loss."""
     temperature: float = 0.05
-    """What similarities are divided by in the retrieval loss."""
+    """Temperature of the retrieval loss: what it divides similarities by."""
     patience: int = 0
-    """Stop after so many of the dozen reports without a lower held-out NMSE; 0: train to the end."""
+    """Reports, of a dozen in a training, without a lower held-out NMSE after which it stops; 0: it goes on."""
     tensorboard: str = ""
-    """Folder for TensorBoard events; empty: none."""
+    """Folder for TensorBoard events of the training; empty: none are written."""
     held_out: float = 0.05
     """Share of the passages that, with their sentences, are never trained on, to measure NMSE."""
     seed: int = 0
-    """Decides initial directions, the order of texts and which are held out."""
+    """Seed of the initial directions, the order of texts and which are held out."""
     device: str = "cpu"
-    """Where to train: cpu, cuda, cuda:1."""
+    """Device to train on: cpu, cuda, cuda:1."""
 
     def __post_init__(self) -> None:
         if not 0 < self.held_out < 1:
             raise ValueError(f"held_out must lie between 0 and 1, got {self.held_out}")
+        check_choices(self)
         at_least(self, 1, "k", "n_latents", "steps", "batch_size", "dead_after")
         at_least(self, 0, "seed", "warmup_steps", "aux_alpha", "sparsity", "retrieval_weight", "patience")
         if self.lr is not None and not 0 < self.lr < math.inf:
@@ -109,17 +129,17 @@ class TokensConfig:
     k: int = 8
     """Active latents per token, on average; a text has those of all its tokens."""
     n_latents: int | None = None
-    """Size of the dictionary; by default 32 times the width of a token."""
+    """Latents in the dictionary of tokens; by default 32 times the width of a token."""
     sample: int = 600_000
-    """Tokens to train on, at most, those of passages drawn at random; they are held in memory."""
+    """Tokens to train on, at most, those of passages drawn at random; all are held in memory."""
     steps: int = 300
-    """Batches to train on."""
+    """Batches of tokens to train on."""
     batch_size: int = 2048
-    """Tokens in a batch."""
+    """Tokens in a training batch."""
     seed: int = 0
-    """Decides initial directions, the order of tokens and which passages they are of."""
+    """Seed of the initial directions, the order of tokens and which passages they are of."""
     device: str = "cpu"
-    """Where to train: cpu, cuda, cuda:1."""
+    """Device to train on: cpu, cuda, cuda:1."""
 
     def __post_init__(self) -> None:
         at_least(self, 1, "k", "n_latents", "steps", "batch_size")
@@ -132,7 +152,7 @@ class IndexConfig:
     """What search reads beside the inverted lists."""
 
     code_k: int = 32
-    """Latents in the code that each passage is rescored from: three bytes each."""
+    """Latents in the code that a passage is rescored from; each takes three bytes."""
 
     def __post_init__(self) -> None:
         at_least(self, 1, "code_k")
@@ -143,11 +163,11 @@ class EvaluateConfig:
     """What is measured."""
 
     split: str = "test"
-    """Which judgements to evaluate against."""
+    """Split of the judgements to evaluate against, e.g. test or dev."""
     cutoff: int = 100
-    """Depth of every ranking."""
+    """Hits in every ranking that is measured."""
     candidates: int = 1000
-    """Hits by concepts that rescoring orders anew."""
+    """Best hits by concepts that rescoring orders anew."""
     sums: str = ""
     """Sums of systems to evaluate beside the single ones, such as "BM25 + dense, tokens + 2 codes"; empty: none."""
 
@@ -168,26 +188,27 @@ class EncoderConfig:
     model: str = DEFAULT_MODEL
     """A sentence-transformers model: its hub name or the path of its folder."""
     query_prefix: str = ""
-    """Put before every query, e.g. "query: " for E5 models."""
+    """Text put before every query, e.g. "query: " for E5 models."""
     passage_prefix: str = ""
-    """Put before every passage and sentence, e.g. "passage: " for E5 models."""
-    pooling: str = ""
-    """How tokens become one vector, for a model that does not say so itself: cls, mean, max or lasttoken."""
+    """Text put before every passage and sentence, e.g. "passage: " for E5 models."""
+    pooling: str = one_of(("", *_POOLINGS), "")
+    """How a model that does not say so itself makes one vector of its tokens' vectors."""
     normalize: bool = True
     """Scale every embedding to length 1, so that a dot product is a cosine."""
     device: str = "cpu"
     """Where the model runs: cpu, cuda, cuda:1, mps."""
     batch_size: int = 8
     """Texts in one pass through the model; small batches are fastest on a CPU."""
-    precision: str = AUTO
+    precision: str = one_of((AUTO, FLOAT32, BFLOAT16), AUTO)
     """What passages are computed in, float32 or bfloat16; auto: bfloat16 if the processor has units for it."""
 
     def __post_init__(self) -> None:
         at_least(self, 1, "batch_size")
-        if self.precision not in (AUTO, FLOAT32, BFLOAT16):
-            raise ValueError(f"precision must be auto, float32 or bfloat16, got {self.precision!r}")
-        if self.pooling not in ("", *_POOLINGS):
-            raise ValueError(f"pooling must be one of {', '.join(_POOLINGS)}, or empty, got {self.pooling!r}")
+        check_choices(self)
+        if not self.model.strip():
+            raise ValueError(
+                "model must name a sentence-transformers model or the path of its folder, got an empty text"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,13 +216,13 @@ class EvidenceConfig:
     """Which texts stand as evidence beside a name."""
 
     examples: int = 10
-    """Texts that activate a latent most, kept with it."""
+    """Texts kept as examples of a concept: those that activate it most."""
     other_examples: int = 5
-    """Texts kept of each other kind: middle and low activations, near misses, random ones."""
+    """Texts kept of each other kind of example: middle and low activations, near misses, random ones."""
     passages: int = 200_000
-    """Passages that are looked at, at most, drawn evenly."""
+    """Passages that examples are taken from, at most, drawn evenly."""
     seed: int = 0
-    """Decides which passages are drawn, and the random texts."""
+    """Seed of which passages examples are taken from, and of the random ones."""
 
     def __post_init__(self) -> None:
         at_least(self, 1, "examples", "other_examples", "passages")
@@ -213,11 +234,11 @@ class KeyphraseConfig:
     """How names are chosen from the words of a latent's texts."""
 
     strongest_texts: int = 60
-    """Texts that speak for a latent: those that activate it most."""
+    """Texts that a concept's keyphrases are taken from: those that activate it most."""
     phrases: int = 2
-    """Phrases in a name at most; another is added only if it covers texts that the first ones do not."""
+    """Keyphrases in a name, at most; another is added only if it covers texts that the first ones do not."""
     least_texts: int = 2
-    """A phrase must occur in so many texts of the whole collection."""
+    """Texts of the whole collection that a keyphrase must occur in, at least."""
 
     def __post_init__(self) -> None:
         at_least(self, 1, "strongest_texts", "phrases", "least_texts")
@@ -228,11 +249,11 @@ class LexiconConfig:
     """Phrases in which directions and embeddings are written."""
 
     lexicon: str = ""
-    """A text file with a phrase a line, or WordNet's folder `dict`; empty: the corpus's own phrases."""
+    """Lexicon: a text file with a phrase a line, or WordNet's folder `dict`; empty: the corpus's own phrases."""
     frequent_texts: int = 6
-    """Of the corpus's own phrases, those in so many texts."""
+    """Texts that a phrase of the corpus must occur in, at least, to belong to the corpus's own lexicon."""
     mix: int = 16
-    """Phrases in which a direction is written, at most."""
+    """Phrases of the lexicon in which a direction or an embedding is written, at most."""
 
     def __post_init__(self) -> None:
         at_least(self, 1, "frequent_texts", "mix")
@@ -243,35 +264,34 @@ class LanguageModelConfig:
     """Which language model names and judges concepts, and what it may cost."""
 
     base_url: str = "http://127.0.0.1:8080/v1"
-    """Where it is; what is there by default is started by: unweave serve-model."""
+    """Address of the language model's server; unweave serve-model starts one at the default address."""
     model: str = "local"
-    """Its name there."""
+    """Name of the language model, as its server knows it."""
     key_from: str = "OPENAI_API_KEY"
-    """Environment variable that holds the key, if one is needed; keys are read from nowhere else."""
-    prompt: str = "contrastive"
-    """How it is asked: contrastive, with texts that leave the concept silent too, or as in the paper."""
+    """Environment variable with the language model's key, if it needs one; keys are read from nowhere else."""
+    prompt: str = one_of(PROMPTS, "contrastive")
+    """Prompt for a name: contrastive shows texts that leave the concept silent too; paper asks as the paper did."""
     concurrency: int = 2
-    """Requests at a time."""
+    """Requests to the language model at a time."""
     attempts: int = 5
-    """Times that a request is sent before it counts as failed."""
+    """Times that a request to the language model is sent before it counts as failed."""
     timeout: float = 180.0
-    """Seconds without a byte after which a request counts as lost."""
+    """Seconds without a byte from the language model after which a request counts as lost."""
     output_tokens: int = 160
-    """Tokens of an answer, at most."""
+    """Tokens of the language model's answer, at most."""
     input_price: float = 0.0
-    """Price of a million tokens of a prompt."""
+    """Price of a million tokens that the language model reads."""
     output_price: float = 0.0
-    """Price of a million tokens of an answer."""
+    """Price of a million tokens that the language model writes."""
     cap: float = 1.0
-    """What may ever be spent on this project's concepts, in the currency of the prices."""
+    """Money that may ever be spent on this project's concepts, in the currency of the prices."""
 
     def __post_init__(self) -> None:
+        check_choices(self)
         at_least(self, 1, "concurrency", "attempts", "output_tokens")
         at_least(self, 0, "input_price", "output_price", "cap")
         if not self.timeout > 0:
             raise ValueError(f"timeout must be above 0, got {self.timeout}")
-        if self.prompt not in ("contrastive", "paper"):
-            raise ValueError(f"prompt must be contrastive or paper, got {self.prompt!r}")
         url = urlsplit(self.base_url)
         if url.scheme not in ("http", "https") or not url.hostname or url.username or url.query:
             raise ValueError(f"base_url must look like https://host/v1, got {plain(self.base_url, 80)!r}")
@@ -292,8 +312,8 @@ class TrainConfig:
 
     steps: int
     """Batches to train on."""
-    variant: str = "batch_topk"
-    """Which kind of SAE: batch_topk, topk, nested_topk, matryoshka, jumprelu or matching_pursuit."""
+    variant: str = one_of(VARIANTS, "batch_topk")
+    """Kind of SAE to train."""
     batch_size: int = 512
     """Embeddings in a batch, those of all processes together."""
     lr: float = 4e-3
@@ -301,33 +321,28 @@ class TrainConfig:
     warmup_steps: int = 100
     """Steps over which the step size rises from 0."""
     decay: float = 0.5
-    """Share of the steps, the last, over which the step size falls to 0."""
+    """Share of the training steps, the last ones, over which the step size falls to 0."""
     aux_alpha: float = 1 / 32
     """Weight of the auxiliary loss that revives dead latents (AuxK)."""
     dead_after: int = 50_000
     """A latent that was active for none of the last so many training texts is dead."""
     sparsity: float = 1.0
-    """JumpReLU's weight of (L0 / k - 1)^2 in the loss."""
-    retrieval_loss: str = "kl"
-    """Which retrieval loss: kl or infonce."""
+    """Weight of (L0 / k - 1)^2 in the loss of a JumpReLU SAE."""
+    retrieval_loss: str = one_of(RETRIEVAL_LOSSES, "kl")
+    """Retrieval loss, which counts if it has a weight."""
     retrieval_weight: float = 0.0
-    """Weight of the retrieval loss; 0: none."""
+    """Weight of the retrieval loss; 0: there is no such loss."""
     temperature: float = 0.05
-    """What similarities are divided by in the retrieval loss."""
+    """Temperature of the retrieval loss: what it divides similarities by."""
     patience: int = 0
     """Stop after so many reports without a lower held-out NMSE, and take the best; 0: train to the end."""
     seed: int = 0
     """Decides the initial directions and the order of the texts."""
 
     def __post_init__(self) -> None:
+        check_choices(self)
         at_least(self, 1, "steps", "batch_size")
         at_least(self, 0, "warmup_steps", "aux_alpha", "retrieval_weight", "patience", "seed")
-        if self.variant not in VARIANTS:
-            raise ValueError(f"variant must be one of {', '.join(VARIANTS)}, got {self.variant!r}")
-        if self.retrieval_loss not in RETRIEVAL_LOSSES:
-            raise ValueError(
-                f"retrieval_loss must be one of {', '.join(RETRIEVAL_LOSSES)}, got {self.retrieval_loss!r}"
-            )
         if not 0 < self.lr < math.inf or not 0 <= self.decay <= 1 or not self.temperature > 0:
             raise ValueError(
                 f"lr and temperature must be above 0 and decay within 0 and 1, got lr={self.lr}, "
@@ -345,7 +360,7 @@ class SAEConfig:
     """Size of the dictionary: d_in times the expansion factor."""
     k: int = 32
     """Active latents per embedding, averaged over many (target L0)."""
-    selection: str = THRESHOLD
+    selection: str = one_of(SELECTIONS, THRESHOLD)
     """Which activations a text keeps: those above the `threshold`, its `top_k`, or those of a `matching_pursuit`."""
     encoder: str = ""
     """Name of the model whose embeddings it reads."""
@@ -355,8 +370,7 @@ class SAEConfig:
             raise ValueError(f"d_in must be at least 1, got {self.d_in}")
         if not 0 < self.k <= self.n_latents:
             raise ValueError(f"k must be between 1 and n_latents={self.n_latents}, got {self.k}")
-        if self.selection not in SELECTIONS:
-            raise ValueError(f"selection must be one of {', '.join(SELECTIONS)}, got {self.selection!r}")
+        check_choices(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -366,15 +380,15 @@ class ReproduceConfig:
     ks: tuple[int, ...] = (32, 48, 64, 128)
     """Active latents per text, on average: one SAE each."""
     expansion: int = 32
-    """Latents a dimension of the embedding."""
+    """Expansion factor: latents per dimension of the embedding."""
     steps: int | None = None
     """Batches to train each SAE on; by default as for: unweave fit."""
     seed: int = 0
-    """Decides each SAE's initial directions, the order of texts and which are held out."""
+    """Seed of each SAE's initial directions, the order of texts and which are held out."""
     device: str = "cpu"
-    """Where to train: cpu, cuda, cuda:1."""
+    """Device to train on: cpu, cuda, cuda:1."""
     split: str = "test"
-    """Which judgements to evaluate against."""
+    """Split of the judgements to evaluate against, e.g. test or dev."""
 
     def __post_init__(self) -> None:
         at_least(self, 1, "expansion", "steps")

@@ -15,6 +15,10 @@ class DimensionMismatch(UnweaveError):
     """Vectors are not as wide as the model or index that should read them."""
 
 
+class EarlierVersion(BadData):
+    """A project was made by an earlier version, which this one cannot go on with."""
+
+
 class MissingArtifact(UnweaveError):
     """A step's result is needed and is not there yet."""
 

@@ -27,9 +27,11 @@ from unweave.config import (
     LexiconConfig,
     TokensConfig,
 )
-from unweave.errors import BadData
+from unweave.errors import BadData, EarlierVersion
 
 FILE = "unweave.toml"
+_EARLIER = {"name", "model"}
+"""What `[keyphrases]` and `[language_model]` were called before."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +55,7 @@ class Settings:
 
         Raises:
             BadData: the file is not TOML, or has a table, key or type that is not known.
+            EarlierVersion: it has a table as an earlier version called it.
         """
         try:
             tables = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -60,6 +63,12 @@ class Settings:
             raise BadData(f"{path}: not valid TOML ({error})") from error
         stages = {f.name: typing.get_type_hints(cls)[f.name] for f in fields(cls)}
         unknown = [name for name in tables if name not in stages]
+        if _EARLIER & set(unknown):
+            project = path.parent
+            raise EarlierVersion(
+                f"{project} was made by an earlier version of unweave; save what people and models named "
+                f"(unweave concepts export {project} names.csv), then make another: unweave init"
+            )
         if unknown:
             raise BadData(f"{path}: unknown table [{unknown[0]}]; expected {', '.join(stages)}")
         return cls(**{name: _stage(stages[name], table, f"{path}, [{name}]") for name, table in tables.items()})
@@ -86,9 +95,10 @@ def write_default(path: Path) -> None:
         config = typing.get_type_hints(Settings)[stage.name]
         lines += [f"# {inspect.getdoc(config)}", f"[{stage.name}]"]
         for setting in fields(config):
-            meaning = documentation(config)[setting.name]
+            choices = [choice for choice in choices_of(setting) if choice]
+            meaning = documentation(config)[setting.name] + (f" One of: {', '.join(choices)}." if choices else "")
             lines += textwrap.wrap(meaning, 110, initial_indent="# ", subsequent_indent="# ")
-            value = _default(setting)
+            value = default_of(setting)
             lines.append(f"# {setting.name} =" if value is None else f"{setting.name} = {_toml(value)}")
         lines.append("")
     write_atomically(path, lambda p: p.write_text("\n".join(lines), encoding="utf-8"))
@@ -126,6 +136,12 @@ def documentation(config: type) -> dict[str, str]:
     return documented
 
 
+def choices_of(setting: Field[Any]) -> tuple[str, ...]:
+    """The values that a setting may have, if they are few; the empty text among them if it may be left empty."""
+    choices: tuple[str, ...] = setting.metadata.get("choices", ())
+    return choices
+
+
 def value_type(config: type, name: str) -> type:
     """The plain type of a field: int for `int | None`."""
     hint = typing.get_type_hints(config)[name]
@@ -151,7 +167,8 @@ def _stage(config: type, table: Any, where: str) -> Any:
         raise BadData(f"{where}: {error}") from error
 
 
-def _default(setting: Field[Any]) -> Any:
+def default_of(setting: Field[Any]) -> Any:
+    """What a new project has; None: it is chosen when it is needed."""
     return setting.default if setting.default is not MISSING else None
 
 

@@ -9,7 +9,6 @@ the new one, never a half-written one.
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -20,13 +19,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tokenize import TokenError
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from unweave.base import locks
 from unweave.base.progress import Stopwatch
+from unweave.base.stored import read_record
 from unweave.errors import ArtifactInUse, CorruptArtifact, MissingArtifact
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _one_header_at_a_time = threading.Lock()
 """NumPy reads headers with `ast`, which in CPython 3.11 fails with a SystemError if two threads do so at once."""
@@ -82,7 +83,9 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 def sync(path: Path) -> None:
     """Wait until a file, or a folder's list of files, is on the disk."""
-    handle = os.open(path, os.O_RDONLY)
+    if locks.WINDOWS and path.is_dir():
+        return  # which cannot be opened there
+    handle = os.open(path, os.O_RDWR if locks.WINDOWS else os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
@@ -104,7 +107,7 @@ def read_manifest(folder: Path, kind: str) -> Manifest:
         raise MissingArtifact(f"there is no {kind} in {folder} ({MANIFEST} not found)")
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
-        manifest = Manifest(**fields)
+        manifest = read_record(Manifest, fields, path)
         sizes = {name: int(entry["bytes"]) for name, entry in manifest.files.items()}
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise CorruptArtifact(f"{path} is not a manifest of unweave ({error}); rebuild the {kind}") from error
@@ -139,6 +142,8 @@ def load_array(path: Path, kind: str) -> NDArray[Any]:
     Raises:
         CorruptArtifact: it is no whole array.
     """
+    import numpy as np  # here, because reading settings and manifests needs no arrays
+
     try:
         with _one_header_at_a_time:
             return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
@@ -192,7 +197,7 @@ def build(
         ArtifactInUse: another process is building the same artefact.
     """
     partial = folder.with_name(folder.name + ".partial")
-    with _locked(partial):
+    with _locked(partial) as lock:
         try:
             made = Build(partial, _resume(partial, kind, settings, made_from))
             yield made
@@ -213,6 +218,8 @@ def build(
             raise
         for name in (_PURPOSE, _ELAPSED):
             (partial / name).unlink(missing_ok=True)
+        if locks.WINDOWS:
+            lock.close()
         _swap_in(partial, folder)
         (folder / _LOCK).unlink()
 
@@ -221,7 +228,7 @@ def _contents(partial: Path, mutable: frozenset[str]) -> dict[str, dict[str, Any
     """Size and checksum of each file of a finished artefact."""
     aside = _SCAFFOLD | mutable | {MANIFEST}
     return {
-        str(p.relative_to(partial)): {"bytes": p.stat().st_size, "sha256": file_digest(p)}
+        p.relative_to(partial).as_posix(): {"bytes": p.stat().st_size, "sha256": file_digest(p)}
         for p in sorted(partial.rglob("*"))
         if p.is_file() and p.name not in aside
     }
@@ -261,29 +268,31 @@ def _resume(partial: Path, kind: str, settings: Mapping[str, Any], made_from: Ma
 
 
 @contextmanager
-def _locked(partial: Path) -> Iterator[None]:
+def _locked(partial: Path) -> Iterator[IO[bytes]]:
     """Hold the lock of a build, whose folder is made if need be and taken away again if the lock cannot be."""
     made = [folder for folder in (partial, *partial.parents) if not folder.exists()]
     try:
-        partial.mkdir(parents=True, exist_ok=True)
-        lock = (partial / _LOCK).open("a", encoding="utf-8")
+        lock = _take_lock(partial)
+    except BlockingIOError as error:
+        raise ArtifactInUse(
+            f"another process is writing {partial.with_suffix('')}; wait for it to end, or stop it"
+        ) from error
     except OSError:
         _remove_empty(made)
         raise
     with lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                raise
-            raise ArtifactInUse(
-                f"another process is writing {partial.with_suffix('')}; wait for it to end, or stop it"
-            ) from error
-        try:
-            yield
+            yield lock
         except BaseException:
             _remove_empty(made)
             raise
+
+
+def _take_lock(partial: Path) -> IO[bytes]:
+    while True:
+        partial.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):  # a builder that just ended has moved the folder to its place
+            return locks.take(partial / _LOCK, wait=False)
 
 
 def _remove_empty(folders: list[Path]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from unweave.base.stored import read_record
 from unweave.errors import AccountingError
 
 
@@ -154,7 +155,9 @@ class Explanation:
     def from_dict(cls, record: Mapping[str, Any]) -> Explanation:
         """Read what `to_dict` wrote."""
         contributions = tuple(
-            Contribution(**{**c, "trust": None if c.get("trust") is None else Trust(c["trust"])})
+            read_record(
+                Contribution, {**c, "trust": None if c.get("trust") is None else Trust(c["trust"])}, "an explanation"
+            )
             for c in record["contributions"]
         )
         parts = tuple(

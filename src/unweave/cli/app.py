@@ -1,10 +1,12 @@
-"""The command `unweave`: its group, and errors as one line."""
+"""The command `unweave`: its commands by use, each imported when it is asked for, and errors as one line."""
 
 from __future__ import annotations
 
+import importlib
 import logging
 import sys
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 import click
 
@@ -13,30 +15,123 @@ from unweave.base.plain import plain
 from unweave.errors import UnweaveError
 
 
+class _Place(NamedTuple):
+    module: str
+    """Below `unweave.cli`; the command is an attribute of the same name, `_` for `-`."""
+    help: str
+    """The first sentence of the command's help, which is shown without importing the command."""
+
+
+SECTIONS = {
+    "Build a project": {
+        "init": _Place("build", "Make a PROJECT folder from a corpus, with its queries and judgements if it has any."),
+        "embed": _Place("build", "Embed the corpus, its sentences and its queries, or bring embeddings made "
+                        "elsewhere."),
+        "fit": _Place("build", "Train the sparse autoencoder, and encode the passages with it."),
+        "name": _Place("build", "Gather the evidence for every live concept, name it, and work out how concepts "
+                       "relate."),
+        "index": _Place("build", "Build the concept index, and look after it."),
+        "tokens": _Place("build", "Learn concepts of single tokens, name them by their words, and index them beside "
+                         "those of whole texts."),
+    },
+    "Search and explain": {
+        "search": _Place("search", "Search PROJECT for QUERY by concepts."),
+        "explain": _Place("search", "Explain the dense score of QUERY and the passage PASSAGE_ID as named concepts, "
+                          "bias and residual."),
+        "prevalent": _Place("families", "Search PROJECT for QUERY and show what the found passages are about, each "
+                            "concept with passages as proof."),
+        "paths": _Place("families", "Show the concepts of the passage PASSAGE_ID as paths from coarse to fine, the "
+                        "strongest first."),
+        "carrying": _Place("families", "Show which sentence of the passage PASSAGE_ID carries CONCEPT, a concept's "
+                           "number."),
+        "decompose": _Place("judge", "Write the embedding of TEXT in phrases of the project's lexicon: what sets it "
+                            "apart from the mean passage."),
+        "report": _Place("measure", "Write PROJECT/report.html: one file that opens from disk."),
+    },
+    "Concepts and their names": {
+        "concepts": _Place("concepts", "Look at concepts, and name, remark on or merge them by hand; each change can "
+                           "be undone."),
+        "families": _Place("families", "Show the families of concepts that are active together, the largest first."),
+        "judge": _Place("judge", "Judge names by texts that no namer has seen, and show how far each namer is to be "
+                        "trusted."),
+    },
+    "Measure": {
+        "evaluate": _Place("measure", "Compare BM25, dense search and CL-SR on the project's judged queries."),
+        "compare": _Place("evaluation", "Show on which queries of PROJECT one SYSTEM beats the OTHER, and on which it "
+                          "loses."),
+        "leaderboard": _Place("evaluation", "Compare all systems over several evaluated PROJECTS, each a collection."),
+        "suite": _Place("suite", "Evaluate all systems on every collection of SUITE, a project each in FOLDER, and "
+                        "compare them."),
+        "reproduce": _Place("reproduce", "Rerun what a paper measured, on the corpus, queries and encoder of a "
+                            "project."),
+    },
+    "SAEs and language models": {
+        "sae": _Place("sae", "Bring an SAE from another tool or the hub, or take one there."),
+        "serve-model": _Place("serve_model", "Serve a language model on this machine, for: unweave name --namer "
+                              "language-model"),
+    },
+    "See it work": {
+        "demo": _Place("demo", "Run the main job from corpus to report in the folder PROJECT, on Wikipedia's vital "
+                       "articles."),
+    },
+}  # fmt: skip
+"""Every command, by what it is used for and in order of use."""
+_PLACES = {name: place for section in SECTIONS.values() for name, place in section.items()}
+
+
+class _Commands(Mapping[str, click.Command]):
+    """The commands by name; one is imported when it is taken, so the help of all of them imports none."""
+
+    def __getitem__(self, name: str) -> click.Command:
+        module = importlib.import_module(f"unweave.cli.{_PLACES[name].module}")
+        command: click.Command = getattr(module, name.replace("-", "_"))
+        return command
+
+    def __contains__(self, name: object) -> bool:
+        return name in _PLACES
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_PLACES)
+
+    def __len__(self) -> int:
+        return len(_PLACES)
+
+
 class _Group(click.Group):
     """Turns errors that a user can act on into one line on stderr and exit 1."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)  # in the order of the pipeline, not of the alphabet
+        return list(self.commands)  # in order of use, not of the alphabet
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        width = max(map(len, _PLACES))
+        for title, places in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), place.help) for name, place in places.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except UnweaveError as error:
-            raise click.ClickException(_one_line(error)) from error
+            raise click.ClickException(_one_line(str(error))) from error
+        except BrokenPipeError:
+            raise
         except OSError as error:
-            if isinstance(error, BrokenPipeError):
-                raise
             where = f" ({error.filename})" if error.filename else ""
-            raise click.ClickException(
-                f"{error.strerror or error}{where}; nothing half-written was left, so the command can be run again"
-            ) from error
+            raise click.ClickException(_one_line(f"{error.strerror or error}{where}")) from error
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.partition(".")[0] == "unweave":
+                raise
+            said = f"this needs {plain(error.name, 60)}, which is not installed: pip install 'unweave[all]'"
+            raise click.ClickException(said) from error
         except KeyboardInterrupt:
             click.echo("stopped; what was finished is kept, and the same command goes on from there", err=True)
             ctx.exit(130)
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=_Group, commands=_Commands(), context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(__version__, prog_name="unweave")
 def main() -> None:
     """Make dense retrieval readable.
@@ -44,9 +139,17 @@ def main() -> None:
     A project folder goes through init, embed, fit, name and index; then search, explain, evaluate and report use it.
     """
     notes = logging.StreamHandler(sys.stderr)
-    notes.setFormatter(logging.Formatter("note: %(message)s"))
+    notes.setFormatter(_Note())
+    logging.getLogger("ir_datasets").disabled = True  # it tells each try to connect; what comes of it is said once
     logging.getLogger("unweave").handlers = [notes]  # other libraries' logs are not ours to show
 
 
-def _one_line(error: Exception) -> str:
-    return plain(str(error))
+class _Note(logging.Formatter):
+    """A log record as one line that is safe to print."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return f"note: {_one_line(record.getMessage())}"
+
+
+def _one_line(said: str) -> str:
+    return plain(said)

@@ -9,8 +9,10 @@ import click
 
 from unweave.cli.options import (
     JSON,
+    KEPT,
     PROJECT,
     by_stage,
+    open_project,
     opened_with,
     print_json,
     show_outcomes,
@@ -50,7 +52,7 @@ def init(
     click.echo(f"settings: {project / 'unweave.toml'}")
 
 
-@click.command()
+@click.command(epilog=KEPT)
 @PROJECT
 @click.option("--passages", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="Bring embeddings: a .npy file, one row a passage.")  # fmt: skip
@@ -91,7 +93,7 @@ def embed(
         )
 
 
-@click.command()
+@click.command(epilog=KEPT)
 @PROJECT
 @stage_options("fit")
 @JSON
@@ -104,7 +106,7 @@ def fit(project: Path, as_json: bool, **options: Any) -> None:
         show_outcomes(opened.fit(), as_json)
 
 
-@click.command()
+@click.command(epilog=KEPT)
 @PROJECT
 @click.option("--namer", type=click.Choice(["keyphrases", "lexicon", "vocabulary", "language-model"]),
               default="keyphrases", show_default=True,
@@ -173,9 +175,8 @@ def build(project: Path, as_json: bool) -> None:
 @JSON
 def verify(project: Path, as_json: bool) -> None:
     """Read every byte of the indexes, and say which file is not what was written."""
-    from unweave.project import Project
 
-    indexes = Project.open(project).verify()
+    indexes = open_project(project).verify()
     if as_json:
         print_json({name: {"whole": True, "bytes": found.manifest.bytes} for name, found in indexes.items()})
         return
@@ -188,9 +189,8 @@ def verify(project: Path, as_json: bool) -> None:
 @JSON
 def compact(project: Path, as_json: bool) -> None:
     """Merge the segments of the indexes, without their deleted passages. Others may search meanwhile."""
-    from unweave.project import Project
 
-    compacted = Project.open(project).compact()
+    compacted = open_project(project).compact()
     if as_json:
         print_json({n: {"n_passages": to.n_passages, "n_segments": len(to.segments)} for n, to in compacted.items()})
         return
@@ -209,9 +209,8 @@ def compact(project: Path, as_json: bool) -> None:
 def recall(project: Path, efforts: tuple[float, ...], system: str, as_json: bool) -> None:
     """Measure approximate search: what share of the exact results it finds, and its time, over the queries."""
     from unweave.cli import show
-    from unweave.project import Project
 
-    rows = Project.open(project).recall(efforts, system=system)
+    rows = open_project(project).recall(efforts, system=system)
     if as_json:
         print_json([vars(row) for row in rows])
         return
@@ -219,7 +218,7 @@ def recall(project: Path, efforts: tuple[float, ...], system: str, as_json: bool
         click.echo(line)
 
 
-@click.command()
+@click.command(epilog=KEPT)
 @PROJECT
 @stage_options("tokens")
 @JSON

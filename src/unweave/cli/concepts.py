@@ -10,13 +10,13 @@ import click
 
 from unweave.base.plain import plain
 from unweave.base.records import Trust
-from unweave.cli.options import JSON, PROJECT, print_json
+from unweave.cli.options import JSON, PROJECT, open_project, print_json
 from unweave.concepts.store import BANDS, DETECTION, ITSELF, trust_of
 
 if TYPE_CHECKING:
     from unweave.concepts.edits import Edit
     from unweave.concepts.store import Concept, Concepts, Example, Naming
-    from unweave.project import Project
+    from unweave.texts.corpus import Corpus
 
 _NUMBER = click.IntRange(min=0)
 _LATENT = click.argument("latent", type=_NUMBER)
@@ -42,9 +42,8 @@ def concepts() -> None:
 @JSON
 def list_(project: Path, top: int, trust: str | None, remark: str | None, words: str | None, as_json: bool) -> None:
     """List concepts, the most frequent first."""
-    from unweave.project import Project
 
-    names = Project.open(project).concepts
+    names = open_project(project).concepts
     found = [
         concept
         for concept in names.by_document_frequency()
@@ -67,10 +66,9 @@ def list_(project: Path, top: int, trust: str | None, remark: str | None, words:
 def show(project: Path, latent: int, as_json: bool) -> None:
     """Show all that is known of the concept of LATENT: its names and scores, examples, and related concepts."""
     from unweave.concepts.edits import no_concept
-    from unweave.project import Project
 
-    opened = Project.open(project)
-    names, content = opened.concepts, _content(opened)
+    opened = open_project(project)
+    names, content = opened.concepts, _content(opened.corpus, opened.sentences)
     concept = names.concept(latent) if latent < 2**63 else None
     if concept is None:
         raise no_concept(names.database, latent)
@@ -90,9 +88,8 @@ def show(project: Path, latent: int, as_json: bool) -> None:
 def history(project: Path, latent: int | None, as_json: bool) -> None:
     """Show what people changed, the first change first, with the numbers that undo takes."""
     from unweave.concepts import edits
-    from unweave.project import Project
 
-    made = edits.history(Project.open(project).concepts.database, latent)
+    made = edits.history(open_project(project).concepts.database, latent)
     if as_json:
         print_json({"edits": [edit._asdict() for edit in made]})
         return
@@ -188,10 +185,17 @@ def undo(project: Path, number: int | None, as_json: bool) -> None:
 def export(project: Path, file: Path, as_json: bool) -> None:
     """Write all concepts to FILE, .csv or .jsonl, to review them in a spreadsheet."""
     from unweave.concepts import exchange
-    from unweave.project import Project
+    from unweave.concepts.store import Concepts
+    from unweave.errors import EarlierVersion
+    from unweave.texts.corpus import Corpus
 
-    opened = Project.open(project)
-    n = exchange.export(opened.concepts, file, _content(opened))
+    try:
+        opened = open_project(project)
+        names, passages, sentences = opened.concepts, opened.corpus, opened.sentences
+    except EarlierVersion:  # which says to save the names first: its folders can still be read
+        names, passages = Concepts.load(project / "concepts"), Corpus.load(project / "corpus")
+        sentences = Corpus.load(project / "sentences") if (project / "sentences").is_dir() else None
+    n = exchange.export(names, file, _content(passages, sentences))
     if as_json:
         print_json({"file": str(file), "n_concepts": n})
     else:
@@ -224,14 +228,13 @@ def import_(project: Path, file: Path, dry_run: bool, as_json: bool) -> None:
 
 
 def _database(project: Path) -> Path:
-    from unweave.project import Project
 
-    return Project.open(project).concepts.database
+    return open_project(project).concepts.database
 
 
-def _content(project: Project) -> Callable[[Example], str]:
+def _content(passages: Corpus, sentences: Corpus | None) -> Callable[[Example], str]:
     """The texts of examples."""
-    sources = {"passages": project.corpus, "sentences": project.sentences}
+    sources = {"passages": passages, "sentences": sentences}
 
     def content(example: Example) -> str:
         source = sources[example.source]

@@ -10,7 +10,7 @@ import click
 
 from unweave.base.artifact import write_atomically
 from unweave.base.plain import plain
-from unweave.cli.options import JSON
+from unweave.cli.options import JSON, open_project
 
 _PATH = click.Path(file_okay=False, path_type=Path)
 _MEASURE = click.option("--measure", default="nDCG@10", show_default=True, help="A measure, as ir_measures names it.")
@@ -72,12 +72,11 @@ def compare(
 
     Systems are given as `unweave evaluate` names them, e.g. "CL-SR rescored" dense.
     """
-    from unweave.project import Project
 
     both: list[str | Path] = [*systems, *runs]
     if len(both) != 2:
         raise click.UsageError(f"two systems or runs are compared, got {len(both)}")
-    diff = Project.open(project).compare(both[0], both[1], measure)
+    diff = open_project(project).compare(both[0], both[1], measure)
     for note in diff.notes:
         click.echo(plain(note), err=True)
     if as_json:

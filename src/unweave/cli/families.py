@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from unweave.base.plain import plain
-from unweave.cli.options import JSON, PROJECT, print_json
+from unweave.cli.options import JSON, PROJECT, open_project, print_json
 
 if TYPE_CHECKING:
     from unweave.concepts.store import Concepts
@@ -22,9 +22,8 @@ _SHOWN_MEMBERS = 12
 @JSON
 def families(project: Path, top: int, as_json: bool) -> None:
     """Show the families of concepts that are active together, the largest first."""
-    from unweave.project import Project
 
-    opened = Project.open(project)
+    opened = open_project(project)
     names, found = opened.concepts, opened.families()
     if as_json:
         print_json({
@@ -53,9 +52,8 @@ def families(project: Path, top: int, as_json: bool) -> None:
 @JSON
 def paths(project: Path, passage_id: str, as_json: bool) -> None:
     """Show the concepts of the passage PASSAGE_ID as paths from coarse to fine, the strongest first."""
-    from unweave.project import Project
 
-    opened = Project.open(project)
+    opened = open_project(project)
     names, found = opened.concepts, opened.paths(passage_id)
     if as_json:
         print_json({
@@ -88,9 +86,8 @@ def paths(project: Path, passage_id: str, as_json: bool) -> None:
 @JSON
 def prevalent(project: Path, query: str, cutoff: int, top: int, as_json: bool) -> None:
     """Search PROJECT for QUERY and show what the found passages are about, each concept with passages as proof."""
-    from unweave.project import Project
 
-    opened = Project.open(project)
+    opened = open_project(project)
     hits = opened.search(query, cutoff)
     names, found = opened.concepts, opened.prevalent(hits, top)
     if as_json:
@@ -123,9 +120,8 @@ def prevalent(project: Path, query: str, cutoff: int, top: int, as_json: bool) -
 @JSON
 def carrying(project: Path, passage_id: str, concept: int, as_json: bool) -> None:
     """Show which sentence of the passage PASSAGE_ID carries CONCEPT, a concept's number."""
-    from unweave.project import Project
 
-    opened = Project.open(project)
+    opened = open_project(project)
     found = opened.carrying(passage_id, concept)
     if as_json:
         print_json({

@@ -10,7 +10,7 @@ import click
 
 from unweave.base import progress
 from unweave.cli.bars import Bars
-from unweave.cli.options import JSON, PROJECT
+from unweave.cli.options import JSON, PROJECT, open_project
 
 if TYPE_CHECKING:
     from unweave.concepts.judges.verdicts import Verdict
@@ -36,9 +36,8 @@ def judge(
     from unweave.concepts.judges.verdicts import marks as marks_of
     from unweave.config import EncoderConfig
     from unweave.encode.encoders import open_encoder
-    from unweave.project import Project
 
-    opened = Project.open(project)
+    opened = open_project(project)
     other = None if other_encoder is None else open_encoder(EncoderConfig(model=other_encoder))
     with progress.watched(Bars()):
         verdicts = opened.judge(other=other, again=again, by_model=by_model or 0, controls=controls)
@@ -65,9 +64,8 @@ def decompose(project: Path, text: str, top: int | None, as_json: bool) -> None:
     It needs no SAE, and no concepts. The lexicon is made by: unweave name --namer lexicon PROJECT
     """
     from unweave.base.plain import plain
-    from unweave.project import Project
 
-    mix = Project.open(project).decompose(text, top)
+    mix = open_project(project).decompose(text, top)
     if as_json:
         click.echo(json.dumps({"text": text, "mix": [{"phrase": p.phrase, "weight": p.weight} for p in mix]}))
         return

@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from unweave.cli.options import JSON, PROJECT, opened_with, print_json, stage_options
+from unweave.cli.options import JSON, KEPT, PROJECT, opened_with, print_json, stage_options
 
 
-@click.command()
+@click.command(epilog=KEPT)
 @PROJECT
 @stage_options("evaluate")
 @JSON

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import Field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from unweave.project import Project
     from unweave.stages.ensure import Outcome
 
+logger = logging.getLogger(__name__)
+
+APPLIES_ALL = "unweave: applies all settings"
+"""In a context's `meta`: a command that runs all stages, so nothing is to be said of settings not applied yet."""
 PROJECT = click.argument("project", type=click.Path(file_okay=False, path_type=Path))
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
 
@@ -29,6 +34,13 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, ensure_ascii=True))
 
 
+KEPT = (
+    "A setting that is left out is as PROJECT/unweave.toml says; the default is what a new project's file has. A "
+    "setting that is given is written there once the command has succeeded."
+)
+"""Below the help of a command that has a stage's settings as options."""
+
+
 def stage_options(stage: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """One option for each of a stage's settings. What is given is kept in the project's `unweave.toml`."""
 
@@ -36,19 +48,65 @@ def stage_options(stage: str) -> Callable[[Callable[..., None]], Callable[..., N
         from unweave import settings
 
         config = typing.get_type_hints(settings.Settings)[stage]
-        for field in reversed(fields(config)):
-            kind = settings.value_type(config, field.name)
-            flag = field.name.replace("_", "-")
-            command = click.option(
-                f"--{flag}/--no-{flag}" if kind is bool else f"--{flag}",
-                field.name,
-                type=None if kind is bool else kind,
-                default=None,
-                help=settings.documentation(config)[field.name],
-            )(command)
+        for setting in reversed(fields(config)):
+            command = _option(config, setting)(command)
         return command
 
     return decorate
+
+
+def _option(config: type, setting: Field[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    from unweave import settings
+
+    kind: Any = settings.value_type(config, setting.name)
+    choices = settings.choices_of(setting)
+    flag = setting.name.replace("_", "-")
+    default = settings.default_of(setting)
+    shown = "" if default in (None, "") else f"  [default: {_shown(default, flag)}]"
+    return click.option(
+        f"--{flag}/--no-{flag}" if kind is bool else f"--{flag}",
+        setting.name,
+        type=click.Choice(choices) if choices else None if kind is bool else kind,
+        metavar=f"[{'|'.join(filter(None, choices))}]" if choices else None,
+        default=None,
+        help=settings.documentation(config)[setting.name] + shown,
+    )
+
+
+def _shown(default: Any, flag: str) -> str:
+    if isinstance(default, bool):
+        return flag if default else f"no-{flag}"
+    return f"{default:g}" if isinstance(default, float) else str(default)
+
+
+def open_project(path: Path, changes: Mapping[str, Mapping[str, Any]] | None = None) -> Project:
+    """A project; notes which settings were changed since they were used, unless the command at hand applies them."""
+    from unweave.project import Project
+    from unweave.stages.places import ARTIFACTS
+
+    project = Project.open(path, changes)
+    context = click.get_current_context()
+    if is_helper() or context.meta.get(APPLIES_ALL):
+        return project
+    changed: dict[str, list[str]] = {}
+    for one in project.unapplied():
+        command = ARTIFACTS[one.artifact].command
+        if not command.startswith(_words(context)):
+            said = f"[{one.stage}] {one.setting} = {one.now!r} ({one.artifact} was made with {one.made_with!r})"
+            changed.setdefault(command, []).append(said)
+    for command, settings in changed.items():
+        said = f"settings changed since they were used: {', '.join(settings)}"
+        logger.warning("%s; to apply them, run: unweave %s %s", said, command, path)
+    return project
+
+
+def _words(context: click.Context) -> str:
+    """The command at hand without the program's name, such as `index build`."""
+    words: list[str] = []
+    while context.parent is not None:
+        words.insert(0, context.info_name or "")
+        context = context.parent
+    return " ".join(words)
 
 
 @contextmanager
@@ -58,9 +116,7 @@ def opened_with(path: Path, **stages: dict[str, Any]) -> Iterator[Project]:
     They are written to its settings when the command has succeeded, not before, and beside what others changed there
     meanwhile.
     """
-    from unweave.project import Project
-
-    project = Project.open(path, {stage: given(options) for stage, options in stages.items()})
+    project = open_project(path, {stage: given(options) for stage, options in stages.items()})
     if is_helper():  # the first process writes and speaks
         yield project
         return

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from unweave.cli.options import PROJECT
+from unweave.cli.options import PROJECT, open_project
 
 
 @click.group()
@@ -44,10 +44,9 @@ def cl_sr(
     """
     from unweave.cli import show
     from unweave.config import ReproduceConfig
-    from unweave.project import Project
 
     config = ReproduceConfig(ks=ks, expansion=expansion, steps=steps, seed=seed, device=device, split=split)
-    found = Project.open(project).reproduce(config)
+    found = open_project(project).reproduce(config)
     if as_json:
         click.echo(json.dumps(asdict(found)))
         return

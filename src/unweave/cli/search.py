@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from unweave.base.plain import plain
-from unweave.cli.options import JSON, PROJECT, print_json
+from unweave.cli.options import JSON, PROJECT, open_project, print_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,11 +57,10 @@ def search(
     as_json: bool,
 ) -> None:
     """Search PROJECT for QUERY. A concept is given by its number, as --explain shows it."""
-    from unweave.project import Project
     from unweave.retrieval.steering import Steering
 
     shown, asked = _asked(query, query_id, query_vector)
-    opened = Project.open(project)
+    opened = open_project(project)
     opened.systems.check([system])
     wanted = dict(_pair(given, "KEY=VALUE") for given in where)
     steering = Steering(
@@ -139,9 +138,8 @@ def _boosts(given: tuple[str, ...]) -> dict[int, float]:
 def explain(project: Path, query: str, passage_id: str, system: str, top: int, as_json: bool) -> None:
     """Explain the score of QUERY and the passage PASSAGE_ID as a sum of named parts."""
     from unweave.cli import show
-    from unweave.project import Project
 
-    explanation = Project.open(project).explain(query, passage_id, system=system)
+    explanation = open_project(project).explain(query, passage_id, system=system)
     explanation.check()
     if as_json:
         print_json({"query": query, "passage_id": passage_id, **explanation.to_dict()})

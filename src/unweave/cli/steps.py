@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from unweave.base.progress import Stopwatch
+from unweave.cli.options import APPLIES_ALL
 
 
 class Steps:
@@ -15,6 +16,7 @@ class Steps:
 
     def __init__(self, ctx: click.Context, project: Path) -> None:
         self._ctx = ctx
+        ctx.meta[APPLIES_ALL] = True
         self._project = str(project)
         self.seconds: dict[str, float] = {}
 

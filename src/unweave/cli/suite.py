@@ -33,11 +33,13 @@ def suite(
     SUITE is beir-small, beir, trec-dl or classic, which ir_datasets downloads, or a folder of judged collections in
     BEIR's layout. Steps that are done are not done again; a stopped run goes on where it was.
     """
+    from unweave.evaluation.measures import parse
     from unweave.settings import FILE, Settings
     from unweave.texts.suites import collections_of
 
+    parse(measure)  # what is wrong is said before anything is made
     if settings is not None:
-        Settings.read(settings)  # what is wrong in it is said before anything is made
+        Settings.read(settings)
     projects = []
     for name, source in collections_of(suite).items():
         projects.append(folder / name)

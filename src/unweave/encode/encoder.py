@@ -12,7 +12,7 @@ from unweave.base.vectors import refuse_unusable
 from unweave.config import PRECOMPUTED
 from unweave.errors import BadData
 
-_HOW = frozenset({"precision", "files"})
+HOW = frozenset({"precision", "files"})
 """What an identity says of how embeddings came about; others of the same encoder fit them all the same."""
 
 
@@ -39,7 +39,7 @@ class TokenEncoder(Protocol):
 
 def same_encoder(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two identities are of one encoder, in whatever precision it ran and wherever its embeddings come from."""
-    return all(one.get(name) == other.get(name) for name in (one.keys() | other.keys()) - _HOW)
+    return all(one.get(name) == other.get(name) for name in (one.keys() | other.keys()) - HOW)
 
 
 def same_space(passages: Mapping[str, Any], others: Mapping[str, Any]) -> bool:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 
-from unweave.errors import MissingExtra
+from unweave.base.plain import plain
+from unweave.errors import BadData, MissingExtra
 from unweave.evaluation.runs import Run
 from unweave.texts.queries import Qrels
 
@@ -14,6 +16,7 @@ MEASURES = ("nDCG@10", "R@100", "RR@10")
 """As ir_measures names them; a grade of 1 or more is relevant."""
 LABELS = {"nDCG@10": "nDCG@10", "R@100": "Recall@100", "RR@10": "MRR@10"}
 """As papers name them."""
+_LARGEST = 2**31 - 1
 
 
 class Judged(NamedTuple):
@@ -24,13 +27,42 @@ class Judged(NamedTuple):
     per_query: dict[str, float]
 
 
-def measure(run: Run, qrels: Qrels, names: Iterable[str] = MEASURES) -> dict[str, Judged]:
-    """Each measure of a run, over the queries that have judgements."""
+@cache
+def parse(name: str) -> Any:
+    """A measure by its name, as `ir_measures` has it: nDCG@10, R@100, RR@10, AP …
+
+    Raises:
+        BadData: there is no such measure, or it cannot be calculated here.
+        MissingExtra: `ir_measures` is not installed.
+    """
     try:
         import ir_measures
     except ImportError as error:
         raise MissingExtra("evaluating", "evaluate") from error
-    measures = {name: ir_measures.parse_measure(name) for name in names}
+    try:
+        measure = ir_measures.parse_measure(name)
+        for parameter in ("cutoff", "rel"):  # below 1 they end the whole process, in trec_eval's code
+            value = measure.params.get(parameter, 1)
+            if type(value) is not int or not 1 <= value <= _LARGEST:
+                raise ValueError(f"{parameter} must be a whole number from 1 on, got {value!r}")
+        list(ir_measures.iter_calc([measure], {"q": {"d": 1}}, {"q": {"d": 1.0}}))
+    except Exception as error:  # of many kinds, from ir_measures and what it calls
+        raise BadData(
+            f"{plain(name, 60)!r} is no measure that can be calculated here ({plain(str(error), 120)}); measures are "
+            f"such as {', '.join(MEASURES)} or AP"
+        ) from error
+    return measure
+
+
+def measure(run: Run, qrels: Qrels, names: Iterable[str] = MEASURES) -> dict[str, Judged]:
+    """Each measure of a run, over the queries that have judgements.
+
+    Raises:
+        BadData: a name is that of no measure.
+    """
+    measures = {name: parse(name) for name in names}
+    import ir_measures
+
     scored = {query_id: dict(run[query_id]) for query_id in qrels if run.get(query_id)}
     values = {measure: dict.fromkeys(qrels, 0.0) for measure in measures.values()}
     for metric in ir_measures.iter_calc(list(values), qrels, scored):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from unweave.base.artifact import read_manifest
+from unweave.base.stored import read_record
 
 KIND = "reproduction"
 FOLDER = "reproduction"
@@ -79,10 +80,10 @@ class Reproduction:
         folder = project / FOLDER / "report"
         read_manifest(folder, KIND)
         record = json.loads((folder / REPORT).read_text(encoding="utf-8"))
-        record["rows"] = [Row(**row) for row in record["rows"]]
+        record["rows"] = [read_record(Row, row, folder / REPORT) for row in record["rows"]]
         record["saes"] = {int(k): of for k, of in record["saes"].items()}
         record["differences"] = tuple(record["differences"])
-        return cls(**record)
+        return read_record(cls, record, folder / REPORT)
 
 
 def table(found: Reproduction) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from unweave.base.artifact import read_manifest
+from unweave.base.stored import read_record
 from unweave.evaluation.measures import LABELS, MEASURES
 
 KIND = "evaluation"
@@ -49,7 +50,7 @@ class Evaluation:
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> Evaluation:
         """Read what was written as JSON."""
-        rows = [Row(**row) for row in record["rows"]]
+        rows = [read_record(Row, row, "an evaluation") for row in record["rows"]]
         usefulness = [(int(latent), float(gain)) for latent, gain in record["usefulness"]]
         return cls(record["split"], record["n_queries"], rows, record["sae"], usefulness)
 

@@ -26,6 +26,7 @@ from unweave.base import artifact
 from unweave.base.artifact import MANIFEST, Manifest, read_manifest
 from unweave.base.cores import on_every_core, spans
 from unweave.base.plain import plain
+from unweave.base.stored import read_record
 from unweave.errors import BadData, CorruptArtifact
 from unweave.index import kernels
 from unweave.index.hits import Hits
@@ -64,7 +65,7 @@ class ConceptIndex:
         if manifest.settings.get("layout") != LAYOUT:
             raise CorruptArtifact(f"{folder} is an index of another version of unweave; build it again")
         try:
-            self.scoring = Scoring(**manifest.settings["scoring"])
+            self.scoring = read_record(Scoring, manifest.settings["scoring"], folder)
             self.n_latents = int(manifest.settings["n_latents"])
             self.mean_latents = float(manifest.state["mean_latents"])
             self.as_built = bool(manifest.state["as_built"])

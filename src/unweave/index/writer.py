@@ -12,7 +12,6 @@ An index that was changed is no longer `as_built`, and never is again: that coun
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -24,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from unweave.base import artifact
+from unweave.base import artifact, locks
 from unweave.base.arrays import save_array
 from unweave.base.artifact import Manifest, file_digest, sync, write_manifest
 from unweave.errors import ArtifactInUse, BadData
@@ -200,7 +199,7 @@ class IndexWriter:
         at = next(i for i, s in enumerate(stated) if s["name"] in gone)
         kept = [s for s in stated if s["name"] not in gone]
         kept.insert(at, {"name": name, "deletion": None})
-        files = {path: e for path, e in now.manifest.files.items() if str(Path(path).parent) not in gone}
+        files = {path: e for path, e in now.manifest.files.items() if Path(path).parent.as_posix() not in gone}
         manifest = replace(now.manifest, files=files, state=now.manifest.state | {"segments": kept})
         manifest = self._with_files(manifest, name)
         new = Segment(self.folder, manifest, name, n_latents=now.n_latents, deletion=None)
@@ -222,11 +221,11 @@ class IndexWriter:
 
     @contextmanager
     def _locked(self, name: str, *, shared: bool = False, wait: bool = True) -> Iterator[None]:
-        with (self.folder / name).open("a", encoding="utf-8") as lock:
-            try:
-                fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
-            except BlockingIOError as error:
-                raise ArtifactInUse(f"another process works on {self.folder} ({name}); wait for it to end") from error
+        try:
+            lock = locks.take(self.folder / name, shared=shared, wait=wait)
+        except BlockingIOError as error:
+            raise ArtifactInUse(f"another process works on {self.folder} ({name}); wait for it to end") from error
+        with lock:
             yield
 
     @contextmanager
@@ -247,7 +246,7 @@ class IndexWriter:
             index = ConceptIndex.open(self.folder)
             listed = index.manifest.files
             for folder in (self.folder / SEGMENTS).iterdir():
-                if not any(str(Path(path).parent) == f"{SEGMENTS}/{folder.name}" for path in listed):
+                if not any(Path(path).parent.as_posix() == f"{SEGMENTS}/{folder.name}" for path in listed):
                     shutil.rmtree(folder, ignore_errors=True)
                     continue
                 for path in folder.iterdir():

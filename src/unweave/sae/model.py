@@ -25,6 +25,7 @@ from scipy.sparse import csr_array, vstack
 
 from unweave.base import cores
 from unweave.base.artifact import build, read_manifest
+from unweave.base.stored import read_record
 from unweave.base.vectors import refuse_unusable
 from unweave.config import MATCHING_PURSUIT, TOP_K, SAEConfig
 from unweave.errors import CorruptArtifact, DimensionMismatch
@@ -79,7 +80,7 @@ class SAE:
         folder = Path(folder)
         manifest = read_manifest(folder, "sae")
         try:
-            config = SAEConfig(**manifest.settings["sae"])
+            config = read_record(SAEConfig, manifest.settings["sae"], folder)
             tensors = load_file(folder / WEIGHTS)
             sae = cls(config, **{name: tensors[name] for name in _TENSORS})
         except (SafetensorError, KeyError, IndexError, TypeError, ValueError) as error:

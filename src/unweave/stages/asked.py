@@ -7,12 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from unweave.base.stored import differing
 from unweave.base.vectors import refuse_unusable
 from unweave.config import PRECOMPUTED
-from unweave.encode.encoder import same_encoder
+from unweave.encode.encoder import HOW
 from unweave.errors import BadData, StaleArtifact
 from unweave.retrieval.query import TOKENS, VECTOR, EmbeddedQuery
 from unweave.sae import tokens
+from unweave.stages.made_with import ENCODER
 from unweave.stages.places import ARTIFACTS
 from unweave.stages.workspace import Workspace
 
@@ -84,7 +86,8 @@ def _check_encoder(project: Workspace, name: str) -> None:
     """Refuse to read a query by another encoder than an artefact was made with."""
     made_with = project.manifest(name).settings["encoder"]
     named = project.encoder_identity("passages")
-    if made_with["model"] != PRECOMPUTED and not same_encoder(made_with, named):
+    differs = set(differing(made_with, named, ENCODER, project.path / name)) - HOW
+    if made_with["model"] != PRECOMPUTED and differs:
         raise StaleArtifact(
             f"{name} was made with {made_with['model']}, but this project now names {named['model']} or other "
             f"options; run: unweave {ARTIFACTS[name].command} {project.path}, or open it with its own encoder again"

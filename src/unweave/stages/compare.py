@@ -12,7 +12,7 @@ import numpy as np
 
 from unweave.errors import BadData
 from unweave.evaluation.leaderboard import Leaderboard, from_values
-from unweave.evaluation.measures import measure
+from unweave.evaluation.measures import measure, parse
 from unweave.evaluation.runs import Run, read_run, trec_id, trec_qrels
 from unweave.evaluation.significance import Comparison, compare
 from unweave.evaluation.table import KIND, Evaluation, run_of
@@ -59,9 +59,10 @@ def compare_systems(project: Workspace, first: str | Path, second: str | Path, n
         name: an `ir_measures` measure.
 
     Raises:
-        BadData: a system was not evaluated, or a run cannot be read or is of other queries.
+        BadData: a system was not evaluated, a run cannot be read or is of other queries, or there is no such measure.
         MissingArtifact: a system is named, and the project was not evaluated.
     """
+    parse(name)  # a wrong one is said at once
     qrels = _judgements(project)
     runs = [_run(project, system) for system in (first, second)]
     notes = [
@@ -89,9 +90,11 @@ def leaderboard(
         runs: a folder with runs of other systems, COLLECTION/SYSTEM.trec, gzipped or not.
 
     Raises:
-        BadData: no system of this name was evaluated, two folders have the same name, or a run is of other queries.
+        BadData: no system of this name was evaluated, two folders have the same name, a run is of other queries, or
+            there is no such measure.
         MissingArtifact: a project was not evaluated.
     """
+    parse(name)
     per_query: dict[str, dict[str, dict[str, float]]] = {}
     notes: list[str] = []
     sizes: dict[str, list[float]] = {}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from unweave.base.artifact import read_manifest
+from unweave.base.stored import differing
 from unweave.errors import CorruptArtifact, MissingArtifact
+from unweave.stages.made_with import DEFAULTS
 from unweave.stages.places import ARTIFACTS
 from unweave.stages.workspace import Workspace
 
@@ -25,12 +26,15 @@ class Outcome(NamedTuple):
 
 
 def is_stale(folder: Path, kind: str, settings: Mapping[str, Any], made_from: Mapping[str, str]) -> bool:
-    """Whether an artefact is missing, damaged, or made with other settings or from other sources."""
+    """Whether an artefact is missing, damaged, or made with other settings or from other sources.
+
+    A setting that its manifest lacks has its default; one that is not known here is noted and changes nothing.
+    """
     try:
         there = read_manifest(folder, kind)
     except (MissingArtifact, CorruptArtifact):
         return True
-    return (there.settings, there.made_from) != (json.loads(json.dumps(settings)), dict(made_from))
+    return there.made_from != dict(made_from) or bool(differing(there.settings, settings, DEFAULTS[kind], folder))
 
 
 def ensure(

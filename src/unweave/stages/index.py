@@ -68,7 +68,7 @@ def _codes(project: Workspace) -> Outcome:
     settings = asdict(config) | {"n_latents": n_latents}
 
     def codes_of(start: int, end: int) -> csr_array:
-        return coded(project.sae, embeddings.rows(start, end), config.code_k)
+        return coded(project.sae, embeddings.rows(start, end), min(config.code_k, n_latents))  # a small SAE has fewer
 
     def make() -> None:
         write_codes(project.path / "codes", len(embeddings), codes_of, settings=settings, made_from=made_from)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from unweave.base.extras import require
 from unweave.concepts import store
 from unweave.concepts.evidence import Evidence
 from unweave.concepts.judges import verdicts
@@ -23,6 +24,7 @@ from unweave.stages.workspace import Workspace
 
 def judge(project: Workspace, *, other: Encoder | None = None, again: bool = False) -> list[Verdict]:
     """Judge every namer's names and every latent, without a language model; see `verdicts.judge`."""
+    require("judging names", "encode", "sentence_transformers", "torch")  # before evidence is gathered
     return verdicts.judge(project.concepts, evidence_of(project), _queries(project), other=other, again=again)
 
 

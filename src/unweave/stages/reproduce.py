@@ -21,6 +21,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from unweave.base.artifact import build, write_atomically
+from unweave.base.extras import require
 from unweave.config import ReproduceConfig
 from unweave.errors import BadData, ScoringUndefined
 from unweave.evaluation.measures import measure
@@ -48,13 +49,20 @@ def reproduce(project: Workspace, config: ReproduceConfig) -> Reproduction:
     """Run the protocol; what a stopped run finished is not done again.
 
     Raises:
-        BadData: the project has no queries with judgements of the asked split.
+        BadData: the project has no queries with judgements of the asked split, or an SAE has fewer latents than k.
     """
     if not len(project.queries):
         raise BadData(f"{project.path} has no queries, so there is nothing to measure; its corpus came alone")
     positions = project.queries.judged(config.split)
     if not positions:
         raise BadData(f"no query has judgements in split {config.split!r}")
+    require("training an SAE", "fit", "torch")
+    n_latents = config.expansion * project.embedded("passages").d_in
+    if max(config.ks) > n_latents:
+        raise BadData(
+            f"k must be at most {n_latents}, the latents of an SAE with {config.expansion} a dimension; got "
+            f"{max(config.ks)}"
+        )
     made_from = project.made_from("corpus", "queries", "embeddings/passages", "embeddings/queries")
     settings = asdict(config) | {"ks": list(config.ks)}
     folder = project.path / FOLDER / "report"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
@@ -29,6 +30,7 @@ from unweave.index.concept_index import ConceptIndex
 from unweave.sae import tokens
 from unweave.sae.latents import load_latents
 from unweave.sae.model import SAE
+from unweave.stages.made_with import Unapplied, unapplied
 from unweave.stages.places import ARTIFACTS, EMBEDDED_BESIDE_PASSAGES
 from unweave.texts.collection import Collection
 from unweave.texts.corpus import Corpus
@@ -150,6 +152,14 @@ class Workspace:
                     f"{made_with[0]['model']}; embed both with one: unweave {place.command} {self.path}"
                 )
         return manifest
+
+    def unapplied(self) -> list[Unapplied]:
+        """Settings that were changed after they were used; only manifests are read. See `made_with.unapplied`."""
+        manifests = {}
+        for name, place in ARTIFACTS.items():
+            with suppress(MissingArtifact, CorruptArtifact):  # whoever needs it says so
+                manifests[name] = read_manifest(self.path / name, place.kind)
+        return unapplied(self.settings, manifests)
 
     def has(self, name: str) -> bool:
         """Whether an artefact is there and up to date."""

@@ -29,6 +29,7 @@ from unweave.base.arrays import ArrayWriter, save_array
 from unweave.base.artifact import Manifest, build, load_array, read_manifest
 from unweave.base.plain import plain
 from unweave.base.records import Passage
+from unweave.base.stored import read_record
 from unweave.errors import BadData, CorruptArtifact
 from unweave.texts.metadata import Metadata, MetadataWriter, as_texts
 
@@ -109,7 +110,7 @@ class Corpus(Sequence[Passage]):
         if not 0 <= position < len(self):
             raise IndexError(f"position {position} is outside a corpus of {len(self)} passages")
         start, end = int(self._offsets[position]), int(self._offsets[position + 1])
-        return Passage(**json.loads(self._lines[start:end]))
+        return read_record(Passage, json.loads(self._lines[start:end]), self.folder)
 
     def __iter__(self) -> Iterator[Passage]:
         return (self[i] for i in range(len(self)))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+from unweave.base.plain import plain
 from unweave.base.records import Passage, Query
 from unweave.errors import BadData, MissingExtra
 from unweave.texts.collection import Collection
@@ -98,17 +101,37 @@ def _irds(name: str) -> Collection:
         raise BadData(f"ir_datasets has no collection {name!r}; ids are such as beir/scifact/test") from error
     if not dataset.has_docs():
         raise BadData(f"{name!r} of ir_datasets has no documents of its own; give the id of a part that does")
+    source = f"{IRDS}{name}"
     qrels: Qrels = {}
-    for judged in dataset.qrels_iter() if dataset.has_qrels() else ():
+    for judged in _fetched(dataset.qrels_iter, source) if dataset.has_qrels() else ():
         qrels.setdefault(judged.query_id, {})[judged.doc_id] = int(judged.relevance)
-    asked = dataset.queries_iter() if dataset.has_queries() else ()
+    asked = _fetched(dataset.queries_iter, source) if dataset.has_queries() else ()
     part = name.rpartition("/")[2]
     return Collection(
-        passages=map(_document, dataset.docs_iter()),
+        passages=map(_document, _fetched(dataset.docs_iter, source)),
         queries=(Query(query.query_id, query.default_text()) for query in asked),
         qrels={part if part in SPLITS else EVALUATED: qrels} if qrels else {},
-        about={"source": f"{IRDS}{name}"},
+        about={"source": source},
     )
+
+
+def _fetched(rows: Callable[[], Iterable[Any]], source: str) -> Iterator[Any]:
+    """What a library downloads when it is asked for."""
+    with _reaching(source):
+        yield from rows()
+
+
+@contextmanager
+def _reaching(source: str) -> Iterator[None]:
+    """Whatever goes wrong in a library that downloads, of many kinds, as one error."""
+    try:
+        yield
+    except Exception as error:
+        reason = plain(str(error.args[0] if error.args else error), 120) or type(error).__name__
+        raise BadData(
+            f"{source} is not on this machine and could not be downloaded ({reason}); try again with a network, or "
+            "give a folder in BEIR's layout"
+        ) from error
 
 
 def _document(doc: Any) -> Passage:
@@ -129,7 +152,8 @@ def _mteb(name: str, subset: str | None = None) -> Collection:
         raise BadData(f"MTEB has no task {name!r}; names are such as SciFact or NFCorpus") from error
     if not isinstance(task, AbsTaskRetrieval):
         raise BadData(f"MTEB's task {name!r} is one of {task.metadata.type}, not of retrieval")
-    task.load_data()
+    with _reaching(f"{MTEB}{name}"):
+        task.load_data()
     subset = next(iter(task.dataset)) if subset is None and len(task.dataset) == 1 else subset
     if subset not in task.dataset:
         raise BadData(f"MTEB's task {name!r} has the subsets {', '.join(task.dataset)}; give one: mteb:{name}/SUBSET")

@@ -14,6 +14,7 @@ from typing import Any
 
 from unweave.base.artifact import Manifest, build, read_manifest
 from unweave.base.records import Query
+from unweave.base.stored import read_record
 from unweave.errors import BadData
 from unweave.texts.corpus import Corpus
 
@@ -89,7 +90,7 @@ class QuerySet:
     def all(self) -> list[Query]:
         """Every query, judged or not."""
         with (self.folder / "queries.jsonl").open(encoding="utf-8") as file:
-            return [Query(**json.loads(line)) for line in file]
+            return [read_record(Query, json.loads(line), file.name) for line in file]
 
     @property
     def splits(self) -> list[str]:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -25,6 +24,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
 from unweave.base.plain import plain
+from unweave.base.stored import set_otherwise
 from unweave.concepts.namers.base import digest
 from unweave.concepts.store import LONGEST_NAME, Naming
 from unweave.config import KeyphraseConfig
@@ -157,7 +157,7 @@ class KeyphraseNamer:
     def __init__(self, evidence: Evidence, config: KeyphraseConfig) -> None:
         self._evidence = evidence
         self._config = config
-        self.made_with = digest({"version": 2, **asdict(config), **asdict(evidence.config)})
+        self.made_with = digest({"version": 2, **set_otherwise(config), **set_otherwise(evidence.config)})
 
     def names(self, latents: Sequence[int]) -> Iterator[tuple[int, Naming]]:
         """A naming of each latent, in their order."""

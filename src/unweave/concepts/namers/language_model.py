@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import NamedTuple, TypeVar
 
 from unweave.base.plain import plain
+from unweave.base.stored import set_otherwise
 from unweave.concepts import prompts, store
 from unweave.concepts.evidence import Evidence, Samples, bands
 from unweave.concepts.namers.base import digest
@@ -75,7 +75,7 @@ class LanguageModelNamer:
         self.config = config
         self.made_with = digest({
             "model": config.model, "prompt": config.prompt, "version": prompts.VERSIONS[config.prompt],
-            "evidence": asdict(evidence),
+            "evidence": set_otherwise(evidence),
         })  # fmt: skip
 
     def names(self, latents: Sequence[int]) -> Iterator[tuple[int, Naming]]:

@@ -11,7 +11,6 @@ The mix is found by orthogonal matching pursuit.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unweave.base.plain import plain
+from unweave.base.stored import set_otherwise
 from unweave.base.vectors import unit_rows
 from unweave.concepts.namers.base import digest
 from unweave.concepts.store import LONGEST_NAME, Naming
@@ -111,7 +111,7 @@ class LexiconNamer:
         self._directions = directions
         self._lexicon = lexicon
         self._config = config
-        self.made_with = digest({"version": 1, **asdict(config), "made_of": made_of})
+        self.made_with = digest({"version": 1, **set_otherwise(config), "made_of": made_of})
 
     def names(self, latents: Sequence[int]) -> Iterator[tuple[int, Naming]]:
         """A naming of each latent, in their order."""

@@ -1,0 +1,108 @@
+"""The command line and the library are one door: a command is a method of `Project`, and takes what the method takes."""
+
+import importlib
+import inspect
+
+import click
+import pytest
+
+from unweave.cli import main
+from unweave.cli.app import SECTIONS
+from unweave.config import ReproduceConfig
+from unweave.project import Project
+from unweave.settings import Settings
+
+NOT_OF_ONE_PROJECT = {
+    "demo": "runs other commands, one after the other",
+    "suite": "runs other commands on many collections",
+    "leaderboard": "reads many projects: stages.compare.leaderboard",
+    "serve-model": "serves a language model, and knows no project",
+    "sae import": "is about an SAE's folder: unweave.import_sae",
+    "sae export": "is about an SAE's folder: unweave.export_sae",
+    "sae push": "is about an SAE's folder: unweave.push_to_hub",
+    "sae pull": "is about an SAE's folder: unweave.from_pretrained",
+}
+OF_CONCEPTS = {
+    "concepts list": "Project.concepts",
+    "concepts show": "Project.concepts",
+    "concepts export": "concepts.exchange.export, of Project.concepts",
+    "concepts import": "concepts.exchange.import_edits",
+    **{f"concepts {name}": f"concepts.edits.{name}"
+       for name in ("history", "rename", "lock", "unlock", "flag", "merge", "undo")},
+}  # fmt: skip
+METHODS = {"init": "create", "index build": "index", "index verify": "verify", "index compact": "compact",
+           "index recall": "recall", "reproduce cl-sr": "reproduce"}  # fmt: skip
+"""Commands that are called otherwise than their method: what `Project` does is a verb."""
+
+ONLY_SHOWN = {"as_json", "top"}
+"""Parameters that decide what is printed."""
+STAGES = {stage: set(type(getattr(Settings(), stage)).__dataclass_fields__) for stage in vars(Settings())}
+"""The fields of each stage's settings: `Project.open(path, {stage: changes})` takes them."""
+SETTINGS = {
+    "embed": ("encoder", "embed"), "fit": ("fit",), "tokens": ("tokens",), "evaluate": ("evaluate",),
+    "name": ("evidence", "keyphrases", "lexicon", "language_model"),
+}  # fmt: skip
+OTHERWISE = {
+    "init": {"project": "path", "corpus": "collection", "queries": "collection", "qrels": "collection"},
+    "embed": dict.fromkeys(("passages", "passage_ids", "queries", "query_ids"), "bring_embeddings"),
+    "name": {"namer": "by", "dry_run": "forecast"},
+    "judge": {"other_encoder": "other"},
+    "search": {
+        **dict.fromkeys(("boosts", "banned", "query_k", "passage_k", "effort"), "steering"),
+        "where": "where", "query_id": "query", "query_vector": "query",
+    },
+    "prevalent": {"query": "hits", "cutoff": "hits"},
+    "carrying": {"concept": "latent"},
+    "compare": {"systems": "first", "runs": "second"},
+    "decompose": {"top": "k"},
+    "reproduce cl-sr": dict.fromkeys(ReproduceConfig.__dataclass_fields__, "config"),
+}  # fmt: skip
+"""Parameters that the method calls otherwise, or that another method takes: `create`'s collection is opened from what
+`init` was given."""
+
+
+def leaves() -> dict[str, click.Command]:
+    """Every command that does something, by the words that call it."""
+    found = {}
+    for name, command in main.commands.items():
+        group = command.commands if isinstance(command, click.Group) else {}
+        found.update({f"{name} {sub}": one for sub, one in group.items()} or {name: command})
+    return found
+
+
+COMMANDS = leaves()
+OF_A_PROJECT = [name for name in COMMANDS if name not in NOT_OF_ONE_PROJECT and name not in OF_CONCEPTS]
+
+
+@pytest.mark.parametrize("name", OF_A_PROJECT)
+def test_a_command_is_a_method_and_what_it_takes_the_method_takes(name):
+    method = getattr(Project, METHODS.get(name, name.replace("-", "_")))
+    taken = set(inspect.signature(method).parameters) - {"self"}
+    otherwise, settings = OTHERWISE.get(name, {}), set().union(*(STAGES[stage] for stage in SETTINGS.get(name, ())))
+    for parameter in (parameter.name for parameter in COMMANDS[name].params):
+        if parameter in otherwise:
+            assert otherwise[parameter] in taken or callable(getattr(Project, otherwise[parameter], None)), parameter
+            continue
+        opens_the_project = parameter == "project" and name != "init"
+        assert parameter in taken | settings | ONLY_SHOWN or opens_the_project, f"{name}: {parameter}"
+
+
+def test_every_verb_of_a_project_is_a_command():
+    verbs = {
+        name for name, member in vars(Project).items()
+        if inspect.isfunction(member) and not name.startswith("_")
+    }  # fmt: skip
+    reached = {METHODS.get(name, name.replace("-", "_")) for name in OF_A_PROJECT}
+    reached |= {method for of in OTHERWISE.values() for method in of.values()}
+    assert verbs <= reached
+
+
+def test_the_lists_here_name_only_what_is_there():
+    commands = NOT_OF_ONE_PROJECT.keys() | OF_CONCEPTS.keys() | METHODS.keys() | SETTINGS.keys() | OTHERWISE.keys()
+    assert commands <= COMMANDS.keys()
+    assert {name.partition(" ")[0] for name in COMMANDS} == {name for of in SECTIONS.values() for name in of}
+    for place in OF_CONCEPTS.values():
+        module, _, function = place.partition(", ")[0].rpartition(".")
+        assert place == "Project.concepts" or hasattr(importlib.import_module(f"unweave.{module}"), function), place
+    for name, parameters in OTHERWISE.items():
+        assert parameters.keys() <= {parameter.name for parameter in COMMANDS[name].params}, name
