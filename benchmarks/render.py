@@ -103,8 +103,8 @@ def front(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def every_command(group: click.Group = commands, name: str = "unweave") -> Iterator[tuple[str, click.Command]]:
-    """Each command with its full name, in the order of the alphabet."""
-    for word, command in sorted(group.commands.items()):
+    """Each command with its full name, in the order of the help."""
+    for word, command in group.commands.items():
         if isinstance(command, click.Group):
             yield from every_command(command, f"{name} {word}")
         else:
