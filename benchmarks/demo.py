@@ -113,7 +113,7 @@ def headline(results: dict[str, Any]) -> dict[str, float]:
 
 
 def blocks(results: dict[str, Any]) -> dict[str, list[str]]:
-    """What the README shows, by the name of its block, as the command line prints it."""
+    """What the documentation shows, by the name of its block, as the command line prints it."""
     shown = {"hit": list(show.hit(hit_of(results["hit"])))}
     for name, collection in results["collections"].items():
         shown[name] = list(show.evaluation(Evaluation.from_dict({**collection["evaluation"], "usefulness": []})))

@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def summary(results: dict[str, Any]) -> list[str]:
-    """What the README shows: the faster of the two batches at each size, and what MS MARCO takes."""
+    """What the documentation shows: the faster of the two batches at each size, and what MS MARCO takes."""
     best: dict[tuple[int, int, int], dict[str, Any]] = {}
     for row in results["rows"]:
         size = row["d"], row["n_latents"], row["k"]

@@ -76,7 +76,7 @@ def main() -> None:
 
 
 def summary(results: dict[str, Any]) -> list[str]:
-    """What the README shows: the exponents, and what MS MARCO would take."""
+    """What the documentation shows: the exponents, and what MS MARCO would take."""
     names = {"n": "texts", "d": "dimensions", "n_latents": "latents", "k": "k"}
     rows = [
         {"factor": names[factor], "exponent of time": f"{e['time']:.2f}", "of training memory": f"{e['memory']:.2f}"}

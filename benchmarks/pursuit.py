@@ -188,7 +188,7 @@ def headline(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
 
 
 def summary(results: Mapping[str, Any]) -> list[str]:
-    """What the README shows."""
+    """What the documentation shows."""
     columns = ("encoder", "texts/s", "L0", "NMSE of the few", "MB, n")
     rows = (shown(name, row) for name, row in results["systems"].items() if name not in NO_GRAM)
     return list(table([{column: row[column] for column in columns} for row in rows]))

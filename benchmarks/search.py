@@ -459,7 +459,7 @@ def headline(results: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def summary(results: Mapping[str, Any]) -> list[str]:
-    """What the README shows: the engines on a million passages, ours on as many as MS MARCO has."""
+    """What the documentation shows: the engines on a million passages, ours on as many as MS MARCO has."""
     rows = [row for row in results["rows"] if row["case"] == "1m" and "failed" not in row]
     ours = {row["k"]: row for row in results["rows"]
             if row["case"] == "9m" and row["engine"] == OURS and not row["setting"]}  # fmt: skip
@@ -488,7 +488,7 @@ def summary(results: Mapping[str, Any]) -> list[str]:
 
 
 def chosen(row: Mapping[str, Any]) -> bool:
-    """Whether the README shows this setting."""
+    """Whether the documentation shows this setting."""
     return row["setting"] in (None, {"effort": 0.4}, *_SEISMIC[1::2])
 
 

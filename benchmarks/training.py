@@ -305,7 +305,7 @@ def report(results: Mapping[str, Any]) -> list[str]:
 
 
 def summary(results: Mapping[str, Any]) -> list[str]:
-    """What the README shows: ours beside the fastest peer of each size, and all after equal time."""
+    """What the documentation shows: ours beside the fastest peer of each size, and all after equal time."""
     speeds = []
     for rows in by_size(results):
         ours, best = rows[0], max(rows[1:], key=lambda r: r["rate"])

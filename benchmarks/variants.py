@@ -395,7 +395,7 @@ def show(results: dict[str, Any]) -> None:
 
 
 def summary(results: dict[str, Any]) -> list[str]:
-    """What the README shows."""
+    """What the documentation shows."""
     return list(table([
         {
             "SAE, encoder": name,

@@ -1,4 +1,4 @@
-"""Loads a script of benchmarks/ as a module, so that tests can hold the README to it."""
+"""Loads a script of benchmarks/ as a module, so that tests can hold the README and docs/ to it."""
 
 from __future__ import annotations
 

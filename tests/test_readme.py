@@ -1,51 +1,101 @@
-"""What the README shows is what the program prints."""
+"""What the front page and the pages of docs/ show is what the program prints, has and does."""
 
 from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib import util
+from itertools import groupby
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import click
 import pytest
+from hatchling.metadata.core import ProjectMetadata
+from hatchling.plugin.manager import PluginManager
 
+import unweave as uw
 from benchmarks_of_the_repository import load_benchmark
+from unweave.base.records import Contribution, Explanation
 from unweave.cli import main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-demo, readme = load_benchmark("demo"), load_benchmark("readme")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+demo, picture, render = (load_benchmark(name) for name in ("demo", "picture", "render"))
+PAGES = {page: page.read_text(encoding="utf-8") for page in render.pages()}
+WRITTEN = {**PAGES, ROOT / "CONTRIBUTING.md": CONTRIBUTING}
+LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)]+)\)")
 
 
 @pytest.fixture(scope="module")
-def results() -> dict[str, object]:
-    return readme.results(demo.RESULTS)  # type: ignore[no-any-return]
+def results() -> dict[str, Any]:
+    return render.results(demo.RESULTS)  # type: ignore[no-any-return]
+
+
+def _fenced(page: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)
+
+
+# What is shown.
 
 
 def test_every_shown_output_is_printed_from_the_measured_results() -> None:
-    assert readme.renewed(README) == README
-    assert set(re.findall(r"<!-- begin (\w+) -->", README)) == set(readme.blocks())
+    shown = render.blocks()
+    for page, text in PAGES.items():
+        assert render.renewed(text, shown) == text, f"{page.name}: run python benchmarks/render.py"
+    assert sorted(re.findall(r"<!-- begin (\w+) -->", "".join(PAGES.values()))) == sorted(shown)
 
 
-def test_the_shown_explanations_add_up(results: dict[str, object]) -> None:
+def test_a_block_is_written_anew_and_nothing_else() -> None:
+    page = "before\n<!-- begin a -->\nold\nold\n<!-- end a -->\nbetween\n<!-- begin b -->\n<!-- end b -->\nafter\n"
+    assert render.renewed(page, {"a": ["new"], "b": ["1", "2"]}) == (
+        "before\n<!-- begin a -->\nnew\n<!-- end a -->\nbetween\n<!-- begin b -->\n1\n2\n<!-- end b -->\nafter\n"
+    )
+
+
+def test_the_shown_explanations_add_up(results: dict[str, Any]) -> None:
     hit = demo.hit_of(results["hit"])
     for explanation in (hit.explanation, hit.dense_explanation):
         explanation.check()
-    assert "text" not in results["hit"]  # type: ignore[operator]
+    assert "text" not in results["hit"]
 
 
-def test_every_shown_command_exists_with_its_options() -> None:
-    lines = re.findall(r"^(unweave [a-z][^`]+?)(?:\s+#.*)?$", README, flags=re.MULTILINE)
-    lines += re.findall(r"`(unweave [^`]+)`", README)
-    assert len(lines) >= 9
-    for line in lines:
-        name, *arguments = shlex.split(line)[1:]
-        command = main.commands[name]
-        while isinstance(command, click.Group):
-            name, *arguments = arguments
-            command = command.commands[name]
-        options = {option for p in command.params if isinstance(p, click.Option) for option in p.opts}
-        assert {a for a in arguments if a.startswith("--")} <= options, line
+def test_the_picture_is_drawn_from_the_measured_results(results: dict[str, Any]) -> None:
+    drawn = picture.drawn(demo.QUERY, demo.hit_of(results["hit"]))
+    assert render.PICTURE.read_text(encoding="utf-8") == drawn
+    assert f"]({render.PICTURE.relative_to(ROOT)})" in README
+
+
+def test_each_bar_of_the_picture_begins_where_the_one_above_ends() -> None:
+    # Nine concepts worth 9, 8 … 1 are 45 together; bias 3 and residual -2 make 46. The weakest has no bar of its own.
+    concepts = [Contribution(latent, f"c{latent}", 1.0, float(latent), float(latent)) for latent in range(1, 10)]
+    bars = list(picture.parts(Explanation("dense", 46.0, tuple(concepts), bias=3.0, residual=-2.0)))
+    assert [bar.label for bar in bars][:2] == ["c9  #9", "c8  #8"]
+    assert [bar.end for bar in bars] == [9, 17, 24, 30, 35, 39, 42, 44, 45, 48, 46, 46]
+    assert [bar.start for bar in bars[1:-1]] == [bar.end for bar in bars[:-2]]
+    assert bars[8].label == "1 more concepts" and bars[-2].colour == picture.COLOURS["less"]
+
+
+def test_names_of_concepts_are_escaped_in_the_picture(results: dict[str, Any]) -> None:
+    record = results["hit"]
+    part = {**record["dense_explanation"]["contributions"][0], "name": "<script>&"}
+    hit = demo.hit_of({**record, "dense_explanation": {**record["dense_explanation"], "contributions": [part]}})
+    drawn = picture.drawn("<script>", hit)
+    assert drawn.count("&lt;script&gt;") == 3 and "&lt;script&gt;&amp;" in drawn and "<script>" not in drawn
+
+
+# What is said to exist.
+
+
+def test_the_readme_is_a_front_page() -> None:
+    assert len(README.splitlines()) <= 200
 
 
 def test_the_readme_shows_the_two_commands_and_the_makefile_has_them() -> None:
@@ -55,6 +105,160 @@ def test_the_readme_shows_the_two_commands_and_the_makefile_has_them() -> None:
         assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE)
 
 
+def _shown_commands(page: str) -> Iterator[tuple[str, bool]]:
+    """Each shown command line of ours, and whether it is one to type as it stands."""
+    for block in _fenced(page, "sh"):
+        for line in block.splitlines():
+            if line.startswith("unweave "):
+                yield re.sub(r"\s+#.*$", "", line), True
+    prose = re.sub(r"^```.*?^```$", "", page, flags=re.MULTILINE | re.DOTALL)
+    for code in re.findall(r"`([^`]+)`", prose):
+        words = " ".join(code.split())
+        if ran := re.match(r"(?:torchrun .* -m )?(unweave [a-z].*)", words):
+            yield ran[1], False
+
+
+def _command(words: list[str]) -> tuple[click.Command, list[str]]:
+    """The command that words name, and the words after its name; a group, if they name no more."""
+    command: click.Command = main
+    while isinstance(command, click.Group) and words:
+        name, *words = words
+        command = command.commands[name]
+    return command, words
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name if page.parent == ROOT else f"docs/{page.name}")
+def test_every_shown_command_exists_with_its_options_and_arguments(page: Path) -> None:
+    for line, to_type in _shown_commands(PAGES[page]):
+        command, words = _command(shlex.split(line)[1:])
+        try:
+            given, more, _ = command.make_parser(click.Context(command)).parse_args(words)
+        except click.UsageError as error:
+            pytest.fail(f"{line}: {error.format_message()}")
+        assert not more, f"{line}: {more} are too many"
+        missing = [p.name for p in command.params if isinstance(p, click.Argument) and not given.get(p.name or "")]
+        assert not (to_type and missing), f"{line}: {missing} are missing"
+
+
+def test_the_commands_of_the_front_page_are_looked_at() -> None:
+    lines = [line for line, to_type in _shown_commands(README) if to_type]
+    assert lines[:2] == ["unweave init mine --corpus my_folder", lines[1]] and len(lines) >= 8
+
+
+def test_every_shown_option_is_one_of_a_command() -> None:
+    options = {option for _, c in render.every_command() for p in c.params for option in p.opts} | {"--help"}
+    for page, text in PAGES.items():
+        shown = {code.split()[0] for code in re.findall(r"`(--[^`]+)`", text)}
+        assert shown <= options, (page.name, shown - options)
+
+
+def test_every_shown_benchmark_is_there_with_its_options() -> None:
+    for page, text in WRITTEN.items():
+        for code in re.findall(r"`python\s+(benchmarks/[^`]+)`", text):
+            path, *words = code.split()
+            source = (ROOT / path).read_text(encoding="utf-8")
+            assert all(word in source for word in words if word.startswith("--")), (page.name, code)
+
+
+def test_the_extras_are_those_of_the_package() -> None:
+    extras = PYPROJECT["project"]["optional-dependencies"]
+    listed = [name for names, _ in _rows(README, "| extra |") for name in re.findall(r"`([\w-]+)`", names)]
+    assert sorted([*listed, "all"]) == sorted(extras)
+    (all_of_them,) = extras["all"]
+    within = set(re.findall(r"[\w-]+", all_of_them)) - {"unweave"}
+    assert sorted(set(listed) - within - {"demo", "dev"}) == ["local-model", "mteb"]  # as README.md says
+
+
 def test_every_linked_file_is_there() -> None:
-    for target in re.findall(r"\]\(([^)]+)\)", README):
-        assert (ROOT / target).is_file(), target
+    for page, text in WRITTEN.items():
+        for _, _, target in LINK.findall(text):
+            assert (page.parent / target).is_file(), (page.name, target)
+
+
+def test_every_page_is_linked_from_the_front_page_and_from_the_index() -> None:
+    index = PAGES[ROOT / "docs" / "README.md"]
+    for page in PAGES:
+        if page.name != "README.md":
+            assert f"(docs/{page.name})" in README and f"({page.name})" in index
+            question = PAGES[page].splitlines()[0].removeprefix("# ")
+            assert question.endswith("?") and question in README and question in index
+
+
+def test_every_public_name_is_there() -> None:
+    for name in uw.__all__:
+        assert getattr(uw, name) is not None
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/library.md"])
+def test_the_shown_python_runs(page: str, project_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "demo").symlink_to(project_folder)
+    snippets = _fenced(PAGES[ROOT / page], "python")
+    assert snippets
+    for snippet in snippets:
+        ran = subprocess.run([sys.executable, "-c", snippet], cwd=tmp_path, capture_output=True, text=True)
+        assert ran.returncode == 0, ran.stderr
+
+
+# What a package index shows.
+
+
+def _links_for_an_index() -> ModuleType:
+    spec = util.spec_from_file_location("hatch_build", ROOT / "hatch_build.py")
+    assert spec is not None and spec.loader is not None
+    module = util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_readme_of_the_package_has_no_link_that_an_index_cannot_follow() -> None:
+    shown = ProjectMetadata(str(ROOT), PluginManager()).core.readme
+    assert all(target.startswith("https://") for _, _, target in LINK.findall(shown))
+    assert re.findall(r"<!-- begin (\w+) -->", shown) == re.findall(r"<!-- begin (\w+) -->", README)
+
+
+def test_a_link_of_the_readme_names_its_file_in_case_it_cannot_be_followed() -> None:
+    for is_picture, text, target in LINK.findall(README):
+        assert is_picture or target.startswith("https://") or text == target
+
+
+def test_links_are_made_absolute_where_the_repository_has_an_address() -> None:
+    page = (
+        "# Title\n\n![A picture](docs/a.svg)\n\nSee [docs/b.md](docs/b.md), [there](https://x.org/y) and [it](#here).\n"
+    )
+    links = _links_for_an_index()
+    assert links.for_an_index(page, "https://code.org/us/it/") == (
+        "# Title\n\n![A picture](https://code.org/us/it/raw/HEAD/docs/a.svg)\n\n"
+        "See [docs/b.md](https://code.org/us/it/blob/HEAD/docs/b.md), [there](https://x.org/y) and [it](#here).\n"
+    )
+    assert links.for_an_index(page, None) == (
+        f"# Title\n\n{links.HOMELESS}See `docs/b.md`, [there](https://x.org/y) and [it](#here).\n"
+    )
+
+
+# How the house is said to be built.
+
+
+def _rows(page: str, heading: str) -> list[list[str]]:
+    """The cells of the rows below a table's heading."""
+    lines = page[page.index(heading) :].split("\n\n")[0].splitlines()
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def test_the_rooms_of_contributing_are_the_layers_in_their_order() -> None:
+    contracts = PYPROJECT["tool"]["importlinter"]["contracts"]
+    (floors,) = (contract for contract in contracts if contract["type"] == "layers")
+    rows = _rows(CONTRIBUTING, "| floor | room |")
+    told = [[room.strip("`") for _, room, _ in group] for _, group in groupby(rows, key=lambda row: row[0])]
+    assert told == [layer.split(" | ") for layer in floors["layers"]]
+    assert [int(floor) for floor, _ in groupby(row[0] for row in rows)] == list(range(len(told), 0, -1))
+
+
+def test_the_contracts_of_contributing_are_those_that_are_checked() -> None:
+    told = [row[0] for row in _rows(CONTRIBUTING, "| contract |")]
+    assert told == [contract["name"] for contract in PYPROJECT["tool"]["importlinter"]["contracts"]]
+
+
+def test_the_places_of_contributing_are_there() -> None:
+    for code in re.findall(r"`([\w/]+(?:\.py|/))`", CONTRIBUTING):
+        places = [ROOT / code, ROOT / "src" / "unweave" / code]
+        assert code == "__init__.py" or any(place.exists() for place in places), code

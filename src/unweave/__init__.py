@@ -66,7 +66,7 @@ _HOME = {
     "from_pretrained": "unweave.sae.hub",
     "import_sae": "unweave.sae.formats",
     "open_collection": "unweave.texts.open",
-    "pursue": "unweave.sae.pursuit",
+    "pursue": "unweave.sae.model",
     "push_to_hub": "unweave.sae.hub",
 }
 

@@ -1,0 +1,131 @@
+"""Writes the figures of README.md and docs/ anew, from the results of the other benchmarks and from the commands' help.
+
+    python benchmarks/render.py
+
+Run it after a benchmark whose results are shown, and after a change of a command's first line of help. A block stands
+between `<!-- begin NAME -->` and `<!-- end NAME -->`, on one page; a test holds every page to what this would write.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import demo
+import effectiveness
+import gpu
+import growth
+import naming
+import picture
+import pursuit
+import search
+import stability
+import texts
+import training
+import variants
+
+from unweave.cli import main as commands
+from unweave.cli.show import table
+
+ROOT = Path(__file__).parent.parent
+PICTURE = ROOT / "docs" / "hit.svg"
+_FRONT = {
+    "BM25 + tokens + codes 32": "BM25 + tokens + codes",
+    "BM25 + dense": "BM25 + dense",
+    "tokens + codes 32": "tokens + codes",
+    "tokens": "tokens",
+    "codes 32": "codes",
+    "dense": "dense",
+    "CL-SR": "CL-SR",
+    "PQ 96 B": "product quantisation, 96 bytes",
+    "random dictionary, codes 32": "codes of a random dictionary",
+    "BM25": "BM25",
+}
+"""The systems of the front page, best first, and their names there, without the number of latents."""
+
+
+def main() -> None:
+    shown = blocks()
+    for page in pages():
+        page.write_text(renewed(page.read_text(encoding="utf-8"), shown), encoding="utf-8")
+    PICTURE.write_text(picture.drawn(demo.QUERY, demo.hit_of(results(demo.RESULTS)["hit"])), encoding="utf-8")
+
+
+def pages() -> list[Path]:
+    """Every page that shows blocks, or may."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def renewed(page: str, shown: dict[str, list[str]]) -> str:
+    """A page with the blocks between its markers written anew."""
+
+    def block(found: re.Match[str]) -> str:
+        begin, name, end = found.groups()
+        return "\n".join((begin, *shown[name], end))
+
+    return re.sub(r"(<!-- begin (\w+) -->)\n.*?(<!-- end \2 -->)", block, page, flags=re.DOTALL)
+
+
+def blocks() -> dict[str, list[str]]:
+    """The lines of each block, by its name."""
+    of_search = effectiveness_of(texts.MINILM)
+    printed = {
+        **demo.blocks(results(demo.RESULTS)),
+        "front": list(table(front(of_search["rows"]))),
+        "training": training.summary(results(training.RESULTS)),
+        "growth": growth.summary(results(growth.RESULTS)),
+        "cuda": gpu.summary(results(gpu.RESULTS)),
+        "effectiveness": effectiveness.summary(of_search),
+        "encoders": list(table(results(effectiveness.RESULTS)["encoders"])),
+        "peers": list(table(results(effectiveness.RESULTS)["peers"])),
+        "stability": stability.summary(results(stability.RESULTS)),
+        "search": search.summary(results(search.RESULTS)),
+        "naming": naming.summary(results(naming.RESULTS), "demo"),
+        "names_of_both": naming.headlines(results(naming.RESULTS)),
+        "variants": variants.summary(results(variants.RESULTS)),
+        "pursuit": pursuit.summary(results(pursuit.RESULTS)),
+    }
+    fenced = {name: ["```text", *lines, "```"] for name, lines in printed.items()}
+    return {**fenced, "commands": ["| command | what it does |", "| --- | --- |", *map(_command_line, every_command())]}
+
+
+def front(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of the front page: a few systems over all collections, losses among them."""
+    by_system = {row["system"]: row for row in rows}
+    columns = ("nDCG@10", "of dense", "worst", "▲", "▼", "B/passage")
+    return [
+        {"system": name, **{column: by_system[system][column] for column in columns}} for system, name in _FRONT.items()
+    ]
+
+
+def every_command(group: click.Group = commands, name: str = "unweave") -> Iterator[tuple[str, click.Command]]:
+    """Each command with its full name, in the order of the help."""
+    for word, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from every_command(command, f"{name} {word}")
+        else:
+            yield f"{name} {word}", command
+
+
+def _command_line(named: tuple[str, click.Command]) -> str:
+    name, command = named
+    arguments = [p.make_metavar(click.Context(command)) for p in command.params if isinstance(p, click.Argument)]
+    sentence = " ".join((command.help or "").split("\n\n")[0].split())
+    return f"| `{' '.join([name, *arguments])}` | {sentence} |"
+
+
+def effectiveness_of(model: str) -> dict[str, Any]:
+    """What effectiveness.py found for one encoder."""
+    return dict(results(effectiveness.RESULTS)["models"][model])
+
+
+def results(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+if __name__ == "__main__":
+    main()
