@@ -1,4 +1,4 @@
-"""The command line and the library are one door: a command is a method of `Project`, and takes what the method takes."""
+"""The command line and the library are one door: a command is a method of `Project`, which takes what it takes."""
 
 import importlib
 import inspect
