@@ -282,7 +282,7 @@ def test_brought_embeddings_take_the_place_of_an_encoder(project: uw.Project, tm
     hits = brought.search(queries.take([position])[0], cutoff=3, explain=True)
     assert len(hits) == 3
     assert brought.query_vector(queries.take([0])[0]).shape == (384,)
-    with pytest.raises(uw.UnweaveError, match="no encoder to embed a text with"):
+    with pytest.raises(uw.UnweaveError, match="no text can be embedded"):
         brought.search("any text")
 
 
