@@ -1,4 +1,4 @@
-"""The command line and the library are one door: a command is a method of `Project`, and what it takes the method takes."""
+"""The command line and the library are one door: a command is a method of `Project` and takes what that takes."""
 
 import importlib
 import inspect
@@ -44,18 +44,18 @@ SETTINGS = {
 }  # fmt: skip
 OTHERWISE = {
     "init": {"project": "path", "corpus": "collection", "queries": "collection", "qrels": "collection"},
-    "embed": {name: "bring_embeddings" for name in ("passages", "passage_ids", "queries", "query_ids")},
+    "embed": dict.fromkeys(("passages", "passage_ids", "queries", "query_ids"), "bring_embeddings"),
     "name": {"namer": "by", "dry_run": "forecast"},
     "judge": {"other_encoder": "other"},
     "search": {
-        **{name: "steering" for name in ("boosts", "banned", "query_k", "passage_k", "effort")},
+        **dict.fromkeys(("boosts", "banned", "query_k", "passage_k", "effort"), "steering"),
         "where": "where", "fused": "search_fused", "by": "search_fused",
     },
     "prevalent": {"query": "hits", "cutoff": "hits"},
     "carrying": {"concept": "latent"},
     "compare": {"system": "first", "other": "second"},
     "decompose": {"top": "k"},
-    "reproduce cl-sr": {name: "config" for name in ReproduceConfig.__dataclass_fields__},
+    "reproduce cl-sr": dict.fromkeys(ReproduceConfig.__dataclass_fields__, "config"),
 }  # fmt: skip
 """Parameters that the method calls otherwise, or that another method takes: `create`'s collection is opened from what
 `init` was given."""
