@@ -80,7 +80,7 @@ def measured(folder: Path) -> dict[str, Any]:
 
 
 def with_tokens(demo: Path) -> dict[str, Any]:
-    """What concepts of tokens and sums of systems add: the table, the time of `unweave tokens`, and one explained hit."""
+    """What concepts of tokens and sums add: the table, the time of `unweave tokens`, and one explained hit."""
     folder = demo.with_name(f"{demo.name}-tokens")
     if not folder.exists():
         shutil.copytree(demo, folder)

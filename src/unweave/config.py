@@ -42,12 +42,18 @@ def check_choices(config: Any) -> None:
             )
 
 
+LARGEST = 2**31 - 1
+"""Latents, passages and what is counted of them are 32-bit numbers on disk."""
+
+
 def at_least(config: object, least: int, *names: str) -> None:
-    """Raise ValueError if one of these settings is set and below `least`."""
+    """Raise ValueError if one of these settings is set and below `least`, or above what is counted here."""
     for name in names:
         value = getattr(config, name)
-        if value is not None and value < least:
+        if value is not None and not value >= least:
             raise ValueError(f"{name} must be at least {least}, got {value}")
+        if value is not None and value > LARGEST:
+            raise ValueError(f"{name} must be at most {LARGEST}, got {value}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from unweave.concepts.namers.lexicon import Ingredient
 from unweave.concepts.relations.paths import Path as ConceptPath
 from unweave.concepts.relations.prevalent import Prevalent
 from unweave.concepts.relations.stored import Family, stored_families
-from unweave.config import ReproduceConfig
+from unweave.config import LARGEST, ReproduceConfig
 from unweave.encode.encoder import Encoder
 from unweave.errors import BadData
 from unweave.evaluation.rank import with_ids
@@ -304,5 +304,7 @@ def _check_asked(query: Asked, cutoff: int) -> None:
     """Refuse a search for nothing."""
     if cutoff < 1:
         raise BadData(f"cutoff must be at least 1, got {cutoff}")
+    if cutoff > LARGEST:
+        raise BadData(f"cutoff must be at most {LARGEST}, got {cutoff}")
     if isinstance(query, str) and not query.strip():
         raise BadData("the query is empty; give a question or a few words")
