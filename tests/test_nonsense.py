@@ -169,8 +169,8 @@ def test_a_collection_that_cannot_be_downloaded_is_one_line_and_leaves_nothing(t
     done = CliRunner().invoke(main, ["init", str(tmp_path / "p"), "--corpus", "irds:vaswani"])
     assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr == (
-        "Error: irds:vaswani is not on this machine and could not be downloaded (All download sources failed); try again "
-        "with a network, or give a folder in BEIR's layout\n"
+        "Error: irds:vaswani is not on this machine and could not be downloaded (All download sources failed); try "
+        "again with a network, or give a folder in BEIR's layout\n"
     )
     assert list(tmp_path.iterdir()) == []
 

@@ -35,9 +35,9 @@ SECTIONS = {
                          "those of whole texts."),
     },
     "Search and explain": {
-        "search": _Place("search", "Search PROJECT for QUERY by concepts."),
-        "explain": _Place("search", "Explain the dense score of QUERY and the passage PASSAGE_ID as named concepts, "
-                          "bias and residual."),
+        "search": _Place("search", "Search PROJECT for QUERY."),
+        "search-all": _Place("search", "Search for all of the project's queries, and write what is found as a TREC run."),
+        "explain": _Place("search", "Explain the score of QUERY and the passage PASSAGE_ID as a sum of named parts."),
         "prevalent": _Place("families", "Search PROJECT for QUERY and show what the found passages are about, each "
                             "concept with passages as proof."),
         "paths": _Place("families", "Show the concepts of the passage PASSAGE_ID as paths from coarse to fine, the "
