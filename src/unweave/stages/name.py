@@ -207,8 +207,8 @@ def vocabulary_namer(project: Workspace) -> VocabularyNamer:
     encoder = project.encoder
     if not isinstance(encoder, SentenceTransformerEncoder):
         raise BadData(
-            "this project's passages were not embedded by a sentence-transformers model that is known here, so there is "
-            "no vocabulary to use; choose another namer"
+            "this project's passages were not embedded by a sentence-transformers model that is known here, so there "
+            "is no vocabulary to use; choose another namer"
         )
     model = encoder.config.model
     head, vocabulary = load_head(model, encoder.source)
