@@ -14,6 +14,7 @@ import sys
 import threading
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array, vstack
 
 from unweave.base.artifact import MANIFEST, Manifest, write_manifest
+from unweave.base.progress import watched
 from unweave.errors import ArtifactInUse, BadData, CorruptArtifact, MissingArtifact
 from unweave.index import concept_index, kernels, searching
 from unweave.index.activations import rounded
@@ -386,6 +388,34 @@ def test_batches_give_all_that_can_be_found_as_search_scores_it(tmp_path):
         latents, impacts = index.impacts(position)
         assert together[[place]].indices.tolist() == latents.tolist()
         assert together[[place]].data.tolist() == impacts.tolist()
+
+
+def test_a_first_search_that_has_to_compile_says_so(index_of, monkeypatch, tmp_path):
+    index, told = index_of(np.ones((2, 3), np.float32), DOT), []
+    index.search(np.array([0]), np.ones(1))
+
+    class Watch:
+        steps = None
+
+        def say(self, line):
+            told.append(line)
+
+    class NeverCompiled:
+        signatures = ()
+        py_func = kernels.search_one.py_func
+        _cache = SimpleNamespace(cache_path=str(tmp_path))
+
+        def __call__(self, *arguments):
+            return compiled(*arguments)
+
+    compiled = kernels.search_one
+    with watched(Watch()):
+        index.search(np.array([0]), np.ones(1))
+        assert told == []  # it is compiled
+        monkeypatch.setattr(kernels, "search_one", NeverCompiled())
+        index.search(np.array([0]), np.ones(1))
+        index.search(np.array([0]), np.ones(1))
+    assert told == ["compiling the search, once after installation: some seconds"]
 
 
 # --- in memory -------------------------------------------------------------------------------------

@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
+from unweave.base import progress
 from unweave.errors import BadData
 from unweave.index import kernels
 from unweave.index.hits import Hits
@@ -18,6 +20,8 @@ from unweave.index.segment import Segment
 
 _NO_LATENTS = np.zeros(0, np.uint32)
 _local = threading.local()
+_compiled: set[Any] = set()
+"""Kernels that this process has called."""
 
 
 class Asked(NamedTuple):
@@ -53,6 +57,7 @@ class Whole:
         self._refuse_options(asked)
         if not len(asked.latents):
             return Hits(np.zeros(0, np.int64), np.zeros(0, np.float32))
+        _say_if_compiling(kernels.search_one if len(self._segments) == 1 else kernels.scan)
         scratch = _scratch(len(self._document_frequency))
         try:
             keys = (self._of_one if len(self._segments) == 1 else self._of_many)(asked, formula, scratch)
@@ -166,6 +171,17 @@ def _contiguous(asked: Asked) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
 
 def _banned(asked: Asked) -> NDArray[np.uint32]:
     return as_latents(list(asked.banned)) if len(asked.banned) else _NO_LATENTS
+
+
+def _say_if_compiling(kernel: Any) -> None:
+    """Say what takes so long, if a kernel that is about to be called is neither in memory nor on the disk."""
+    if kernel in _compiled:
+        return
+    _compiled.add(kernel)
+    function = kernel.py_func
+    pattern = f"{Path(function.__code__.co_filename).stem}.{function.__name__}-*.nbi"
+    if not kernel.signatures and not any(Path(kernel._cache.cache_path).glob(pattern)):
+        progress.say("compiling the search, once after installation: some seconds")
 
 
 def _scratch(n_latents: int) -> Scratch:
