@@ -142,6 +142,10 @@ REFUSED = [
     ("encoder", "model", " ", "model must name a sentence-transformers model"),
     ("fit", "steps", -1, "steps must be at least 1, got -1"),
     ("fit", "lr", 0.0, "lr must be a number above 0, got 0.0"),
+    ("fit", "device", "gpu", "device must be one of cpu, cuda, mps, xpu, or one of several as cuda:1, got 'gpu'"),
+    ("encoder", "device", "cuda:one", "device must be one of cpu, cuda, mps, xpu, or one of several as cuda:1"),
+    ("fit", "decay", 1.5, "decay must lie between 0 and 1, got 1.5"),
+    ("fit", "temperature", 0.0, "temperature must be a number above 0, got 0.0"),
     ("fit", "held_out", 0.0, "held_out must lie between 0 and 1, got 0.0"),
     ("fit", "held_out", 1, "held_out must lie between 0 and 1, got 1"),
 ]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -42,6 +43,7 @@ def check_choices(config: Any) -> None:
             )
 
 
+_DEVICES = ("cpu", "cuda", "mps", "xpu")
 LARGEST = 2**31 - 1
 """Latents, passages and what is counted of them are 32-bit numbers on disk."""
 
@@ -54,6 +56,24 @@ def at_least(config: object, least: int, *names: str) -> None:
             raise ValueError(f"{name} must be at least {least}, got {value}")
         if value is not None and value > LARGEST:
             raise ValueError(f"{name} must be at most {LARGEST}, got {value}")
+
+
+def _check_device(config: FitConfig | TokensConfig | EncoderConfig | ReproduceConfig) -> None:
+    """Raise ValueError if the device is none that torch could know; whether it is there, torch says."""
+    if not re.fullmatch(r"[a-z]+(:\d+)?", config.device) or config.device.partition(":")[0] not in _DEVICES:
+        raise ValueError(
+            f"device must be one of {', '.join(_DEVICES)}, or one of several as cuda:1, got {config.device!r}"
+        )
+
+
+def _check_steps(config: FitConfig | TrainConfig) -> None:
+    """Raise ValueError if a training's steps or its retrieval loss cannot be calculated."""
+    if config.lr is not None and not 0 < config.lr < math.inf:
+        raise ValueError(f"lr must be a number above 0, got {config.lr}")
+    if not 0 <= config.decay <= 1:
+        raise ValueError(f"decay must lie between 0 and 1, got {config.decay}")
+    if not 0 < config.temperature < math.inf:
+        raise ValueError(f"temperature must be a number above 0, got {config.temperature}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,13 +135,13 @@ class FitConfig:
     """Device to train on: cpu, cuda, cuda:1."""
 
     def __post_init__(self) -> None:
+        _check_device(self)
         if not 0 < self.held_out < 1:
             raise ValueError(f"held_out must lie between 0 and 1, got {self.held_out}")
         check_choices(self)
         at_least(self, 1, "k", "n_latents", "steps", "batch_size", "dead_after")
         at_least(self, 0, "seed", "warmup_steps", "aux_alpha", "sparsity", "retrieval_weight", "patience")
-        if self.lr is not None and not 0 < self.lr < math.inf:
-            raise ValueError(f"lr must be a number above 0, got {self.lr}")
+        _check_steps(self)
         if not 0 < self.texts_per_latent < math.inf:
             raise ValueError(f"texts_per_latent must be a number above 0, got {self.texts_per_latent}")
         if self.n_latents is not None and self.k > self.n_latents:
@@ -148,6 +168,7 @@ class TokensConfig:
     """Device to train on: cpu, cuda, cuda:1."""
 
     def __post_init__(self) -> None:
+        _check_device(self)
         at_least(self, 1, "k", "n_latents", "steps", "batch_size")
         at_least(self, 2, "sample")
         at_least(self, 0, "seed")
@@ -209,6 +230,7 @@ class EncoderConfig:
     """What passages are computed in, float32 or bfloat16; auto: bfloat16 if the processor has units for it."""
 
     def __post_init__(self) -> None:
+        _check_device(self)
         at_least(self, 1, "batch_size")
         check_choices(self)
         if not self.model.strip():
@@ -349,11 +371,7 @@ class TrainConfig:
         check_choices(self)
         at_least(self, 1, "steps", "batch_size")
         at_least(self, 0, "warmup_steps", "aux_alpha", "retrieval_weight", "patience", "seed")
-        if not 0 < self.lr < math.inf or not 0 <= self.decay <= 1 or not self.temperature > 0:
-            raise ValueError(
-                f"lr and temperature must be above 0 and decay within 0 and 1, got lr={self.lr}, "
-                f"temperature={self.temperature}, decay={self.decay}"
-            )
+        _check_steps(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -397,6 +415,7 @@ class ReproduceConfig:
     """Split of the judgements to evaluate against, e.g. test or dev."""
 
     def __post_init__(self) -> None:
+        _check_device(self)
         at_least(self, 1, "expansion", "steps")
         if not self.ks or min(self.ks) < 1 or len(set(self.ks)) < len(self.ks):
             raise ValueError(f"ks must be different whole numbers from 1 on, got {self.ks}")
