@@ -36,7 +36,7 @@ SECTIONS = {
     },
     "Search and explain": {
         "search": _Place("search", "Search PROJECT for QUERY."),
-        "search-all": _Place("search", "Search for all of the project's queries, and write a TREC run of what is found."),
+        "search-all": _Place("search", "Search for all of the project's queries, and write a run in TREC's format."),
         "explain": _Place("search", "Explain the score of QUERY and the passage PASSAGE_ID as a sum of named parts."),
         "prevalent": _Place("families", "Search PROJECT for QUERY and show what the found passages are about, each "
                             "concept with passages as proof."),

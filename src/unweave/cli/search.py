@@ -77,7 +77,7 @@ def search(
 @click.option("--cutoff", "-k", default=100, show_default=True, type=click.IntRange(min=1), help="Hits a query.")
 @JSON
 def search_all(project: Path, out: Path, system: str, cutoff: int, as_json: bool) -> None:
-    """Search for all of the project's queries, and write a TREC run of what is found.
+    """Search for all of the project's queries, and write a run in TREC's format.
 
     OUT is a file of six columns, which trec_eval and ir_measures read.
     """
