@@ -89,9 +89,9 @@ def summary(results: dict[str, Any]) -> list[str]:
     """A row a system, a column a collection and kind of query."""
     systems = dict.fromkeys(row["system"] for row in results["rows"])
     columns = dict.fromkeys((row["collection"], row["queries"]) for row in results["rows"])
-    value = {(row["system"], row["collection"], row["queries"]): row for row in results["rows"]}
+    value = {(row["system"], row["collection"], row["queries"]): row["nDCG@10"] for row in results["rows"]}
     return list(table([
-        {"system": system, **{f"{name}, {kind}": f"{value[system, name, kind]['nDCG@10']:.3f}" for name, kind in columns}}
+        {"system": system, **{f"{name}, {kind}": f"{value[system, name, kind]:.3f}" for name, kind in columns}}
         for system in systems
     ]))  # fmt: skip
 

@@ -17,7 +17,7 @@ from unweave.explaining.accounting import Names, explain_concepts, explain_resco
 from unweave.index.codes import Codes
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.hits import Hits, best_of
-from unweave.index.scoring import inverse_document_frequency, query_weights
+from unweave.index.scoring import query_weights
 from unweave.retrieval.steering import AS_IT_IS, Steering
 from unweave.sae.model import SAE, strongest
 from unweave.sae.tokens import sum_pooled
@@ -39,10 +39,6 @@ class ConceptSearcher:
     codes: Codes | ConceptIndex | None = None
     """What to rescore from, by the index's positions; None: the latents that the index itself holds."""
 
-    @cached_property
-    def _idf(self) -> NDArray[np.float32]:
-        return inverse_document_frequency(self.index.document_frequency, self.index.n_passages, self.index.scoring)
-
     @property
     def _stored(self) -> Codes | ConceptIndex:
         return self.index if self.codes is None else self.codes
@@ -61,7 +57,7 @@ class ConceptSearcher:
             BadData: a boost is for a latent that the SAE does not have.
         """
         code = text_latents(self.sae, query, steering.query_k)
-        weights = query_weights(code.data, self._idf[code.indices], self.index.scoring)
+        weights = query_weights(code.data, self.index.idf[code.indices], self.index.scoring)
         latents, weights = code.indices[weights != 0], weights[weights != 0]
         return (
             _boosted(latents, weights, steering.boosts, self.index.n_latents)
