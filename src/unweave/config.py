@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import ipaddress
 import math
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from unweave.base.fields import at_least, check_choices, check_device, one_of
 from unweave.base.plain import plain
 
 THRESHOLD, TOP_K, MATCHING_PURSUIT = "threshold", "top_k", "matching_pursuit"
@@ -25,45 +23,6 @@ PROMPTS = ("contrastive", "paper")
 MATRYOSHKA_PARTS = (16, 8, 4, 2, 1)
 """Of a Matryoshka SAE, the first n_latents / part latents reconstruct by themselves, for each part."""
 TEXTS_PER_LATENT = 5.0
-
-
-def one_of(choices: Sequence[str], default: str) -> str:
-    """A field that takes one of a few values: its option offers them, and `check_choices` refuses any other."""
-    return field(default=default, metadata={"choices": tuple(choices)})
-
-
-def check_choices(config: Any) -> None:
-    """Raise ValueError if a field made by `one_of` has none of its values."""
-    for setting in fields(config):
-        choices, value = setting.metadata.get("choices"), getattr(config, setting.name)
-        if choices is not None and value not in choices:
-            or_empty = ", or empty" if "" in choices else ""
-            raise ValueError(
-                f"{setting.name} must be one of {', '.join(filter(None, choices))}{or_empty}, got {value!r}"
-            )
-
-
-_DEVICES = ("cpu", "cuda", "mps", "xpu")
-LARGEST = 2**31 - 1
-"""Latents, passages and what is counted of them are 32-bit numbers on disk."""
-
-
-def at_least(config: object, least: int, *names: str) -> None:
-    """Raise ValueError if one of these settings is set and below `least`, or above what is counted here."""
-    for name in names:
-        value = getattr(config, name)
-        if value is not None and not value >= least:
-            raise ValueError(f"{name} must be at least {least}, got {value}")
-        if value is not None and value > LARGEST:
-            raise ValueError(f"{name} must be at most {LARGEST}, got {value}")
-
-
-def _check_device(config: FitConfig | TokensConfig | EncoderConfig | ReproduceConfig) -> None:
-    """Raise ValueError if the device is none that torch could know; whether it is there, torch says."""
-    if not re.fullmatch(r"[a-z]+(:\d+)?", config.device) or config.device.partition(":")[0] not in _DEVICES:
-        raise ValueError(
-            f"device must be one of {', '.join(_DEVICES)}, or one of several as cuda:1, got {config.device!r}"
-        )
 
 
 def _check_steps(config: FitConfig | TrainConfig) -> None:
@@ -81,7 +40,7 @@ class EmbedConfig:
     """Which texts are embedded beside passages and queries."""
 
     sentences: int = 16_000
-    """Sentences to embed beside their passages, at most, drawn evenly: an SAE learns most from short texts; 0: none."""
+    """Sentences of the passages to embed, at most, drawn evenly: an SAE learns more from short texts; 0: none."""
     language: str = "en"
     """Language of the passages, as an ISO 639 code; it decides where sentences end."""
 
@@ -135,7 +94,7 @@ class FitConfig:
     """Device to train on: cpu, cuda, cuda:1."""
 
     def __post_init__(self) -> None:
-        _check_device(self)
+        check_device(self)
         if not 0 < self.held_out < 1:
             raise ValueError(f"held_out must lie between 0 and 1, got {self.held_out}")
         check_choices(self)
@@ -168,7 +127,7 @@ class TokensConfig:
     """Device to train on: cpu, cuda, cuda:1."""
 
     def __post_init__(self) -> None:
-        _check_device(self)
+        check_device(self)
         at_least(self, 1, "k", "n_latents", "steps", "batch_size")
         at_least(self, 2, "sample")
         at_least(self, 0, "seed")
@@ -230,7 +189,7 @@ class EncoderConfig:
     """What passages are computed in, float32 or bfloat16; auto: bfloat16 if the processor has units for it."""
 
     def __post_init__(self) -> None:
-        _check_device(self)
+        check_device(self)
         at_least(self, 1, "batch_size")
         check_choices(self)
         if not self.model.strip():
@@ -415,7 +374,7 @@ class ReproduceConfig:
     """Split of the judgements to evaluate against, e.g. test or dev."""
 
     def __post_init__(self) -> None:
-        _check_device(self)
+        check_device(self)
         at_least(self, 1, "expansion", "steps")
         if not self.ks or min(self.ks) < 1 or len(set(self.ks)) < len(self.ks):
             raise ValueError(f"ks must be different whole numbers from 1 on, got {self.ks}")

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unweave.base.cores import on_every_core
+from unweave.base.fields import LARGEST
 from unweave.base.records import Explanation, Hit
 from unweave.concepts.judges.verdicts import Verdict
 from unweave.concepts.namers.language_model import Forecast
@@ -17,7 +18,7 @@ from unweave.concepts.namers.lexicon import Ingredient
 from unweave.concepts.relations.paths import Path as ConceptPath
 from unweave.concepts.relations.prevalent import Prevalent
 from unweave.concepts.relations.stored import Family, stored_families
-from unweave.config import LARGEST, ReproduceConfig
+from unweave.config import ReproduceConfig
 from unweave.encode.encoder import Encoder
 from unweave.errors import BadData
 from unweave.evaluation.rank import with_ids

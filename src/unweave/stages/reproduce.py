@@ -22,7 +22,8 @@ from scipy.sparse import csr_array
 
 from unweave.base.artifact import build, write_atomically
 from unweave.base.extras import require
-from unweave.config import LARGEST, ReproduceConfig
+from unweave.base.fields import LARGEST
+from unweave.config import ReproduceConfig
 from unweave.errors import BadData, ScoringUndefined
 from unweave.evaluation.measures import measure
 from unweave.evaluation.mismatch import depth_for, mismatched
