@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from unweave.base.stored import read_record
 from unweave.errors import AccountingError
@@ -194,3 +194,15 @@ class Hit:
             if explanation is not None:
                 record[name] = explanation.to_dict()
         return record
+
+
+H = TypeVar("H")
+
+
+class HitList(list[H]):
+    """Hits of one query, best first."""
+
+    def __repr__(self) -> str:
+        return (
+            f"HitList({len(self)} hits{': ' if self else ''}{', '.join(map(repr, self[:3]))}{', …' * (len(self) > 3)})"
+        )

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from unweave.base.artifact import read_manifest
+from unweave.base.owned import OwnFolder
 from unweave.base.records import Trust
 from unweave.errors import CorruptArtifact
 from unweave.language import spending
@@ -101,6 +102,8 @@ class Example(NamedTuple):
     """0 where the latent is silent."""
     band: str = "top"
     """One of `BANDS`."""
+    text: str | None = None
+    """What it says, where the concepts know their texts; None: read it in the source."""
 
 
 class Related(NamedTuple):
@@ -223,8 +226,17 @@ class Concepts(Mapping[int, str]):
     A latent that a person merged into another has the other's name.
     """
 
-    def __init__(self, database: Path) -> None:
+    def __init__(
+        self, database: Path, *, text_of: Callable[[Example], str] | None = None, owned: OwnFolder | None = None
+    ) -> None:
+        """Read names from a database.
+
+        Args:
+            text_of: gives the text of an example, to be read with the concept.
+            owned: the folder of a database that goes away with this object.
+        """
         self.database = database
+        self._text_of, self._owned = text_of, owned
         self._read: tuple[tuple[int, ...], dict[int, tuple[str, Trust]]] | None = None
 
     @classmethod
@@ -271,6 +283,8 @@ class Concepts(Mapping[int, str]):
                 (latent,),
             ).fetchall()
         by_band = sorted((Example(*row) for row in examples), key=lambda example: BANDS.index(example.band))
+        if self._text_of is not None:
+            by_band = [example._replace(text=self._text_of(example)) for example in by_band]
         return replace(found[0], examples=tuple(by_band), related=tuple(Related(*row) for row in related))
 
     def by_document_frequency(self) -> list[Concept]:

@@ -16,6 +16,7 @@ HOW = frozenset({"precision", "files"})
 """What an identity says of how embeddings came about; others of the same encoder fit them all the same."""
 
 
+@runtime_checkable
 class Encoder(Protocol):
     """Anything that turns texts into rows of a float32 array, (n_texts, d_in)."""
 

@@ -5,29 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from unweave.base.contributions import Names
 from unweave.base.records import Explanation
 from unweave.errors import BadData
-from unweave.explaining.accounting import Names, explain_concepts, explain_rescored
+from unweave.explaining.accounting import explain_rescored
 from unweave.index.codes import Codes
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.hits import Hits, best_of
-from unweave.index.scoring import inverse_document_frequency, query_weights
+from unweave.index.query import ConceptQuery, weighted
 from unweave.retrieval.steering import AS_IT_IS, Steering
 from unweave.sae.model import SAE, strongest
 from unweave.sae.tokens import sum_pooled
-
-
-class ConceptQuery(NamedTuple):
-    """A query as the index reads it."""
-
-    latents: NDArray[np.int32]  # (n_active,)
-    weights: NDArray[np.float32]  # (n_active,) idf * h_q
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,10 +32,6 @@ class ConceptSearcher:
     index: ConceptIndex
     codes: Codes | ConceptIndex | None = None
     """What to rescore from, by the index's positions; None: the latents that the index itself holds."""
-
-    @cached_property
-    def _idf(self) -> NDArray[np.float32]:
-        return inverse_document_frequency(self.index.document_frequency, self.index.n_passages, self.index.scoring)
 
     @property
     def _stored(self) -> Codes | ConceptIndex:
@@ -61,17 +51,12 @@ class ConceptSearcher:
             BadData: a boost is for a latent that the SAE does not have.
         """
         code = text_latents(self.sae, query, steering.query_k)
-        weights = query_weights(code.data, self._idf[code.indices], self.index.scoring)
-        latents, weights = code.indices[weights != 0], weights[weights != 0]
-        return (
-            _boosted(latents, weights, steering.boosts, self.index.n_latents)
-            if steering.boosts
-            else ConceptQuery(latents, weights)
-        )
+        read = weighted(code, self.index.idf, self.index.scoring)
+        return _boosted(*read, steering.boosts, self.index.n_latents) if steering.boosts else read
 
     def search(self, query: NDArray[np.floating[Any]], cutoff: int = 10, steering: Steering = AS_IT_IS) -> Hits:
         """The passages with the highest concept score."""
-        return self.index.search(
+        return self.index.hits(
             *self.read(query, steering),
             cutoff,
             banned=steering.banned,
@@ -113,12 +98,7 @@ class ConceptSearcher:
         self, query: NDArray[np.floating[Any]], hits: Hits, names: Names | None = None, steering: Steering = AS_IT_IS
     ) -> list[Explanation]:
         """Why `search` gave these hits their scores."""
-        counted = slice(steering.passage_k)
-        impacts = (
-            (held.latents[counted], held.activations[counted])
-            for held in map(self.index.impacts, hits.passages.tolist())
-        )
-        return explain_concepts(hits.scores.tolist(), *self.read(query, steering), list(impacts), names)
+        return self.index.explain(self.read(query, steering), hits, names, steering.passage_k)
 
     def explain_rescored(
         self, query: NDArray[np.floating[Any]], hits: Hits, names: Names | None = None

@@ -125,7 +125,7 @@ def usefulness(project: Workspace, positions: list[int], around: int = 10) -> li
             grades = qrels[project.queries.all[position].query_id]
             found = (project.corpus.position(d) for d, grade in grades.items() if grade > 0)
             relevant = [passage for passage in found if passage is not None]
-            hits = searcher.index.search(latents, weights, around).passages.tolist()
+            hits = searcher.index.hits(latents, weights, around).passages.tolist()
             for passages, sign in ((relevant, 1.0), (hits, -1.0)):
                 for passage in passages:
                     held, impacts = searcher.index.impacts(passage)

@@ -100,7 +100,7 @@ class _Protocol:
         saes = {}
         for k in self.config.ks:
             sae = self._sae(k)
-            latents = encode_all(self.passages, sae)
+            latents = encode_all(self.passages.batches(), sae)
             saes[k] = self._reconstruction(sae)
             rows += self._of_sae(k, sae, latents)
         return Reproduction(
