@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from unweave.index.scoring import Scoring
     from unweave.index.writer import IndexWriter
     from unweave.project import Project
+    from unweave.retrieval.query_reader import QueryReader
     from unweave.retrieval.steering import Steering
     from unweave.sae.formats import export_sae, import_sae
     from unweave.sae.hub import from_pretrained, push_to_hub
@@ -44,6 +45,7 @@ __all__ = [
     "Project",
     "Query",
     "QueryId",
+    "QueryReader",
     "Scoring",
     "Steering",
     "UnweaveError",
@@ -72,6 +74,7 @@ _HOME = {
     "Project": "unweave.project",
     "Query": "unweave.base.records",
     "QueryId": "unweave.stages.asked",
+    "QueryReader": "unweave.retrieval.query_reader",
     "SAE": "unweave.sae.model",
     "Scoring": "unweave.index.scoring",
     "Steering": "unweave.retrieval.steering",

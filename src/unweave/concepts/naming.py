@@ -16,7 +16,7 @@ from unweave.concepts.evidence import Evidence, Texts
 from unweave.concepts.judges import verdicts
 from unweave.concepts.namers import base
 from unweave.concepts.namers.keyphrases import KeyphraseNamer
-from unweave.concepts.store import Concepts, Example
+from unweave.concepts.store import Concepts
 from unweave.config import EvidenceConfig, KeyphraseConfig
 from unweave.encode.brought import refuse_other_encoder
 from unweave.encode.encoder import CallableEncoder, Encoder
@@ -81,7 +81,8 @@ def name(
         encoder=reads,
         latents=sae.encode(rows) if latents is None else latents,
     )
-    concepts = _concepts_of(passages)
+    folder = OwnFolder()
+    concepts = Concepts(folder.path / store.DATABASE, texts=texts, owned=folder)
     store.create(concepts.database)
     live = evidence.live.tolist()
     store.add(concepts.database, evidence.concepts(live))
@@ -89,15 +90,6 @@ def name(
     if encoder is not None:
         verdicts.judge_each(concepts, evidence)
     return concepts
-
-
-def _concepts_of(passages: Sequence[Passage]) -> Concepts:
-    folder = OwnFolder()
-
-    def text_of(example: Example) -> str:
-        return passages[example.position].text
-
-    return Concepts(folder.path / store.DATABASE, text_of=text_of, owned=folder)
 
 
 def _as_encoder(encoder: Encoder | Callable[[list[str]], Any] | None) -> Encoder:

@@ -94,6 +94,12 @@ class ConceptIndex:
         profile = self.scoring.profile
         return f"ConceptIndex({self.n_passages:,} passages, {self.n_latents:,} latents, scoring {profile}, in {where})"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ConceptIndex, (self.folder, self.manifest), {"_owned": self._owned}  # opened again, not copied
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ConceptIndex:
+        return self  # one state never changes
+
     @classmethod
     def open(cls, folder: Path | str) -> ConceptIndex:
         """Open the latest committed state: milliseconds, at any size.

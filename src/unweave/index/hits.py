@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from unweave.base.notebook import Line
 from unweave.base.plain import plain
-from unweave.base.records import Explanation
+from unweave.base.records import Explanation, HitList, why
 
 
 class Hits(NamedTuple):
@@ -30,6 +31,14 @@ class IndexHit(NamedTuple):
 
     def __repr__(self) -> str:
         return f"IndexHit({self.rank}, {self.score:.4g}, {plain(self.passage_id, 60)!r})"
+
+    def _repr_html_(self) -> str:
+        """The hit and its explanation, for notebooks."""
+        return HitList([self])._repr_html_()
+
+    def shown(self) -> Line:
+        """The hit as a row of a table."""
+        return Line(self.rank, self.score, self.passage_id, "", why(self.explanation))
 
 
 def best(scores: NDArray[np.float32], candidates: NDArray[np.int64], cutoff: int) -> Hits:

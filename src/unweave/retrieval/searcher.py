@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from unweave.base.contributions import Names
 from unweave.base.records import Explanation
@@ -18,10 +17,10 @@ from unweave.explaining.accounting import explain_rescored
 from unweave.index.codes import Codes
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.hits import Hits, best_of
-from unweave.index.query import ConceptQuery, weighted
+from unweave.index.query import ConceptQuery
+from unweave.retrieval.query_reader import QueryReader
 from unweave.retrieval.steering import AS_IT_IS, Steering
-from unweave.sae.model import SAE, strongest
-from unweave.sae.tokens import sum_pooled
+from unweave.sae.model import SAE
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +31,10 @@ class ConceptSearcher:
     index: ConceptIndex
     codes: Codes | ConceptIndex | None = None
     """What to rescore from, by the index's positions; None: the latents that the index itself holds."""
+
+    @cached_property
+    def _reader(self) -> QueryReader:
+        return QueryReader.of(self.sae, self.index)
 
     @property
     def _stored(self) -> Codes | ConceptIndex:
@@ -50,8 +53,7 @@ class ConceptSearcher:
         Raises:
             BadData: a boost is for a latent that the SAE does not have.
         """
-        code = text_latents(self.sae, query, steering.query_k)
-        read = weighted(code, self.index.idf, self.index.scoring)
+        read = self._reader.read(query, steering.query_k)
         return _boosted(*read, steering.boosts, self.index.n_latents) if steering.boosts else read
 
     def search(self, query: NDArray[np.floating[Any]], cutoff: int = 10, steering: Steering = AS_IT_IS) -> Hits:
@@ -106,14 +108,6 @@ class ConceptSearcher:
         """Why `rescored` or `scanned` gave these hits their scores."""
         codes = [(row.latents, row.activations) for row in map(self._stored.row, hits.passages.tolist())]
         return explain_rescored(hits.scores.tolist(), query, codes, self.sae, names)
-
-
-def text_latents(sae: SAE, query: NDArray[np.floating[Any]], most: int | None = None) -> csr_array:
-    """What one text activates, (1, n_latents), by its vector, (d_in,), or by its tokens, (n_tokens, d_in)."""
-    if query.ndim == 1:
-        return sae.encode(query, most)
-    latents = sum_pooled(sae.encode(query), np.array([0, len(query)]))
-    return latents if most is None else strongest(latents, most)
 
 
 def _boosted(

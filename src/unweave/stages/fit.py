@@ -29,7 +29,7 @@ try:
     from unweave.config import TrainConfig
     from unweave.sae.training import reports
     from unweave.sae.training.rows import TrainingTexts
-    from unweave.sae.training.run import train
+    from unweave.sae.training.run import run_training
     from unweave.sae.training.variants import VARIANTS
 except ImportError as error:
     raise MissingExtra("training an SAE", "fit") from error
@@ -77,7 +77,7 @@ def fit_sae(project: Workspace, folder: Path) -> Outcome | None:
     fresh = is_stale(folder, "sae", settings, made_from)
     if is_helper():
         if fresh:
-            train(texts, _held_out(project, drawn), sae_config, training, device=config.device)
+            run_training(texts, _held_out(project, drawn), sae_config, training, device=config.device)
         return None
     if fresh:
         _fit(project, folder, sae_config, training, recipe, texts, drawn, settings, made_from)
@@ -120,7 +120,7 @@ def _fit(
         reporters = [_say_report, reports.json_lines(made.path / HISTORY)]
         if config.tensorboard:
             reporters.append(reports.tensorboard(Path(config.tensorboard)))
-        trained = train(
+        trained = run_training(
             texts,
             _held_out(project, drawn),
             sae_config,

@@ -193,7 +193,7 @@ def judge_by_model(
 
 def _simulations(
     evidence: Evidence, queries: Queries, namings: Mapping[int, Naming], n: int
-) -> Iterator[Iterator[by_model.Asked]]:
+) -> Iterator[Iterator[by_model.ModelQuestion]]:
     named = np.zeros(evidence.latents.shape[1], np.bool_)
     named[list(namings)] = True
     if not named.any():

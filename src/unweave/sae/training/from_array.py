@@ -45,7 +45,7 @@ def train(
         ValueError: a choice is not among those there are.
     """
     try:
-        from unweave.sae.training.run import train as trained_with
+        from unweave.sae.training.run import run_training
     except ImportError as error:
         raise MissingExtra("training an SAE", "fit") from error
     config = FitConfig(
@@ -59,4 +59,4 @@ def train(
     held = np.random.default_rng(seed).random(len(rows)) < held_out
     held[0], held[1:3] = True, False  # neither is ever empty
     plan = planned(config, int((~held).sum()), rows.shape[1], encoder)
-    return trained_with(rows[~held], rows[held], plan.sae, plan.training, device=device).sae
+    return run_training(rows[~held], rows[held], plan.sae, plan.training, device=device).sae
