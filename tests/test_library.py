@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from functools import cache
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -270,7 +271,10 @@ def test_each_noun_says_in_one_line_what_it_holds(sae, concepts, index, tiny_pro
     assert repr(project.corpus).startswith("Corpus(60 passages")
     assert repr(hits).startswith("HitList(10 hits: IndexHit(1, ")
     explanation = uw.Explanation("dense", 2.5, (uw.Contribution(4, "sea", 2.0, 1.0, 2.0),), bias=0.75, residual=-0.25)
-    assert repr(explanation) == "Explanation(dense score 2.5 = 1 concepts 2 + bias 0.75 + residual -0.25)"
+    assert (
+        repr(explanation)
+        == "Explanation(dense score 2.5 = 1 concepts 2 + bias 0.75 + residual -0.25; strongest: sea 2)"
+    )
     for noun in (sae, concepts, index, project, hits, hits[0], explanation, concepts.concept(next(iter(concepts)))):
         assert "\n" not in repr(noun) and len(repr(noun)) < 400
 
@@ -341,3 +345,26 @@ def test_a_concepts_texts_stand_in_its_card(concepts):
     html = concepts.concept(latent)._repr_html_()
     assert concepts[latent] in html and f"#{latent}" in html
     assert html.count("<bdi>") == 1 + len(concepts.concept(latent).examples)
+
+
+# The page of the docs.
+
+
+ROOT = Path(__file__).parent.parent
+EXAMPLE = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "library.md").read_text(encoding="utf-8"), re.DOTALL)[0]
+
+
+def test_the_shown_example_takes_ten_lines_and_finds_what_is_asked_for():
+    assert len(EXAMPLE.split("X = embed(texts)")[1].strip().splitlines()) <= 10
+    ran = subprocess.run([sys.executable, "-c", EXAMPLE], capture_output=True, text=True)
+    *hits, dense = ran.stdout.splitlines()
+    assert len(hits) == 10 and all("sea" in hit or "wave" in hit for hit in hits), ran.stderr
+    assert dense.startswith("Explanation(dense score")
+
+
+@pytest.mark.slow
+def test_the_shown_example_is_cleanly_typed(tmp_path):
+    (tmp_path / "example.py").write_text(EXAMPLE, encoding="utf-8")
+    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(ROOT / ".mypy_cache"), "example.py"]
+    checked = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout

@@ -107,7 +107,9 @@ class Explanation:
         sums = [f"{len(self.contributions)} concepts {self.explained:.4g}"] if self.contributions else []
         sums += [f"{name} {value:.4g}" for name, value in (("bias", self.bias), ("residual", self.residual)) if value]
         sums += [f"{plain(part.system, 40)} {part.value:.4g}" for part in self.parts]
-        return f"Explanation({self.of} score {self.score:.4g} = {' + '.join(sums) or 'nothing'})"
+        first = [f"{plain(c.name or f'#{c.latent}', 40)} {c.value:.4g}" for c in self.contributions[:3]]
+        strongest = f"; strongest: {', '.join(first)}" if first else ""
+        return f"Explanation({self.of} score {self.score:.4g} = {' + '.join(sums) or 'nothing'}{strongest})"
 
     def _repr_html_(self) -> str:
         """The score as a bar that adds up and a table, for notebooks."""
