@@ -24,7 +24,7 @@ from measuring import about
 from unweave.base.artifact import read_manifest
 from unweave.base.records import Explanation, Hit, Passage
 from unweave.cli import show
-from unweave.evaluation.table import KIND, Evaluation, Row, table
+from unweave.evaluation.table import KIND, Evaluation, SystemRow, table
 from unweave.project import Project
 from unweave.stages.places import ARTIFACTS
 
@@ -119,7 +119,7 @@ def blocks(results: dict[str, Any]) -> dict[str, list[str]]:
         shown[name] = list(show.evaluation(Evaluation.from_dict({**collection["evaluation"], "usefulness": []})))
     seconds = results["collections"]["demo"]["seconds"]
     of_tokens = results["tokens"]
-    evaluation = Evaluation("test", 0, [Row(**row) for row in of_tokens["rows"]], {}, [])
+    evaluation = Evaluation("test", 0, [SystemRow(**row) for row in of_tokens["rows"]], {}, [])
     shown["tokens"] = list(show.table(table(evaluation)))
     shown["tokens"].append(f"unweave tokens took {sum(of_tokens['seconds'].values()):.0f} s")
     shown["fused_hit"] = list(show.hit(hit_of(of_tokens["hit"]), top=3))

@@ -28,7 +28,7 @@ from unweave.config import SAEConfig
 from unweave.sae.model import SAE
 from unweave.sae.tokens import sum_pooled
 from unweave.sae.training.recipe import recommend
-from unweave.sae.training.run import train
+from unweave.sae.training.run import run_training
 
 K, STEPS, BATCH = 32, 1500, 512
 MOST_EXPANSION = 32
@@ -92,7 +92,7 @@ def token_latents(name: str, model: str, seed: int, steps: int = TOKEN_STEPS) ->
 def trained(rows: Floats, config: SAEConfig, steps: int, batch_size: int, seed: int) -> SAE:
     """An SAE of these rows, by the recipe of `unweave fit` at this size."""
     recipe = recommend(len(rows), config.d_in, config.k, n_latents=config.n_latents, batch_size=batch_size, steps=steps)
-    return train(rows, rows[:2000], config, recipe.training(seed=seed)).sae
+    return run_training(rows, rows[:2000], config, recipe.training(seed=seed)).sae
 
 
 def controls(training: Floats, n: int) -> Iterator[tuple[str, SAE]]:

@@ -133,9 +133,9 @@ def data() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 def trained(folder: Path, training: NDArray[np.float32], held_out: NDArray[np.float32], steps: int) -> SAE:
     if not folder.exists():
         from unweave.config import TrainConfig
-        from unweave.sae.training.run import train
+        from unweave.sae.training.run import run_training
 
-        train(training, held_out, CONFIG, TrainConfig(steps=steps, batch_size=1024, lr=4e-3)).sae.save(folder)
+        run_training(training, held_out, CONFIG, TrainConfig(steps=steps, batch_size=1024, lr=4e-3)).sae.save(folder)
     return SAE.load(folder)
 
 

@@ -105,7 +105,7 @@ def expanded(of: Collection, sae: SAE, codes: csr_array, folder: Path) -> System
         products = sae.W_dec @ of.queries[i]
         nearest = np.argpartition(-products, EXPANDED)[:EXPANDED]
         nearest = nearest[products[nearest] > 0]
-        return index.search(nearest.astype(np.int32), products[nearest], DEEP)
+        return index.hits(nearest.astype(np.int32), products[nearest], DEEP)
 
     return System(search, index.bytes(forward=True) / len(of.passages))
 
@@ -120,7 +120,7 @@ def of_sparse(of: Collection, latents: dictionaries.Sparse, folder: Path, scorin
         found = slice(asked.indptr[i], asked.indptr[i + 1])
         active = asked.indices[found]
         weights = query_weights(asked.data[found], index.idf[active], scoring)
-        return index.search(active[weights != 0].astype(np.int32), weights[weights != 0], DEEP)
+        return index.hits(active[weights != 0].astype(np.int32), weights[weights != 0], DEEP)
 
     return System(search, index.bytes(forward=True) / len(of.passages))
 

@@ -53,7 +53,7 @@ from unweave.retrieval.systems import Dense
 from unweave.sae.model import SAE, pursue, strongest
 from unweave.sae.pursuit import METHODS
 from unweave.sae.training.recipe import recommend
-from unweave.sae.training.run import train
+from unweave.sae.training.run import run_training
 from unweave.sae.training.variants import VARIANTS
 from unweave.texts.open import open_collection
 from unweave.texts.queries import Qrels
@@ -222,9 +222,9 @@ def trained(name: str, config: TrainConfig, data: Data, reuse: bool) -> tuple[SA
     training, held_out = data.texts[data.training], data.texts[data.test]
     folder = texts.CACHE / "variants" / f"{name.replace(' ', '-')}-{config.steps}-steps-{len(training)}-texts"
     if not (reuse and folder.exists()):
-        train(training, held_out, CONFIG, replace(config, steps=1))  # compiles kernels, if they are not yet
+        run_training(training, held_out, CONFIG, replace(config, steps=1))  # compiles kernels, if they are not yet
         start = time.perf_counter()
-        sae, history = train(training, held_out, CONFIG, config)
+        sae, history = run_training(training, held_out, CONFIG, config)
         seconds = time.perf_counter() - start
         results = {"seconds": seconds, "l0_as_trained": history[-1]["l0_held_out"]}
         sae.save(folder, training=vars(config), results=results)

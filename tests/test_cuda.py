@@ -17,7 +17,7 @@ from unweave.sae import training
 from unweave.sae.model import SAE
 from unweave.sae.training import run
 from unweave.sae.training.arithmetic import Engine, Parameters, engine_for
-from unweave.sae.training.run import train
+from unweave.sae.training.run import run_training
 from unweave.sae.training.variants import VARIANTS
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that PyTorch can use")
@@ -37,8 +37,8 @@ def texts():
 def test_a_gpu_trains_the_sae_that_a_cpu_trains(texts, variant):
     # The same batches; sums in another order, and twenty steps keep the difference small.
     config = replace(SHORT, variant=variant, retrieval_weight=0.1)
-    there = train(texts[:2000], texts[2000:], SMALL, config, device="cuda")
-    here = train(texts[:2000], texts[2000:], SMALL, config, device="cpu")
+    there = run_training(texts[:2000], texts[2000:], SMALL, config, device="cuda")
+    here = run_training(texts[:2000], texts[2000:], SMALL, config, device="cpu")
     assert there.history[-1]["nmse_held_out"] == pytest.approx(here.history[-1]["nmse_held_out"], rel=1e-3)
     cosines = (there.sae.W_dec * here.sae.W_dec).sum(axis=1)
     assert np.quantile(cosines, 0.05) > 0.999
@@ -59,7 +59,7 @@ def test_a_search_in_bfloat16_finds_what_an_exact_one_finds():
 
 
 def test_a_training_that_stopped_on_a_gpu_goes_on_as_if_nothing_had_happened(texts, tmp_path, monkeypatch):
-    whole = train(texts[:2000], texts[2000:], SMALL, SHORT, device="cuda")
+    whole = run_training(texts[:2000], texts[2000:], SMALL, SHORT, device="cuda")
     learn = run.Run.learn
 
     def stop_at_ten(run, x, number, hint):
@@ -74,7 +74,7 @@ def test_a_training_that_stopped_on_a_gpu_goes_on_as_if_nothing_had_happened(tex
             pytest.raises(KeyboardInterrupt) if what is stop_at_ten else nullcontext(),
             build(tmp_path / "sae", "sae", settings={}, made_from={}) as made,
         ):
-            resumed = train(texts[:2000], texts[2000:], SMALL, SHORT, device="cuda", checkpoint=made)
+            resumed = run_training(texts[:2000], texts[2000:], SMALL, SHORT, device="cuda", checkpoint=made)
     assert [report["step"] for report in resumed.history] == [report["step"] for report in whole.history]
     np.testing.assert_allclose(resumed.sae.W_dec, whole.sae.W_dec, atol=1e-4)
 
@@ -87,7 +87,7 @@ def test_a_process_started_by_torchrun_talks_over_nccl(texts, tmp_path):
         command = [*launch, str(n), str(tmp_path / "train.py"), str(tmp_path), str(n)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
-        alone = train(texts[:2000], texts[2000:], SMALL, SHORT, device="cuda").sae
+        alone = run_training(texts[:2000], texts[2000:], SMALL, SHORT, device="cuda").sae
         np.testing.assert_allclose(SAE.load(tmp_path / f"sae-{n}").W_dec, alone.W_dec, atol=1e-4)
 
 
@@ -95,12 +95,12 @@ _TRAINED_UNDER_TORCHRUN = """
 import os, pathlib, sys
 import numpy as np
 from unweave.config import SAEConfig, TrainConfig
-from unweave.sae.training.run import train
+from unweave.sae.training.run import run_training
 
 folder, n = pathlib.Path(sys.argv[1]), sys.argv[2]
 texts = np.load(folder / "texts.npy")
 config = TrainConfig(steps=20, batch_size=128, lr=3e-3, dead_after=256)
-sae = train(texts[:2000], texts[2000:], SAEConfig(d_in=64, n_latents=256, k=4), config, device="cuda").sae
+sae = run_training(texts[:2000], texts[2000:], SAEConfig(d_in=64, n_latents=256, k=4), config, device="cuda").sae
 if os.environ["RANK"] == "0":
     sae.save(folder / f"sae-{n}")
 """

@@ -18,7 +18,7 @@ from unweave.evaluation.runs import read_run, write_run
 from unweave.index.scoring import PROFILES
 from unweave.retrieval.searcher import ConceptSearcher
 from unweave.sae.model import SAE, WEIGHTS
-from unweave.sae.training.run import train
+from unweave.sae.training.run import run_training
 
 SMALL = SAEConfig(d_in=16, n_latents=32, k=2)
 SHORT = TrainConfig(steps=60, batch_size=64, lr=1e-2)
@@ -30,13 +30,13 @@ def test_an_embedding_that_cannot_be_encoded_cannot_be_trained_on(sparse_data, v
     texts = sparse_data(n=100).embeddings
     texts[7] = value
     with pytest.raises(BadData, match="texts to train on: row 7"):
-        train(texts, texts[:20], SMALL, SHORT)
+        run_training(texts, texts[:20], SMALL, SHORT)
 
 
 @pytest.mark.parametrize("n_held_out", [0, 1])
 def test_held_out_nmse_is_none_where_too_few_texts_are_held_out_to_measure_it(sparse_data, n_held_out):
     texts = sparse_data(n=101).embeddings
-    history = train(texts[:100], texts[100 : 100 + n_held_out], SMALL, replace(SHORT, steps=3)).history
+    history = run_training(texts[:100], texts[100 : 100 + n_held_out], SMALL, replace(SHORT, steps=3)).history
     assert all(entry["nmse_held_out"] is None for entry in history)
     json.dumps(history, allow_nan=False)
 

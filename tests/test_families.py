@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from unweave.concepts.relations.families import families, matryoshka_generality, parents
-from unweave.concepts.relations.paths import Path, paths
+from unweave.concepts.relations.paths import ConceptPath, paths
 from unweave.concepts.relations.ties import Together, active_together
 
 
@@ -144,7 +144,11 @@ def test_paths_by_hand():
     # 0 over 1 over 2, and 0 over 3. The text activates 0, 2 and 3, and 5, which has no parent.
     parents_of = {1: 0, 2: 1, 3: 0}
     found = paths(np.array([0, 2, 3, 5]), np.array([1.0, 0.5, 2.0, 1.0]), parents_of)
-    assert found == [Path((0, 3), (1.0, 2.0)), Path((0, 1, 2), (1.0, 0.0, 0.5)), Path((5,), (1.0,))]
+    assert found == [
+        ConceptPath((0, 3), (1.0, 2.0)),
+        ConceptPath((0, 1, 2), (1.0, 0.0, 0.5)),
+        ConceptPath((5,), (1.0,)),
+    ]
     assert [path.strength for path in found] == [3.0, 1.5, 1.0]
 
 

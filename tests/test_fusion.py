@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unweave.explaining.accounting import explain_concepts
 from unweave.index.hits import Hits
+from unweave.index.query import explain_concepts
 from unweave.retrieval.fusion import by_normalized_score, by_reciprocal_rank, explain_part, scale_of
 
 

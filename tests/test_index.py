@@ -72,7 +72,7 @@ def found_by(index: ConceptIndex, query: dict[int, float], k: int, **bent) -> li
         allowed = np.zeros(index.n_positions, np.bool_)
         allowed[index.positions(sorted(bent["allowed"]))] = True
         bent["allowed"] = allowed
-    hits = index.search(np.array(list(query), np.int64), np.array(list(query.values()), np.float32), k, **bent)
+    hits = index.hits(np.array(list(query), np.int64), np.array(list(query.values()), np.float32), k, **bent)
     return list(zip(index.ids(hits.passages), hits.scores, strict=True))
 
 
@@ -145,7 +145,7 @@ def test_an_index_of_more_than_one_block_is_exact(index_of):
         wanted = np.arange(3, 1000, 7)
         scores = np.asarray(rows[:, wanted] @ np.ones(len(wanted)))
         expected = [p for p in np.argsort(-scores, kind="stable") if scores[p] > 0][:k]
-        hits = index.search(wanted, np.ones(len(wanted)), k)
+        hits = index.hits(wanted, np.ones(len(wanted)), k)
         assert hits.passages.tolist() == expected
         assert hits.scores.tolist() == scores[expected].tolist()
 
@@ -155,9 +155,9 @@ def test_more_candidates_than_there_is_room_for_are_all_found(index_of, monkeypa
     n = 2 * BLOCK + 5
     index = index_of(csr_array((np.ones(n, np.float32), np.zeros(n, int), np.arange(n + 1)), shape=(n, 2)), DOT)
     monkeypatch.setattr(searching, "_scratch", lambda n_latents: Scratch.new(n_latents, capacity=BLOCK))
-    assert index.search(np.array([0]), np.ones(1), n).passages.tolist() == list(range(n))
-    assert index.search(np.array([0]), -np.ones(1), n).passages.tolist() == list(range(n))
-    assert index.search(np.array([0]), np.ones(1), 7).passages.tolist() == list(range(7))
+    assert index.hits(np.array([0]), np.ones(1), n).passages.tolist() == list(range(n))
+    assert index.hits(np.array([0]), -np.ones(1), n).passages.tolist() == list(range(n))
+    assert index.hits(np.array([0]), np.ones(1), 7).passages.tolist() == list(range(7))
 
 
 @given(
@@ -209,9 +209,9 @@ def test_equal_searches_many_at_a_time_find_the_same(index_of):
     rows = csr_array(some_rows(3000, 1))
     index = index_of(rows, DEFAULT)
     queries = csr_array(some_rows(200, 2))
-    together = index.search_all(queries, 20)
+    together = index.hits_of_each(queries, 20)
     for number in range(200):
-        alone = index.search(queries[[number]].indices, queries[[number]].data, 20)
+        alone = index.hits(queries[[number]].indices, queries[[number]].data, 20)
         assert alone.passages.tolist() == together[number].passages.tolist()
         assert alone.scores.tolist() == together[number].scores.tolist()
 
@@ -219,13 +219,13 @@ def test_equal_searches_many_at_a_time_find_the_same(index_of):
 def test_a_query_without_latents_or_without_shared_ones_finds_nothing(index_of):
     index = index_of(np.array([[1, 0, 3], [2, 0, 1]], np.float32), DOT)
     for latents, weights in (([], []), ([1], [1.0]), ([0], [0.0])):
-        hits = index.search(np.array(latents, np.int64), np.array(weights))
+        hits = index.hits(np.array(latents, np.int64), np.array(weights))
         assert (len(hits.passages), len(hits.scores)) == (0, 0)
 
 
 def test_an_index_of_nothing_finds_nothing(index_of):
     for rows in (np.zeros((3, 2), np.float32), np.zeros((0, 2), np.float32)):
-        assert len(index_of(rows, DEFAULT).search(np.array([0, 1]), np.ones(2)).passages) == 0
+        assert len(index_of(rows, DEFAULT).hits(np.array([0, 1]), np.ones(2)).passages) == 0
 
 
 @pytest.mark.parametrize(
@@ -246,14 +246,14 @@ def test_an_index_of_nothing_finds_nothing(index_of):
 def test_a_query_that_cannot_be_meant_is_refused(index_of, latents, weights, options, message):
     index = index_of(np.ones((5, N_LATENTS), np.float32), DEFAULT)
     with pytest.raises(BadData, match=message):
-        index.search(np.array(latents), np.array(weights), **options)
+        index.hits(np.array(latents), np.array(weights), **options)
 
 
 def test_a_query_of_more_latents_than_bounds_can_hold_is_refused(index_of):
     wide = csr_array((np.ones(20_000, np.float32), np.arange(20_000), [0, 20_000]), shape=(1, 20_000))
     with pytest.raises(BadData, match="a query of 20000 latents; at most 16383 can be searched"):
-        index_of(wide, DOT).search(np.arange(20_000), np.ones(20_000))
-    hits = index_of(wide, DOT).search(np.arange(16_383), np.ones(16_383))
+        index_of(wide, DOT).hits(np.arange(20_000), np.ones(20_000))
+    hits = index_of(wide, DOT).hits(np.arange(16_383), np.ones(16_383))
     assert hits.scores.tolist() == [16_383]
 
 
@@ -262,7 +262,7 @@ def test_an_entry_of_a_forward_list_takes_four_bytes_or_more_for_larger_dictiona
     last = n_latents - 1
     rows = csr_array(([1.0, 2.0, 3.0], [0, last, 40_000], [0, 2, 3]), shape=(2, n_latents), dtype=np.float32)
     index = index_of(rows, DOT)
-    assert index.search(np.array([40_000, last]), np.ones(2)).scores.tolist() == [3, 2]
+    assert index.hits(np.array([40_000, last]), np.ones(2)).scores.tolist() == [3, 2]
     assert index.row(0).latents.tolist() == [last, 0]
     assert len(index.segments[0].forward.rows.data) == 3 * entry
 
@@ -272,7 +272,7 @@ def test_what_is_stored_of_an_activation_is_what_counts(index_of):
     index = index_of(np.array([[0, 1.0005, 1.001, 3.0], [0, 1.001, 0, 0]], np.float32), replace(DOT, max_latents=2))
     assert index.row(0).latents.tolist() == [3, 1, 2]
     assert index.row(0).activations.tolist() == [3, 1, 1]
-    hits = index.search(np.array([1, 2]), np.ones(2))
+    hits = index.hits(np.array([1, 2]), np.ones(2))
     assert (hits.passages.tolist(), hits.scores.tolist()) == ([0, 1], [1, 1])
 
 
@@ -780,7 +780,7 @@ def test_only_what_is_read_is_checked_and_it_is_checked_once(index_of):
     index = index_of(some_rows(20_000, 7), DEFAULT)
     (segment,) = index.segments
     assert not segment.postings.lists.seen.any()
-    index.search(np.array([5]), np.ones(1))
+    index.hits(np.array([5]), np.ones(1))
     seen = segment.postings.lists.seen.copy()
     assert 0 < seen.sum() < len(seen)
     assert len(seen) == -(-segment.postings.lists.data.nbytes // PAGE)

@@ -77,8 +77,8 @@ WORK = """
     writer.delete(["3"])
     index = writer.compact(fully=True)
     index.verify()
-    many = index.search_all(latents[:5], 3)
-    one = index.search(latents.indices[:3].astype(np.int64), latents.data[:3], 5)
+    many = index.hits_of_each(latents[:5], 3)
+    one = index.hits(latents.indices[:3].astype(np.int64), latents.data[:3], 5)
     print(json.dumps([cores.n_cores() > 0, sorted(index.manifest.files), one.passages.tolist(), one.scores.tolist(),
                       [hits.passages.tolist() for hits in many]]))
 """

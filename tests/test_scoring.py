@@ -78,7 +78,7 @@ def test_the_papers_scores_and_order_by_hand(index_of):
     #   passage 1: -0.529561 * 1.6 = -0.847298;  passage 2: -0.529561 * 1 = -0.529561;  passage 3 shares no latent.
     index = index_of(PASSAGES, PAPER)
     idf = inverse_document_frequency(index.document_frequency, 4, PAPER)
-    hits = index.search(np.array([0, 1]), query_weights(np.array([1, 0.5], np.float32), idf[:2], PAPER))
+    hits = index.hits(np.array([0, 1]), query_weights(np.array([1, 0.5], np.float32), idf[:2], PAPER))
     assert hits.passages.tolist() == [0, 2, 1]
     np.testing.assert_allclose(hits.scores, [0.462162, -0.529561, -0.847298], rtol=1e-5)
 
@@ -135,7 +135,7 @@ def test_few_passages_without_a_defined_score_are_left_out_and_the_others_keep_t
     expected[7] = 0
     np.testing.assert_allclose(impacts_in(index), expected, rtol=1e-6)
     assert index.manifest.results["left_out"] == 1
-    assert 7 not in index.search(np.arange(10), np.ones(10), 100).passages
+    assert 7 not in index.hits(np.arange(10), np.ones(10), 100).passages
     assert index.row(7).latents.tolist() == [1, 0]  # it is kept, and can be rescored
 
 
@@ -168,7 +168,7 @@ def test_the_plain_dot_product_is_the_profile_without_a_formula(index_of, latent
     query = np.random.default_rng(seed).uniform(0.1, 2, latents.shape[1]).astype(np.float32)
     index = index_of(latents, DOT)
     idf = inverse_document_frequency(index.document_frequency, len(latents), DOT)
-    hits = index.search(np.arange(len(query)), query_weights(query, idf, DOT), len(latents))
+    hits = index.hits(np.arange(len(query)), query_weights(query, idf, DOT), len(latents))
     np.testing.assert_allclose(hits.scores, (latents.astype(np.float64) @ query)[hits.passages], rtol=1e-6)
 
 

@@ -21,7 +21,7 @@ from unweave.sae.model import SAE
 from unweave.sae.training import reports, run
 from unweave.sae.training.retrieval_loss import retrieval_loss
 from unweave.sae.training.rows import TrainingTexts
-from unweave.sae.training.run import schedule, train
+from unweave.sae.training.run import run_training, schedule
 from unweave.sae.training.variants import VARIANTS
 
 SMALL = SAEConfig(d_in=16, n_latents=32, k=2)
@@ -61,13 +61,15 @@ def texts(sparse_data):
 
 @pytest.fixture(scope="module")
 def trained(texts):
-    return train(texts[:1000], texts[1000:], SMALL, SHORT)
+    return run_training(texts[:1000], texts[1000:], SMALL, SHORT)
 
 
 def test_training_recovers_the_directions_that_sparse_data_is_made_of(sparse_data):
     embeddings, dictionary = sparse_data(n=2200)
     texts, held_out = embeddings[:2000], embeddings[2000:]
-    sae, history = train(texts, held_out, SMALL, TrainConfig(steps=500, batch_size=128, lr=1e-2, dead_after=5000))
+    sae, history = run_training(
+        texts, held_out, SMALL, TrainConfig(steps=500, batch_size=128, lr=1e-2, dead_after=5000)
+    )
     assert history[-1]["nmse_held_out"] < 0.5 * history[0]["nmse_held_out"]
     assert history[-1]["nmse_held_out"] < 0.5 * random_dictionary(texts).measure(held_out).nmse
     # Most of the 20 true directions are the direction of some latent.
@@ -100,7 +102,7 @@ def test_the_threshold_is_calibrated_over_all_texts_however_unevenly_the_latents
     # The first 4,096 texts, which are read as one block, are three times as long and hold most of the active entries.
     texts = sparse_data(n=5000).embeddings
     texts[:4096] *= 3
-    sae, _ = train(texts, texts[:50], SMALL, TrainConfig(steps=5, batch_size=64))
+    sae, _ = run_training(texts, texts[:50], SMALL, TrainConfig(steps=5, batch_size=64))
     assert sae.encode(texts).nnz == pytest.approx(10_000, abs=2)
     assert sae.encode(texts[:4096]).nnz > 1.1 * 2 * 4096
 
@@ -121,32 +123,32 @@ def test_the_auxiliary_loss_takes_part_only_once_latents_are_dead(trained, texts
     without = replace(SHORT, aux_alpha=0)
     # 60 batches of 64 are 3,840 texts: by then nothing can have been silent for 50,000, so AuxK changed nothing.
     assert max(entry["dead_latents"] for entry in trained.history) == 0
-    assert_same(train(texts[:1000], texts[1000:], SMALL, without), trained)
+    assert_same(run_training(texts[:1000], texts[1000:], SMALL, without), trained)
     # Silent for one batch is dead here, and the 20 directions of the data leave 12 of 32 latents without much to do.
-    strict = train(texts[:1000], texts[1000:], SMALL, replace(SHORT, dead_after=64))
+    strict = run_training(texts[:1000], texts[1000:], SMALL, replace(SHORT, dead_after=64))
     assert max(entry["dead_latents"] for entry in strict.history) > 0
     assert not np.array_equal(strict.sae.W_enc, trained.sae.W_enc)
 
 
 def test_the_same_seed_gives_the_same_sae_and_another_seed_another(trained, texts):
-    again = train(texts[:1000], texts[1000:], SMALL, SHORT)
+    again = run_training(texts[:1000], texts[1000:], SMALL, SHORT)
     assert_same(again, trained)
-    other = train(texts[:1000], texts[1000:], SMALL, replace(SHORT, seed=1))
+    other = run_training(texts[:1000], texts[1000:], SMALL, replace(SHORT, seed=1))
     assert not np.array_equal(other.sae.W_dec, trained.sae.W_dec)
 
 
 def test_a_batch_larger_than_the_data_is_all_of_the_data(texts):
     config = TrainConfig(steps=5, batch_size=512)
     assert_same(
-        train(texts[:40], texts[40:80], SMALL, config),
-        train(texts[:40], texts[40:80], SMALL, replace(config, batch_size=40)),
+        run_training(texts[:40], texts[40:80], SMALL, config),
+        run_training(texts[:40], texts[40:80], SMALL, replace(config, batch_size=40)),
     )
 
 
 def test_a_killed_run_goes_on_to_the_same_sae_and_history(texts, tmp_path):
     # Latents silent for 300 texts are dead, so how long each has been silent has to come through the kill as well.
     config = replace(SHORT, dead_after=300)
-    uninterrupted = train(texts[:1000], texts[1000:], SMALL, config)
+    uninterrupted = run_training(texts[:1000], texts[1000:], SMALL, config)
     assert max(entry["dead_latents"] for entry in uninterrupted.history) > 0
     np.save(tmp_path / "texts.npy", texts)
     killed = subprocess.run([sys.executable, "-c", _KILLED_AT_STEP_37, str(tmp_path)], capture_output=True, text=True)
@@ -155,7 +157,7 @@ def test_a_killed_run_goes_on_to_the_same_sae_and_history(texts, tmp_path):
     with safe_open(checkpoint, framework="pt") as file:
         assert 0 < int(file.metadata()["step"]) <= 37
     with build(tmp_path / "sae", "sae", settings={}, made_from={}) as made:
-        resumed = train(texts[:1000], texts[1000:], SMALL, config, checkpoint=made)
+        resumed = run_training(texts[:1000], texts[1000:], SMALL, config, checkpoint=made)
         assert not checkpoint.exists()
     assert_same(resumed, uninterrupted)
 
@@ -180,7 +182,7 @@ folder = pathlib.Path(sys.argv[1])
 texts = np.load(folder / "texts.npy")
 config = run.TrainConfig(steps=60, batch_size=64, lr=1e-2, dead_after=300)
 with build(folder / "sae", "sae", settings={}, made_from={}) as made:
-    run.train(texts[:1000], texts[1000:], SAEConfig(d_in=16, n_latents=32, k=2), config, checkpoint=made)
+    run.run_training(texts[:1000], texts[1000:], SAEConfig(d_in=16, n_latents=32, k=2), config, checkpoint=made)
 """
 
 
@@ -196,17 +198,17 @@ def assert_same(a, b):
 
 def test_embeddings_that_are_all_the_same_cannot_train_an_sae():
     with pytest.raises(BadData, match="all embeddings are the same"):
-        train(np.ones((10, 16), np.float32), np.ones((2, 16), np.float32), SMALL, SHORT)
+        run_training(np.ones((10, 16), np.float32), np.ones((2, 16), np.float32), SMALL, SHORT)
 
 
 def test_one_text_cannot_train_an_sae():
     with pytest.raises(BadData, match=r"1 text\(s\) cannot train an SAE"):
-        train(np.ones((1, 16), np.float32), np.ones((2, 16), np.float32), SMALL, SHORT)
+        run_training(np.ones((1, 16), np.float32), np.ones((2, 16), np.float32), SMALL, SHORT)
 
 
 def test_embeddings_of_another_width_cannot_train_an_sae():
     with pytest.raises(DimensionMismatch, match=r"shape \(10, 15\) came in, but the SAE reads \(n, 16\)"):
-        train(np.ones((10, 15), np.float32), np.ones((2, 15), np.float32), SMALL, SHORT)
+        run_training(np.ones((10, 15), np.float32), np.ones((2, 15), np.float32), SMALL, SHORT)
 
 
 def test_embeddings_with_nan_name_the_shard_and_the_row(texts, tmp_path):
@@ -217,20 +219,20 @@ def test_embeddings_with_nan_name_the_shard_and_the_row(texts, tmp_path):
     np.save(shard, damaged)
     rows = TrainingTexts([(embeddings, np.arange(len(embeddings)))], in_memory_bytes=0)
     with pytest.raises(BadData, match=r"000001\.npy: row 5 holds NaN"):
-        train(rows, texts[:20], SMALL, SHORT)
+        run_training(rows, texts[:20], SMALL, SHORT)
 
 
 def test_a_checkpoint_of_another_configuration_is_refused(texts, tmp_path, monkeypatch):
     monkeypatch.setattr(run, "_CHECKPOINT_SECONDS", 0)
     with pytest.raises(KeyboardInterrupt), build(tmp_path / "sae", "sae", settings={}, made_from={}) as made:
-        train(texts[:1000], texts[1000:], SMALL, SHORT, checkpoint=made, reporters=[interrupt])
+        run_training(texts[:1000], texts[1000:], SMALL, SHORT, checkpoint=made, reporters=[interrupt])
     with build(tmp_path / "sae", "sae", settings={}, made_from={}) as made:
         with pytest.raises(BadData, match=r"another configuration .*\"k\": 2.*\"k\": 3.*delete it to start anew"):
-            train(texts[:1000], texts[1000:], replace(SMALL, k=3), SHORT, checkpoint=made)
+            run_training(texts[:1000], texts[1000:], replace(SMALL, k=3), SHORT, checkpoint=made)
         # The refused checkpoint is still there, and the configuration it was saved by goes on from it.
         assert_same(
-            train(texts[:1000], texts[1000:], SMALL, SHORT, checkpoint=made),
-            train(texts[:1000], texts[1000:], SMALL, SHORT),
+            run_training(texts[:1000], texts[1000:], SMALL, SHORT, checkpoint=made),
+            run_training(texts[:1000], texts[1000:], SMALL, SHORT),
         )
 
 
@@ -243,13 +245,13 @@ def test_a_truncated_checkpoint_says_how_to_start_anew(texts, tmp_path):
     with build(tmp_path / "sae", "sae", settings={}, made_from={}) as made:
         (made.path / "checkpoint.safetensors").write_bytes(b"\xff" * 100)
         with pytest.raises(CorruptArtifact, match=r"not a checkpoint .*delete it to start anew"):
-            train(texts[:1000], texts[1000:], SMALL, SHORT, checkpoint=made)
+            run_training(texts[:1000], texts[1000:], SMALL, SHORT, checkpoint=made)
         (made.path / "checkpoint.safetensors").unlink()
 
 
 def test_a_step_size_at_which_training_diverges_is_an_error(texts):
     with pytest.raises(BadData, match=r"the loss at step \d+ is .*lower lr"):
-        train(texts[:1000] * 1e18, texts[1000:], SMALL, replace(SHORT, lr=1e30))
+        run_training(texts[:1000] * 1e18, texts[1000:], SMALL, replace(SHORT, lr=1e30))
 
 
 @pytest.mark.parametrize(
@@ -274,7 +276,7 @@ def test_a_configuration_out_of_range_is_refused(change):
 def test_every_variant_trains_saves_and_encodes_with_about_k_latents(variant, sparse_data, tmp_path):
     embeddings, _ = sparse_data(n=2200)
     config = TrainConfig(steps=200, batch_size=128, lr=1e-2, variant=variant)
-    trained = train(embeddings[:2000], embeddings[2000:], SMALL, config)
+    trained = run_training(embeddings[:2000], embeddings[2000:], SMALL, config)
     assert trained.history[-1]["nmse_held_out"] < 0.75 * random_dictionary(embeddings[:2000]).measure(embeddings).nmse
     trained.sae.save(tmp_path / "sae")
     codes = SAE.load(tmp_path / "sae").encode(embeddings[:2000])
@@ -296,7 +298,7 @@ def test_one_model_can_be_cut_to_fewer_latents_when_it_was_trained_for_several_k
     sae_config = replace(SMALL, k=4)
     errors = {}
     for variant in ("topk", "nested_topk"):
-        sae = train(embeddings[:2000], embeddings[2000:], sae_config, replace(config, variant=variant)).sae
+        sae = run_training(embeddings[:2000], embeddings[2000:], sae_config, replace(config, variant=variant)).sae
         cut = sae.decode(sae.encode(embeddings[2000:], max_latents=1))
         errors[variant] = np.square(embeddings[2000:] - cut).sum()
     assert errors["nested_topk"] < errors["topk"]
@@ -307,7 +309,7 @@ def test_the_first_part_of_a_matryoshka_dictionary_reconstructs_better_alone(spa
     errors = {}
     for variant in ("batch_topk", "matryoshka"):
         config = TrainConfig(steps=300, batch_size=128, lr=1e-2, variant=variant)
-        sae = train(embeddings[:2000], embeddings[2000:], SMALL, config).sae
+        sae = run_training(embeddings[:2000], embeddings[2000:], SMALL, config).sae
         codes = sae.encode(embeddings[2000:]).toarray()
         codes[:, SMALL.n_latents // 4 :] = 0
         errors[variant] = np.square(embeddings[2000:] - (codes @ sae.W_dec + sae.b_pre)).sum()
@@ -318,7 +320,7 @@ def test_training_stops_early_and_gives_the_best_it_had(sparse_data):
     # 60 texts and 32 latents: learned by heart, and worse on others from some point on.
     embeddings, _ = sparse_data(n=400, active=6, n_directions=60)
     config = TrainConfig(steps=600, batch_size=60, lr=3e-2, decay=0, patience=3)
-    sae, history = train(embeddings[:60], embeddings[60:], replace(SMALL, k=6), config)
+    sae, history = run_training(embeddings[:60], embeddings[60:], replace(SMALL, k=6), config)
     measured = [report["nmse_held_out"] for report in history]
     assert history[-1]["step"] < 600
     assert len(measured) - 1 - int(np.argmin(measured)) == 3
@@ -331,7 +333,7 @@ def test_a_retrieval_loss_keeps_neighbours_better(sparse_data):
     errors = {}
     for weight in (0.0, 1.0):
         config = TrainConfig(steps=300, batch_size=128, lr=1e-2, retrieval_weight=weight, temperature=1.0)
-        sae = train(texts, held_out, SMALL, config).sae
+        sae = run_training(texts, held_out, SMALL, config).sae
         x = torch.from_numpy(held_out)
         errors[weight] = float(retrieval_loss(x, torch.from_numpy(sae.reconstruct(held_out)), "kl", 1.0))
     assert errors[1.0] < errors[0.0]
@@ -344,7 +346,7 @@ def test_reports_go_to_json_lines_and_tensorboard(texts, tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     reporters = [reports.json_lines(tmp_path / "history.jsonl"), reports.tensorboard(tmp_path / "events")]
-    history = train(texts[:1000], texts[1000:], SMALL, SHORT, reporters=reporters).history
+    history = run_training(texts[:1000], texts[1000:], SMALL, SHORT, reporters=reporters).history
     lines = (tmp_path / "history.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == history
     events = EventAccumulator(str(tmp_path / "events"))
@@ -375,7 +377,7 @@ def test_texts_read_from_disk_train_the_same_sae_as_texts_in_memory(texts, train
     parts = [(first, np.arange(600)[::-1].copy()), (second, np.arange(400))]
     streamed = TrainingTexts(parts, in_memory_bytes=0)
     np.testing.assert_array_equal(streamed.take(np.array([0, 999, 3, 600])), texts[[0, 999, 3, 600]])
-    assert_same(train(streamed, texts[1000:], SMALL, SHORT), trained)
+    assert_same(run_training(streamed, texts[1000:], SMALL, SHORT), trained)
 
 
 @pytest.mark.parametrize("window_bytes", [1 << 29, 4096])
@@ -421,18 +423,18 @@ _TRAINED_UNDER_TORCHRUN = """
 import os, pathlib, sys
 import numpy as np
 from unweave.config import SAEConfig, TrainConfig
-from unweave.sae.training.run import train
+from unweave.sae.training.run import run_training
 
 folder, n, variant = pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 texts = np.load(folder / "texts.npy")
 config = TrainConfig(steps=10, batch_size=64, lr=1e-2, variant=variant, dead_after=64, retrieval_weight=0.1)
-sae = train(texts[:1000], texts[1000:], SAEConfig(d_in=16, n_latents=32, k=2), config).sae
+sae = run_training(texts[:1000], texts[1000:], SAEConfig(d_in=16, n_latents=32, k=2), config).sae
 sae.save(folder / f"sae-{n}-{os.environ['RANK']}")
 """
 
 
 def test_batches_of_one_text_train(texts):
-    sae, history = train(texts[:1000], texts[1000:], SMALL, TrainConfig(steps=50, batch_size=1))
+    sae, history = run_training(texts[:1000], texts[1000:], SMALL, TrainConfig(steps=50, batch_size=1))
     assert history[-1]["texts"] == 50
     assert np.isfinite(sae.W_enc).all()
 
@@ -444,4 +446,4 @@ def test_two_trainers_on_one_folder_are_an_error_and_the_first_goes_on(texts, tm
             pass
 
     with build(tmp_path / "sae", "sae", settings={}, made_from={}) as made:
-        train(texts[:1000], texts[1000:], SMALL, SHORT, checkpoint=made, reporters=[second])
+        run_training(texts[:1000], texts[1000:], SMALL, SHORT, checkpoint=made, reporters=[second])

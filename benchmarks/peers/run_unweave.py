@@ -16,7 +16,7 @@ from unweave.sae.training.run import Run, to_sae
 
 
 class Unweave(Peer):
-    """The loop of `unweave.sae.training.run.train`, fed by the benchmark's batches, with the recipe's choices."""
+    """The loop of `sae.training.run.run_training`, fed by the benchmark's batches, with the recipe's choices."""
 
     package: ClassVar[str] = "unweave"
     variant: ClassVar[str] = "BatchTopK"

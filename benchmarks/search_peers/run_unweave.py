@@ -43,7 +43,7 @@ class Unweave(Engine):
         return Query(np.asarray(query.latents), np.asarray(query.weights))  # as arrays: they come memory-mapped
 
     def search(self, prepared: Query, k: int, setting: Any) -> Any:
-        return self.index.search(*prepared, k, **(setting or {}))
+        return self.index.hits(*prepared, k, **(setting or {}))
 
     def passages(self, answer: Any) -> NDArray[np.int64]:
         return np.asarray(answer.passages)

@@ -10,31 +10,42 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from unweave.base.records import Contribution, Explanation, Hit, Passage, Query
+    from unweave.base.records import Contribution, Explanation, Hit, HitList, Passage, Query
+    from unweave.concepts.naming import name
+    from unweave.concepts.store import Concept, Concepts
     from unweave.errors import UnweaveError
     from unweave.explaining.accounting import explain
     from unweave.index.concept_index import ConceptIndex
+    from unweave.index.hits import IndexHit
     from unweave.index.scoring import Scoring
     from unweave.index.writer import IndexWriter
     from unweave.project import Project
+    from unweave.retrieval.query_reader import QueryReader
     from unweave.retrieval.steering import Steering
     from unweave.sae.formats import export_sae, import_sae
     from unweave.sae.hub import from_pretrained, push_to_hub
     from unweave.sae.model import SAE, pursue
+    from unweave.sae.training.from_array import train
+    from unweave.stages.asked import QueryId
     from unweave.texts.open import open_collection
 
 __version__ = "0.1.0"
 __all__ = [
     "SAE",
+    "Concept",
     "ConceptIndex",
+    "Concepts",
     "Contribution",
     "Explanation",
     "Hit",
+    "HitList",
+    "IndexHit",
     "IndexWriter",
     "Passage",
     "Project",
     "Query",
     "QueryId",
+    "QueryReader",
     "Scoring",
     "Steering",
     "UnweaveError",
@@ -42,21 +53,28 @@ __all__ = [
     "export_sae",
     "from_pretrained",
     "import_sae",
+    "name",
     "open_collection",
     "pursue",
     "push_to_hub",
+    "train",
 ]
 
 _HOME = {
+    "Concept": "unweave.concepts.store",
     "ConceptIndex": "unweave.index.concept_index",
+    "Concepts": "unweave.concepts.store",
     "Contribution": "unweave.base.records",
     "Explanation": "unweave.base.records",
     "Hit": "unweave.base.records",
+    "HitList": "unweave.base.records",
+    "IndexHit": "unweave.index.hits",
     "IndexWriter": "unweave.index.writer",
     "Passage": "unweave.base.records",
     "Project": "unweave.project",
     "Query": "unweave.base.records",
     "QueryId": "unweave.stages.asked",
+    "QueryReader": "unweave.retrieval.query_reader",
     "SAE": "unweave.sae.model",
     "Scoring": "unweave.index.scoring",
     "Steering": "unweave.retrieval.steering",
@@ -65,9 +83,11 @@ _HOME = {
     "export_sae": "unweave.sae.formats",
     "from_pretrained": "unweave.sae.hub",
     "import_sae": "unweave.sae.formats",
+    "name": "unweave.concepts.naming",
     "open_collection": "unweave.texts.open",
     "pursue": "unweave.sae.model",
     "push_to_hub": "unweave.sae.hub",
+    "train": "unweave.sae.training.from_array",
 }
 
 
@@ -75,3 +95,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'unweave' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from unweave.base.cores import on_every_core
 from unweave.base.fields import LARGEST
-from unweave.base.records import Explanation, Hit
+from unweave.base.records import Explanation, Hit, HitList
 from unweave.concepts.judges.verdicts import Verdict
 from unweave.concepts.namers.language_model import Forecast
 from unweave.concepts.namers.lexicon import Ingredient
-from unweave.concepts.relations.paths import Path as ConceptPath
+from unweave.concepts.relations.paths import ConceptPath
 from unweave.concepts.relations.prevalent import Prevalent
 from unweave.concepts.relations.stored import Family, stored_families
 from unweave.config import ReproduceConfig
@@ -142,7 +142,7 @@ class Project(Workspace):
         system: str = "CL-SR",
         steering: Steering = AS_IT_IS,
         explain: bool = False,
-    ) -> list[Hit]:
+    ) -> HitList[Hit]:
         """The best passages for a query by one system, or by a sum of systems such as "BM25 + 2 codes".
 
         Args:
@@ -175,9 +175,9 @@ class Project(Workspace):
                 if explanation is not None:
                     explanation.check()
         columns = zip(hits.scores.tolist(), positions, whys, denses, strict=True)
-        return [
+        return HitList(
             Hit(rank, score, self.corpus[at], why, dense) for rank, (score, at, why, dense) in enumerate(columns, 1)
-        ]
+        )
 
     def search_all(
         self, queries: Mapping[str, str | NDArray[np.floating[Any]]] | None = None, cutoff: int = 100, *,

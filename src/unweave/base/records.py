@@ -6,8 +6,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
+from unweave.base import notebook
+from unweave.base.plain import plain
 from unweave.base.stored import read_record
 from unweave.errors import AccountingError
 
@@ -83,7 +85,7 @@ class Part(NamedTuple):
     """The part as a sum of named concepts, or, of ranks, the score that the system gave."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Explanation:
     """A score and the parts that add up to it: contributions + bias + residual + parts = score."""
 
@@ -100,6 +102,30 @@ class Explanation:
     """What the SAE did not reconstruct of the passage, as the query sees it."""
     parts: tuple[Part, ...] = ()
     """What each system of a sum adds, in the sum's order; everything else explains one system's score."""
+
+    def __repr__(self) -> str:
+        sums = [f"{len(self.contributions)} concepts {self.explained:.4g}"] if self.contributions else []
+        sums += [f"{name} {value:.4g}" for name, value in (("bias", self.bias), ("residual", self.residual)) if value]
+        sums += [f"{plain(part.system, 40)} {part.value:.4g}" for part in self.parts]
+        first = [f"{plain(c.name or f'#{c.latent}', 40)} {c.value:.4g}" for c in self.contributions[:3]]
+        strongest = f"; strongest: {', '.join(first)}" if first else ""
+        return f"Explanation({self.of} score {self.score:.4g} = {' + '.join(sums) or 'nothing'}{strongest})"
+
+    def _repr_html_(self) -> str:
+        """The score as a bar that adds up and a table, for notebooks."""
+        return notebook.account(f"{self.of} score", self.score, self._pieces())
+
+    def _pieces(self) -> list[notebook.Piece]:
+        pieces = [_piece(c) for c in self.contributions]
+        pieces += [
+            notebook.Piece(part.system, part.value, "" if part.rank is None else f"rank {part.rank}")
+            for part in self.parts
+        ]
+        return [
+            *pieces,
+            notebook.Piece("bias", self.bias, plain=True),
+            notebook.Piece("residual", self.residual, plain=True),
+        ]
 
     @property
     def explained(self) -> float:
@@ -167,7 +193,13 @@ class Explanation:
         return cls(record["of"], record["score"], contributions, record["bias"], record["residual"], parts)
 
 
-@dataclass(frozen=True)
+def _piece(c: Contribution) -> notebook.Piece:
+    mark = f" {c.trust.mark}" if c.trust else ""
+    label = f"#{c.latent}" if c.name is None else f"{c.name}{mark} #{c.latent}"
+    return notebook.Piece(label, c.value, f"{c.query:.4g} \u00d7 {c.passage:.4g}")
+
+
+@dataclass(frozen=True, repr=False)
 class Hit:
     """One found passage with, on request, the reasons for its score."""
 
@@ -179,6 +211,21 @@ class Hit:
     """The score as a sum of named concepts."""
     dense_explanation: Explanation | None = field(default=None, repr=False)
     """The dense retriever's own score of the same pair, as named concepts, bias and residual."""
+
+    def __repr__(self) -> str:
+        title = plain(self.passage.title or self.passage.text, 60)
+        return f"Hit({self.rank}, {self.score:.4g}, {plain(self.passage.passage_id, 60)!r}, {title!r})"
+
+    def _repr_html_(self) -> str:
+        """The hit and its explanation, for notebooks."""
+        return HitList([self])._repr_html_()
+
+    def shown(self) -> notebook.Line:
+        """The hit as a row of a table."""
+        return notebook.Line(
+            self.rank, self.score, self.passage.title or self.passage.passage_id, self.passage.text,
+            why(self.explanation),
+        )  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
         """The hit as plain JSON values."""
@@ -194,3 +241,30 @@ class Hit:
             if explanation is not None:
                 record[name] = explanation.to_dict()
         return record
+
+
+def why(explanation: Explanation | None) -> str:
+    """The bar of an explanation, as HTML; nothing without one."""
+    return "" if explanation is None else notebook.bar(notebook.folded(explanation._pieces()))
+
+
+class Shown(Protocol):
+    """A hit that can be a row of a table."""
+
+    def shown(self) -> notebook.Line: ...
+
+
+H = TypeVar("H", bound=Shown)
+
+
+class HitList(list[H]):
+    """Hits of one query, best first."""
+
+    def __repr__(self) -> str:
+        return (
+            f"HitList({len(self)} hits{': ' if self else ''}{', '.join(map(repr, self[:3]))}{', …' * (len(self) > 3)})"
+        )
+
+    def _repr_html_(self) -> str:
+        """The hits with a bar each that adds up to the score, for notebooks."""
+        return notebook.hit_table(hit.shown() for hit in self)

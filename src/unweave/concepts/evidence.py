@@ -10,19 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array, vstack
 
 from unweave.base import progress
+from unweave.base.records import Passage
 from unweave.concepts.store import Concept, Example
 from unweave.config import EvidenceConfig
-from unweave.encode.embeddings import Embeddings
 from unweave.encode.encoder import Encoder, Remembering
 from unweave.sae.latents import encode_all
-from unweave.texts.corpus import Corpus
 from unweave.texts.sentences import PASSAGE
 
 if TYPE_CHECKING:
@@ -53,11 +52,21 @@ class Samples(NamedTuple):
     """(r,) silent texts, drawn at random."""
 
 
+class Rows(Protocol):
+    """Embeddings, on disk or in memory."""
+
+    def take(self, positions: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The rows at these positions, (len(positions), d_in)."""
+
+    def batches(self) -> Iterator[NDArray[np.float32]]:
+        """All rows in order, some at a time."""
+
+
 class Texts(NamedTuple):
     """Passages, or their sentences, with their embeddings row by row."""
 
-    corpus: Corpus
-    embeddings: Embeddings
+    corpus: Sequence[Passage]
+    embeddings: Rows
 
 
 class Evidence:
@@ -86,7 +95,7 @@ class Evidence:
         self._corpus, self._sentences = passages.corpus, None if sentences is None else sentences.corpus
         self.passages = _drawn(len(passages.corpus), config.passages, config.seed)
         """(n_passages,) positions in the corpus of the passages that are looked at, ascending."""
-        of_corpus = encode_all(passages.embeddings, sae) if latents is None else latents
+        of_corpus = encode_all(passages.embeddings.batches(), sae) if latents is None else latents
         embeddings, of_texts = [passages.embeddings.take(self.passages)], [csr_array(of_corpus[self.passages])]
         passage_of = [np.arange(len(self.passages))]
         self._sentence_positions = np.empty(0, np.int64)

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from unweave.base import notebook
 from unweave.base.artifact import read_manifest
+from unweave.base.owned import OwnFolder
+from unweave.base.plain import plain
 from unweave.base.records import Trust
 from unweave.errors import CorruptArtifact
 from unweave.language import spending
@@ -101,6 +105,8 @@ class Example(NamedTuple):
     """0 where the latent is silent."""
     band: str = "top"
     """One of `BANDS`."""
+    text: str | None = None
+    """What it says, where the concepts know their texts; None: read it in the source."""
 
 
 class Related(NamedTuple):
@@ -161,7 +167,7 @@ def trust_of(namer: str | None, detection: Score | None) -> Trust:
     return Trust.GOOD if detection.low >= GOOD_FROM else Trust.FAIR if detection.low > FAIR_ABOVE else Trust.WEAK
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Concept:
     """A latent together with its words."""
 
@@ -182,6 +188,20 @@ class Concept:
     """A remark: generic, boilerplate, hub, or a person's."""
     merged_into: int | None = None
     """The latent that means the same, as a person said."""
+
+    def __repr__(self) -> str:
+        name = "no name" if self.name is None else f"{plain(self.name, LONGEST_NAME)!r} {self.trust.mark}"
+        return f"Concept({self.latent}, {name}, {self.document_frequency:,} passages)"
+
+    def _repr_html_(self) -> str:
+        """Name, trust, what other namers say, and the examples whose texts are known, for notebooks."""
+        facts = [f"#{self.latent}", f"{self.document_frequency:,} passages", f"strongest {self.strongest:.3f}"]
+        if self.name is not None:
+            facts.insert(0, f"{self.trust.mark} {self.trust} (by {self.namer})")
+        facts += [f"{n.namer}: {plain(n.name, LONGEST_NAME)}" for n in self.namings[1:] if n.name is not None]
+        facts += [plain(self.flag, LONGEST_NAME)] if self.flag else []
+        groups = [(band, [(e.activation, e.text) for e in self.band(band) if e.text is not None]) for band in BANDS]
+        return notebook.card(self.name or "no name", facts, [group for group in groups if group[1]])
 
     @property
     def name(self) -> str | None:
@@ -223,9 +243,22 @@ class Concepts(Mapping[int, str]):
     A latent that a person merged into another has the other's name.
     """
 
-    def __init__(self, database: Path) -> None:
+    def __init__(self, database: Path, *, texts: Sequence[str] | None = None, owned: OwnFolder | None = None) -> None:
+        """Read names from a database.
+
+        Args:
+            texts: of all passages, where the examples are of passages alone; they are read with a concept.
+            owned: the folder of a database that goes away with this object.
+        """
         self.database = database
+        self._texts, self._owned = texts, owned
         self._read: tuple[tuple[int, ...], dict[int, tuple[str, Trust]]] | None = None
+
+    def __repr__(self) -> str:
+        counts = Counter(trust for _, trust in self.shown().values())
+        marks = ", ".join(f"{counts[trust]:,} {trust}" for trust in Trust if counts[trust])
+        where = "memory" if self._owned else str(self.database.parent)
+        return f"Concepts({len(self):,} names{': ' if marks else ''}{marks}, in {where})"
 
     @classmethod
     def load(cls, folder: Path | str) -> Self:
@@ -271,6 +304,8 @@ class Concepts(Mapping[int, str]):
                 (latent,),
             ).fetchall()
         by_band = sorted((Example(*row) for row in examples), key=lambda example: BANDS.index(example.band))
+        if self._texts is not None:
+            by_band = [example._replace(text=self._texts[example.position]) for example in by_band]
         return replace(found[0], examples=tuple(by_band), related=tuple(Related(*row) for row in related))
 
     def by_document_frequency(self) -> list[Concept]:

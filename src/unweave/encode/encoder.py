@@ -16,6 +16,7 @@ HOW = frozenset({"precision", "files"})
 """What an identity says of how embeddings came about; others of the same encoder fit them all the same."""
 
 
+@runtime_checkable
 class Encoder(Protocol):
     """Anything that turns texts into rows of a float32 array, (n_texts, d_in)."""
 
@@ -61,7 +62,7 @@ class CallableEncoder:
     """
 
     def __init__(self, embed: Callable[[list[str]], Any]) -> None:
-        self._embed = embed
+        self.embed = embed
         self._name = getattr(embed, "__qualname__", type(embed).__qualname__)
         self._width: int | None = None
 
@@ -76,7 +77,7 @@ class CallableEncoder:
             BadData: not one row of numbers a text, rows of another width than before, or one zero or not finite.
         """
         try:
-            rows = np.asarray(self._embed(list(texts)), dtype=np.float32)
+            rows = np.asarray(self.embed(list(texts)), dtype=np.float32)
         except (TypeError, ValueError) as error:
             raise BadData(
                 f"the encoder {self._name} gave no array of numbers for {len(texts)} text(s): {error}"

@@ -43,7 +43,7 @@ DIFFERENCES = (
 
 
 @dataclass(frozen=True)
-class Row:
+class ReproducedRow:
     """One system, measured as the paper does."""
 
     system: str
@@ -69,7 +69,7 @@ class Reproduction:
     n_mismatch: int
     """Queries for which BM25 finds nothing relevant to the depth below."""
     mismatch_depth: int
-    rows: list[Row]
+    rows: list[ReproducedRow]
     saes: dict[int, dict[str, dict[str, Any]]]
     """NMSE, L0 and live latents on `passages` and `queries`, by k."""
     differences: tuple[str, ...] = DIFFERENCES
@@ -80,7 +80,7 @@ class Reproduction:
         folder = project / FOLDER / "report"
         read_manifest(folder, KIND)
         record = json.loads((folder / REPORT).read_text(encoding="utf-8"))
-        record["rows"] = [read_record(Row, row, folder / REPORT) for row in record["rows"]]
+        record["rows"] = [read_record(ReproducedRow, row, folder / REPORT) for row in record["rows"]]
         record["saes"] = {int(k): of for k, of in record["saes"].items()}
         record["differences"] = tuple(record["differences"])
         return read_record(cls, record, folder / REPORT)

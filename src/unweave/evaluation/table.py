@@ -16,7 +16,7 @@ REPORT = "evaluation.json"
 
 
 @dataclass(frozen=True)
-class Row:
+class SystemRow:
     """One system's line in the table."""
 
     system: str
@@ -35,7 +35,7 @@ class Evaluation:
 
     split: str
     n_queries: int
-    rows: list[Row]
+    rows: list[SystemRow]
     sae: dict[str, Any]
     """NMSE and L0 by held-out kind of text, live latents."""
     usefulness: list[tuple[int, float]]
@@ -50,7 +50,7 @@ class Evaluation:
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> Evaluation:
         """Read what was written as JSON."""
-        rows = [read_record(Row, row, "an evaluation") for row in record["rows"]]
+        rows = [read_record(SystemRow, row, "an evaluation") for row in record["rows"]]
         usefulness = [(int(latent), float(gain)) for latent, gain in record["usefulness"]]
         return cls(record["split"], record["n_queries"], rows, record["sae"], usefulness)
 

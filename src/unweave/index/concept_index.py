@@ -22,13 +22,16 @@ from scipy.sparse import csr_array
 
 from unweave.base import artifact
 from unweave.base.artifact import MANIFEST, Manifest, read_manifest
+from unweave.base.contributions import Names
 from unweave.base.cores import on_every_core, spans
+from unweave.base.owned import OwnFolder
 from unweave.base.plain import plain
+from unweave.base.records import Explanation, HitList
 from unweave.base.stored import read_record
 from unweave.errors import CorruptArtifact
 from unweave.index import kernels
-from unweave.index.hits import Hits
-from unweave.index.owned import OwnFolder
+from unweave.index.hits import Hits, IndexHit
+from unweave.index.query import ConceptQuery, explain_concepts, weighted
 from unweave.index.scoring import PROFILES, Scoring, impacts_of, inverse_document_frequency
 from unweave.index.searching import Asked, Whole, by_segment
 from unweave.index.segment import FOR_SEARCH, Batch, Entries, Indexed, Segment, as_bytes, formula_of, write_segment
@@ -77,6 +80,17 @@ class ConceptIndex:
         self.n_passages = sum(s.n_live for s in self.segments)
         """Passages that can be found: deleted ones do not count."""
         self._whole = Whole(self.segments, self._first, self.document_frequency)
+
+    def __repr__(self) -> str:
+        where = "memory" if self._owned else str(self.folder)
+        profile = self.scoring.profile
+        return f"ConceptIndex({self.n_passages:,} passages, {self.n_latents:,} latents, scoring {profile}, in {where})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ConceptIndex, (self.folder, self.manifest), {"_owned": self._owned}  # opened again, not copied
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ConceptIndex:
+        return self  # one state never changes
 
     @classmethod
     def open(cls, folder: Path | str) -> ConceptIndex:
@@ -161,7 +175,41 @@ class ConceptIndex:
 
     # --- search -----------------------------------------------------------------------------------
 
-    def search(
+    def search(self, query: csr_array, cutoff: int = 10, *, explain: Names | None = None) -> HitList[IndexHit]:
+        """The best passages for a query's latents, by id; idf and saturation are those of the index's scoring.
+
+        Args:
+            query: (1, n_latents) activations, as `SAE.encode` gives them for one embedding.
+            explain: names of latents; with them, even if they are none, each score is explained and checked.
+
+        Raises:
+            BadData, DimensionMismatch: these are the latents of several queries, or of another SAE.
+            CorruptArtifact: what was read of the index is not what was written.
+        """
+        read = weighted(query, self.idf, self.scoring)
+        hits = self.hits(*read, cutoff)
+        whys: Sequence[Explanation | None] = [None] * len(hits.scores)
+        if explain is not None:
+            explained = self.explain(read, hits, explain)
+            for why in explained:
+                why.check()
+            whys = explained
+        columns = zip(hits.scores.tolist(), self.ids(hits.passages.tolist()), whys, strict=True)
+        return HitList(IndexHit(rank, *found) for rank, found in enumerate(columns, 1))
+
+    def explain(
+        self, query: ConceptQuery, hits: Hits, names: Names | None = None, passage_k: int | None = None
+    ) -> list[Explanation]:
+        """Why `hits` gave these passages their scores, in their order.
+
+        Args:
+            passage_k: so many latents of each passage counted, its strongest; None: all that are indexed.
+        """
+        held = map(self.impacts, hits.passages.tolist())
+        counted = [(latents[:passage_k], impacts[:passage_k]) for latents, impacts in held]
+        return explain_concepts(hits.scores.tolist(), *query, counted, names)
+
+    def hits(
         self,
         latents: NDArray[np.integer[Any]],
         weights: NDArray[np.floating[Any]],
@@ -195,11 +243,11 @@ class ConceptIndex:
         asked = Asked(latents, weights, cutoff, banned, allowed, passage_k, effort)
         return self._whole.search(asked, formula)
 
-    def search_all(self, queries: csr_array, cutoff: int = 10, *, effort: float = 1.0) -> list[Hits]:
-        """`search` for each row of queries, (n_queries, n_latents) weights, on every core."""
+    def hits_of_each(self, queries: csr_array, cutoff: int = 10, *, effort: float = 1.0) -> list[Hits]:
+        """`hits` for each row of queries, (n_queries, n_latents) weights, on every core."""
         rows = [slice(a, b) for a, b in zip(queries.indptr[:-1], queries.indptr[1:], strict=True)]
         return on_every_core(
-            lambda row: self.search(queries.indices[row], queries.data[row], cutoff, effort=effort), rows
+            lambda row: self.hits(queries.indices[row], queries.data[row], cutoff, effort=effort), rows
         )
 
     @property

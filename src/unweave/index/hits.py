@@ -7,12 +7,38 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from unweave.base.notebook import Line
+from unweave.base.plain import plain
+from unweave.base.records import Explanation, HitList, why
+
 
 class Hits(NamedTuple):
     """Passages found for one query, best first; equal scores keep corpus order."""
 
     passages: NDArray[np.int64]  # (n_hits,) positions in the corpus, n_hits <= cutoff
     scores: NDArray[np.float32]  # (n_hits,) non-increasing
+
+
+class IndexHit(NamedTuple):
+    """A passage that an index found, by its id: an index holds no texts."""
+
+    rank: int
+    """1 for the best."""
+    score: float
+    passage_id: str
+    explanation: Explanation | None = None
+    """The score as a sum of named concepts, if that was asked for."""
+
+    def __repr__(self) -> str:
+        return f"IndexHit({self.rank}, {self.score:.4g}, {plain(self.passage_id, 60)!r})"
+
+    def _repr_html_(self) -> str:
+        """The hit and its explanation, for notebooks."""
+        return HitList([self])._repr_html_()
+
+    def shown(self) -> Line:
+        """The hit as a row of a table."""
+        return Line(self.rank, self.score, self.passage_id, "", why(self.explanation))
 
 
 def best(scores: NDArray[np.float32], candidates: NDArray[np.int64], cutoff: int) -> Hits:

@@ -5,29 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
+from unweave.base.contributions import Names
 from unweave.base.records import Explanation
 from unweave.errors import BadData
-from unweave.explaining.accounting import Names, explain_concepts, explain_rescored
+from unweave.explaining.accounting import explain_rescored
 from unweave.index.codes import Codes
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.hits import Hits, best_of
-from unweave.index.scoring import query_weights
+from unweave.index.query import ConceptQuery
+from unweave.retrieval.query_reader import QueryReader
 from unweave.retrieval.steering import AS_IT_IS, Steering
-from unweave.sae.model import SAE, strongest
-from unweave.sae.tokens import sum_pooled
-
-
-class ConceptQuery(NamedTuple):
-    """A query as the index reads it."""
-
-    latents: NDArray[np.int32]  # (n_active,)
-    weights: NDArray[np.float32]  # (n_active,) idf * h_q
+from unweave.sae.model import SAE
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +31,10 @@ class ConceptSearcher:
     index: ConceptIndex
     codes: Codes | ConceptIndex | None = None
     """What to rescore from, by the index's positions; None: the latents that the index itself holds."""
+
+    @cached_property
+    def _reader(self) -> QueryReader:
+        return QueryReader.of(self.sae, self.index)
 
     @property
     def _stored(self) -> Codes | ConceptIndex:
@@ -56,18 +53,12 @@ class ConceptSearcher:
         Raises:
             BadData: a boost is for a latent that the SAE does not have.
         """
-        code = text_latents(self.sae, query, steering.query_k)
-        weights = query_weights(code.data, self.index.idf[code.indices], self.index.scoring)
-        latents, weights = code.indices[weights != 0], weights[weights != 0]
-        return (
-            _boosted(latents, weights, steering.boosts, self.index.n_latents)
-            if steering.boosts
-            else ConceptQuery(latents, weights)
-        )
+        read = self._reader.read(query, steering.query_k)
+        return _boosted(*read, steering.boosts, self.index.n_latents) if steering.boosts else read
 
     def search(self, query: NDArray[np.floating[Any]], cutoff: int = 10, steering: Steering = AS_IT_IS) -> Hits:
         """The passages with the highest concept score."""
-        return self.index.search(
+        return self.index.hits(
             *self.read(query, steering),
             cutoff,
             banned=steering.banned,
@@ -109,12 +100,7 @@ class ConceptSearcher:
         self, query: NDArray[np.floating[Any]], hits: Hits, names: Names | None = None, steering: Steering = AS_IT_IS
     ) -> list[Explanation]:
         """Why `search` gave these hits their scores."""
-        counted = slice(steering.passage_k)
-        impacts = (
-            (held.latents[counted], held.activations[counted])
-            for held in map(self.index.impacts, hits.passages.tolist())
-        )
-        return explain_concepts(hits.scores.tolist(), *self.read(query, steering), list(impacts), names)
+        return self.index.explain(self.read(query, steering), hits, names, steering.passage_k)
 
     def explain_rescored(
         self, query: NDArray[np.floating[Any]], hits: Hits, names: Names | None = None
@@ -122,14 +108,6 @@ class ConceptSearcher:
         """Why `rescored` or `scanned` gave these hits their scores."""
         codes = [(row.latents, row.activations) for row in map(self._stored.row, hits.passages.tolist())]
         return explain_rescored(hits.scores.tolist(), query, codes, self.sae, names)
-
-
-def text_latents(sae: SAE, query: NDArray[np.floating[Any]], most: int | None = None) -> csr_array:
-    """What one text activates, (1, n_latents), by its vector, (d_in,), or by its tokens, (n_tokens, d_in)."""
-    if query.ndim == 1:
-        return sae.encode(query, most)
-    latents = sum_pooled(sae.encode(query), np.array([0, len(query)]))
-    return latents if most is None else strongest(latents, most)
 
 
 def _boosted(

@@ -13,10 +13,11 @@ from typing import ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from unweave.base.contributions import Names
 from unweave.base.records import Explanation
 from unweave.base.vectors import unit_rows
 from unweave.errors import BadData
-from unweave.explaining.accounting import Names, explain_dense
+from unweave.explaining.accounting import explain_dense
 from unweave.index.hits import Hits, best, best_of
 from unweave.retrieval.bm25 import BM25
 from unweave.retrieval.query import TEXT, TOKENS, VECTOR, EmbeddedQuery

@@ -7,7 +7,7 @@ activations.npy  (n_active,) float32, > 0
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,6 @@ from unweave.base.artifact import build, load_array, read_manifest, write_atomic
 from unweave.errors import CorruptArtifact
 
 if TYPE_CHECKING:
-    from unweave.encode.embeddings import Embeddings
     from unweave.sae.model import SAE
 
 KIND = "latents"
@@ -29,9 +28,9 @@ _ARRAYS = ("offsets", "latents", "activations")
 _TEXTS_AT_ONCE = 2048
 
 
-def encode_all(embeddings: Embeddings, sae: SAE) -> csr_array:
-    """Latents of every embedding, (n_texts, n_latents)."""
-    return csr_array(vstack([sae.encode(batch) for batch in embeddings.batches()], format="csr"))
+def encode_all(batches: Iterable[NDArray[np.float32]], sae: SAE) -> csr_array:
+    """Latents of every embedding, (n_texts, n_latents), given some at a time, (n, d_in) each."""
+    return csr_array(vstack([sae.encode(batch) for batch in batches], format="csr"))
 
 
 def write_latents(

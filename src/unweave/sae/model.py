@@ -25,6 +25,7 @@ from scipy.sparse import csr_array, vstack
 
 from unweave.base import cores
 from unweave.base.artifact import build, read_manifest
+from unweave.base.plain import plain
 from unweave.base.stored import read_record
 from unweave.base.vectors import refuse_unusable
 from unweave.config import MATCHING_PURSUIT, TOP_K, SAEConfig
@@ -58,7 +59,7 @@ class Reconstruction(NamedTuple):
     """Mean cosine of an embedding and its reconstruction."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SAE:
     """A dictionary of directions and the encoder that writes an embedding in them."""
 
@@ -69,6 +70,11 @@ class SAE:
     b_pre: NDArray[np.float32]  # (d_in,)
     threshold: NDArray[np.float32]  # (1,) for all latents, or (n_latents,) one each
     """An activation at or below this counts as 0; only the selection by threshold reads it."""
+
+    def __repr__(self) -> str:
+        c = self.config
+        of = f", for {plain(c.encoder, 80)}" if c.encoder else ""
+        return f"SAE({c.n_latents:,} latents on {c.d_in:,} dimensions, k={c.k}, by {c.selection}{of})"
 
     @classmethod
     def load(cls, folder: Path | str) -> SAE:

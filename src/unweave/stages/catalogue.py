@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from unweave.base.contributions import Names
 from unweave.errors import BadData
-from unweave.explaining.accounting import Names
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.hits import Hits
 from unweave.index.scoring import TOKENS

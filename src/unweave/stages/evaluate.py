@@ -15,7 +15,7 @@ from unweave.errors import BadData
 from unweave.evaluation.measures import measure
 from unweave.evaluation.rank import rank
 from unweave.evaluation.runs import write_run, write_trec_qrels
-from unweave.evaluation.table import KIND, REPORT, Evaluation, Row, file_of
+from unweave.evaluation.table import KIND, REPORT, Evaluation, SystemRow, file_of
 from unweave.index.scoring import PROFILES, TOKENS
 from unweave.retrieval.query import EmbeddedQuery
 from unweave.retrieval.searcher import ConceptSearcher
@@ -82,9 +82,11 @@ def _evaluate(project: Workspace, positions: list[int], sums: list[str], runs: P
         run, milliseconds = rank(system, queries, query_ids, config.cutoff)
         write_run(runs / file_of(system.name), run, system.name.replace(" ", "-"))
         means = {m: judged.mean for m, judged in measure(run, qrels).items()}
-        rows.append(Row(system.name, means, system.bytes_per_passage, milliseconds, notes.get(name)))
+        rows.append(SystemRow(system.name, means, system.bytes_per_passage, milliseconds, notes.get(name)))
     if "CL-SR paper" not in systems:
-        rows.append(Row("CL-SR paper", {}, None, None, note="undefined for this corpus; unweave index build says why"))
+        rows.append(
+            SystemRow("CL-SR paper", {}, None, None, note="undefined for this corpus; unweave index build says why")
+        )
     fitted = project.manifest("sae").results
     sae = {key: fitted[key] for key in ("held_out", "live_latents", "nmse", "l0")}
     sae["n_latents"] = project.sae.config.n_latents
@@ -125,7 +127,7 @@ def usefulness(project: Workspace, positions: list[int], around: int = 10) -> li
             grades = qrels[project.queries.all[position].query_id]
             found = (project.corpus.position(d) for d, grade in grades.items() if grade > 0)
             relevant = [passage for passage in found if passage is not None]
-            hits = searcher.index.search(latents, weights, around).passages.tolist()
+            hits = searcher.index.hits(latents, weights, around).passages.tolist()
             for passages, sign in ((relevant, 1.0), (hits, -1.0)):
                 for passage in passages:
                     held, impacts = searcher.index.impacts(passage)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ from unweave.base.cores import is_helper
 from unweave.config import FitConfig, SAEConfig
 from unweave.errors import BadData, MissingExtra
 from unweave.sae.model import WEIGHTS
-from unweave.sae.training.recipe import Recipe, recommend
+from unweave.sae.training.recipe import Recipe, planned
 from unweave.stages.embed import encode_texts
 from unweave.stages.ensure import Outcome, is_stale
 from unweave.stages.workspace import Workspace
@@ -29,7 +29,7 @@ try:
     from unweave.config import TrainConfig
     from unweave.sae.training import reports
     from unweave.sae.training.rows import TrainingTexts
-    from unweave.sae.training.run import train
+    from unweave.sae.training.run import run_training
     from unweave.sae.training.variants import VARIANTS
 except ImportError as error:
     raise MissingExtra("training an SAE", "fit") from error
@@ -71,25 +71,13 @@ def fit_sae(project: Workspace, folder: Path) -> Outcome | None:
     made_from = project.made_from("corpus", *sources)
     drawn = draw_training_texts(project)
     texts = _texts(project, drawn.trained)
-    recipe = recommend(
-        len(texts), texts.d_in, config.k,
-        n_latents=config.n_latents, batch_size=config.batch_size, steps=config.steps,
-        texts_per_latent=config.texts_per_latent,
-    )  # fmt: skip
-    shared = {field.name for field in fields(TrainConfig)} & {field.name for field in fields(FitConfig)}
-    training = recipe.training(**{name: getattr(config, name) for name in shared})
-    sae_config = SAEConfig(
-        d_in=texts.d_in,
-        n_latents=recipe.n_latents,
-        k=config.k,
-        selection=VARIANTS[config.variant].selection,
-        encoder=project.encoder_of_embeddings,
-    )
+    sae_config, training, recipe = planned(config, len(texts), texts.d_in, project.encoder_of_embeddings)
+    sae_config = replace(sae_config, selection=VARIANTS[config.variant].selection)
     settings = {"sae": asdict(sae_config), "training": asdict(training), "held_out": config.held_out}
     fresh = is_stale(folder, "sae", settings, made_from)
     if is_helper():
         if fresh:
-            train(texts, _held_out(project, drawn), sae_config, training, device=config.device)
+            run_training(texts, _held_out(project, drawn), sae_config, training, device=config.device)
         return None
     if fresh:
         _fit(project, folder, sae_config, training, recipe, texts, drawn, settings, made_from)
@@ -132,7 +120,7 @@ def _fit(
         reporters = [_say_report, reports.json_lines(made.path / HISTORY)]
         if config.tensorboard:
             reporters.append(reports.tensorboard(Path(config.tensorboard)))
-        trained = train(
+        trained = run_training(
             texts,
             _held_out(project, drawn),
             sae_config,

@@ -54,7 +54,7 @@ def build_index(
         built = ConceptIndex.build(
             latents(), project.corpus.ids, scoring, folder=project.path / name, made_from=made_from
         )
-        built.search(np.zeros(1, np.int64), np.ones(1))  # so that what is compiled once is compiled now
+        built.hits(np.zeros(1, np.int64), np.ones(1))  # so that what is compiled once is compiled now
 
     return ensure(
         project,

@@ -42,7 +42,7 @@ def measure(project: Workspace, efforts: Sequence[float], system: str = "CL-SR")
         raise BadData(f"only CL-SR and CL-SR paper search by postings of whole texts, got {system!r}")
     searcher = asked.searcher
     queries = [searcher.read(vector) for vector in embeddings.rows()]
-    exact = {k: [searcher.index.search(*query, k).passages for query in queries] for k in CUTOFFS}
+    exact = {k: [searcher.index.hits(*query, k).passages for query in queries] for k in CUTOFFS}
     rows = []
     for effort in efforts:
         seconds, recall = [], {}
@@ -50,7 +50,7 @@ def measure(project: Workspace, efforts: Sequence[float], system: str = "CL-SR")
             shares = []
             for query, wanted in zip(queries, exact[k], strict=True):
                 watch = Stopwatch()
-                found = searcher.index.search(*query, k, effort=effort).passages
+                found = searcher.index.hits(*query, k, effort=effort).passages
                 if k == CUTOFFS[0]:
                     seconds.append(watch.seconds)
                 if len(wanted):

@@ -13,8 +13,7 @@ from unweave.base.records import Hit
 from unweave.concepts import store
 from unweave.concepts.relations import flags
 from unweave.concepts.relations.families import MATRYOSHKA, families, matryoshka_generality, parents
-from unweave.concepts.relations.paths import Path as ConceptPath
-from unweave.concepts.relations.paths import paths
+from unweave.concepts.relations.paths import ConceptPath, paths
 from unweave.concepts.relations.prevalent import Prevalent, prevalent_latents
 from unweave.concepts.relations.stored import RELATIONS, RelatedSummary, as_related, remarks_on, stored_parents
 from unweave.concepts.relations.ties import active_together, closest, duplicates, nearest_directions

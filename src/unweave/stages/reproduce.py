@@ -28,7 +28,7 @@ from unweave.errors import BadData, ScoringUndefined
 from unweave.evaluation.measures import measure
 from unweave.evaluation.mismatch import depth_for, mismatched
 from unweave.evaluation.rank import rank
-from unweave.evaluation.reproduction import EFFICIENT, FOLDER, KIND, MAX, MEASURES, REPORT, Reproduction, Row
+from unweave.evaluation.reproduction import EFFICIENT, FOLDER, KIND, MAX, MEASURES, REPORT, ReproducedRow, Reproduction
 from unweave.evaluation.runs import Run
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.scoring import PROFILES
@@ -103,7 +103,7 @@ class _Protocol:
         saes = {}
         for k in self.config.ks:
             sae = self._sae(k)
-            latents = encode_all(self.passages, sae)
+            latents = encode_all(self.passages.batches(), sae)
             saes[k] = self._reconstruction(sae)
             rows += self._of_sae(k, sae, latents)
         return Reproduction(
@@ -116,7 +116,7 @@ class _Protocol:
             saes,
         )
 
-    def _of_sae(self, k: int, sae: SAE, latents: csr_array) -> Iterator[Row]:
+    def _of_sae(self, k: int, sae: SAE, latents: csr_array) -> Iterator[ReproducedRow]:
         reconstructed = Reconstructed(sae, sae.decode(latents), self._ids)
         yield self._measured("reconstructed dense", k, reconstructed, products=len(self.passages) * sae.config.d_in)
         del reconstructed
@@ -126,7 +126,7 @@ class _Protocol:
                 try:
                     index = ConceptIndex.build(latents, self.project.corpus.ids, scoring, folder=Path(aside) / "index")
                 except ScoringUndefined as error:
-                    yield Row(name, k, {}, {}, note=str(error))
+                    yield ReproducedRow(name, k, {}, {}, note=str(error))
                     continue
                 searcher = ConceptSearcher(sae, index)
                 left_out = int(index.manifest.results["left_out"])
@@ -168,16 +168,18 @@ class _Protocol:
         run, _ = rank(system, self.queries, self.query_ids, _CUTOFF)
         return run
 
-    def _measured(self, name: str, k: int | None, system: System, products: float | None = None, note: str = "") -> Row:
+    def _measured(
+        self, name: str, k: int | None, system: System, products: float | None = None, note: str = ""
+    ) -> ReproducedRow:
         return self._row(name, k, self._rank(system), system.bytes_per_passage, products, note)
 
     def _row(
         self, name: str, k: int | None, run: Run, bytes_per_passage: float, products: float | None = None,
         note: str = "",
-    ) -> Row:  # fmt: skip
+    ) -> ReproducedRow:  # fmt: skip
         means = {m: judged.mean for m, judged in measure(run, self.qrels, MEASURES).items()}
         of_mismatch = measure(run, self.mismatch, MEASURES) if self.mismatch else {}
-        return Row(
+        return ReproducedRow(
             name, k, means, {m: judged.mean for m, judged in of_mismatch.items()}, products, bytes_per_passage,
             note,
         )  # fmt: skip

@@ -28,7 +28,7 @@ from unweave.stages.workspace import Workspace
 from unweave.texts.corpus import Corpus
 
 try:
-    from unweave.sae.training.run import train
+    from unweave.sae.training.run import run_training
 except ImportError as error:
     raise MissingExtra("training an SAE", "fit") from error
 
@@ -100,7 +100,7 @@ def _fit(project: Workspace) -> Outcome:
             )  # fmt: skip
             measured = some.rows[:_MEASURED]
             chosen = recipe.training(seed=config.seed)
-            sae = train(some.rows, measured, sae_config, chosen, device=config.device, checkpoint=made).sae
+            sae = run_training(some.rows, measured, sae_config, chosen, device=config.device, checkpoint=made).sae
             named = tokens.words_of(sae, some)
             text = json.dumps(named)
             write_atomically(made.path / tokens.WORDS, lambda path: path.write_text(text, encoding="utf-8"))

@@ -77,6 +77,17 @@ class Workspace:
             raise MissingArtifact(f"{path} is not a project: it has no {settings.FILE}; make one with: unweave init")
         return cls(path, changes, encoder)
 
+    def __repr__(self) -> str:
+        found = [name for name in ARTIFACTS if (self.path / name / MANIFEST).is_file()]
+        return f"{type(self).__name__}({str(self.path)!r}: {', '.join(found) or 'nothing made yet'})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy begins with: it opens everything anew, for mapped files and loaded models stay in a process."""
+        return {"path": self.path, "changes": self._changes, "encoder": self._given and self._given.embed}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        Workspace.__init__(self, state["path"], state["changes"], state["encoder"])
+
     def keep(self, stage: str, **changes: Any) -> None:
         """Change some settings of one stage, here and in the file."""
         settings.update(self.path / settings.FILE, stage, changes)

@@ -32,7 +32,7 @@ _ACTIVE = 5
 """Active texts in a question, and as many silent ones."""
 
 
-class Asked(NamedTuple):
+class ModelQuestion(NamedTuple):
     """One question to a language model."""
 
     latent: int | None
@@ -45,16 +45,18 @@ class Asked(NamedTuple):
     """Passages."""
 
 
-class Found(NamedTuple):
+class ModelVerdict(NamedTuple):
     """What a language model answered to a question, or that it answered something else."""
 
-    asked: Asked
+    asked: ModelQuestion
     score: Score | None
     """Of one decision, or of as many as there are right passages; None: the answer was no answer."""
     receipts: tuple[Receipt, ...]
 
 
-def detection(evidence: Evidence, namings: Mapping[int, Naming], questions: Mapping[int, Question]) -> Iterator[Asked]:
+def detection(
+    evidence: Evidence, namings: Mapping[int, Naming], questions: Mapping[int, Question]
+) -> Iterator[ModelQuestion]:
     """Which texts activate a latent, by its name and description."""
     for latent, (texts, active, _) in questions.items():
         naming = namings[latent]
@@ -65,10 +67,10 @@ def detection(evidence: Evidence, namings: Mapping[int, Naming], questions: Mapp
         passages = [evidence.content(int(text)) for text in texts[chosen]]
         messages = prompts.which_activate(naming.name or "", naming.description, passages, half)
         right = frozenset(np.flatnonzero(active[chosen]).tolist())
-        yield Asked(latent, naming.namer, DETECTION, messages, right, len(passages))
+        yield ModelQuestion(latent, naming.namer, DETECTION, messages, right, len(passages))
 
 
-def intruders(evidence: Evidence, latents: Sequence[int]) -> Iterator[Asked]:
+def intruders(evidence: Evidence, latents: Sequence[int]) -> Iterator[ModelQuestion]:
     """Which of ten passages does not activate a latent; one question a latent."""
     for latent in latents:
         shown = embedding.with_intruders(evidence, latent)
@@ -77,10 +79,12 @@ def intruders(evidence: Evidence, latents: Sequence[int]) -> Iterator[Asked]:
             order = np.random.default_rng([evidence.config.seed, latent, 7]).permutation(len(texts))
             passages = [evidence.content(int(text)) for text in texts[order]]
             right = frozenset(np.flatnonzero(order == len(texts) - 1).tolist())
-            yield Asked(latent, ITSELF, INTRUDER, prompts.odd_one(passages), right, len(passages))
+            yield ModelQuestion(latent, ITSELF, INTRUDER, prompts.odd_one(passages), right, len(passages))
 
 
-def identification(evidence: Evidence, namings: Mapping[int, Naming], choices: Sequence[Choice]) -> Iterator[Asked]:
+def identification(
+    evidence: Evidence, namings: Mapping[int, Naming], choices: Sequence[Choice]
+) -> Iterator[ModelQuestion]:
     """Which passage of ten is meant, by the names of its concepts."""
     for number, (passages, latents) in enumerate(choices):
         order = np.random.default_rng([evidence.config.seed, number, 8]).permutation(len(passages))
@@ -88,12 +92,12 @@ def identification(evidence: Evidence, namings: Mapping[int, Naming], choices: S
         texts = [evidence.content(int(text)) for text in passages[order]]
         namer = namings[int(latents[0])].namer
         right = frozenset(np.flatnonzero(order == 0).tolist())
-        yield Asked(None, namer, IDENTIFICATION, prompts.which_is_meant(names, texts), right, len(texts))
+        yield ModelQuestion(None, namer, IDENTIFICATION, prompts.which_is_meant(names, texts), right, len(texts))
 
 
 def ranking(
     evidence: Evidence, queries: np.ndarray, namings: Mapping[int, Naming], pairs: Sequence[Pair]
-) -> Iterator[Asked]:
+) -> Iterator[ModelQuestion]:
     """Which of two passages is ranked higher, by names and activations alone."""
     namer = next(iter(namings.values())).namer
     for number, (query, passages) in enumerate(pairs):
@@ -101,7 +105,7 @@ def ranking(
         given = np.concatenate([queries[query][None], evidence.embeddings[passages[::-1] if swapped else passages]])
         asked, *two = _concepts(evidence, given, namings)
         messages = prompts.which_ranks_higher(asked, two)
-        yield Asked(None, namer, RANKING, messages, frozenset([int(swapped)]), 2)
+        yield ModelQuestion(None, namer, RANKING, messages, frozenset([int(swapped)]), 2)
 
 
 def _concepts(evidence: Evidence, embeddings: np.ndarray, namings: Mapping[int, Naming]) -> list[dict[str, float]]:
@@ -116,23 +120,23 @@ def _concepts(evidence: Evidence, embeddings: np.ndarray, namings: Mapping[int, 
     return found
 
 
-def put(model: LanguageModel, database: Path, questions: Iterator[Asked]) -> Iterator[Found]:
+def put(model: LanguageModel, database: Path, questions: Iterator[ModelQuestion]) -> Iterator[ModelVerdict]:
     """Ask a language model, several questions at a time; the order is that of the answers.
 
     Raises:
         ModelUnavailable: it cannot be reached, or refuses.
         SpendingCapReached: one more question could cost too much. What was answered until then comes first.
     """
-    ask: Callable[[Asked], Found] = partial(_put, model, database)
+    ask: Callable[[ModelQuestion], ModelVerdict] = partial(_put, model, database)
     return at_once(ask, questions, model.config.concurrency)
 
 
-def _put(model: LanguageModel, database: Path, asked: Asked) -> Found:
+def _put(model: LanguageModel, database: Path, asked: ModelQuestion) -> ModelVerdict:
     accounts = ledger(database, model.config.cap, "judge", asked.latent)
     try:
         answer = model.ask(asked.messages, prompts.CHOSEN, accounts)
     except BadAnswer:
-        return Found(asked, None, ())
+        return ModelVerdict(asked, None, ())
     chosen = prompts.numbers(answer.fields["numbers"], asked.n)[: len(asked.right)]
     value = len(asked.right & set(chosen)) / len(asked.right)
-    return Found(asked, share(asked.judge, value, len(asked.right)), (answer.receipt,))
+    return ModelVerdict(asked, share(asked.judge, value, len(asked.right)), (answer.receipt,))

@@ -58,6 +58,13 @@ def judge(
     Returns:
         A verdict for each namer and judge, of all that is stored; then the simulations.
     """
+    namers = judge_each(known, evidence, other=other, again=again)
+    found = list(verdicts(known.by_document_frequency()))
+    return found + [verdict for namer in namers for verdict in simulate(known, evidence, queries, namer)]
+
+
+def judge_each(known: Concepts, evidence: Evidence, *, other: Encoder | None = None, again: bool = False) -> list[str]:
+    """The part of `judge` that asks about one latent at a time; returns the namers whose names were judged."""
     concepts = {concept.latent: concept for concept in known.by_document_frequency()}
     namers = sorted({naming.namer for concept in concepts.values() for naming in concept.namings})
     with progress.steps("judging", total=len(namers) + 1 + (other is not None), unit="judges") as advance:
@@ -75,8 +82,7 @@ def judge(
             if asked:
                 _keep(known, namer, embedding.judge_names(evidence, namings, asked))
             advance(1)
-    found = list(verdicts(known.by_document_frequency()))
-    return found + [verdict for namer in namers for verdict in simulate(known, evidence, queries, namer)]
+    return namers
 
 
 def _keep(known: Concepts, namer: str, scores: Iterator[tuple[int, Score]]) -> None:
@@ -187,7 +193,7 @@ def judge_by_model(
 
 def _simulations(
     evidence: Evidence, queries: Queries, namings: Mapping[int, Naming], n: int
-) -> Iterator[Iterator[by_model.Asked]]:
+) -> Iterator[Iterator[by_model.ModelQuestion]]:
     named = np.zeros(evidence.latents.shape[1], np.bool_)
     named[list(namings)] = True
     if not named.any():

@@ -33,8 +33,8 @@ _ASSUMED_SECONDS = {True: 12.0, False: 1.5}
 """Of a request to a server on this machine, and to one elsewhere, for a forecast."""
 _MARKUP = re.compile(r"<[^>]*>|https?:|www\.|```", re.IGNORECASE)
 
-Asked = TypeVar("Asked")
-Found = TypeVar("Found")
+Q = TypeVar("Q")
+A = TypeVar("A")
 
 
 class Forecast(NamedTuple):
@@ -194,14 +194,14 @@ def ledger(database: Path, cap: float, purpose: str, latent: int | None) -> Ledg
     return Ledger(reserve, settle)
 
 
-def at_once(ask: Callable[[Asked], Found], questions: Iterator[Asked], concurrency: int) -> Iterator[Found]:
+def at_once(ask: Callable[[Q], A], questions: Iterator[Q], concurrency: int) -> Iterator[A]:
     """What is found of each question, so many at a time, as they are answered.
 
     A question is asked only when what is found of an earlier one has been dealt with, so that no more than
     `concurrency` are ever lost. An error ends the asking: what else is on its way is waited for and comes first, then
     the error is raised. Who stops earlier waits for nothing: the threads are of the kind that ends with the process.
     """
-    answers: SimpleQueue[Found | Exception | None] = SimpleQueue()
+    answers: SimpleQueue[A | Exception | None] = SimpleQueue()
     free, taking, ended = threading.Semaphore(concurrency), threading.Lock(), threading.Event()
 
     def work() -> None:

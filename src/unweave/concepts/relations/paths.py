@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class Path(NamedTuple):
+class ConceptPath(NamedTuple):
     """Latents from one without a parent down to one that a text activates, each the parent of the next."""
 
     latents: tuple[int, ...]
@@ -28,7 +28,7 @@ class Path(NamedTuple):
 
 def paths(
     latents: NDArray[np.integer[Any]], activations: NDArray[np.floating[Any]], parents: Mapping[int, int]
-) -> list[Path]:
+) -> list[ConceptPath]:
     """The paths through a hierarchy that a text takes, the strongest first.
 
     A path ends in an active latent that has no active latent below it, so that none is part of another.
@@ -45,7 +45,7 @@ def paths(
     for latent, way in to_the_root.items():
         if latent not in passed:
             down = tuple(reversed(way))
-            found.append(Path(down, tuple(active.get(step, 0.0) for step in down)))
+            found.append(ConceptPath(down, tuple(active.get(step, 0.0) for step in down)))
     return sorted(found, key=lambda path: (-path.strength, path.latents))
 
 

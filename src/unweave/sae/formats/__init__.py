@@ -17,7 +17,7 @@ from unweave.base.artifact import MANIFEST
 from unweave.config import TOP_K
 from unweave.errors import CorruptArtifact, MissingArtifact
 from unweave.sae.formats import latentsae, paper, saelens, sentence_transformers, sparsify
-from unweave.sae.formats.tensors import Settings, UnsupportedSAE
+from unweave.sae.formats.tensors import SettingsFile, UnsupportedSAE
 from unweave.sae.model import SAE
 
 __all__ = ["FORMATS", "UnsupportedSAE", "export_sae", "import_sae"]
@@ -108,11 +108,11 @@ def _detect(path: Path) -> str:
     if (path / saelens.WEIGHTS).is_file():
         return "saelens"
     if (path / sparsify.WEIGHTS).is_file():
-        return "latentsae" if "sae_type" in Settings(path / sparsify.CONFIG) else "sparsify"
+        return "latentsae" if "sae_type" in SettingsFile(path / sparsify.CONFIG) else "sparsify"
     if sentence_transformers.module_folder(path) is not None:
         return "sentence-transformers"
     if (path / MANIFEST).is_file():
-        settings = Settings(path / MANIFEST)
+        settings = SettingsFile(path / MANIFEST)
         if "input_dim" in settings and "hidden_dim" in settings:
             return "sentence-transformers"
         if settings.values.get("kind") == "sae":

@@ -20,7 +20,7 @@ from unweave.config import MATCHING_PURSUIT, THRESHOLD, TOP_K
 from unweave.errors import CorruptArtifact
 from unweave.sae.formats import sparsify
 from unweave.sae.formats.sparsify import CONFIG, WEIGHTS
-from unweave.sae.formats.tensors import Settings, Tensors, UnsupportedSAE, with_unit_directions
+from unweave.sae.formats.tensors import SettingsFile, Tensors, UnsupportedSAE, with_unit_directions
 from unweave.sae.model import SAE
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ def read(path: Path) -> SAE:
         MissingArtifact, CorruptArtifact: a file is missing or damaged.
         UnsupportedSAE: gated, LISTA, cosine-scored and signed (abstopk) ones; skip connections.
     """
-    settings, weights = Settings(path / CONFIG), Tensors.of_safetensors(path / WEIGHTS)
+    settings, weights = SettingsFile(path / CONFIG), Tensors.of_safetensors(path / WEIGHTS)
     kind = settings.text("sae_type", "topk").lower()  # written as the name of an enum's member, in capitals
     if kind not in _READ:
         raise UnsupportedSAE(
@@ -88,7 +88,7 @@ def write(sae: SAE, folder: Path) -> None:
     sparsify.write_sae(sae, folder, settings, {"log_threshold": log_threshold})
 
 
-def _last_level(settings: Settings) -> int:
+def _last_level(settings: SettingsFile) -> int:
     """k of the largest nested dictionary; they are stated as one string, "8,16,32"."""
     stated = settings.text("matryoshka_ks", "")
     last = stated.rpartition(",")[2].strip()

@@ -15,7 +15,7 @@ import numpy as np
 
 from unweave.config import MATCHING_PURSUIT, THRESHOLD, TOP_K
 from unweave.sae.formats.tensors import (
-    Settings,
+    SettingsFile,
     Tensors,
     UnsupportedSAE,
     assemble,
@@ -39,7 +39,7 @@ def read(path: Path) -> SAE:
         MissingArtifact, CorruptArtifact: a file is missing or damaged.
         UnsupportedSAE: gated, transcoder and other architectures; inputs that are normalised; finetuned scaling.
     """
-    settings, weights = Settings(path / CONFIG), Tensors.of_safetensors(path / WEIGHTS)
+    settings, weights = SettingsFile(path / CONFIG), Tensors.of_safetensors(path / WEIGHTS)
     architecture = _architecture(settings)
     factor = "fold the factor in first: fold_activation_norm_scaling_factor, then save_model"
     settings.refuse("normalize_activations", "none", False, why=f"ours reads embeddings as they are; {factor}")
@@ -114,7 +114,7 @@ def write(sae: SAE, folder: Path) -> None:
 _READ = {"standard", "jumprelu", "topk", "matching_pursuit"}
 
 
-def _architecture(settings: Settings) -> str:
+def _architecture(settings: SettingsFile) -> str:
     """One of those that are read; before 6.0 top k was an activation function of `standard`."""
     stated = settings.text("architecture", "standard")
     activation = settings.text("activation_fn_str", settings.text("activation_fn", "relu"))
@@ -134,7 +134,7 @@ def _architecture(settings: Settings) -> str:
     return stated
 
 
-def _k(settings: Settings, n_latents: int) -> int:
+def _k(settings: SettingsFile, n_latents: int) -> int:
     """What top k keeps; of an SAE with thresholds, which has no k, the number in its notes or our default."""
     old = settings.section("activation_fn_kwargs").get("k")
     if old is not None:
@@ -143,7 +143,7 @@ def _k(settings: Settings, n_latents: int) -> int:
     return noted if type(noted) is int and 0 < noted <= n_latents else min(_K, n_latents)
 
 
-def _refuse_other_pursuits(settings: Settings, W_dec: np.ndarray) -> None:
+def _refuse_other_pursuits(settings: SettingsFile, W_dec: np.ndarray) -> None:
     why = "our matching pursuit takes max_iterations steps for every text"
     settings.refuse("residual_threshold", 0, why=f"{why}; set it to 0 if that is what you want")
     if settings.flag("stop_on_duplicate_support", True) or "max_iterations" not in settings:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from unweave.config import TOP_K
 from unweave.errors import CorruptArtifact
 from unweave.sae.formats.sparsify import AS_TOP_K
-from unweave.sae.formats.tensors import Settings, Tensors, UnsupportedSAE, assemble, write_files
+from unweave.sae.formats.tensors import SettingsFile, Tensors, UnsupportedSAE, assemble, write_files
 from unweave.sae.model import SAE
 
 logger = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ def read(path: Path) -> SAE:
         UnsupportedSAE: it normalises its input.
     """
     path = module_folder(path) or path
-    settings, weights = Settings(path / CONFIG), Tensors.of_safetensors(path / WEIGHTS)
+    settings, weights = SettingsFile(path / CONFIG), Tensors.of_safetensors(path / WEIGHTS)
     settings.refuse("normalize", False, why="ours reads embeddings as they are, without layer normalisation")
     d_in, n_latents = settings.whole("input_dim"), settings.whole("hidden_dim", 512)
     W = weights.take(_MATRIX[1] if _MATRIX[1] in weights else _MATRIX[0], n_latents, d_in)

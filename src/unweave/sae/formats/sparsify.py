@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from unweave.config import TOP_K
-from unweave.sae.formats.tensors import Settings, Tensors, UnsupportedSAE, assemble, write_files
+from unweave.sae.formats.tensors import SettingsFile, Tensors, UnsupportedSAE, assemble, write_files
 from unweave.sae.model import SAE
 
 CONFIG, WEIGHTS = "cfg.json", "sae.safetensors"
@@ -27,7 +27,7 @@ def read(path: Path) -> SAE:
         MissingArtifact, CorruptArtifact: a file is missing or damaged.
         UnsupportedSAE: transcoders, skip connections, groupmax, signed activations.
     """
-    settings, weights = Settings(path / CONFIG), Tensors.of_safetensors(path / WEIGHTS)
+    settings, weights = SettingsFile(path / CONFIG), Tensors.of_safetensors(path / WEIGHTS)
     settings.refuse("activation", "topk", why="ours keeps the k strongest of all latents, not one of each group")
     settings.refuse("transcode", False, why="a transcoder gives another vector back than it reads")
     settings.refuse("skip_connection", False, why="ours has no linear path beside the latents")
@@ -35,7 +35,7 @@ def read(path: Path) -> SAE:
     return read_weights(path, settings, weights, settings.whole("k", 32))
 
 
-def read_weights(path: Path, settings: Settings, weights: Tensors, k: int) -> SAE:
+def read_weights(path: Path, settings: SettingsFile, weights: Tensors, k: int) -> SAE:
     """The tensors that sparsify and its descendants name alike, as an SAE that keeps the k strongest."""
     d_in = settings.whole("d_in")
     n_latents = settings.whole("num_latents", 0, least=0) or d_in * settings.whole("expansion_factor", 32)

@@ -28,7 +28,7 @@ class UnsupportedSAE(UnweaveError):
     """An SAE of another tool computes something that ours does not, or the other way round."""
 
 
-class Settings:
+class SettingsFile:
     """The JSON object in a settings file; every value is checked for its type when it is asked for."""
 
     def __init__(self, path: Path) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 from typing import Any, NamedTuple
 
-from unweave.config import TEXTS_PER_LATENT, TrainConfig
+from unweave.config import TEXTS_PER_LATENT, FitConfig, SAEConfig, TrainConfig
 
 _MOST_EXPANSION = 32
 _PASSES = 20
@@ -65,3 +66,24 @@ def recommend(
             f"of their number; {warmup} steps of warm-up",
         },
     )
+
+
+class Plan(NamedTuple):
+    """All that one training run needs to be told."""
+
+    sae: SAEConfig
+    training: TrainConfig
+    recipe: Recipe
+    """What was chosen where nothing was said, and why."""
+
+
+def planned(config: FitConfig, n_texts: int, d_in: int, encoder: str) -> Plan:
+    """What a person chose, completed by the recipe for `n_texts` embeddings, d_in wide."""
+    recipe = recommend(
+        n_texts, d_in, config.k,
+        n_latents=config.n_latents, batch_size=config.batch_size, steps=config.steps,
+        texts_per_latent=config.texts_per_latent,
+    )  # fmt: skip
+    shared = {field.name for field in fields(TrainConfig)} & {field.name for field in fields(FitConfig)}
+    training = recipe.training(**{name: getattr(config, name) for name in shared})
+    return Plan(SAEConfig(d_in=d_in, n_latents=recipe.n_latents, k=config.k, encoder=encoder), training, recipe)

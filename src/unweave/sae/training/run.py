@@ -67,7 +67,7 @@ class _State(NamedTuple):
         return named | {"texts_since_fired": self.texts_since_fired} | self.window.tensors()
 
 
-def train(
+def run_training(
     texts: TrainingTexts | NDArray[np.float32],
     held_out: NDArray[np.float32],
     sae_config: SAEConfig,
@@ -107,7 +107,7 @@ def train(
 
 
 class Run:
-    """One training run, from its first state to its last step; see `train` for the arguments."""
+    """One training run, from its first state to its last step; see `run_training` for the arguments."""
 
     def __init__(
         self, texts: TrainingTexts, held_out: NDArray[np.float32], sae_config: SAEConfig, config: TrainConfig,

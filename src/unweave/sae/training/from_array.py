@@ -1,0 +1,62 @@
+"""Train an SAE on embeddings in memory with what the recipe chooses: `unweave.train`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unweave.base.vectors import refuse_unusable
+from unweave.config import FitConfig
+from unweave.errors import BadData, MissingExtra
+from unweave.sae.model import SAE
+from unweave.sae.training.recipe import planned
+
+
+def train(
+    embeddings: NDArray[np.floating[Any]],
+    k: int = 32,
+    *,
+    n_latents: int | None = None,
+    variant: str = "batch_topk",
+    steps: int | None = None,
+    batch_size: int | None = None,
+    lr: float | None = None,
+    held_out: float = 0.05,
+    seed: int = 0,
+    device: str = "cpu",
+    encoder: str = "",
+) -> SAE:
+    """Train a sparse autoencoder on embeddings.
+
+    What is not said is chosen from their number and width, as `unweave fit` does; `config.FitConfig` says what each
+    argument means. The same arguments give the same SAE, bit for bit on one machine.
+
+    Args:
+        embeddings: (n, d_in), as the encoder gave them.
+        k: active latents per embedding, on average.
+        held_out: share of the embeddings that is never trained on; the log tells the error on them.
+        encoder: name of the model that made the embeddings; it is kept with the SAE.
+
+    Raises:
+        BadData: the embeddings are no matrix, too few, all the same, or one is zero or not finite.
+        MissingExtra: torch is not installed.
+        ValueError: a choice is not among those there are.
+    """
+    try:
+        from unweave.sae.training.run import run_training
+    except ImportError as error:
+        raise MissingExtra("training an SAE", "fit") from error
+    config = FitConfig(
+        k=k, n_latents=n_latents, variant=variant, steps=steps, batch_size=batch_size, lr=lr, held_out=held_out,
+        seed=seed, device=device,
+    )  # fmt: skip
+    rows = np.asarray(embeddings, dtype=np.float32)
+    if rows.ndim != 2 or len(rows) < 3:
+        raise BadData(f"embeddings of shape {rows.shape} came in; expected (n, d_in), a row for each of many texts")
+    refuse_unusable(rows, "embeddings to train on")
+    held = np.random.default_rng(seed).random(len(rows)) < held_out
+    held[0], held[1:3] = True, False  # neither is ever empty
+    plan = planned(config, int((~held).sum()), rows.shape[1], encoder)
+    return run_training(rows[~held], rows[held], plan.sae, plan.training, device=device).sae
