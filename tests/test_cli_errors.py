@@ -176,7 +176,7 @@ ARGUMENTS = {
     "carrying": ["a", "0"], "compare": ["dense", "BM25"],
     **{f"concepts {name}": ["0"] for name in ("show", "lock", "unlock")},
     "concepts rename": ["0", "tides"], "concepts flag": ["0", "mine"], "concepts merge": ["0", "1"],
-    "concepts export": ["out.csv"], "concepts import": [__file__],
+    "search-all": ["out.trec"], "concepts export": ["out.csv"], "concepts import": [__file__],
 }  # fmt: skip
 
 

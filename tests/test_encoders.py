@@ -18,6 +18,7 @@ from unweave.encode.encoders import SentenceTransformerEncoder
 from unweave.errors import BadData, StaleArtifact, UnweaveError
 from unweave.project import Project
 from unweave.sae.hub import model_card
+from unweave.stages.asked import vector_of
 from unweave.texts.collection import Collection
 
 TEXTS = [
@@ -86,7 +87,7 @@ def test_passages_are_in_bfloat16_where_the_processor_has_units_for_it(monkeypat
 
 
 def test_an_unknown_precision_is_refused():
-    with pytest.raises(ValueError, match="precision must be auto, float32 or bfloat16, got 'half'"):
+    with pytest.raises(ValueError, match="precision must be one of auto, float32, bfloat16, got 'half'"):
         EncoderConfig(precision="half")
 
 
@@ -97,7 +98,7 @@ def test_the_precision_is_written_down_and_no_query_minds_it(folder):
     assert written["passages"]["precision"] == "bfloat16"
     assert "precision" not in written["queries"]
     project = Project.open(folder, {"encoder": {"precision": "float32"}})
-    assert project.query_vector("wind").shape == (384,)
+    assert vector_of(project, "wind").shape == (384,)
 
 
 def test_passages_are_embedded_again_only_in_a_precision_that_was_asked_for(folder, monkeypatch):
@@ -123,10 +124,10 @@ def test_a_text_is_no_query_where_nobody_said_what_embedded_the_passages(folder,
     for asked in (project, Project.open(folder), Project.open(folder, {"encoder": {"model": DEFAULT_MODEL}})):
         assert asked.encoder_of_embeddings == ""
         with pytest.raises(UnweaveError, match=r"no text can be embedded; search with --query-id or --query-vector"):
-            asked.query_vector("wind")
+            vector_of(asked, "wind")
         with pytest.raises(UnweaveError, match="no text can be embedded"):
             asked.encoder.encode_passages(["wind"])
-        np.testing.assert_array_equal(asked.query_vector(vectors[0]), vectors[0])
+        np.testing.assert_array_equal(vector_of(asked, vectors[0]), vectors[0])
     with pytest.raises(UnweaveError, match="no text can be embedded"):
         Project.open(folder).embed()  # of the queries; and the passages are as they were
     np.testing.assert_array_equal(Project.open(folder).embedded("passages").rows(), vectors)
@@ -137,7 +138,7 @@ def test_brought_embeddings_of_a_named_model_are_searched_by_text(folder, vector
     assert done.exit_code == 0, done.output
     project = Project.open(folder)
     assert project.encoder_of_embeddings == DEFAULT_MODEL
-    assert project.query_vector("wind").shape == (384,)
+    assert vector_of(project, "wind").shape == (384,)
     fresh = {done.artifact: done.fresh for done in project.embed()}  # the queries, beside passages that stay
     assert fresh["embeddings/queries"] and not fresh["embeddings/passages"]
     np.testing.assert_array_equal(project.embedded("passages").rows(), vectors.astype(np.float16))
@@ -212,7 +213,7 @@ def test_any_function_embeds_a_project(folder):
     project.embed()
     expected = np.array(lengths(TEXTS), np.float32)
     np.testing.assert_array_equal(project.embedded("passages").rows(), expected)
-    assert project.query_vector("wind").tolist() == [4, 1]
+    assert vector_of(project, "wind").tolist() == [4, 1]
     assert project.encoder_of_embeddings == "callable lengths"
     assert not any(done.fresh for done in Project.open(folder, encoder=lengths).embed())
 
@@ -220,7 +221,7 @@ def test_any_function_embeds_a_project(folder):
 def test_what_a_function_embedded_is_not_searched_by_a_model(folder):
     Project.open(folder, encoder=lengths).embed()
     with pytest.raises(StaleArtifact, match=r"made with callable lengths, but .* open it with its own encoder again"):
-        Project.open(folder).query_vector("wind")
+        vector_of(Project.open(folder), "wind")
 
 
 @pytest.mark.parametrize(

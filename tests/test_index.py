@@ -392,7 +392,7 @@ def test_batches_give_all_that_can_be_found_as_search_scores_it(tmp_path):
 
 def test_a_first_search_that_has_to_compile_says_so(index_of, monkeypatch, tmp_path):
     index, told = index_of(np.ones((2, 3), np.float32), DOT), []
-    index.search(np.array([0]), np.ones(1))
+    index.hits(np.array([0]), np.ones(1))
 
     class Watch:
         steps = None
@@ -410,11 +410,11 @@ def test_a_first_search_that_has_to_compile_says_so(index_of, monkeypatch, tmp_p
 
     compiled = kernels.search_one
     with watched(Watch()):
-        index.search(np.array([0]), np.ones(1))
+        index.hits(np.array([0]), np.ones(1))
         assert told == []  # it is compiled
         monkeypatch.setattr(kernels, "search_one", NeverCompiled())
-        index.search(np.array([0]), np.ones(1))
-        index.search(np.array([0]), np.ones(1))
+        index.hits(np.array([0]), np.ones(1))
+        index.hits(np.array([0]), np.ones(1))
     assert told == ["compiling the search, once after installation: some seconds"]
 
 

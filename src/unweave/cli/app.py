@@ -57,8 +57,8 @@ SECTIONS = {
     },
     "Measure": {
         "evaluate": _Place("measure", "Compare BM25, dense search and CL-SR on the project's judged queries."),
-        "compare": _Place("evaluation", "Show on which queries of PROJECT one SYSTEM beats the OTHER, and on which it "
-                          "loses."),
+        "compare": _Place("evaluation", "Show on which queries of PROJECT the first of two SYSTEMS beats the second, "
+                          "and on which it loses."),
         "leaderboard": _Place("evaluation", "Compare all systems over several evaluated PROJECTS, each a collection."),
         "suite": _Place("suite", "Evaluate all systems on every collection of SUITE, a project each in FOLDER, and "
                         "compare them."),
