@@ -23,7 +23,10 @@ _MOST = 10
 _BOX = "font-family:system-ui,sans-serif;font-size:13px;line-height:1.5;max-width:860px;margin:4px 0"
 _TABLE = "border-collapse:collapse;font-size:inherit;color:inherit"
 _CELL = "text-align:left;padding:1px 10px 1px 0;background:none;vertical-align:top"
-_FIGURE = "text-align:right;padding:1px 10px 1px 0;background:none;vertical-align:top;white-space:nowrap;font-variant-numeric:tabular-nums"
+_FIGURE = (
+    "text-align:right;padding:1px 10px 1px 0;background:none;vertical-align:top;white-space:nowrap;"
+    "font-variant-numeric:tabular-nums"
+)
 
 
 class Piece(NamedTuple):
