@@ -4,7 +4,7 @@
 
 Runs `unweave demo` for each collection (a project that is done is not done again), then collects the tables, the
 time of each step and one explained hit into `benchmarks/results/demo.json`. SciFact is read from $UNWEAVE_DATA/scifact.
-A copy of the demo then learns concepts of tokens, and is evaluated and searched with systems fused. `--quick` leaves
+A copy of the demo then learns concepts of tokens, and is evaluated and searched by sums of systems. `--quick` leaves
 SciFact out.
 """
 
@@ -22,7 +22,7 @@ from typing import Any
 from measuring import about
 
 from unweave.base.artifact import read_manifest
-from unweave.base.records import Explanation, Hit, Part, Passage
+from unweave.base.records import Explanation, Hit, Passage
 from unweave.cli import show
 from unweave.evaluation.table import KIND, Evaluation, SystemRow, table
 from unweave.project import Project
@@ -32,7 +32,7 @@ ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results" / "demo.json"
 QUERY = "Device to generate electricity from wind"
 STAGES = ("embed", "fit", "name", "index", "evaluate")
-FUSIONS = ("BM25 + dense", "BM25 + concept codes", "tokens + concept codes", "BM25 + tokens + concept codes")
+SUMS = ("BM25 + dense", "BM25 + codes", "tokens + codes", "BM25 + tokens + codes")
 TOKEN_ARTIFACTS = ("tokens/sae", "tokens/latents", "index/tokens")
 
 
@@ -80,15 +80,15 @@ def measured(folder: Path) -> dict[str, Any]:
 
 
 def with_tokens(demo: Path) -> dict[str, Any]:
-    """What concepts of tokens and fused systems add: the table, the time of `unweave tokens`, and one explained hit."""
+    """What concepts of tokens and sums add: the table, the time of `unweave tokens`, and one explained hit."""
     folder = demo.with_name(f"{demo.name}-tokens")
     if not folder.exists():
         shutil.copytree(demo, folder)
-    for command in (["tokens", folder], ["evaluate", folder, "--fusions", ", ".join(FUSIONS)]):
+    for command in (["tokens", folder], ["evaluate", folder, "--sums", ", ".join(SUMS)]):
         subprocess.run([sys.executable, "-m", "unweave", *command], check=True)
-    hit = Project.open(folder).search_fused(QUERY, ["tokens", "concept codes", "BM25"], 1, explain=True)[0]
+    hit = Project.open(folder).search(QUERY, 1, system="tokens + codes + BM25", explain=True)[0]
     rows = {row["system"]: row for row in measured(folder)["evaluation"]["rows"]}
-    shown = ("BM25", "dense", "concept codes", "tokens", *FUSIONS)
+    shown = ("BM25", "dense", "codes", "tokens", *SUMS)
     seconds = {name: read_manifest(folder / name, ARTIFACTS[name].kind).seconds for name in TOKEN_ARTIFACTS}
     return {"rows": [rows[name] for name in shown], "hit": without_text(hit), "seconds": seconds}
 
@@ -122,27 +122,20 @@ def blocks(results: dict[str, Any]) -> dict[str, list[str]]:
     evaluation = Evaluation("test", 0, [SystemRow(**row) for row in of_tokens["rows"]], {}, [])
     shown["tokens"] = list(show.table(table(evaluation)))
     shown["tokens"].append(f"unweave tokens took {sum(of_tokens['seconds'].values()):.0f} s")
-    shown["fused_hit"] = list(show.hit(fused_hit_of(of_tokens["hit"]), top=3))
+    shown["fused_hit"] = list(show.hit(hit_of(of_tokens["hit"]), top=3))
     shown["seconds"] = [", ".join(f"{name} {taken:.0f} s" for name, taken in seconds.items())]
     return shown
 
 
 def hit_of(record: dict[str, Any]) -> Hit:
+    dense = record.get("dense_explanation")
     return Hit(
         record["rank"],
         record["score"],
         Passage(record["passage_id"], record["title"], ""),
         Explanation.from_dict(record["explanation"]),
-        Explanation.from_dict(record["dense_explanation"]),
+        dense and Explanation.from_dict(dense),
     )
-
-
-def fused_hit_of(record: dict[str, Any]) -> Hit:
-    parts = tuple(
-        Part(part["system"], part["value"], part["rank"], Explanation.from_dict(part["explanation"]))
-        for part in record["parts"]
-    )
-    return Hit(record["rank"], record["score"], Passage(record["passage_id"], record["title"], ""), parts=parts)
 
 
 if __name__ == "__main__":

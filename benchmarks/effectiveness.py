@@ -55,7 +55,7 @@ PEER_VALUES = VALUES / "peers.json.gz"
 MISMATCH_DEPTH = 100
 FUSED = (("BM25", "dense"), ("BM25", "codes 32"), ("tokens", "codes 32"), ("BM25", "tokens"),
          ("BM25", "tokens", "codes 32"))  # fmt: skip
-SINGLE = ("CL-SR", "CL-SR rescored", "codes 32", "expanded", "CL-SR + codes", "tokens", "tokens + codes 32")
+SINGLE = ("CL-SR", "CL-SR rescored", "codes 32", "expanded", "CL-SR + 4 codes", "tokens", "tokens + codes 32")
 """Systems of concepts alone."""
 SHOWN = ("BM25", "dense", "CL-SR paper", "CL-SR", "codes 32", "PQ 96 B", "tokens", "tokens + codes 32", "BM25 + dense",
          "BM25 + tokens + codes 32")  # fmt: skip

@@ -13,7 +13,7 @@ from scipy.stats import rankdata
 from unweave.evaluation.measures import measure
 from unweave.evaluation.runs import Run
 from unweave.index.hits import Hits
-from unweave.retrieval.fusion import by_normalized_score
+from unweave.retrieval import fusion
 from unweave.texts.open import open_collection
 from unweave.texts.queries import Qrels
 
@@ -24,6 +24,9 @@ QUERIES, DEPTH = 1000, 100
 DEEP = 1000
 """Hits that a system gives, which a fusion reads."""
 MEASURE = "nDCG@10"
+
+LOWEST = {"BM25": 0.0}
+"""Systems that say what a passage scores that has nothing of the query; see `retrieval.fusion`."""
 
 Floats = NDArray[np.float32]
 Search = Callable[[int], Hits]
@@ -103,6 +106,13 @@ def faithful(hits: Sequence[Hits], dense: Sequence[Hits]) -> dict[str, float]:
             "rho": float(np.mean(correlations)) if correlations else 0.0}  # fmt: skip
 
 
+def summed(found: Sequence[Hits], shares: Sequence[float], lowest: Sequence[float | None]) -> Hits:
+    """Hits of several systems added up, as a sum of systems adds them."""
+    scales = [fusion.scale_of(*one) for one in zip(found, shares, lowest, strict=True)]
+    parts = [fusion.of_scores(hits, scale) for hits, scale in zip(found, scales, strict=True)]
+    return fusion.fused(found, parts, DEEP).hits
+
+
 class Measured:
     """What was measured of every system on one collection with one seed's dictionaries."""
 
@@ -115,9 +125,10 @@ class Measured:
         self._add(name, [system.search(i) for i in range(len(self.of.queries))], system.bytes_per_passage)
 
     def add_fused(self, names: Sequence[str]) -> None:
-        """A system that gives each of these the same weight."""
-        found = zip(*(self.runs[name] for name in names), strict=True)
-        hits = [by_normalized_score(each, DEEP, [1 / len(names)] * len(names)).hits for each in found]
+        """A sum of systems that gives each of these the same weight, of the hits that they gave already."""
+        found = list(zip(*(self.runs[name] for name in names), strict=True))
+        lowest = [LOWEST.get(name) for name in names]
+        hits = [summed(each, [1 / len(names)] * len(names), lowest) for each in found]
         self._add(" + ".join(names), hits, sum(self.systems[name]["bytes"] for name in names))
 
     def _add(self, name: str, hits: list[Hits], size: float) -> None:

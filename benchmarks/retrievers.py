@@ -24,9 +24,11 @@ from unweave.index.scoring import (
     Scoring,
     query_weights,
 )
+from unweave.retrieval import systems
 from unweave.retrieval.bm25 import BM25
-from unweave.retrieval.fusion import by_normalized_score
+from unweave.retrieval.query import EmbeddedQuery
 from unweave.retrieval.searcher import ConceptSearcher
+from unweave.retrieval.sums import Sum
 from unweave.sae.model import SAE, pursue, strongest
 
 PEERS = Path(__file__).parent / "effectiveness_peers"
@@ -35,19 +37,25 @@ EXPANDED = 1024
 CODES = (16, dictionaries.K)
 BLEND = 0.2
 """The weight of CL-SR beside its own codes; the same everywhere."""
+BLENDED = "CL-SR + 4 codes"
 QUANTISED, QUANTISER_TRAINING = ("PQ 96 B", "PQ 48 B", "int8", "binary"), 10_000
 
 
-def of_words(of: Collection) -> System:
+def of(collection: Collection, system: systems.System) -> System:
+    """A system of the product's, asked this collection's queries."""
+    asked = [EmbeddedQuery(*pair) for pair in zip(collection.query_texts, collection.queries, strict=True)]
+    return System(lambda i: system.search(asked[i], DEEP), system.bytes_per_passage)
+
+
+def of_words(collection: Collection) -> System:
     """BM25."""
     with tempfile.TemporaryDirectory() as aside:  # what was opened there can still be read
-        lexical = BM25.write(Path(aside) / "bm25", of.contents, len(of.contents))
-    return System(lambda i: lexical.search(of.query_texts[i], DEEP), lexical.bytes_per_passage)
+        lexical = BM25.write(Path(aside) / "bm25", collection.contents, len(collection.contents))
+    return of(collection, systems.Lexical(lexical))
 
 
-def of_dense(of: Collection) -> System:
-    every = np.arange(len(of.passages))
-    return System(lambda i: best(of.passages @ of.queries[i], every, DEEP), 4.0 * of.passages.shape[1])
+def of_dense(collection: Collection) -> System:
+    return of(collection, systems.Dense(collection.passages))
 
 
 def of_quantisers(of: Collection, training: Floats) -> Iterator[tuple[str, System]]:
@@ -64,28 +72,29 @@ def of_quantisers(of: Collection, training: Floats) -> Iterator[tuple[str, Syste
         yield name, System(lambda i, p=passages, s=scores: Hits(p[i], s[i]), float(found[f"{name}.bytes"]))
 
 
-def of_sae(of: Collection, sae: SAE, folder: Path) -> Iterator[tuple[str, System]]:
+def of_sae(collection: Collection, sae: SAE, folder: Path) -> Iterator[tuple[str, System]]:
     """Everything that one SAE of pooled embeddings gives."""
-    latents, n = sae.encode(of.passages), len(of.passages)
-    pursued = {k: as_long(sae, of.passages, pursue(sae, of.passages, k)) for k in CODES}
+    latents, n = sae.encode(collection.passages), len(collection.passages)
+    pursued = {k: as_long(sae, collection.passages, pursue(sae, collection.passages, k)) for k in CODES}
     codes = {k: Codes.of(found) for k, found in pursued.items()}
-    searchers = {}
+    found: dict[str, systems.System] = {}
     for name, profile in (("CL-SR", "default"), ("CL-SR paper", "paper")):
         try:
             index = ConceptIndex.build(latents, scoring=PROFILES[profile], folder=folder / profile)
         except ScoringUndefined:
             continue  # the paper's formula, for a collection with very short passages
-        searchers[name] = searcher = ConceptSearcher(sae, index, codes[dictionaries.K])
-        yield name, System(lambda i, s=searcher: s.search(of.queries[i], DEEP), index.bytes(forward=True) / n)
-    clsr = searchers["CL-SR"]
-    size = (clsr.index.bytes(forward=True) + codes[dictionaries.K].bytes) / n
-    yield "CL-SR rescored", System(lambda i: clsr.rescored(of.queries[i], DEEP, CANDIDATES), size)
+        found[name] = systems.CLSR(ConceptSearcher(sae, index, codes[dictionaries.K]), name=name)
+        yield name, of(collection, found[name])
+    searcher = ConceptSearcher(sae, ConceptIndex.open(folder / "default"), codes[dictionaries.K])
+    size = (searcher.index.bytes(forward=True) + codes[dictionaries.K].bytes) / n
+    yield "CL-SR rescored", of(collection, systems.RescoredCLSR(searcher, CANDIDATES, size))
     for k in CODES:
-        searcher = ConceptSearcher(sae, clsr.index, codes[k])
-        yield f"codes {k}", System(lambda i, s=searcher: s.scanned(of.queries[i], DEEP), codes[k].bytes / n)
-    both = lambda i: [clsr.search(of.queries[i], DEEP), clsr.scanned(of.queries[i], DEEP)]  # noqa: E731
-    yield "CL-SR + codes", System(lambda i: by_normalized_score(both(i), DEEP, [BLEND, 1 - BLEND]).hits, size)
-    yield "expanded", expanded(of, sae, pursued[dictionaries.K], folder / "expanded")
+        of_k = systems.ConceptCodes(ConceptSearcher(sae, searcher.index, codes[k]), codes[k].bytes / n)
+        found[f"codes {k}"] = of_k
+        yield f"codes {k}", of(collection, of_k)
+    both = {"CL-SR": found["CL-SR"], "codes": found[f"codes {dictionaries.K}"]}
+    yield BLENDED, of(collection, Sum(BLENDED, both, (BLEND, 1 - BLEND)))
+    yield "expanded", expanded(collection, sae, pursued[dictionaries.K], folder / "expanded")
 
 
 def expanded(of: Collection, sae: SAE, codes: csr_array, folder: Path) -> System:

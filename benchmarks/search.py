@@ -4,7 +4,8 @@
 
 Passages and queries are concept vectors: those of the projects demo and scifact, where these are there, and generated
 ones (see concept_vectors.py, whose likeness to real ones is printed) of 100,000, 1,000,000 and 8,841,823 passages. The
-score is the plain dot product, which all engines have. Each engine runs in a process of its own and stands still while
+score is the plain dot product, which all engines have; all are given impacts of nine significant bits, as our index
+stores them. Each engine runs in a process of its own and stands still while
 another is measured; in each of several rounds all answer the same queries in turn. A query's time is its median over
 the rounds. Recall counts a passage as right if its true score is no lower than that of the k-th best.
 
@@ -38,6 +39,7 @@ from scipy.sparse import csr_array
 from search_peers import OURS, Answer, Worker
 
 from unweave.cli.show import table
+from unweave.index.activations import rounded
 from unweave.project import Project
 
 HERE = Path(__file__).parent
@@ -154,9 +156,9 @@ def of_project(case: Case) -> tuple[Iterator[csr_array], csr_array]:
     embeddings = project.embeddings("queries")
     assert embeddings is not None
     asked = [searcher.read(vector) for vector in embeddings.rows(0, case.n_queries)]
-    given = [searcher.index.impacts(position) for position in range(searcher.index.n_passages)]
-    n_latents = searcher.index.n_latents
-    return iter([stacked(given, n_latents)]), stacked(asked, n_latents)
+    return (batch.impacts.sorted_indices() for batch in searcher.index.batches()), stacked(
+        asked, searcher.index.n_latents
+    )
 
 
 def stacked(rows: Sequence[tuple[np.ndarray, np.ndarray]], n_latents: int) -> csr_array:
@@ -196,9 +198,10 @@ class Best:
         self.positions = np.full((n_queries, most), -1, np.int64)
 
     def seen(self, batches: Iterator[csr_array]) -> Iterator[csr_array]:
-        """The same batches."""
+        """The same batches, their impacts as our index stores them, of nine bits: so that exact is exact for all."""
         first = 0
         for batch in batches:
+            batch.data = rounded(batch.data)
             for start in range(0, batch.shape[0], BATCH // 10):
                 part = batch[start : start + BATCH // 10]
                 self._add((part.astype(np.float64) @ self._queries).astype(np.float32), first + start)

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,17 +49,22 @@ def embeddings(source: str, model: str = MINILM, most: int | None = None) -> NDA
     try:
         return Embeddings.load(folder).rows()
     except MissingArtifact:
-        encoder = _Encoder(EncoderConfig(model=_location(model)))
         with progress.watched(Bars()):
             made = Embeddings.write(
                 folder,
                 len(texts),
-                lambda a, b: encoder.encode_passages(texts[a:b]),
+                lambda a, b: encoder(model).encode_passages(texts[a:b]),
                 label=f"embedding {source} with {model}",
                 settings={"model": model},
                 made_from={},
             )
         return made.rows()
+
+
+@cache
+def encoder(model: str = MINILM) -> SentenceTransformerEncoder:
+    """What embeds other texts as `embeddings` does."""
+    return _Encoder(EncoderConfig(model=_location(model)))
 
 
 class Tokens(NamedTuple):
@@ -74,7 +79,6 @@ def tokens(source: str, model: str = MINILM) -> Tokens:
     folder = CACHE / model / f"{source.replace('/', '-')}-tokens"
     if not folder.exists():
         texts = read(source)
-        encoder = _Encoder(EncoderConfig(model=_location(model)))
         made = folder.with_suffix(".partial")
         made.mkdir(parents=True, exist_ok=True)
         lengths, width = [], 0
@@ -83,7 +87,7 @@ def tokens(source: str, model: str = MINILM) -> Tokens:
             progress.steps(f"tokens of {source}", total=len(texts), unit="texts") as advance,
             ArrayWriter(made / "rows.npy", np.float16) as written,
         ):
-            for rows, ends in unit_tokens(encoder, texts, of_queries=source.endswith("/queries")):
+            for rows, ends in unit_tokens(encoder(model), texts, of_queries=source.endswith("/queries")):
                 written.append(rows.astype(np.float16).ravel())
                 lengths.append(np.diff(ends))
                 width = rows.shape[1]

@@ -249,11 +249,9 @@ def test_queries_of_another_width_than_the_passages_are_refused(tmp_path):
     assert unweave("init", tmp_path / "p", "--corpus", beir(tmp_path / "beir", "q1\tb\t0")).exit_code == 0
     np.save(tmp_path / "x.npy", np.ones((2, 3)))
     np.save(tmp_path / "q.npy", np.ones((1, 4)))
-    arguments = ["--passages", tmp_path / "x.npy", "--queries", tmp_path / "q.npy"]
-    results = [unweave("embed", tmp_path / "p", *arguments), unweave("fit", tmp_path / "p")]
-    refused = next(result for result in results if result.exit_code)
-    assert "widths: [3, 4]; embed both with one model" in error(refused)
-    assert not (tmp_path / "p" / "sae").exists()
+    refused = unweave("embed", tmp_path / "p", "--passages", tmp_path / "x.npy", "--queries", tmp_path / "q.npy")
+    assert "q.npy: rows are 4 wide, but the passages' embeddings 3" in error(refused)
+    assert not (tmp_path / "p" / "embeddings" / "queries").exists()
 
 
 def test_an_encoder_that_is_not_there_is_named_with_the_way_out(project, tmp_path):

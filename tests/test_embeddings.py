@@ -322,9 +322,9 @@ def test_latents_are_described_by_their_mean_number(tmp_path):
     assert results == {"n_texts": 3, "l0": 4 / 3}
 
 
-@pytest.mark.parametrize(("name", "change"), [("latents.npy", 2), ("offsets.npy", 1)])
+@pytest.mark.parametrize(("name", "change"), [("latents.npy", 2), ("latents.npy", -4), ("offsets.npy", 1)])
 def test_latents_whose_arrays_do_not_fit_together_are_refused(tmp_path, name, change):
-    # Latent 3 + 2 is none of four; the last offset 4 + 1 is not the number of activations.
+    # Latent 3 + 2 is none of four, and latent 3 - 4 none at all; 4 + 1 is not the number of activations.
     save_latents(tmp_path / "l", LATENTS)
     stored = np.load(tmp_path / "l" / name)
     np.save(tmp_path / "l" / name, stored + stored.dtype.type(change))

@@ -286,7 +286,7 @@ def test_brought_embeddings_take_the_place_of_an_encoder(project: uw.Project, tm
     assert len(hits) == 3
     query_id = project.queries.all[position].query_id
     assert [hit.score for hit in brought.search(uw.QueryId(query_id), cutoff=3)] == [hit.score for hit in hits]
-    with pytest.raises(uw.UnweaveError, match="no encoder to embed a text with"):
+    with pytest.raises(uw.UnweaveError, match="no text can be embedded"):
         brought.search("any text")
 
 

@@ -14,6 +14,7 @@ import sys
 import threading
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,8 +23,9 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array, vstack
 
 from unweave.base.artifact import MANIFEST, Manifest, write_manifest
+from unweave.base.progress import watched
 from unweave.errors import ArtifactInUse, BadData, CorruptArtifact, MissingArtifact
-from unweave.index import concept_index
+from unweave.index import concept_index, kernels, searching
 from unweave.index.activations import rounded
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.kernels import Scratch
@@ -152,7 +154,7 @@ def test_more_candidates_than_there_is_room_for_are_all_found(index_of, monkeypa
     # Room for one block only: while the second is read, the candidates of the first are still there.
     n = 2 * BLOCK + 5
     index = index_of(csr_array((np.ones(n, np.float32), np.zeros(n, int), np.arange(n + 1)), shape=(n, 2)), DOT)
-    monkeypatch.setattr(concept_index, "_scratch", lambda n_latents: Scratch.new(n_latents, capacity=BLOCK))
+    monkeypatch.setattr(searching, "_scratch", lambda n_latents: Scratch.new(n_latents, capacity=BLOCK))
     assert index.hits(np.array([0]), np.ones(1), n).passages.tolist() == list(range(n))
     assert index.hits(np.array([0]), -np.ones(1), n).passages.tolist() == list(range(n))
     assert index.hits(np.array([0]), np.ones(1), 7).passages.tolist() == list(range(7))
@@ -197,7 +199,9 @@ def test_an_approximate_search_gives_true_scores_and_finds_all_that_its_lists_ha
     assert all(exact[name] == score for name, score in found)
     assert [score for _, score in found] == sorted((score for _, score in found), reverse=True)
     latents = np.array([latent for latent in query if index.document_frequency[latent]], np.uint32)
-    read = latents[index._most_telling(latents, np.array([query[latent] for latent in latents.tolist()]), 0.5)]
+    weights = np.array([query.get(latent, 0) for latent in range(N_LATENTS)], np.float32)
+    scales = index.segments[0].scales
+    read = kernels.most_telling(latents, weights, index.document_frequency, scales, 0.5)
     assert found == [(name, score) for name, score in exact.items() if corpus[name][read].any()][:10]
 
 
@@ -384,6 +388,34 @@ def test_batches_give_all_that_can_be_found_as_search_scores_it(tmp_path):
         latents, impacts = index.impacts(position)
         assert together[[place]].indices.tolist() == latents.tolist()
         assert together[[place]].data.tolist() == impacts.tolist()
+
+
+def test_a_first_search_that_has_to_compile_says_so(index_of, monkeypatch, tmp_path):
+    index, told = index_of(np.ones((2, 3), np.float32), DOT), []
+    index.search(np.array([0]), np.ones(1))
+
+    class Watch:
+        steps = None
+
+        def say(self, line):
+            told.append(line)
+
+    class NeverCompiled:
+        signatures = ()
+        py_func = kernels.search_one.py_func
+        _cache = SimpleNamespace(cache_path=str(tmp_path))
+
+        def __call__(self, *arguments):
+            return compiled(*arguments)
+
+    compiled = kernels.search_one
+    with watched(Watch()):
+        index.search(np.array([0]), np.ones(1))
+        assert told == []  # it is compiled
+        monkeypatch.setattr(kernels, "search_one", NeverCompiled())
+        index.search(np.array([0]), np.ones(1))
+        index.search(np.array([0]), np.ones(1))
+    assert told == ["compiling the search, once after installation: some seconds"]
 
 
 # --- in memory -------------------------------------------------------------------------------------

@@ -34,8 +34,8 @@ METHODS = {"init": "create", "index build": "index", "index verify": "verify", "
            "index recall": "recall", "reproduce cl-sr": "reproduce"}  # fmt: skip
 """Commands that are called otherwise than their method: what `Project` does is a verb."""
 
-ONLY_SHOWN = {"as_json", "top"}
-"""Parameters that decide what is printed."""
+ONLY_SHOWN = {"as_json", "top", "out"}
+"""Parameters that decide what is printed, or where."""
 STAGES = {stage: set(type(getattr(Settings(), stage)).__dataclass_fields__) for stage in vars(Settings())}
 """The fields of each stage's settings: `Project.open(path, {stage: changes})` takes them."""
 SETTINGS = {

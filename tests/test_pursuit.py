@@ -16,7 +16,7 @@ from scipy.optimize import nnls
 
 from unweave.config import SAEConfig
 from unweave.errors import BadData, DimensionMismatch
-from unweave.sae import pursuit
+from unweave.sae import model
 from unweave.sae.model import SAE, pursue
 from unweave.sae.pursuit import GRADIENT, MATCHING, METHODS, ORTHOGONAL
 
@@ -271,7 +271,8 @@ def test_one_by_one_equals_batched(halves_sae, embeddings, method, exact):
 def test_rows_are_the_same_on_both_sides_of_a_block_border(halves_sae, monkeypatch, method):
     embeddings = np.random.default_rng(0).integers(1, 9, (100, 4)).astype(np.float32) / 4
     whole = pursue(halves_sae, embeddings, 3, method)
-    monkeypatch.setattr(pursuit, "_BLOCK_FLOATS", 1)
+    monkeypatch.setattr(model, "_PURSUIT_FLOATS", 1)
+    monkeypatch.setattr(model, "_PURSUED_AT_ONCE", 7)
     np.testing.assert_array_equal(pursue(halves_sae, embeddings, 3, method).toarray(), whole.toarray())
 
 
@@ -286,7 +287,7 @@ def test_threads_that_share_a_fresh_sae_get_the_same_codes(any_lengths, gaussian
 def test_the_gram_matrix_goes_with_its_sae(any_lengths, gaussian):
     sae = replace(any_lengths)
     pursue(sae, gaussian, 2)
-    gram = weakref.ref(pursuit._dictionary(sae, with_gram=True).gram)
+    gram = weakref.ref(model._dictionary_of(sae, with_gram=True).gram)
     assert gram() is not None
     del sae
     gc.collect()

@@ -18,14 +18,16 @@ from unweave.base.records import Contribution, Explanation, Part
 from unweave.cli import main
 from unweave.concepts import edits
 from unweave.errors import AccountingError, BadData, UnweaveError
+from unweave.index.concept_index import ConceptIndex
 from unweave.index.hits import Hits
 from unweave.index.writer import IndexWriter
 from unweave.project import Project
 from unweave.retrieval.bm25 import BM25
 from unweave.retrieval.query import EmbeddedQuery
+from unweave.retrieval.searcher import ConceptSearcher
 from unweave.retrieval.steering import Steering
 from unweave.retrieval.sums import Sum, name_of, parse
-from unweave.retrieval.systems import Dense, Lexical
+from unweave.retrieval.systems import CLSR, Dense, Lexical
 from unweave.stages.asked import vector_of
 
 QUERY = "Device to generate electricity from wind"
@@ -143,6 +145,18 @@ def test_the_command_searches_by_id_and_by_vector(project, tmp_path):
     shown = [CliRunner().invoke(main, ["search", str(project.path), *how, "--json"]) for how in asked]
     hits = [json.loads(done.stdout)["hits"] for done in shown]
     assert hits[0] == hits[1] != []
+
+
+def test_all_queries_are_written_as_a_run_that_ir_measures_reads(project, tmp_path):
+    import ir_measures
+
+    done = CliRunner().invoke(main, ["search-all", str(project.path), str(tmp_path / "run.trec"), "-k", "5"])
+    assert done.exit_code == 0, done.output
+    read = list(ir_measures.read_trec_run(str(tmp_path / "run.trec")))
+    run = project.search_all(cutoff=5)
+    assert {(hit.query_id, hit.doc_id): hit.score for hit in read} == pytest.approx(
+        {(query, passage): score for query, hits in run.items() for passage, score in hits.items()}
+    )
 
 
 # --- steering -------------------------------------------------------------------------------------
@@ -271,6 +285,49 @@ def test_a_passage_that_only_the_index_has_is_not_shown_under_anothers_text(chan
     IndexWriter(index.folder).add(["a stranger"], csr_array(changed.latents[[changed.position(best)]]))
     with pytest.raises(BadData, match="the corpus has no passage with the id 'a stranger'"):
         changed.search(QUERY)
+
+
+CHANGES = 25
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_an_index_changed_at_random_finds_what_one_built_anew_finds(changed, tmp_path, seed):
+    """Two hundred changes in all: passages updated, deleted, added back, segments compacted."""
+    random, ids = np.random.default_rng(seed), changed.corpus.ids
+    writer = IndexWriter(changed.index_of("default").folder)
+    row_of = dict(zip(ids, range(len(ids)), strict=True))  # whose latents each live passage has
+    gone: list[str] = []
+    for change in random.choice(["update", "delete", "add", "compact"], CHANGES, p=[0.4, 0.3, 0.2, 0.1]):
+        if change == "compact":
+            writer.compact(fully=bool(random.integers(2)))
+        elif change == "delete":
+            some = random.choice(list(row_of), 3, replace=False).tolist()
+            writer.delete(some)
+            gone += [name for name in some if row_of.pop(name) >= 0]
+        else:
+            source = list(row_of) if change == "update" else gone
+            some = random.choice(source, min(4, len(source)), replace=False).tolist() if source else []
+            rows = random.integers(len(ids), size=len(some))
+            if some:
+                writer.add(some, csr_array(changed.latents[rows]))
+            row_of.update(zip(some, rows.tolist(), strict=True))
+            gone = [name for name in gone if name not in row_of]
+    rows, scoring = csr_array(changed.latents[list(row_of.values())]), changed.index_of("default").scoring
+    anew = ConceptIndex.build(rows, ids=list(row_of), scoring=scoring, folder=tmp_path / "anew")
+    expected = CLSR(ConceptSearcher(changed.sae, anew), changed.concepts)
+    for query in changed.embedded("queries").rows(0, 4):
+        hits = changed.search(query, len(ids), explain=True)
+        theirs = expected.search(EmbeddedQuery(vector=query), len(ids))
+        found_ids = expected.ids(theirs.passages.tolist())
+        whys = dict(zip(found_ids, expected.explain(EmbeddedQuery(vector=query), theirs), strict=True))
+        assert {hit.passage.passage_id for hit in hits} == whys.keys()
+        for hit in hits:
+            why = whys[hit.passage.passage_id]
+            assert hit.score == pytest.approx(why.score, rel=1e-5)
+            assert {c.latent for c in hit.explanation.contributions} == {c.latent for c in why.contributions}
+    for system in ("CL-SR rescored", "CL-SR then dense", "codes", "CL-SR + dense", "BM25 + 2 codes"):
+        with pytest.raises(BadData, match="was changed since it was built"):
+            changed.search(QUERY, system=system)
 
 
 # --- held open -------------------------------------------------------------------------------------

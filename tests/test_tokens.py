@@ -135,7 +135,7 @@ def test_tokens_of_another_encoder_are_refused(random_sae):
 
 
 def test_the_mean_of_a_real_encoders_tokens_is_its_embedding():
-    encoder = SentenceTransformerEncoder(EncoderConfig())
+    encoder = SentenceTransformerEncoder(EncoderConfig(precision="float32"))
     texts = ["Wind turbines.", "A sailing boat needs no fuel but wind.", "x"] + [f"text {i}" for i in range(70)]
     outputs = encoder.encode_tokens(texts)
     means = np.stack([output.mean(axis=0) for output in outputs])

@@ -40,7 +40,7 @@ class Unweave(Engine):
         self.index = ConceptIndex.open(self.out)
 
     def prepared(self, query: Query) -> Query:
-        return query
+        return Query(np.asarray(query.latents), np.asarray(query.weights))  # as arrays: they come memory-mapped
 
     def search(self, prepared: Query, k: int, setting: Any) -> Any:
         return self.index.hits(*prepared, k, **(setting or {}))

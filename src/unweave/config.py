@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import ipaddress
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from unweave.base.fields import at_least, check_choices, check_device, one_of
 from unweave.base.plain import plain
 
 THRESHOLD, TOP_K, MATCHING_PURSUIT = "threshold", "top_k", "matching_pursuit"
@@ -26,28 +25,14 @@ MATRYOSHKA_PARTS = (16, 8, 4, 2, 1)
 TEXTS_PER_LATENT = 5.0
 
 
-def one_of(choices: Sequence[str], default: str) -> str:
-    """A field that takes one of a few values: its option offers them, and `check_choices` refuses any other."""
-    return field(default=default, metadata={"choices": tuple(choices)})
-
-
-def check_choices(config: Any) -> None:
-    """Raise ValueError if a field made by `one_of` has none of its values."""
-    for setting in fields(config):
-        choices, value = setting.metadata.get("choices"), getattr(config, setting.name)
-        if choices is not None and value not in choices:
-            or_empty = ", or empty" if "" in choices else ""
-            raise ValueError(
-                f"{setting.name} must be one of {', '.join(filter(None, choices))}{or_empty}, got {value!r}"
-            )
-
-
-def at_least(config: object, least: int, *names: str) -> None:
-    """Raise ValueError if one of these settings is set and below `least`."""
-    for name in names:
-        value = getattr(config, name)
-        if value is not None and value < least:
-            raise ValueError(f"{name} must be at least {least}, got {value}")
+def _check_steps(config: FitConfig | TrainConfig) -> None:
+    """Raise ValueError if a training's steps or its retrieval loss cannot be calculated."""
+    if config.lr is not None and not 0 < config.lr < math.inf:
+        raise ValueError(f"lr must be a number above 0, got {config.lr}")
+    if not 0 <= config.decay <= 1:
+        raise ValueError(f"decay must lie between 0 and 1, got {config.decay}")
+    if not 0 < config.temperature < math.inf:
+        raise ValueError(f"temperature must be a number above 0, got {config.temperature}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +40,7 @@ class EmbedConfig:
     """Which texts are embedded beside passages and queries."""
 
     sentences: int = 16_000
-    """Sentences to embed beside their passages, at most, drawn evenly: an SAE learns most from short texts; 0: none."""
+    """Sentences of the passages to embed, at most, drawn evenly: an SAE learns more from short texts; 0: none."""
     language: str = "en"
     """Language of the passages, as an ISO 639 code; it decides where sentences end."""
 
@@ -109,13 +94,13 @@ class FitConfig:
     """Device to train on: cpu, cuda, cuda:1."""
 
     def __post_init__(self) -> None:
+        check_device(self)
         if not 0 < self.held_out < 1:
             raise ValueError(f"held_out must lie between 0 and 1, got {self.held_out}")
         check_choices(self)
         at_least(self, 1, "k", "n_latents", "steps", "batch_size", "dead_after")
         at_least(self, 0, "seed", "warmup_steps", "aux_alpha", "sparsity", "retrieval_weight", "patience")
-        if self.lr is not None and not 0 < self.lr < math.inf:
-            raise ValueError(f"lr must be a number above 0, got {self.lr}")
+        _check_steps(self)
         if not 0 < self.texts_per_latent < math.inf:
             raise ValueError(f"texts_per_latent must be a number above 0, got {self.texts_per_latent}")
         if self.n_latents is not None and self.k > self.n_latents:
@@ -142,6 +127,7 @@ class TokensConfig:
     """Device to train on: cpu, cuda, cuda:1."""
 
     def __post_init__(self) -> None:
+        check_device(self)
         at_least(self, 1, "k", "n_latents", "steps", "batch_size")
         at_least(self, 2, "sample")
         at_least(self, 0, "seed")
@@ -203,6 +189,7 @@ class EncoderConfig:
     """What passages are computed in, float32 or bfloat16; auto: bfloat16 if the processor has units for it."""
 
     def __post_init__(self) -> None:
+        check_device(self)
         at_least(self, 1, "batch_size")
         check_choices(self)
         if not self.model.strip():
@@ -343,11 +330,7 @@ class TrainConfig:
         check_choices(self)
         at_least(self, 1, "steps", "batch_size")
         at_least(self, 0, "warmup_steps", "aux_alpha", "retrieval_weight", "patience", "seed")
-        if not 0 < self.lr < math.inf or not 0 <= self.decay <= 1 or not self.temperature > 0:
-            raise ValueError(
-                f"lr and temperature must be above 0 and decay within 0 and 1, got lr={self.lr}, "
-                f"temperature={self.temperature}, decay={self.decay}"
-            )
+        _check_steps(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -391,6 +374,7 @@ class ReproduceConfig:
     """Split of the judgements to evaluate against, e.g. test or dev."""
 
     def __post_init__(self) -> None:
+        check_device(self)
         at_least(self, 1, "expansion", "steps")
         if not self.ks or min(self.ks) < 1 or len(set(self.ks)) < len(self.ks):
             raise ValueError(f"ks must be different whole numbers from 1 on, got {self.ks}")

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unweave.base.cores import on_every_core
+from unweave.base.fields import LARGEST
 from unweave.base.records import Explanation, Hit, HitList
 from unweave.concepts.judges.verdicts import Verdict
 from unweave.concepts.namers.language_model import Forecast
@@ -304,5 +305,7 @@ def _check_asked(query: Asked, cutoff: int) -> None:
     """Refuse a search for nothing."""
     if cutoff < 1:
         raise BadData(f"cutoff must be at least 1, got {cutoff}")
+    if cutoff > LARGEST:
+        raise BadData(f"cutoff must be at most {LARGEST}, got {cutoff}")
     if isinstance(query, str) and not query.strip():
         raise BadData("the query is empty; give a question or a few words")

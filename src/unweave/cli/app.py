@@ -35,9 +35,9 @@ SECTIONS = {
                          "those of whole texts."),
     },
     "Search and explain": {
-        "search": _Place("search", "Search PROJECT for QUERY by concepts."),
-        "explain": _Place("search", "Explain the dense score of QUERY and the passage PASSAGE_ID as named concepts, "
-                          "bias and residual."),
+        "search": _Place("search", "Search PROJECT for QUERY."),
+        "search-all": _Place("search", "Search for all of the project's queries, and write a run in TREC's format."),
+        "explain": _Place("search", "Explain the score of QUERY and the passage PASSAGE_ID as a sum of named parts."),
         "prevalent": _Place("families", "Search PROJECT for QUERY and show what the found passages are about, each "
                             "concept with passages as proof."),
         "paths": _Place("families", "Show the concepts of the passage PASSAGE_ID as paths from coarse to fine, the "
@@ -119,10 +119,13 @@ class _Group(click.Group):
         except OSError as error:
             where = f" ({error.filename})" if error.filename else ""
             raise click.ClickException(_one_line(f"{error.strerror or error}{where}")) from error
+        except MemoryError as error:
+            raise click.ClickException(_one_line(f"not enough memory: {error or 'ask for less at a time'}")) from error
         except ModuleNotFoundError as error:
-            if error.name is None or error.name.partition(".")[0] == "unweave":
+            package = (error.name or "").partition(".")[0]
+            if package in ("", "unweave"):
                 raise
-            said = f"this needs {plain(error.name, 60)}, which is not installed: pip install 'unweave[all]'"
+            said = f"this needs {plain(package, 60)}, which is not installed: pip install 'unweave[all]'"
             raise click.ClickException(said) from error
         except KeyboardInterrupt:
             click.echo("stopped; what was finished is kept, and the same command goes on from there", err=True)
@@ -140,8 +143,11 @@ def main() -> None:
     """
     notes = logging.StreamHandler(sys.stderr)
     notes.setFormatter(_Note())
-    logging.getLogger("ir_datasets").disabled = True  # it tells each try to connect; what comes of it is said once
-    logging.getLogger("unweave").handlers = [notes]  # other libraries' logs are not ours to show
+    logging.getLogger("unweave").handlers = [notes]
+    # Other libraries' logs are not ours to show. Python would print their warnings, ir_datasets each try to connect.
+    if not logging.getLogger().handlers:
+        logging.getLogger().addHandler(logging.NullHandler())
+    logging.getLogger("ir_datasets").disabled = True
 
 
 class _Note(logging.Formatter):

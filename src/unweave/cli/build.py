@@ -225,7 +225,7 @@ def recall(project: Path, efforts: tuple[float, ...], system: str, as_json: bool
 def tokens(project: Path, as_json: bool, **options: Any) -> None:
     """Learn concepts of single tokens, name them by their words, and index them beside those of whole texts.
 
-    They keep the words that one vector a text cannot: unweave search PROJECT QUERY --fuse tokens --fuse "concept codes"
+    They keep the words that one vector a text cannot: unweave search PROJECT QUERY --system "tokens + codes"
     """
     with opened_with(project, tokens=options) as opened:
         show_outcomes(opened.tokens(), as_json)

@@ -10,7 +10,7 @@ import click
 
 from unweave.base import progress
 from unweave.cli.bars import Bars
-from unweave.cli.options import JSON, PROJECT, open_project
+from unweave.cli.options import JSON, PROJECT, config_of, open_project
 
 if TYPE_CHECKING:
     from unweave.concepts.judges.verdicts import Verdict
@@ -38,7 +38,7 @@ def judge(
     from unweave.encode.encoders import open_encoder
 
     opened = open_project(project)
-    other = None if other_encoder is None else open_encoder(EncoderConfig(model=other_encoder))
+    other = None if other_encoder is None else open_encoder(config_of(EncoderConfig, model=other_encoder))
     with progress.watched(Bars()):
         verdicts = opened.judge(other=other, again=again, by_model=by_model or 0, controls=controls)
     marks = marks_of(opened.concepts.by_document_frequency())

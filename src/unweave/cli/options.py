@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import Field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from unweave.stages.ensure import Outcome
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 APPLIES_ALL = "unweave: applies all settings"
 """In a context's `meta`: a command that runs all stages, so nothing is to be said of settings not applied yet."""
@@ -123,6 +125,14 @@ def opened_with(path: Path, **stages: dict[str, Any]) -> Iterator[Project]:
     with progress.watched(Bars()):
         yield project
     project.keep_changes()
+
+
+def config_of(kind: type[T], **options: Any) -> T:
+    """Settings from a command's options; a value that they refuse is a wrong option."""
+    try:
+        return kind(**options)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 def by_stage(options: dict[str, Any], *stages: str) -> dict[str, dict[str, Any]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from unweave.cli.options import PROJECT, open_project
+from unweave.cli.options import PROJECT, config_of, open_project
 
 
 @click.group()
@@ -45,7 +45,7 @@ def cl_sr(
     from unweave.cli import show
     from unweave.config import ReproduceConfig
 
-    config = ReproduceConfig(ks=ks, expansion=expansion, steps=steps, seed=seed, device=device, split=split)
+    config = config_of(ReproduceConfig, ks=ks, expansion=expansion, steps=steps, seed=seed, device=device, split=split)
     found = open_project(project).reproduce(config)
     if as_json:
         click.echo(json.dumps(asdict(found)))

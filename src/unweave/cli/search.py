@@ -70,6 +70,29 @@ def search(
     _show_hits(shown, opened.search(asked, cutoff, system=system, steering=steering, explain=explain), as_json)
 
 
+@click.command("search-all")
+@PROJECT
+@click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--system", default="CL-SR", show_default=True, help="What searches, as for: unweave search.")
+@click.option("--cutoff", "-k", default=100, show_default=True, type=click.IntRange(min=1), help="Hits a query.")
+@JSON
+def search_all(project: Path, out: Path, system: str, cutoff: int, as_json: bool) -> None:
+    """Search for all of the project's queries, and write a run in TREC's format.
+
+    OUT is a file of six columns, which trec_eval and ir_measures read.
+    """
+    from unweave.base.artifact import write_atomically
+    from unweave.evaluation.runs import write_run
+
+    run = open_project(project).search_all(cutoff=cutoff, system=system)
+    lines = {query_id: list(hits.items()) for query_id, hits in run.items()}
+    write_atomically(out, lambda path: write_run(path, lines, system))
+    if as_json:
+        print_json({"run": str(out), "n_queries": len(run), "system": system})
+    else:
+        click.echo(f"{out}: {len(run):,} queries by {plain(system)}")
+
+
 def _asked(query: str | None, query_id: str | None, vector: Path | None) -> tuple[str, Asked]:
     """What to show of the query, and what to search for: exactly one of the three must be given."""
     from unweave.stages.asked import QueryId

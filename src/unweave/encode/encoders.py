@@ -192,6 +192,7 @@ class SentenceTransformerEncoder:
 
         with torch.autocast(torch.device(self.config.device).type, dtype=torch.bfloat16):
             embeddings = self._encode_piece(texts)
+        # Once more in float32: a model's last module may have rounded lengths to a few thousandths.
         return unit_rows(embeddings) if self.config.normalize else embeddings
 
     def _tokens_of_piece(self, texts: list[str]) -> list[NDArray[np.float32]]:

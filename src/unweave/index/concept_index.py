@@ -9,9 +9,7 @@ state now. `IndexWriter` makes new states.
 
 from __future__ import annotations
 
-import itertools
 import re
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
@@ -30,25 +28,19 @@ from unweave.base.owned import OwnFolder
 from unweave.base.plain import plain
 from unweave.base.records import Explanation, HitList
 from unweave.base.stored import read_record
-from unweave.errors import BadData, CorruptArtifact
+from unweave.errors import CorruptArtifact
 from unweave.index import kernels
 from unweave.index.hits import Hits, IndexHit
-from unweave.index.kernels import Formula, Scratch, as_latents
 from unweave.index.query import ConceptQuery, explain_concepts, weighted
 from unweave.index.scoring import PROFILES, Scoring, impacts_of, inverse_document_frequency
+from unweave.index.searching import Asked, Whole, by_segment
 from unweave.index.segment import FOR_SEARCH, Batch, Entries, Indexed, Segment, as_bytes, formula_of, write_segment
 
 KIND = "index"
 SEGMENTS = "segments"
 LAYOUT = 2
 """How segments are stored; an index of another layout is not read."""
-MOST_LATENTS = kernels.UNITS // 4
-"""Latents of one query: each needs a few units of the bound."""
 _REOPENED = 20
-_SPARE = 30
-"""An approximate search for the best k scores so many times the root of k more: the best by a part of the lists."""
-_NO_LATENTS, _NO_BITS = np.zeros(0, np.uint32), np.zeros(0, np.uint64)
-_local = threading.local()
 
 
 class ConceptIndex:
@@ -87,7 +79,7 @@ class ConceptIndex:
         """How many passages have each latent, (n_latents,)."""
         self.n_passages = sum(s.n_live for s in self.segments)
         """Passages that can be found: deleted ones do not count."""
-        self._scales = np.max([s.scales for s in self.segments], axis=0) if self.segments else np.zeros(self.n_latents)
+        self._whole = Whole(self.segments, self._first, self.document_frequency)
 
     def __repr__(self) -> str:
         where = "memory" if self._owned else str(self.folder)
@@ -245,24 +237,11 @@ class ConceptIndex:
             BadData: a latent is not of this index, occurs twice, or has a weight that is no number.
             CorruptArtifact: what was read of the index is not what was written.
         """
-        query = self._checked(latents, weights)
-        if cutoff < 1:
-            raise BadData(f"cutoff must be at least 1, got {cutoff}")
-        if passage_k is not None and passage_k < 1:
-            raise BadData(f"passage_k must be at least 1, got {passage_k}")
-        if not 0 < effort <= 1:
-            raise BadData(f"effort must lie above 0 and not above 1, got {effort}")
-        if allowed is not None and allowed.shape != (self.n_positions,):
-            raise BadData(f"allowed has the shape {allowed.shape}, expected one value for each of {self.n_positions}")
-        if not len(query[0]):
-            return Hits(np.zeros(0, np.int64), np.zeros(0, np.float32))
-        scratch = _scratch(self.n_latents)
-        try:
-            found = self._search(*query, cutoff, self._ban(banned), allowed, passage_k, effort, scratch)
-        except BaseException:
-            vars(_local).clear()  # what was half done is not to reach another search
-            raise
-        return found
+        formula = self.formula
+        if passage_k is not None:
+            formula = formula._replace(counted=min(passage_k, formula.kept))
+        asked = Asked(latents, weights, cutoff, banned, allowed, passage_k, effort)
+        return self._whole.search(asked, formula)
 
     def hits_of_each(self, queries: csr_array, cutoff: int = 10, *, effort: float = 1.0) -> list[Hits]:
         """`hits` for each row of queries, (n_queries, n_latents) weights, on every core."""
@@ -275,116 +254,6 @@ class ConceptIndex:
     def n_positions(self) -> int:
         """Positions run from 0 to this; those of deleted passages are left unused until the next compaction."""
         return int(self._first[-1])
-
-    def _checked(
-        self, latents: NDArray[np.integer[Any]], weights: NDArray[np.floating[Any]]
-    ) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
-        if latents.shape != weights.shape or latents.ndim != 1:
-            raise BadData(
-                f"latents of shape {latents.shape} came with weights of shape {weights.shape}; expected one each"
-            )
-        if not len(latents):
-            return _NO_LATENTS, np.zeros(0, np.float32)
-        weights = weights.astype(np.float32)
-        query = kernels.active_of(latents.astype(np.int64), weights, self.document_frequency)
-        if query is None and not np.isfinite(weights).all():
-            raise BadData("a query's weights must be finite numbers")
-        if query is None:
-            raise BadData(
-                f"a query's latents must be from 0 to {self.n_latents - 1}, got {latents.min()} to {latents.max()}"
-            )
-        if len(query[0]) > MOST_LATENTS:
-            raise BadData(
-                f"a query of {len(query[0])} latents; at most {MOST_LATENTS} can be searched: keep its strongest"
-            )
-        if len(set(latents.tolist())) != len(latents):
-            raise BadData("a query's latents must be unique; add up the weights of those that occur twice")
-        return query  # type: ignore[no-any-return]
-
-    def _ban(self, banned: Sequence[int]) -> NDArray[np.uint32]:
-        if any(not 0 <= latent < self.n_latents for latent in banned):
-            raise BadData(f"banned latents must be from 0 to {self.n_latents - 1}, got {list(banned)}")
-        return as_latents(list(banned)) if len(banned) else _NO_LATENTS
-
-    def _search(
-        self,
-        latents: NDArray[np.uint32],
-        weights: NDArray[np.float32],
-        cutoff: int,
-        banned: NDArray[np.uint32],
-        allowed: NDArray[np.bool_] | None,
-        passage_k: int | None,
-        effort: float,
-        scratch: Scratch,
-    ) -> Hits:
-        at_once = bool((weights < 0).any()) or (passage_k is not None and passage_k < self.formula.kept)
-        approximate = effort < 1 and not at_once
-        scratch.weights[latents] = weights
-        read = latents[self._most_telling(latents, weights, effort)] if approximate else latents
-        unit, slack = kernels.unit_and_slack(read, scratch.weights, self._scales)
-        if approximate:
-            slack = 0
-        kept = cutoff + int(_SPARE * cutoff**0.5) if approximate else cutoff
-        formula = (
-            self.formula if passage_k is None else self.formula._replace(counted=min(passage_k, self.formula.kept))
-        )
-        for nth, segment in enumerate(self.segments):
-            factors = kernels.factors_of(read, scratch.weights, segment.scales, unit)
-            arguments = (segment.postings, segment.forward, formula, self._first[nth], segment.n_passages, read,
-                         factors, banned, self._may_be_found(nth, allowed), slack, at_once, unit, kept)  # fmt: skip
-            while (ended := kernels.scan(*arguments, scratch)) == kernels.CROWDED:
-                scratch = scratch.with_room(2 * len(scratch.positions))
-            if ended != kernels.DONE:
-                segment.refuse("lists" if ended == kernels.BAD_POSTINGS else "forward")
-        n = kernels.drop_unneeded(scratch, slack, at_once)
-        positions = scratch.positions[:n]
-        scores = scratch.values[:n] if at_once else self._scores(positions, formula, scratch.weights)
-        keys = np.sort(kernels.sort_keys(scores, positions))[:cutoff]
-        scratch.weights[latents] = 0
-        scratch.counts[:] = 0
-        scratch.state[:] = 0
-        return Hits(*kernels.hits_of_keys(keys))
-
-    def _most_telling(
-        self, latents: NDArray[np.uint32], weights: NDArray[np.float32], effort: float
-    ) -> NDArray[np.int64]:
-        """Which of a query's lists to read, the first at least, so that no more than this share of its postings is.
-
-        A list is taken for what it adds to a score at most, over the root of its length.
-        """
-        lengths = self.document_frequency[latents]
-        order = np.argsort(-weights * self._scales[latents] / np.sqrt(lengths), kind="stable")
-        read = np.cumsum(lengths[order])
-        return order[: max(1, int(np.searchsorted(read, effort * read[-1], side="right")))]
-
-    def _may_be_found(self, nth: int, allowed: NDArray[np.bool_] | None) -> NDArray[np.uint64]:
-        live = self.segments[nth].live
-        if allowed is None:
-            return live
-        bits = kernels.allowed_bits(allowed[self._first[nth] : self._first[nth + 1]])
-        return bits & live if len(live) else bits
-
-    def _scores(
-        self, positions: NDArray[np.unsignedinteger[Any]], formula: Formula, weights: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
-        """Exact scores of ascending positions, weights (n_latents,)."""
-        scores = np.empty(len(positions), np.float32)
-        for nth, some in self._by_segment(positions):
-            segment = self.segments[nth]
-            arguments = segment.forward, formula, self._first[nth], positions[some], segment.n_passages, weights
-            if not kernels.score_all(*arguments, scores[some]):
-                segment.refuse("forward")
-        return scores
-
-    def _by_segment(self, positions: NDArray[Any]) -> Iterator[tuple[int, slice]]:
-        """Which of these ascending positions are in each segment that has any."""
-        if len(self.segments) == 1:
-            yield 0, slice(None)
-            return
-        ends = np.searchsorted(positions, self._first)
-        for nth, (start, end) in enumerate(itertools.pairwise(ends.tolist())):
-            if start < end:
-                yield nth, slice(start, end)
 
     @cached_property
     def idf(self) -> NDArray[np.float32]:
@@ -448,7 +317,7 @@ class ConceptIndex:
             CorruptArtifact: what was read of the index is not what was written.
         """
         scores = np.empty(len(positions))
-        for nth, some in self._by_segment(positions):
+        for nth, some in by_segment(self._first, positions):
             segment = self.segments[nth]
             arguments = segment.forward, self.formula.id_bytes, self._first[nth], positions[some], segment.n_passages
             if not kernels.reconstruct_all(*arguments, products, scores[some]):
@@ -485,11 +354,3 @@ def _segment_name(name: str) -> str:
 def _stated(folder: Path) -> bytes:
     path = folder / MANIFEST
     return path.read_bytes() if path.is_file() else b""
-
-
-def _scratch(n_latents: int) -> Scratch:
-    """This thread's, kept from one search to the next."""
-    scratch: Scratch | None = getattr(_local, "scratch", None)
-    if scratch is None or len(scratch.weights) != n_latents:
-        scratch = _local.scratch = Scratch.new(n_latents)
-    return scratch

@@ -37,8 +37,12 @@ _LINE, _LINES_OF_LIST, _LINES_OF_ROW = 64, 4, 4
 """Bytes of a cache line, and how many are asked for before a list or a row is read, which may lie anywhere."""
 _AHEAD = 16
 """So many rows are asked for before they are read."""
-DONE, CROWDED, BAD_POSTINGS, BAD_FORWARD = 0, 1, 2, 3
-"""How a scan ended; CROWDED: there is no room for another block's candidates."""
+DONE, CROWDED, BAD_POSTINGS, BAD_FORWARD, BAD_QUERY = 0, 1, 2, 3, 4
+"""How a search ended; CROWDED: there is no room for another block's candidates."""
+MOST_LATENTS = UNITS // 4
+"""Latents of one query: each needs a few units of the bound."""
+SPARE = 30
+"""An approximate search for the best k scores so many times the root of k more: the best by a part of the lists."""
 
 
 class Postings(NamedTuple):
@@ -73,6 +77,23 @@ class Formula(NamedTuple):
     """Bytes of a latent's id in a forward list, 2 to 4."""
 
 
+class Plan(NamedTuple):
+    """What one search is to do."""
+
+    active: NDArray[np.uint32]
+    """The latents of the query that can add to a score; their weights are in the scratch."""
+    read: NDArray[np.uint32]
+    """Those of them whose posting lists are read."""
+    unit: float
+    """The score of one unit of a bound."""
+    slack: int
+    """How many units the bound of a passage may exceed its score."""
+    at_once: bool
+    """Score candidates as soon as their bounds are met, since these say too little."""
+    k: int
+    """So many of the best are looked for."""
+
+
 class Scratch(NamedTuple):
     """What one search needs to write to; all zeros between searches, but for the candidates."""
 
@@ -104,21 +125,91 @@ BIN, ABOVE, N_CANDIDATES, NEXT_BLOCK = 0, 1, 2, 3
 
 
 @njit(nogil=True, cache=True)
-def active_of(latents, weights, document_frequency):  # type: ignore[no-untyped-def]
-    """The latents, uint32, and weights of a query that can add to a score; None if one is no latent or no number.
+def begin(latents, weights, document_frequency, scales, formula, effort, cutoff, scratch):  # type: ignore[no-untyped-def]
+    """Whether such a query can be meant, and what its search is to do; its weights are then in the scratch.
 
     Args:
-        latents, weights: (n,) int64 and float32.
-        document_frequency: (n_latents,).
+        latents, weights: (n,) int64 and float32, as asked.
+        document_frequency, scales: (n_latents,), the latter the highest of all segments.
+        effort, cutoff: as in `ConceptIndex.search`.
     """
-    active, theirs, n = np.empty(len(latents), np.uint32), np.empty(len(latents), np.float32), 0
+    ascending, none = np.sort(latents), np.empty(0, np.uint32)
     for i in range(len(latents)):
-        if not 0 <= latents[i] < len(document_frequency) or not np.isfinite(weights[i]):
-            return None
+        out_of_range = not 0 <= latents[i] < len(document_frequency)
+        if out_of_range or not np.isfinite(weights[i]) or (i > 0 and ascending[i] == ascending[i - 1]):
+            return False, Plan(none, none, 1.0, np.int64(0), False, np.int64(0))
+    active, n, negative = np.empty(len(latents), np.uint32), 0, False
+    for i in range(len(latents)):
         if weights[i] != 0 and document_frequency[latents[i]] > 0:
-            active[n], theirs[n] = latents[i], weights[i]
+            active[n] = latents[i]
+            scratch.weights[latents[i]] = weights[i]
+            negative |= weights[i] < 0
             n += 1
-    return active[:n], theirs[:n]
+    active = active[:n]
+    at_once = negative or formula.counted < formula.kept
+    approximate = effort < 1 and not at_once
+    read = most_telling(active, scratch.weights, document_frequency, scales, effort) if approximate else active
+    unit, slack = unit_and_slack(read, scratch.weights, scales)
+    kept = cutoff + int(SPARE * cutoff**0.5) if approximate else cutoff
+    plan = Plan(active, read, unit, np.int64(0) if approximate else slack, at_once, np.int64(kept))
+    return n <= MOST_LATENTS, plan
+
+
+@njit(nogil=True, cache=True)
+def most_telling(latents, weights, document_frequency, scales, effort):  # type: ignore[no-untyped-def]
+    """Those of a query's latents whose lists to read, one at least: no more than this share of all its postings.
+
+    A list is taken for what it adds to a score at most, over the root of its length.
+    """
+    tells, total = np.empty(len(latents), np.float64), 0
+    for i in range(len(latents)):
+        length = document_frequency[latents[i]]
+        tells[i] = -np.float64(weights[latents[i]]) * scales[latents[i]] / np.sqrt(length)
+        total += length
+    order = np.argsort(tells, kind="mergesort")
+    chosen, n, so_far = np.empty(len(latents), np.uint32), 0, 0
+    for i in order:
+        so_far += document_frequency[latents[i]]
+        if n > 0 and so_far > effort * total:
+            break
+        chosen[n] = latents[i]
+        n += 1
+    return chosen[:n]
+
+
+@njit(nogil=True, cache=True)
+def end(plan, scratch):  # type: ignore[no-untyped-def]
+    """Make the scratch ready for the next search."""
+    for latent in plan.active:
+        scratch.weights[latent] = 0
+    scratch.counts[:] = 0
+    scratch.state[:] = 0
+
+
+@njit(nogil=True, cache=True)
+def search_one(  # type: ignore[no-untyped-def]
+    postings, forward, formula, n_passages, document_frequency, scales, latents, weights, cutoff, effort, banned,
+    allowed, scratch
+):  # fmt: skip
+    """A whole search of an index of one segment: how it ended, and the keys of what was found; see `sort_keys`.
+
+    All that it does is done elsewhere, too, step by step for several segments; but each call of a compiled function
+    takes some microseconds, which are most of the time where passages are few.
+    """
+    none = np.empty(0, np.uint64)
+    can_be_meant, plan = begin(latents, weights, document_frequency, scales, formula, effort, cutoff, scratch)
+    if not can_be_meant:
+        return BAD_QUERY, none
+    ended = scan(postings, forward, formula, 0, n_passages, scales, plan, banned, allowed, scratch)
+    if ended != DONE:
+        return ended, none
+    n = drop_unneeded(scratch, plan)
+    positions, scores = scratch.positions[:n], scratch.values[:n]
+    if not plan.at_once and not score_all(forward, formula, 0, positions, n_passages, scratch.weights, scores):
+        return BAD_FORWARD, none
+    keys = sort_keys(scores, positions)
+    end(plan, scratch)
+    return DONE, keys
 
 
 @njit(nogil=True, cache=True)
@@ -151,42 +242,32 @@ def factors_of(latents, weights, scales, unit):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def scan(  # type: ignore[no-untyped-def]
-    postings, forward, formula, before, n_passages, latents, factors, banned, allowed, slack, at_once, unit, k, scratch
+    postings, forward, formula, before, n_passages, scales, plan, banned, allowed, scratch
 ):
-    """Add the passages of a segment that may be among the best k to the candidates.
+    """Add the passages of a segment that may be among the best to the candidates; says how it ended.
 
     Args:
         before, n_passages: passages of the segments before this one, and of this one.
-        latents, factors: (n_active,) uint32, what each adds, see `add_list`.
+        scales: (n_latents,) those of the segment.
         banned: (n_banned,) uint32: latents whose passages are left out.
         allowed: (n_passages / 64,) uint64, a bit for each passage that may be found; empty: all may.
-        slack: how many units the bound of a passage may exceed its score.
-        at_once: score candidates now, since their bounds say too little.
-        unit: score of one unit.
     """
-    sums, counts, state = scratch.sums, scratch.counts, scratch.state
-    positions, values = scratch.positions, scratch.values
-    lowest, above, n = state[BIN], state[ABOVE], state[N_CANDIDATES]
-    n_blocks = len(postings.starts) - 1
-    lists, rows = postings.lists.data, forward.rows.data
-    starts, starts_of_banned = np.empty(len(latents), np.uint64), np.empty(len(banned), np.uint64)
-    one, start_of_one, length_of_one = np.empty(1, np.uint64), np.empty(1, np.uint64), np.empty(1, np.int64)
-    ends = np.empty(max(len(latents), len(banned)), np.uint64)
+    sums, state, read = scratch.sums, scratch.state, plan.read
+    lists = postings.lists.data
+    factors = factors_of(read, scratch.weights, scales, plan.unit)
+    starts, starts_of_banned = np.empty(len(read), np.uint64), np.empty(len(banned), np.uint64)
+    ends = np.empty(max(len(read), len(banned)), np.uint64)
     bins = np.empty(N_BINS, np.int64)
-    floor = _floor(lowest, slack, at_once)
-    for block in range(state[NEXT_BLOCK], n_blocks):
-        first = U(block) << U(BLOCK_BITS)
-        n_places = min(U(BLOCK), U(n_passages) - first)
-        if n + np.int64(n_places) > len(positions):
-            if floor > 0:
-                n = _drop_low(positions, values, n, (floor - 1) * unit if at_once else floor)
-            if n + np.int64(n_places) > len(positions):
-                state[BIN], state[ABOVE], state[N_CANDIDATES], state[NEXT_BLOCK] = lowest, above, n, block
-                return CROWDED
-        if not find_lists(postings, block, latents, n_places, starts, ends):
+    for block in range(state[NEXT_BLOCK], len(postings.starts) - 1):
+        n_places = min(U(BLOCK), U(n_passages) - (U(block) << U(BLOCK_BITS)))
+        floor = _floor(state[BIN], plan)
+        if not _room_for(np.int64(n_places), floor, plan, scratch):
+            state[NEXT_BLOCK] = block
+            return CROWDED
+        if not find_lists(postings, block, read, n_places, starts, ends):
             return BAD_POSTINGS
-        for i in range(len(latents)):
-            if i + 1 < len(latents):
+        for i in range(len(read)):
+            if i + 1 < len(read):
                 _fetch_list(lists, starts[i + 1], ends[i + 1])
             if starts[i] != NO_LIST:
                 add_list(lists, starts[i], factors[i], sums)
@@ -195,46 +276,81 @@ def scan(  # type: ignore[no-untyped-def]
         for i in range(len(banned)):
             if starts_of_banned[i] != NO_LIST:
                 _clear_list(lists, starts_of_banned[i], sums)
-        if floor == 0 and k > _MANY and not at_once and len(allowed) == 0:
-            floor = _floor(_bin_of_best(sums[: np.int64(n_places)], k, bins), slack, at_once)
-        for chunk in range(0, np.int64(n_places), _CHUNK):
-            if not _any_above(sums, U(chunk), _CHUNK, floor):
-                _clear(sums, U(chunk))
-                continue
-            for few in range(U(chunk), U(chunk + _CHUNK), U(_FEW)):
-                if not _any_above(sums, few, _FEW, floor):
-                    continue
-                for place in range(few, few + U(_FEW)):
-                    bound = np.int64(sums[place])
-                    if bound <= floor:
-                        continue
-                    position = first + place
-                    if len(allowed) > 0 and (allowed[position >> U(6)] >> (position & U(63))) & U(1) == U(0):
-                        continue
-                    value, counted = np.float64(bound), bound
-                    if at_once:
-                        one[0] = position
-                        if not find_rows(forward, 0, one, n_passages, formula.id_bytes, start_of_one, length_of_one):
-                            return BAD_FORWARD
-                        value, shared = score_of(rows, start_of_one[0], length_of_one[0], formula, scratch.weights)
-                        if shared < 0:
-                            return BAD_FORWARD
-                        if shared == 0:
-                            continue
-                        counted = np.int64(max(min(value / unit, np.float64(UNITS)), 0.0))
-                    positions[n], values[n] = before + position, value
-                    n += 1
-                    new = counted >> BIN_BITS
-                    counts[new] += 1
-                    if new >= lowest:
-                        above += 1
-                        while above - counts[lowest] >= k:
-                            above -= counts[lowest]
-                            lowest += 1
-                        floor = max(floor, _floor(lowest, slack, at_once))
-            _clear(sums, U(chunk))
-    state[BIN], state[ABOVE], state[N_CANDIDATES], state[NEXT_BLOCK] = lowest, above, n, 0
+        if floor == 0 and plan.k > _MANY and not plan.at_once and len(allowed) == 0:
+            floor = _floor(_bin_of_best(sums[: np.int64(n_places)], plan.k, bins), plan)
+        if not _collect(forward, formula, before, n_passages, block, n_places, floor, plan, allowed, scratch):
+            return BAD_FORWARD
+    state[NEXT_BLOCK] = 0
     return DONE
+
+
+@njit(nogil=True, cache=True)
+def _room_for(n_places, floor, plan, scratch):  # type: ignore[no-untyped-def]
+    """Whether there is room for so many candidates more, if need be after those are dropped that are too low by now."""
+    n, room = scratch.state[N_CANDIDATES], len(scratch.positions)
+    if n + n_places > room and floor > 0:
+        n = _drop_low(scratch.positions, scratch.values, n, (floor - 1) * plan.unit if plan.at_once else floor)
+        scratch.state[N_CANDIDATES] = n
+    return n + n_places <= room
+
+
+@njit(nogil=True, cache=True)
+def _collect(  # type: ignore[no-untyped-def]
+    forward, formula, before, n_passages, block, n_places, floor, plan, allowed, scratch
+):
+    """Add the passages of a block whose bounds are above the floor, which rises meanwhile; all bounds become 0.
+
+    False if a forward list is not what was written.
+    """
+    sums, counts, state = scratch.sums, scratch.counts, scratch.state
+    positions, values = scratch.positions, scratch.values
+    lowest, above, n = state[BIN], state[ABOVE], state[N_CANDIDATES]
+    first = U(block) << U(BLOCK_BITS)
+    for chunk in range(0, np.int64(n_places), _CHUNK):
+        if not _any_above(sums, U(chunk), _CHUNK, floor):
+            _clear(sums, U(chunk))
+            continue
+        for few in range(U(chunk), U(chunk + _CHUNK), U(_FEW)):
+            if not _any_above(sums, few, _FEW, floor):
+                continue
+            for place in range(few, few + U(_FEW)):
+                bound = np.int64(sums[place])
+                if bound <= floor:
+                    continue
+                position = first + place
+                if len(allowed) > 0 and (allowed[position >> U(6)] >> (position & U(63))) & U(1) == U(0):
+                    continue
+                value, counted = np.float64(bound), bound
+                if plan.at_once:
+                    value, shared = _score_now(forward, formula, position, n_passages, scratch.weights)
+                    if shared < 0:
+                        return False
+                    if shared == 0:
+                        continue
+                    counted = np.int64(max(min(value / plan.unit, np.float64(UNITS)), 0.0))
+                positions[n], values[n] = before + position, value
+                n += 1
+                new = counted >> BIN_BITS
+                counts[new] += 1
+                if new >= lowest:
+                    above += 1
+                    while above - counts[lowest] >= plan.k:
+                        above -= counts[lowest]
+                        lowest += 1
+                    floor = max(floor, _floor(lowest, plan))
+        _clear(sums, U(chunk))
+    state[BIN], state[ABOVE], state[N_CANDIDATES] = lowest, above, n
+    return True
+
+
+@njit(nogil=True, cache=True)
+def _score_now(forward, formula, position, n_passages, weights):  # type: ignore[no-untyped-def]
+    """The score of one passage of a segment, and how many latents it shares with the query; -1: see `score_of`."""
+    one, start, length = np.empty(1, np.uint64), np.empty(1, np.uint64), np.empty(1, np.int64)
+    one[0] = position
+    if not find_rows(forward, 0, one, n_passages, formula.id_bytes, start, length):
+        return 0.0, np.int64(-1)
+    return score_of(forward.rows.data, start[0], length[0], formula, weights)
 
 
 @njit(nogil=True, cache=True)
@@ -268,9 +384,9 @@ def _bin_of_best(sums, k, bins):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _floor(lowest, slack, at_once):  # type: ignore[no-untyped-def]
+def _floor(lowest, plan):  # type: ignore[no-untyped-def]
     """A passage whose bound is no higher than this is not among the best, given the bin that k candidates reach."""
-    return max((lowest << BIN_BITS) - (0 if at_once else slack), 0)
+    return max((lowest << BIN_BITS) - (0 if plan.at_once else plan.slack), 0)
 
 
 @njit(nogil=True, cache=True)
@@ -285,12 +401,12 @@ def _drop_low(positions, values, n, least):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def drop_unneeded(scratch, slack, at_once):  # type: ignore[no-untyped-def]
+def drop_unneeded(scratch, plan):  # type: ignore[no-untyped-def]
     """Forget candidates of the scan whose bounds are too low by what is known at its end; returns how many are left."""
     n = scratch.state[N_CANDIDATES]
-    if at_once:
+    if plan.at_once:
         return n
-    return _drop_low(scratch.positions, scratch.values, n, (scratch.state[BIN] << BIN_BITS) - slack)
+    return _drop_low(scratch.positions, scratch.values, n, (scratch.state[BIN] << BIN_BITS) - plan.slack)
 
 
 NO_LIST = U(2**64 - 1)

@@ -71,6 +71,11 @@ def write_latents(
         made.results.update(n_texts=n_texts, l0=int(offsets[-1]) / max(1, n_texts))
 
 
+def _highest(indices: NDArray[np.int32]) -> int:
+    """The highest of latents' numbers, one below 0 counting as very high: all are read, but only once and in place."""
+    return int(indices.view(np.uint32).max(initial=0)) if len(indices) else -1
+
+
 def _save_part(path: Path, latents: csr_array) -> None:
     with path.open("wb") as file:  # given a name, save_npz would add an ending to it
         save_npz(file, latents, compressed=False)
@@ -85,6 +90,7 @@ def load_latents(folder: Path) -> csr_array:
     manifest = read_manifest(folder, KIND)
     offsets, indices, data = (load_array(folder / f"{name}.npy", KIND) for name in _ARRAYS)
     n_latents = int(manifest.settings["n_latents"])
-    if not (offsets[-1] == len(indices) == len(data)) or (len(indices) and indices.max() >= n_latents):
+    ascending = offsets[0] == 0 and bool((np.diff(offsets) >= 0).all()) and offsets[-1] == len(indices) == len(data)
+    if not ascending or _highest(indices) >= n_latents:
         raise CorruptArtifact(f"{folder}: its three arrays do not fit together; rebuild it")
     return csr_array((data, indices, offsets), shape=(len(offsets) - 1, n_latents), copy=False)

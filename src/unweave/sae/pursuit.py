@@ -144,15 +144,9 @@ def _refit_each_step(firsts, centred, directions, gram, k, orthogonal, share, ri
     # No more than d_in directions are independent, and least squares takes no others.
     most = min(k + k // _GIVEN_BACK, firsts.shape[1], centred.shape[1]) if orthogonal else k
     fit = _Fit(
-        np.empty(most, np.int64),
-        np.arange(most),
-        np.empty((most, most)),
-        np.empty((most, most)),
-        np.empty(most),
-        np.empty(most),
-        np.empty(most),
-        np.empty(most),
-    )
+        np.empty(most, np.int64), np.arange(most), np.empty((most, most)), np.empty((most, most)),
+        np.empty(most), np.empty(most), np.empty(most), np.empty(most),
+    )  # fmt: skip
     width = firsts.shape[1]
     now, residual, z = np.empty(width, np.float32), np.empty(centred.shape[1], np.float32), np.empty(most, np.float32)
     candidates, first_there, now_there = np.empty(width, np.int64), np.empty(width, np.float32), np.empty_like(now)
@@ -179,10 +173,7 @@ def _refit_each_step(firsts, centred, directions, gram, k, orthogonal, share, ri
                 if len(gram):
                     j = _lower(first, now, gram, fit.support, z, t)
                 else:
-                    residual[:] = x
-                    for i in range(t):
-                        _subtract(residual, z[i], directions[fit.support[i]])
-                    j = _correlate(directions, residual, now)
+                    j = _lower_without_gram(x, residual, now, directions, fit.support, z, t)
                 best = now[j]
                 mark, explained_then = share * best, explained
                 n_candidates = _above(now, mark, candidates)
@@ -208,6 +199,15 @@ def _refit_each_step(firsts, centred, directions, gram, k, orthogonal, share, ri
         if orthogonal:
             t = _give_back(fit, t, k)
         lengths[row] = _write_sorted(fit.support[:t], fit.z, latents[row], weights[row])
+
+
+@njit(nogil=True, cache=True)
+def _lower_without_gram(x, residual, now, directions, support, z, t):  # type: ignore[no-untyped-def]
+    """Fill now, (n_latents,), with the correlations with what t latents leave of x; returns where the highest is."""
+    residual[:] = x
+    for i in range(t):
+        _subtract(residual, z[i], directions[support[i]])
+    return _correlate(directions, residual, now)
 
 
 @njit(nogil=True, cache=True, fastmath=_FAST)

@@ -28,9 +28,6 @@ from unweave.texts.sentences import draw_sentences, has_sentences
 logger = logging.getLogger(__name__)
 
 
-# --- embed ----------------------------------------------------------------------------------------
-
-
 def embed(project: Workspace) -> list[Outcome]:
     """Embed the queries, the passages and, as the settings say, sentences of the passages."""
     outcomes = []
@@ -203,7 +200,7 @@ def _order(wanted: list[str], ids: Path, of: str, n_rows: int) -> NDArray[np.int
     return np.array([row[name] for name in wanted], dtype=np.int64)
 
 
-# --- index ----------------------------------------------------------------------------------------
+# --- latents --------------------------------------------------------------------------------------
 
 
 def encode_texts(

@@ -40,9 +40,9 @@ def evaluate(project: Workspace) -> Outcome:
     positions = project.queries.judged(config.split)
     if not positions:
         raise BadData(f"no query has judgements in split {config.split!r}")
-    profiles = [f"index/{p}" for p in (*PROFILES, TOKENS.profile) if project.has(f"index/{p}")]
+    there = [name for name in ("bm25", *(f"index/{p}" for p in (*PROFILES, TOKENS.profile))) if project.has(name)]
     made_from = project.made_from(
-        "corpus", "queries", "embeddings/queries", "embeddings/passages", "sae", "codes", *profiles
+        "corpus", "queries", "embeddings/queries", "embeddings/passages", "sae", "codes", *there
     )
     settings = asdict(config)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 
+import numpy as np
 from scipy.sparse import csr_array
 
 from unweave.errors import ScoringUndefined
@@ -48,12 +49,17 @@ def build_index(
         ScoringUndefined: the formula is undefined for more than a few passages.
     """
     made_from = project.made_from(source)
+
+    def make() -> None:
+        built = ConceptIndex.build(
+            latents(), project.corpus.ids, scoring, folder=project.path / name, made_from=made_from
+        )
+        built.hits(np.zeros(1, np.int64), np.ones(1))  # so that what is compiled once is compiled now
+
     return ensure(
         project,
         name,
-        lambda: ConceptIndex.build(
-            latents(), project.corpus.ids, scoring, folder=project.path / name, made_from=made_from
-        ),
+        make,
         settings=settings_of(scoring, n_latents),
         made_from=made_from,
     )

@@ -40,6 +40,7 @@ DEFAULTS: dict[str, Mapping[str, Any]] = {
     "concepts": defaults_of(EvidenceConfig),
     "index": {"scoring": {}},
     "codes": defaults_of(IndexConfig),
+    "bm25": {"language": defaults_of(EmbedConfig)["language"]},
     "evaluation": defaults_of(EvaluateConfig),
     "reproduction": defaults_of(ReproduceConfig),
 }  # fmt: skip

@@ -202,11 +202,14 @@ def vocabulary_namer(project: Workspace) -> VocabularyNamer:
 
     Raises:
         ModelUnavailable: the encoder was saved without its masked-language-model head.
-        BadData: the embeddings were brought along.
+        BadData: the passages were embedded by something else, or nobody said what.
     """
     encoder = project.encoder
     if not isinstance(encoder, SentenceTransformerEncoder):
-        raise BadData("this project's embeddings were brought along, so there is no encoder whose vocabulary to use")
+        raise BadData(
+            "this project's passages were not embedded by a sentence-transformers model that is known here, so there "
+            "is no vocabulary to use; choose another namer"
+        )
     model = encoder.config.model
     head, vocabulary = load_head(model, encoder.source)
     return VocabularyNamer(project.sae, head, vocabulary, model, base.digest(project.made_from("sae")))

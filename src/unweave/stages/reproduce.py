@@ -22,6 +22,7 @@ from scipy.sparse import csr_array
 
 from unweave.base.artifact import build, write_atomically
 from unweave.base.extras import require
+from unweave.base.fields import LARGEST
 from unweave.config import ReproduceConfig
 from unweave.errors import BadData, ScoringUndefined
 from unweave.evaluation.measures import measure
@@ -58,6 +59,8 @@ def reproduce(project: Workspace, config: ReproduceConfig) -> Reproduction:
         raise BadData(f"no query has judgements in split {config.split!r}")
     require("training an SAE", "fit", "torch")
     n_latents = config.expansion * project.embedded("passages").d_in
+    if n_latents > LARGEST:
+        raise BadData(f"an SAE has at most {LARGEST} latents; {config.expansion} a dimension are {n_latents}")
     if max(config.ks) > n_latents:
         raise BadData(
             f"k must be at most {n_latents}, the latents of an SAE with {config.expansion} a dimension; got "

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unweave.base.cores import launched
+from unweave.base.plain import plain
+from unweave.errors import BadData
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,17 @@ class World:
 
 
 def own_device(device: str) -> str:
-    """What `cuda` means in this process: each that `torchrun` started on a machine takes a GPU of its own."""
-    return f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and launched() else device
+    """What `cuda` means in this process: each that `torchrun` started on a machine takes a GPU of its own.
+
+    Raises:
+        BadData: this machine, or this torch, has no such device.
+    """
+    device = f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and launched() else device
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # AssertionError: this torch was built without it
+        raise BadData(f"there is no device {device!r} here ({plain(str(error), 100)}); use cpu") from error
+    return device
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -327,11 +328,16 @@ def calibrated_threshold(engine: Engine, p: Parameters, x: Tensor, k: int, world
     """The threshold above which texts x, (n, d_in), have k active latents each on average; each process reads a part.
 
     Exactly k * n activations exceed it, but for ties; it is 0 if fewer are positive.
+
+    Raises:
+        BadData: the weights are no finite numbers.
     """
     budget = k * len(x)
     mine = x.tensor_split(world.size)[world.rank]
     few = x[:_SAMPLE_ROWS]
     floor = 0.9 * hint_from_few(engine, p, few - p.b_pre, k * len(few), World())
+    if not math.isfinite(floor):
+        raise BadData("the training diverged: its weights are no finite numbers; give a lower step size (lr)")
     while True:
         kept = torch.empty(0)
         for start, stop in spans(len(mine), _SAMPLE_ROWS):
