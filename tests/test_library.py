@@ -329,10 +329,22 @@ def test_the_bar_of_an_explanation_adds_up_to_its_score():
 def test_a_score_below_zero_has_a_bar_that_ends_below_zero():
     # 1 - 3 = -2: the scale runs from -2 to 1, zero is at two thirds, and the sum at its left end.
     why = uw.Explanation("dense", -2.0, (uw.Contribution(0, "a", 1, -3, -3.0), uw.Contribution(1, "b", 1, 1, 1.0)))
-    less, more, tick = (own for tag, own in parsed(why._repr_html_()) if tag == "rect" and "y" in own)
+    more, less, tick = (own for tag, own in parsed(why._repr_html_()) if tag == "rect" and "y" in own)
     assert [float(more[name][:-1]) for name in ("x", "width")] == pytest.approx([66.6667, 33.3333])
     assert [float(less[name][:-1]) for name in ("x", "width")] == pytest.approx([0, 100])
     assert float(tick["x"][:-1]) == 0
+
+
+def test_hits_share_one_scale_and_a_concept_has_one_colour_in_all_of_them():
+    # The largest sum of what adds is 4, so a part worth 1 is a quarter of the width in every bar.
+    def hit(rank: int, sea: float, wind: float) -> IndexHit:
+        parts = (uw.Contribution(0, "sea", 1, sea, sea), uw.Contribution(1, "wind", 1, wind, wind))
+        return IndexHit(rank, sea + wind, f"p{rank}", uw.Explanation("concepts", sea + wind, parts))
+
+    html = uw.HitList([hit(1, 3.0, 1.0), hit(2, 0.5, 1.0)])._repr_html_()
+    boxes = [own for tag, own in parsed(html) if tag == "rect" and own.get("height") == "20"]
+    assert [float(own["width"][:-1]) for own in boxes] == [75, 25, 12.5, 25]
+    assert boxes[0]["fill"] == boxes[2]["fill"] != boxes[1]["fill"] == boxes[3]["fill"]
 
 
 def test_an_explanation_of_nothing_has_no_bar():

@@ -58,7 +58,6 @@ WORK = """
     from unweave.base import cores, locks
     from unweave.config import SAEConfig
     from unweave.index.concept_index import ConceptIndex
-    from unweave.index.scoring import PROFILES
     from unweave.index.writer import IndexWriter
     from unweave.sae.model import SAE
 
@@ -71,7 +70,7 @@ WORK = """
     sae = SAE(config, directions, zeros[0], directions, zeros[1], threshold=np.array([0.25], np.float32))
     latents = sae.encode(random.normal(size=(200, 8)).astype(np.float32))
     folder = Path(sys.argv[1]) / "index"
-    ConceptIndex.build(folder, latents, PROFILES["default"])
+    ConceptIndex.build(latents, folder=folder)
     writer = IndexWriter(folder)
     writer.add(["more"], latents[:1])
     writer.delete(["3"])

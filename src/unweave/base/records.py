@@ -113,9 +113,10 @@ class Explanation:
 
     def _repr_html_(self) -> str:
         """The score as a bar that adds up and a table, for notebooks."""
-        return notebook.account(f"{self.of} score", self.score, self._pieces())
+        return notebook.account(f"{self.of} score", self.score, self.pieces())
 
-    def _pieces(self) -> list[notebook.Piece]:
+    def pieces(self) -> list[notebook.Piece]:
+        """The parts of the score as they are drawn."""
         pieces = [_piece(c) for c in self.contributions]
         pieces += [
             notebook.Piece(part.system, part.value, "" if part.rank is None else f"rank {part.rank}")
@@ -224,7 +225,7 @@ class Hit:
         """The hit as a row of a table."""
         return notebook.Line(
             self.rank, self.score, self.passage.title or self.passage.passage_id, self.passage.text,
-            why(self.explanation),
+            self.explanation.pieces() if self.explanation else (),
         )  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
@@ -241,11 +242,6 @@ class Hit:
             if explanation is not None:
                 record[name] = explanation.to_dict()
         return record
-
-
-def why(explanation: Explanation | None) -> str:
-    """The bar of an explanation, as HTML; nothing without one."""
-    return "" if explanation is None else notebook.bar(notebook.folded(explanation._pieces()))
 
 
 class Shown(Protocol):
@@ -267,4 +263,4 @@ class HitList(list[H]):
 
     def _repr_html_(self) -> str:
         """The hits with a bar each that adds up to the score, for notebooks."""
-        return notebook.hit_table(hit.shown() for hit in self)
+        return notebook.hit_table([hit.shown() for hit in self])

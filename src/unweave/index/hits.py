@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from unweave.base.notebook import Line
 from unweave.base.plain import plain
-from unweave.base.records import Explanation, HitList, why
+from unweave.base.records import Explanation, HitList
 
 
 class Hits(NamedTuple):
@@ -38,7 +38,7 @@ class IndexHit(NamedTuple):
 
     def shown(self) -> Line:
         """The hit as a row of a table."""
-        return Line(self.rank, self.score, self.passage_id, "", why(self.explanation))
+        return Line(self.rank, self.score, self.passage_id, "", self.explanation.pieces() if self.explanation else ())
 
 
 def best(scores: NDArray[np.float32], candidates: NDArray[np.int64], cutoff: int) -> Hits:
