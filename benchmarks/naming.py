@@ -40,6 +40,7 @@ from unweave.base.artifact import read_manifest
 from unweave.base.records import Trust
 from unweave.cli.show import table
 from unweave.concepts import store
+from unweave.concepts.concept import DETECTION, Concept
 from unweave.concepts.evidence import Evidence, Samples
 from unweave.concepts.judges import controls, embedding
 from unweave.concepts.judges import verdicts as judging
@@ -47,7 +48,7 @@ from unweave.concepts.namers import base
 from unweave.concepts.namers.keyphrases import KeyphraseNamer
 from unweave.concepts.namers.language_model import LanguageModelNamer, shown
 from unweave.concepts.namers.lexicon import LexiconNamer
-from unweave.concepts.store import DETECTION
+from unweave.concepts.store import Concepts
 from unweave.project import Project
 from unweave.stages import judge
 from unweave.stages import name as naming
@@ -201,11 +202,11 @@ def of_random_dictionary(project: Project, evidence: Evidence, config: Any, n: i
     with tempfile.TemporaryDirectory() as aside:
         database = Path(aside) / store.DATABASE
         store.create(database)
-        store.add(database, [store.Concept(j, 1, 1.0, (hints[j],)) for j in some])
-        show = functools.partial(shown, of_random, store.Concepts(database))
+        store.add(database, [Concept(j, 1, 1.0, (hints[j],)) for j in some])
+        show = functools.partial(shown, of_random, Concepts(database))
         namer = LanguageModelNamer(database, show, config, evidence.config)
         base.run(database, namer, some)
-        namings = judging.by_namer(store.Concepts(database).by_document_frequency(), namer.namer)
+        namings = judging.by_namer(Concepts(database).by_document_frequency(), namer.namer)
     scores = embedding.judge_names(of_random, namings, embedding.questions(of_random, list(namings)))
     return list(judging.means(namer.namer, judging.RANDOM, scores))
 

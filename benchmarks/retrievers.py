@@ -17,13 +17,7 @@ from unweave.errors import ScoringUndefined
 from unweave.index.codes import Codes, as_long
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.hits import Hits, best
-from unweave.index.scoring import (
-    DOT,
-    PROFILES,
-    TOKENS,
-    Scoring,
-    query_weights,
-)
+from unweave.index.scoring import DOT, PROFILES, TOKENS, Scoring, query_weights
 from unweave.retrieval import systems
 from unweave.retrieval.bm25 import BM25
 from unweave.retrieval.query import EmbeddedQuery

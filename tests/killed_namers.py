@@ -21,10 +21,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from unweave.concepts import store
+from unweave.concepts.concept import Concept
 from unweave.concepts.namers import base
 from unweave.concepts.namers.language_model import LanguageModelNamer
 from unweave.concepts.prompts import Shown
-from unweave.concepts.store import Concept
 from unweave.config import EvidenceConfig, LanguageModelConfig
 from unweave.language import client, spending
 

@@ -15,7 +15,8 @@ from unweave.base.artifact import build
 from unweave.base.records import Passage
 from unweave.cli import main
 from unweave.concepts import store
-from unweave.concepts.store import DETECTION, ITSELF, Concept, Concepts, Example, Naming, Related, Score
+from unweave.concepts.concept import DETECTION, ITSELF, Concept, Example, Naming, Related, Score
+from unweave.concepts.store import Concepts
 from unweave.project import Project
 from unweave.texts.collection import Collection
 from unweave.texts.corpus import Corpus

@@ -16,8 +16,9 @@ from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from unweave.base.artifact import build
 from unweave.concepts import store
+from unweave.concepts.concept import Concept, Example, Naming
 from unweave.concepts.namers.keyphrases import Name, Phrases
-from unweave.concepts.store import Concept, Concepts, Example, Naming
+from unweave.concepts.store import Concepts
 from unweave.config import KeyphraseConfig
 from unweave.errors import CorruptArtifact, MissingArtifact
 

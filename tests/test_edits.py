@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from unweave.base.records import Trust
 from unweave.concepts import edits, store
-from unweave.concepts.store import PERSON, Concept, Concepts, Naming, Score
+from unweave.concepts.concept import DETECTION, PERSON, Concept, Naming, Score
+from unweave.concepts.store import Concepts
 from unweave.errors import ArtifactInUse, BadData
 
 KITES = Naming("keyphrases", "kite festival", "Texts about kites.", coverage=0.75, made_with="a1")
@@ -36,7 +37,7 @@ def database(tmp_path) -> Path:
 def make(file: Path, latents: range = range(5)) -> Path:
     store.create(file)
     store.add(file, [concept for concept in CONCEPTS if concept.latent in latents])
-    store.add_scores(file, [(0, "keyphrases", Score(store.DETECTION, 0.9, 0.8, 0.95, 40))] if 0 in latents else [])
+    store.add_scores(file, [(0, "keyphrases", Score(DETECTION, 0.9, 0.8, 0.95, 40))] if 0 in latents else [])
     return file
 
 

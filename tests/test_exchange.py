@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unweave.concepts import edits, exchange, store, tables
+from unweave.concepts.concept import DETECTION, PERSON, Concept, Example, Naming, Score
 from unweave.concepts.exchange import COLUMNS, export, import_edits, read_changes
-from unweave.concepts.store import DETECTION, PERSON, Concept, Concepts, Example, Naming, Score
+from unweave.concepts.store import Concepts
 from unweave.errors import BadData
 
 TEXTS = ["Kites fly\nin the wind.", "=HYPERLINK(A1)", "\x1b[31mred\u202e", "x" * 300, "never shown"]

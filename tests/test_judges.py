@@ -14,10 +14,11 @@ from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
 from unweave.base.records import Trust
+from unweave.concepts.concept import DETECTION, ITSELF, Naming, Score
 from unweave.concepts.evidence import Evidence, Samples
 from unweave.concepts.judges import controls, embedding, simulations, verdicts
 from unweave.concepts.judges.embedding import AUROC, auroc, mean, odd_one_out, picked, question, share
-from unweave.concepts.store import DETECTION, ITSELF, Naming, Score, add_namings
+from unweave.concepts.store import add_namings
 from unweave.project import Project
 from unweave.stages import judge, name
 from unweave.stages.evidence import evidence_of

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from misbehaving_server import serving
 from unweave.cli import main
 from unweave.concepts import prompts, store
+from unweave.concepts.concept import ITSELF
 from unweave.concepts.judges import embedding, simulations
 from unweave.concepts.judges import language_model as by_model
 from unweave.concepts.judges.verdicts import by_namer
-from unweave.concepts.store import ITSELF
 from unweave.project import Project
 from unweave.stages import judge, name
 from unweave.stages.evidence import evidence_of

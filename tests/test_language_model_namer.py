@@ -14,10 +14,11 @@ import pytest
 from killed_namers import A_KILL, TESTS, show, spent
 from misbehaving_server import in_turn, serving, subject
 from unweave.concepts import prompts, store
+from unweave.concepts.concept import Concept, Naming
 from unweave.concepts.namers import base
 from unweave.concepts.namers.language_model import LanguageModelNamer, at_once, unusable
 from unweave.concepts.prompts import Shown, as_in_the_paper, contrastive
-from unweave.concepts.store import Concept, Concepts, Naming
+from unweave.concepts.store import Concepts
 from unweave.config import EvidenceConfig, LanguageModelConfig
 from unweave.errors import ModelUnavailable, SpendingCapReached
 from unweave.language import spending

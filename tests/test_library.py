@@ -18,7 +18,7 @@ from scipy.sparse import csr_array, vstack
 
 import unweave as uw
 from unweave.base.records import Part, Trust
-from unweave.concepts.store import Concept, Example, Naming
+from unweave.concepts.concept import Concept, Example, Naming
 from unweave.errors import BadData, CorruptArtifact, DimensionMismatch
 from unweave.index.hits import IndexHit
 from unweave.index.scoring import query_weights

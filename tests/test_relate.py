@@ -19,10 +19,11 @@ from unweave.cli.families import families as families_command
 from unweave.cli.families import paths as paths_command
 from unweave.cli.families import prevalent as prevalent_command
 from unweave.concepts import store
+from unweave.concepts.concept import Concept, Naming, Related
 from unweave.concepts.relations import flags
 from unweave.concepts.relations.stored import Family, RelatedSummary, stored_families, stored_parents
 from unweave.concepts.relations.ties import Nearest
-from unweave.concepts.store import Concept, Concepts, Naming, Related
+from unweave.concepts.store import Concepts
 from unweave.config import SAEConfig
 from unweave.errors import BadData
 from unweave.project import Project

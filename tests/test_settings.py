@@ -12,7 +12,14 @@ from unweave.concepts.prompts import PROMPTS
 from unweave.config import EmbedConfig, FitConfig, LanguageModelConfig
 from unweave.errors import BadData
 from unweave.sae.training.variants import VARIANTS
-from unweave.settings import Settings, choices_of, documentation, update, value_type, write_default
+from unweave.settings import (
+    Settings,
+    choices_of,
+    documentation,
+    update,
+    value_type,
+    write_default,
+)
 
 STAGES = typing.get_type_hints(Settings)
 NAMES = [(stage, field.name) for stage, config in STAGES.items() for field in fields(config)]

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from unweave.base.records import Contribution, Explanation, Hit, HitList, Passage, Query
+    from unweave.concepts.concept import Concept
     from unweave.concepts.naming import name
-    from unweave.concepts.store import Concept, Concepts
+    from unweave.concepts.store import Concepts
     from unweave.errors import UnweaveError
     from unweave.explaining.accounting import explain
     from unweave.index.concept_index import ConceptIndex

@@ -11,11 +11,12 @@ import click
 from unweave.base.plain import plain
 from unweave.base.records import Trust
 from unweave.cli.options import JSON, PROJECT, open_project, print_json
-from unweave.concepts.store import BANDS, DETECTION, ITSELF, trust_of
+from unweave.concepts.concept import BANDS, DETECTION, ITSELF, trust_of
 
 if TYPE_CHECKING:
-    from unweave.concepts.edits import Edit
-    from unweave.concepts.store import Concept, Concepts, Example, Naming
+    from unweave.concepts.concept import Concept, Example, Naming
+    from unweave.concepts.edit import Edit
+    from unweave.concepts.store import Concepts
     from unweave.texts.corpus import Corpus
 
 _NUMBER = click.IntRange(min=0)

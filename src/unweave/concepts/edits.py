@@ -8,41 +8,20 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from unweave.base.plain import plain
 from unweave.concepts import store
-from unweave.concepts.store import LONGEST_DESCRIPTION, LONGEST_NAME, PERSON, Naming, Score
+from unweave.concepts.concept import LONGEST_DESCRIPTION, LONGEST_NAME, PERSON, Naming, Score, shown_first
+from unweave.concepts.edit import CONFIRMED, FLAG, LOCK, MERGE, RENAME, UNLOCK, Edit, State, _targets, builds_on
 from unweave.errors import ArtifactInUse, BadData
 
-RENAME, LOCK, UNLOCK, FLAG, MERGE = "rename", "lock", "unlock", "flag", "merge"
-CONFIRMED = "confirmed"
-"""Field of the provenance of a name that a person confirmed: whose name it was."""
-
-State = Mapping[str, Any]
-"""What an edit changes, as JSON: `naming` and `scores` of a person's name, or `flag`, or `merged_into` of latents."""
 Database = Path | sqlite3.Connection
 """A concepts database, or a `transaction` on one that several edits share."""
-
-
-class Edit(NamedTuple):
-    """One change that a person made."""
-
-    number: int
-    """1 for the first of a database."""
-    made: str
-    """When, UTC, ISO 8601."""
-    action: str
-    """`rename`, `lock`, `unlock`, `flag` or `merge`."""
-    latent: int
-    before: State
-    """What undoing brings back."""
-    after: State
-    undone: bool
 
 
 @contextmanager
@@ -190,7 +169,7 @@ def undo(database: Database, number: int | None = None) -> Edit:
             if found.undone:
                 raise BadData(f"edit {number} is undone already; see: unweave concepts history")
             chosen = found
-        later = [edit for edit in standing if edit.number > chosen.number and _builds_on(edit, chosen)]
+        later = [edit for edit in standing if edit.number > chosen.number and builds_on(edit, chosen)]
         if later:
             raise BadData(
                 f"edit {chosen.number} ({chosen.action} of latent {chosen.latent}) cannot be undone before edit "
@@ -341,7 +320,7 @@ def _shown(db: sqlite3.Connection, latent: int) -> Naming | None:
     scores: dict[str, list[Score]] = {}
     for namer, *score in db.execute("SELECT namer, judge, value, low, high, n FROM scores WHERE latent = ?", (latent,)):
         scores.setdefault(namer, []).append(Score(*score))
-    return next(iter(store.shown_first(namings, scores)), None)
+    return next(iter(shown_first(namings, scores)), None)
 
 
 def _known(db: sqlite3.Connection, latent: int) -> tuple[str | None, int | None]:
@@ -400,28 +379,3 @@ def _last_merges(edits: list[Edit], kept: set[int], live: set[int]) -> dict[str,
             there = edit.after["merged_into"]
             merged |= there if edit.number in kept else dict.fromkeys(there)
     return {latent: into for latent, into in merged.items() if int(latent) in live}
-
-
-# --- which edits build on which -------------------------------------------------------------------
-
-
-def _builds_on(later: Edit, edit: Edit) -> bool:
-    """Whether an edit would have been another, or must be undone first, because of an earlier one."""
-    if edit.action == MERGE:
-        asked = {later.after["asked"]} if later.action == MERGE else set()
-        written = _merged(edit)
-        return bool(
-            written & (_merged(later) | _targets(later.after) | asked) or _targets(edit.before) & _merged(later)
-        )
-    if later.action == MERGE or later.latent != edit.latent:
-        return False
-    return (later.action == FLAG) == (edit.action == FLAG)
-
-
-def _merged(edit: Edit) -> set[int]:
-    """Latents that a merge gave another name."""
-    return {int(latent) for latent in edit.before.get("merged_into", {})}
-
-
-def _targets(state: State) -> set[int]:
-    return {into for into in state.get("merged_into", {}).values() if into is not None}

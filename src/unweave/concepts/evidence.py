@@ -18,7 +18,7 @@ from scipy.sparse import csc_array, csr_array, vstack
 
 from unweave.base import progress
 from unweave.base.records import Passage
-from unweave.concepts.store import Concept, Example
+from unweave.concepts.concept import Concept, Example
 from unweave.config import EvidenceConfig
 from unweave.encode.encoder import Encoder, Remembering
 from unweave.sae.latents import encode_all

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 from unweave.base.plain import plain
 from unweave.concepts import edits, store, tables
-from unweave.concepts.edits import FLAG, MERGE, RENAME, Edit
-from unweave.concepts.store import DETECTION, LONGEST_DESCRIPTION, Concept, Concepts, Example
+from unweave.concepts.concept import DETECTION, LONGEST_DESCRIPTION, Concept, Example
+from unweave.concepts.edit import FLAG, MERGE, RENAME, Edit
+from unweave.concepts.store import Concepts
 from unweave.errors import BadData
 
 COLUMNS = (

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from unweave.base.plain import plain
-from unweave.concepts.store import LONGEST_NAME
+from unweave.concepts.concept import LONGEST_NAME
 from unweave.language.client import Message
 
 MOST_WORDS = 8

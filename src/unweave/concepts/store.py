@@ -11,32 +11,20 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
-from unweave.base import notebook
 from unweave.base.artifact import read_manifest
 from unweave.base.owned import OwnFolder
-from unweave.base.plain import plain
 from unweave.base.records import Trust
+from unweave.concepts.concept import BANDS, PERSON, Concept, Example, Naming, Related, Score, shown_first
 from unweave.errors import CorruptArtifact
 from unweave.language import spending
 from unweave.language.client import Receipt
 
 DATABASE = "concepts.sqlite"
 KIND = "concepts"
-PERSON = "person"
-NAMERS = (PERSON, "language-model", "keyphrases", "lexicon", "vocabulary")
-"""Who names latents, and whose name is shown where no judge decides."""
-BANDS = ("top", "middle", "low", "near-miss", "random")
-"""Kinds of examples: three bands of activation, and texts in which the latent is silent."""
-DETECTION = "detection"
-"""The judge that decides how far a name is trusted; see `judges`."""
-FAILED = "failed"
-"""Field of the provenance that says what went wrong."""
-ITSELF = ""
-"""Stands for a namer where a latent was judged without any name."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS concepts (
@@ -92,149 +80,6 @@ CREATE TABLE IF NOT EXISTS edits (
     undone INTEGER NOT NULL DEFAULT 0
 );
 """
-
-
-class Example(NamedTuple):
-    """A text that shows what a latent is about, or what it is not."""
-
-    source: str
-    """`passages` or `sentences`."""
-    position: int
-    """In that source."""
-    activation: float
-    """0 where the latent is silent."""
-    band: str = "top"
-    """One of `BANDS`."""
-    text: str | None = None
-    """What it says, where the concepts know their texts; None: read it in the source."""
-
-
-class Related(NamedTuple):
-    """A latent that has to do with another."""
-
-    relation: str
-    """`neighbour`, `co-occurring`, `duplicate`, `parent` or `family`."""
-    other: int
-    weight: float
-
-
-@dataclass(frozen=True)
-class Naming:
-    """One namer's name for a latent."""
-
-    namer: str
-    """What made the name."""
-    name: str | None
-    """None when it found none."""
-    description: str = ""
-    """A sentence more, or nothing."""
-    coverage: float | None = None
-    """Share of the latent's activation, over its strongest texts, in texts that hold a phrase of the name."""
-    made_with: str = ""
-    """Digest of everything that decides the name: settings, prompts, examples."""
-    provenance: Mapping[str, Any] = field(default_factory=dict)
-    """Where the name came from: the model, the version of the prompt, tokens, what went wrong."""
-    receipts: tuple[Receipt, ...] = ()
-    """What it cost, still to be entered; stored with the name, and read from the journal of spending only."""
-
-    @property
-    def failed(self) -> bool:
-        """Whether there is no name because something went wrong, not because there is none to find."""
-        return self.name is None and FAILED in self.provenance
-
-
-class Score(NamedTuple):
-    """What a judge found of a name, or of a latent itself."""
-
-    judge: str
-    value: float
-    low: float
-    high: float
-    n: int
-    """Decisions."""
-
-
-GOOD_FROM, FAIR_ABOVE = 0.6, 0.5
-"""Ends of the interval. `benchmarks/naming.py` measures what names of each mark do on other texts."""
-
-
-def trust_of(namer: str | None, detection: Score | None) -> Trust:
-    """The trust in a namer's name, by what the detection judge found of it."""
-    if namer == PERSON:
-        return Trust.CONFIRMED
-    if detection is None:
-        return Trust.UNSCORED
-    return Trust.GOOD if detection.low >= GOOD_FROM else Trust.FAIR if detection.low > FAIR_ABOVE else Trust.WEAK
-
-
-@dataclass(frozen=True, repr=False)
-class Concept:
-    """A latent together with its words."""
-
-    latent: int
-    document_frequency: int
-    """Passages in which the latent is active."""
-    strongest: float
-    """Its highest activation over all texts."""
-    namings: tuple[Naming, ...] = ()
-    """Every namer's name; the one that is shown comes first."""
-    examples: tuple[Example, ...] = ()
-    """Texts that activate it, strongest first, band after band; then texts that do not."""
-    related: tuple[Related, ...] = ()
-    """Other latents that have to do with it, relation by relation, the closest first."""
-    scores: Mapping[str, tuple[Score, ...]] = field(default_factory=dict)
-    """What judges found, by namer; under `ITSELF`, of the latent without a name."""
-    flag: str | None = None
-    """A remark: generic, boilerplate, hub, or a person's."""
-    merged_into: int | None = None
-    """The latent that means the same, as a person said."""
-
-    def __repr__(self) -> str:
-        name = "no name" if self.name is None else f"{plain(self.name, LONGEST_NAME)!r} {self.trust.mark}"
-        return f"Concept({self.latent}, {name}, {self.document_frequency:,} passages)"
-
-    def _repr_html_(self) -> str:
-        """Name, trust, what other namers say, and the examples whose texts are known, for notebooks."""
-        facts = [f"#{self.latent}", f"{self.document_frequency:,} passages", f"strongest {self.strongest:.3f}"]
-        if self.name is not None:
-            facts.insert(0, f"{self.trust.mark} {self.trust} (by {self.namer})")
-        facts += [f"{n.namer}: {plain(n.name, LONGEST_NAME)}" for n in self.namings[1:] if n.name is not None]
-        facts += [plain(self.flag, LONGEST_NAME)] if self.flag else []
-        groups = [(band, [(e.activation, e.text) for e in self.band(band) if e.text is not None]) for band in BANDS]
-        return notebook.card(self.name or "no name", facts, [group for group in groups if group[1]])
-
-    @property
-    def name(self) -> str | None:
-        """The name that is shown; None: no namer found one."""
-        return self.namings[0].name if self.namings else None
-
-    @property
-    def namer(self) -> str | None:
-        """Whose name is shown."""
-        return self.namings[0].namer if self.namings else None
-
-    @property
-    def coverage(self) -> float | None:
-        """Share of the latent's activation that goes with the name that is shown."""
-        return self.namings[0].coverage if self.namings else None
-
-    @property
-    def trust(self) -> Trust:
-        """How far the name that is shown is to be trusted."""
-        return trust_of(self.namer, self.score(DETECTION))
-
-    def naming(self, namer: str) -> Naming | None:
-        """What one namer made of it."""
-        return next((naming for naming in self.namings if naming.namer == namer), None)
-
-    def score(self, judge: str, namer: str | None = None) -> Score | None:
-        """What a judge found of a namer's name; without a namer, of the name that is shown."""
-        of = self.namer if namer is None else namer
-        return next((score for score in self.scores.get(of or ITSELF, ()) if score.judge == judge), None)
-
-    def band(self, band: str) -> tuple[Example, ...]:
-        """The examples of one band."""
-        return tuple(example for example in self.examples if example.band == band)
 
 
 class Concepts(Mapping[int, str]):
@@ -358,17 +203,6 @@ def _concepts(db: sqlite3.Connection, latent: int | None = None) -> Iterator[Con
             flag=flag,
             merged_into=merged_into,
         )
-
-
-def shown_first(namings: Iterable[Naming], scores: Mapping[str, Sequence[Score]]) -> tuple[Naming, ...]:
-    """Namings of a latent: a person's, then those judged, the most trusted first, then the rest; the nameless last."""
-
-    def rank(naming: Naming) -> tuple[Any, ...]:
-        detection = next((s.low for s in scores.get(naming.namer, ()) if s.judge == DETECTION), -1.0)
-        place = NAMERS.index(naming.namer) if naming.namer in NAMERS else len(NAMERS)
-        return naming.name is None, naming.namer != PERSON, -detection, place, naming.namer
-
-    return tuple(sorted(namings, key=rank))
 
 
 class Summary(NamedTuple):
@@ -535,8 +369,3 @@ def _add_related(db: sqlite3.Connection, related: Iterable[tuple[int, Related]])
     db.executemany(
         "INSERT OR REPLACE INTO related VALUES (?, ?, ?, ?)", [(latent, *relation) for latent, relation in related]
     )
-
-
-LONGEST_NAME = 60
-"""Characters of a name."""
-LONGEST_DESCRIPTION = 500

@@ -34,7 +34,16 @@ from unweave.index.hits import Hits, IndexHit
 from unweave.index.query import ConceptQuery, explain_concepts, weighted
 from unweave.index.scoring import PROFILES, Scoring, impacts_of, inverse_document_frequency
 from unweave.index.searching import Asked, Whole, by_segment
-from unweave.index.segment import FOR_SEARCH, Batch, Entries, Indexed, Segment, as_bytes, formula_of, write_segment
+from unweave.index.segment import (
+    FOR_SEARCH,
+    Batch,
+    Entries,
+    Indexed,
+    Segment,
+    as_bytes,
+    formula_of,
+    write_segment,
+)
 
 KIND = "index"
 SEGMENTS = "segments"

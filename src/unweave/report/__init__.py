@@ -13,7 +13,7 @@ from unweave.base.artifact import write_atomically
 from unweave.base.plain import plain
 from unweave.base.records import Contribution, Explanation, Hit, Trust
 from unweave.concepts import store
-from unweave.concepts.store import Concept
+from unweave.concepts.concept import Concept
 from unweave.errors import MissingArtifact, MissingExtra
 from unweave.evaluation.measures import LABELS, MEASURES
 from unweave.evaluation.table import KIND, Evaluation

@@ -13,6 +13,7 @@ from unweave.base.artifact import build, read_manifest
 from unweave.base.progress import Stopwatch
 from unweave.base.records import Passage
 from unweave.concepts import edits, store
+from unweave.concepts.concept import DETECTION
 from unweave.concepts.evidence import Evidence
 from unweave.concepts.namers import base
 from unweave.concepts.namers.base import Namer
@@ -21,7 +22,7 @@ from unweave.concepts.namers.language_model import Forecast, LanguageModelNamer,
 from unweave.concepts.namers.lexicon import LexiconNamer
 from unweave.concepts.namers.lexicon_sources import corpus_phrases, digests, file_phrases
 from unweave.concepts.namers.vocabulary import VocabularyNamer, load_head
-from unweave.concepts.store import DETECTION, Concepts
+from unweave.concepts.store import Concepts
 from unweave.encode.encoders import SentenceTransformerEncoder
 from unweave.errors import BadData, CorruptArtifact, MissingArtifact
 from unweave.stages.embed import embed_texts, encode_passages

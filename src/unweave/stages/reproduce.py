@@ -28,7 +28,16 @@ from unweave.errors import BadData, ScoringUndefined
 from unweave.evaluation.measures import measure
 from unweave.evaluation.mismatch import depth_for, mismatched
 from unweave.evaluation.rank import rank
-from unweave.evaluation.reproduction import EFFICIENT, FOLDER, KIND, MAX, MEASURES, REPORT, ReproducedRow, Reproduction
+from unweave.evaluation.reproduction import (
+    EFFICIENT,
+    FOLDER,
+    KIND,
+    MAX,
+    MEASURES,
+    REPORT,
+    ReproducedRow,
+    Reproduction,
+)
 from unweave.evaluation.runs import Run
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.scoring import PROFILES

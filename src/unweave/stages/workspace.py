@@ -24,7 +24,13 @@ from unweave.config import PRECOMPUTED
 from unweave.encode.embeddings import Embeddings
 from unweave.encode.encoder import CallableEncoder, Encoder, TokenEncoder, same_space
 from unweave.encode.encoders import NoEncoder, open_encoder
-from unweave.errors import BadData, CorruptArtifact, MissingArtifact, StaleArtifact, UnweaveError
+from unweave.errors import (
+    BadData,
+    CorruptArtifact,
+    MissingArtifact,
+    StaleArtifact,
+    UnweaveError,
+)
 from unweave.index.codes import Codes
 from unweave.index.concept_index import ConceptIndex
 from unweave.sae import tokens

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from unweave.concepts.store import Naming
+from unweave.concepts.concept import Naming
 from unweave.config import THRESHOLD
 from unweave.sae.model import SAE
 

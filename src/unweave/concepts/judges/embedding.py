@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unweave.base.vectors import unit_rows
+from unweave.concepts.concept import DETECTION, Naming, Score
 from unweave.concepts.evidence import Evidence, Samples
-from unweave.concepts.store import DETECTION, Naming, Score
 
 if TYPE_CHECKING:
     from unweave.encode.encoder import Encoder

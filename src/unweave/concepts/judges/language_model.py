@@ -14,12 +14,12 @@ from typing import NamedTuple
 import numpy as np
 
 from unweave.concepts import prompts
+from unweave.concepts.concept import ITSELF, Naming, Score
 from unweave.concepts.evidence import Evidence
 from unweave.concepts.judges import embedding
 from unweave.concepts.judges.embedding import Question, share
 from unweave.concepts.judges.simulations import Choice, Pair
 from unweave.concepts.namers.language_model import at_once, ledger
-from unweave.concepts.store import ITSELF, Naming, Score
 from unweave.errors import BadAnswer
 from unweave.language.client import LanguageModel, Message, Receipt
 

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from unweave.concepts.concept import Score
 from unweave.concepts.evidence import Evidence
 from unweave.concepts.judges.embedding import share
-from unweave.concepts.store import Score
 from unweave.sae.model import SAE
 
 IDENTIFICATION, HARD_IDENTIFICATION, RANKING = "identification", "identification-hard", "ranking"

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from unweave.base import progress
 from unweave.base.records import Trust
 from unweave.concepts import store
+from unweave.concepts.concept import DETECTION, ITSELF, Concept, Naming, Score
 from unweave.concepts.evidence import Evidence
 from unweave.concepts.judges import controls, embedding, simulations
 from unweave.concepts.judges import language_model as by_model
 from unweave.concepts.namers.base import Namer
-from unweave.concepts.store import DETECTION, ITSELF, Concept, Concepts, Naming, Score
+from unweave.concepts.store import Concepts
 from unweave.encode.encoder import Encoder
 from unweave.language.client import LanguageModel
 from unweave.sae.model import SAE

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from unweave.base import progress
 from unweave.concepts import store
-from unweave.concepts.store import Naming
+from unweave.concepts.concept import Naming
 
 
 class Namer(Protocol):
@@ -19,7 +19,7 @@ class Namer(Protocol):
 
     @property
     def namer(self) -> str:
-        """Its kind, as it stands beside its names: one of `store.NAMERS`."""
+        """Its kind, as it stands beside its names: one of `NAMERS`."""
 
     @property
     def made_with(self) -> str:

@@ -25,8 +25,8 @@ from scipy.sparse import csc_array, csr_array
 
 from unweave.base.plain import plain
 from unweave.base.stored import set_otherwise
+from unweave.concepts.concept import LONGEST_NAME, Naming
 from unweave.concepts.namers.base import digest
-from unweave.concepts.store import LONGEST_NAME, Naming
 from unweave.config import KeyphraseConfig
 from unweave.errors import MissingExtra
 

@@ -13,10 +13,11 @@ from typing import NamedTuple, TypeVar
 from unweave.base.plain import plain
 from unweave.base.stored import set_otherwise
 from unweave.concepts import prompts, store
+from unweave.concepts.concept import FAILED, Naming
 from unweave.concepts.evidence import Evidence, Samples, bands
 from unweave.concepts.namers.base import digest
 from unweave.concepts.prompts import FORM, MOST_WORDS, PROMPTS, Shown
-from unweave.concepts.store import FAILED, Concepts, Naming
+from unweave.concepts.store import Concepts
 from unweave.config import EvidenceConfig, LanguageModelConfig
 from unweave.errors import BadAnswer, ModelUnavailable
 from unweave.language import spending

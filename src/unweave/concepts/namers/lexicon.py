@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from unweave.base.plain import plain
 from unweave.base.stored import set_otherwise
 from unweave.base.vectors import unit_rows
+from unweave.concepts.concept import LONGEST_NAME, Naming
 from unweave.concepts.namers.base import digest
-from unweave.concepts.store import LONGEST_NAME, Naming
 from unweave.config import LexiconConfig
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unweave.base.plain import plain
+from unweave.concepts.concept import LONGEST_NAME, Naming
 from unweave.concepts.namers.base import digest
-from unweave.concepts.store import LONGEST_NAME, Naming
 from unweave.encode.encoders import quieten
 from unweave.errors import MissingExtra, ModelUnavailable
 from unweave.sae.model import SAE

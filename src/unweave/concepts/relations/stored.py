@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
 from unweave.concepts import store
+from unweave.concepts.concept import Related
 from unweave.concepts.relations import flags
 from unweave.concepts.relations.families import Ties
 from unweave.concepts.relations.ties import Nearest, Together
-from unweave.concepts.store import Related
 from unweave.texts.corpus import Corpus
 
 NEIGHBOUR, CO_OCCURRING, DUPLICATE, PARENT, FAMILY = "neighbour", "co-occurring", "duplicate", "parent", "family"
