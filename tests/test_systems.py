@@ -97,6 +97,15 @@ def test_every_system_of_the_table_can_be_typed(project):
         assert len(project.search(QUERY, 3, system=name)) == 3
 
 
+def test_a_system_that_is_undefined_for_a_corpus_is_not_listed_and_says_so(changed):
+    shutil.rmtree(changed.path / "index" / "paper")
+    assert "CL-SR paper" not in changed.systems and "CL-SR" in changed.systems
+    with pytest.raises(BadData, match="CL-SR paper is undefined for this corpus"):
+        changed.search(QUERY, system="CL-SR paper")
+    (row,) = [row for row in changed.evaluate().rows if row.system == "CL-SR paper"]
+    assert row.measures == {} and "undefined" in row.note
+
+
 # --- what a query may be --------------------------------------------------------------------------
 
 

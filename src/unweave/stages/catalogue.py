@@ -48,6 +48,9 @@ class Catalogue(Mapping[str, System]):
         """The single systems that are there."""
         return (name for name, entry in _SYSTEMS.items() if all(map(self._project.has, entry.reads)))
 
+    def __contains__(self, name: object) -> bool:
+        return name in list(self)
+
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
