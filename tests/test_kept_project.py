@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 
-import kept_project
 import pytest
-from kept_project import EXPECTED, KEPT, QUERIES, SYSTEMS
 
+import kept_project
+from kept_project import EXPECTED, KEPT, QUERIES, SYSTEMS
 from unweave.project import Project
 from unweave.stages.asked import QueryId
 
