@@ -14,6 +14,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from unweave.config import DEEPEST_MEASURE, EvaluateConfig
 from unweave.errors import BadData
 from unweave.evaluation.measures import MEASURES, measure
 from unweave.evaluation.runs import read_run, trec_id, trec_qrels, write_run, write_trec_qrels
@@ -247,3 +248,9 @@ def test_dense_orders_what_concepts_find_as_it_orders_everything(random_sae, ind
 
 def test_the_size_of_what_is_searched_is_counted():
     assert Dense(np.ones((7, 384), np.float32)).bytes_per_passage == 384 * 4
+
+
+def test_a_ranking_is_as_deep_as_its_deepest_measure():
+    assert max(int(name.rpartition("@")[2]) for name in MEASURES) == DEEPEST_MEASURE
+    with pytest.raises(ValueError, match="cutoff must be at least 100, got 10"):
+        EvaluateConfig(cutoff=10)

@@ -232,12 +232,12 @@ def test_a_damaged_reader_is_refused(sae, index, tmp_path, tamper):
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda noun: pickle.loads(pickle.dumps(noun))])
 def test_what_was_searched_can_be_copied(tiny_project_folder, copied):
-    project = uw.Project.open(tiny_project_folder, {"evaluate": {"cutoff": 7}})
+    project = uw.Project.open(tiny_project_folder, {"evaluate": {"candidates": 7}})
     for system in ("CL-SR", "codes", "BM25 + dense"):
         before = project.search(uw.QueryId("q0"), 5, system=system, explain=True)
         again = copied(project)
         assert again.search(uw.QueryId("q0"), 5, system=system, explain=True) == copied(before) == before
-        assert again.settings.evaluate.cutoff == 7
+        assert again.settings.evaluate.candidates == 7
     assert copied(project.corpus)[3] == project.corpus[3]
     assert dict(copied(project.concepts)) == dict(project.concepts)
 

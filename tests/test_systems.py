@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import numpy as np
@@ -349,6 +350,27 @@ def test_a_rename_is_seen_by_a_project_that_is_open(changed):
     (again, *_) = changed.search(QUERY, 1, explain=True)
     assert again.explanation.contributions[0].name == "what turns in the wind"
     assert changed.concepts[latent] == "what turns in the wind"
+
+
+def test_many_threads_see_one_project_while_a_person_renames(changed):
+    query = vector_of(changed, QUERY)
+    (first, *_) = changed.search(query, 5, explain=True)
+    latent = first.explanation.contributions[0].latent
+    expected = [hit.passage.passage_id for hit in changed.search(query, 5)]
+    seen: list[str | None] = []
+
+    def ask(number: int) -> None:
+        if number % 10 == 5:
+            edits.rename(changed.concepts.database, latent, f"name {number}")
+        hits = changed.search(query, 5, system=("CL-SR", "dense", "CL-SR + codes")[number % 3], explain=True)
+        if number % 3 == 0:
+            assert [hit.passage.passage_id for hit in hits] == expected
+            seen.append(hits[0].explanation.contributions[0].name)
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(ask, range(60)))
+    assert changed.search(query, 1, explain=True)[0].explanation.contributions[0].name == "name 55"
+    assert None not in seen
 
 
 def test_an_index_that_is_built_anew_is_searched_at_once(changed):

@@ -23,6 +23,8 @@ PROMPTS = ("contrastive", "paper")
 MATRYOSHKA_PARTS = (16, 8, 4, 2, 1)
 """Of a Matryoshka SAE, the first n_latents / part latents reconstruct by themselves, for each part."""
 TEXTS_PER_LATENT = 5.0
+DEEPEST_MEASURE = 100
+"""Hits that the deepest measure of an evaluation reads: Recall@100 of fewer would be another figure by that name."""
 
 
 def _check_steps(config: FitConfig | TrainConfig) -> None:
@@ -151,14 +153,15 @@ class EvaluateConfig:
     split: str = "test"
     """Split of the judgements to evaluate against, e.g. test or dev."""
     cutoff: int = 100
-    """Hits in every ranking that is measured."""
+    """Hits in every ranking that is measured; at least 100, since Recall@100 is."""
     candidates: int = 1000
     """Best hits by concepts that rescoring orders anew."""
     sums: str = ""
     """Sums of systems to evaluate beside the single ones, such as "BM25 + dense, tokens + 2 codes"; empty: none."""
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "cutoff", "candidates")
+        at_least(self, DEEPEST_MEASURE, "cutoff")
+        at_least(self, 1, "candidates")
 
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
