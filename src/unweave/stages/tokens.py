@@ -17,6 +17,7 @@ from scipy.sparse import csr_array
 from unweave.base.artifact import build, write_atomically
 from unweave.config import SAEConfig
 from unweave.errors import MissingExtra
+from unweave.index.activations import rounded
 from unweave.index.scoring import TOKENS
 from unweave.sae import tokens
 from unweave.sae.model import WEIGHTS, strongest
@@ -55,7 +56,8 @@ def fit_tokens(project: Workspace) -> list[Outcome]:
 def searched(latents: csr_array) -> csr_array:
     """The latents of each passage that search reads: an index keeps a passage's others too, and here they are many."""
     assert TOKENS.max_latents is not None
-    return strongest(latents, TOKENS.max_latents)
+    as_stored = csr_array((rounded(latents.data), latents.indices, latents.indptr), shape=latents.shape)
+    return strongest(as_stored, TOKENS.max_latents)  # as the index orders them: by what it stores
 
 
 class _Contents(Sequence[str]):
