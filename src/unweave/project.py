@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from unweave.base.cores import on_every_core
 from unweave.base.fields import LARGEST
@@ -35,7 +36,7 @@ from unweave.stages.catalogue import Catalogue, named_by_concepts
 from unweave.stages.compare import Diff
 from unweave.stages.ensure import Outcome
 from unweave.stages.recall import Recall
-from unweave.stages.workspace import Workspace
+from unweave.stages.workspace import Workspace, position_in
 
 _MEAN_OF = 16_384
 """Passages that the mean is taken of, at most."""
@@ -164,7 +165,8 @@ class Project(Workspace):
         steering.check(system, ranker.steers)
         (asked,) = read_all(self, [query], ranker.needs)
         hits = ranker.search(asked, cutoff, steering)
-        positions = [self.position(passage_id) for passage_id in ranker.ids(hits.passages.tolist())]
+        corpus = self.corpus  # once: each time it is looked whether it has changed
+        positions = [position_in(corpus, passage_id) for passage_id in ranker.ids(hits.passages.tolist())]
         whys: list[Explanation | None] = [None] * len(positions)
         denses = whys
         if explain:
@@ -176,7 +178,7 @@ class Project(Workspace):
                     explanation.check()
         columns = zip(hits.scores.tolist(), positions, whys, denses, strict=True)
         return HitList(
-            Hit(rank, score, self.corpus[at], why, dense) for rank, (score, at, why, dense) in enumerate(columns, 1)
+            Hit(rank, score, corpus[at], why, dense) for rank, (score, at, why, dense) in enumerate(columns, 1)
         )
 
     def search_all(
@@ -228,7 +230,8 @@ class Project(Workspace):
     def _explain_dense(self, vector: NDArray[np.float32], positions: Sequence[int]) -> list[Explanation]:
         rows = self.embedded("passages").take(np.array(positions, np.int64)).astype(np.float64)
         scores = (rows @ vector.astype(np.float64)).tolist()
-        return explain_dense(scores, vector, rows, self.sae, self.concepts)
+        latents = csr_array(self.latents[positions])
+        return explain_dense(scores, vector, rows, self.sae, self.concepts, latents)
 
     def prevalent(self, hits: Sequence[Hit], top: int = 10) -> list[Prevalent]:
         """The concepts that found passages have more often than the corpus, those that set them apart most first."""

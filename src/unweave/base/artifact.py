@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from tokenize import TokenError
 from typing import IO, TYPE_CHECKING, Any
@@ -56,7 +57,7 @@ class Manifest:
     checksum: str = ""
     """SHA-256 of all the other fields."""
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the kind, settings, sources and contents, as hex."""
         identity = [self.format, self.kind, self.settings, self.made_from, self.files]

@@ -117,7 +117,8 @@ class Concepts(Mapping[int, str]):
             raise CorruptArtifact(f"{folder} has lost its {DATABASE}; name the concepts again")
         concepts = cls(Path(folder) / DATABASE)
         try:
-            len(concepts)
+            with connected(concepts.database) as db:
+                db.execute("SELECT count(*) FROM concepts").fetchone()
         except sqlite3.DatabaseError as error:
             raise CorruptArtifact(f"{folder}/{DATABASE} is damaged ({error}); name the concepts again") from error
         return concepts

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from unweave.base.contributions import Names, contributions, labels_of
 from unweave.base.records import Explanation
@@ -40,6 +41,7 @@ def explain_dense(
     passages: NDArray[np.floating[Any]],
     sae: SAE,
     names: Names | None = None,
+    latents: csr_array | None = None,
 ) -> list[Explanation]:
     """Dense scores q . d of one query and some passages.
 
@@ -50,20 +52,21 @@ def explain_dense(
         scores: (n,) as the retriever gave them.
         query: (d_in,).
         passages: (n, d_in).
+        latents: theirs, (n, n_latents), if they are known already.
     """
     q = np.asarray(query, dtype=np.float64)
-    directions, bias = sae.W_dec.astype(np.float64), float(sae.b_pre @ q)
-    products, codes, labels = directions @ q, sae.encode(passages), labels_of(names)
+    codes, bias, labels = sae.encode(passages) if latents is None else latents, float(sae.b_pre @ q), labels_of(names)
+    products = _products(sae, codes.indices, q)
     explanations = []
     for row, (score, passage) in enumerate(zip(scores, passages, strict=True)):
         held = slice(codes.indptr[row], codes.indptr[row + 1])
-        latents, activations = codes.indices[held], codes.data[held].astype(np.float64)
-        missed = passage - (activations @ directions[latents] + sae.b_pre)
+        active, activations = codes.indices[held], codes.data[held].astype(np.float64)
+        missed = passage - (activations @ sae.W_dec[active].astype(np.float64) + sae.b_pre)
         explanations.append(
             Explanation(
                 of="dense",
                 score=score,
-                contributions=contributions(latents, products[latents], activations, labels),
+                contributions=contributions(active, products[active], activations, labels),
                 bias=bias,
                 residual=float(missed @ q),
             )
@@ -86,8 +89,16 @@ def explain_rescored(
         passages: of each passage its stored code: latents and activations, (n_active,) each.
     """
     q = np.asarray(query, dtype=np.float64)
-    products, bias, labels = sae.W_dec.astype(np.float64) @ q, float(sae.b_pre @ q), labels_of(names)
+    held = np.concatenate([np.empty(0, np.int64), *(latents for latents, _ in passages)])
+    products, bias, labels = _products(sae, held, q), float(sae.b_pre @ q), labels_of(names)
     return [
         Explanation("rescored", score, contributions(latents, products[latents], activations, labels), bias)
         for score, (latents, activations) in zip(scores, passages, strict=True)
     ]
+
+
+def _products(sae: SAE, latents: NDArray[np.integer[Any]], query: NDArray[np.float64]) -> NDArray[np.float64]:
+    """w_j . q, (n_latents,), of these latents alone, which may repeat; of few passages they are few."""
+    products, some = np.zeros(sae.config.n_latents), np.unique(latents)
+    products[some] = sae.W_dec[some].astype(np.float64) @ query
+    return products

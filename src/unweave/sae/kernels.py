@@ -19,6 +19,8 @@ from unweave.base.cores import on_every_core, spans
 _CHUNK = 32
 """Activations that are compared at once: most chunks hold none worth a closer look."""
 _ROWS_AT_ONCE = 64
+_FEW_ROWS = 4
+"""Texts that are not worth loading a kernel for."""
 
 Floats = NDArray[np.floating[Any]]
 
@@ -39,9 +41,19 @@ def entries_above(products: Floats, bias: Floats, floor: Floats, expected: int) 
         bias, floor: (n_latents,).
         expected: entries a row there may be; more are found too, but take a second look.
     """
+    if len(products) <= _FEW_ROWS:
+        return _entries_of_few(products, bias, floor)
     # A little below what a product must exceed, so that rounding decides in the exact comparison alone.
     near = (floor - bias - 1e-5 * (np.abs(floor) + np.abs(bias))).astype(products.dtype)
     return _gather(products, lambda block, *out: _above(block, bias, floor, near, *out), expected)
+
+
+def _entries_of_few(products: Floats, bias: Floats, floor: Floats) -> SparseRows:
+    """The same in NumPy: loading a kernel takes a third of a second, which a single query would wait for."""
+    values = products + bias
+    rows, columns = np.nonzero(values > floor)
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(products)))])
+    return SparseRows(offsets, columns.astype(np.int32), np.asarray(values[rows, columns], products.dtype))
 
 
 def strongest_entries(products: Floats, bias: Floats, k: int) -> SparseRows:

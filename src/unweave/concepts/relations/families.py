@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
 from unweave.concepts.relations.ties import Together
 from unweave.config import MATRYOSHKA_PARTS
@@ -57,6 +56,8 @@ def families(together: Together, frequency: NDArray[np.int64]) -> Ties:
     strong = together.where((together.npmi >= FAMILY_NPMI) & (together.latents < together.others))
     # The forest is minimal in distance, and takes a distance of 0 for no tie at all.
     distances = csr_array((2 - strong.npmi, (strong.latents, strong.others)), shape=(n_latents, n_latents))
+    from scipy.sparse.csgraph import connected_components, minimum_spanning_tree  # a tenth of a second to import
+
     forest = minimum_spanning_tree(distances).tocoo()
     place = _places(frequency)
     up = place[forest.row] < place[forest.col]
