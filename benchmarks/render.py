@@ -19,11 +19,13 @@ import demo
 import effectiveness
 import gpu
 import growth
+import keywords
 import naming
 import picture
 import pursuit
 import search
 import stability
+import start
 import texts
 import training
 import variants
@@ -84,6 +86,8 @@ def blocks() -> dict[str, list[str]]:
         "peers": list(table(results(effectiveness.RESULTS)["peers"])),
         "stability": stability.summary(results(stability.RESULTS)),
         "search": search.summary(results(search.RESULTS)),
+        "start": start.summary(results(start.RESULTS)),
+        "keywords": keywords.summary(results(keywords.RESULTS)),
         "naming": naming.summary(results(naming.RESULTS), "demo"),
         "names_of_both": naming.headlines(results(naming.RESULTS)),
         "variants": variants.summary(results(variants.RESULTS)),

@@ -5,7 +5,8 @@
 Measures on a finished demo (made first, where there is none): `unweave --help` and `unweave search` as new processes,
 their wall and processor time; then, in one process that holds the project open, a thousand hits explained, ten hits
 with and without explanations, and a filter by metadata on a project that was just opened. Each figure is the median of
-`--rounds` rounds. `--quick` takes fewer rounds. Results go to `benchmarks/results/start.json`.
+`--rounds` rounds. `--quick` takes fewer rounds and writes nothing. Results go to
+`benchmarks/results/start.json`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any, NamedTuple
 
 from measuring import about
 
+from unweave.cli.show import table
 from unweave.project import Project
 from unweave.stages.asked import vector_of
 
@@ -48,15 +50,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--project", type=Path, default=ROOT / "demo", help="a finished demo (default: demo)")
     parser.add_argument("--rounds", type=int, default=7, help="rounds of each measurement (default: 7)")
-    parser.add_argument("--quick", action="store_true", help="three rounds")
+    parser.add_argument("--quick", action="store_true", help="three rounds; writes nothing")
     options = parser.parse_args()
     rounds = 3 if options.quick else options.rounds
     if not (options.project / "index" / "default").exists():
         subprocess.run([sys.executable, "-m", "unweave", "demo", options.project], check=True)
     found = {**of_processes(options.project, rounds), **of_an_open_project(options.project, rounds)}
-    record = {"about": about("numpy", "numba", "tokenizers"), "rounds": rounds, **found}
-    RESULTS.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    if not options.quick:
+        record = {"about": about("numpy", "numba", "tokenizers"), "rounds": rounds, **found}
+        RESULTS.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(found))
+
+
+def summary(results: dict[str, Any]) -> list[str]:
+    """One line a question."""
+    return list(table([
+        {"what a person waits for": what, "median": shown}
+        for what, shown in (
+            ("unweave --help", f"{results['help_s']:.2f} s"),
+            ("unweave search, a new process", f"{results['search_cold_s']:.2f} s"),
+            ("  of which processor time, all cores", f"{results['search_cold_cpu_s']:.2f} s"),
+            ("ten hits, on an open project", f"{results['top_10_ms']:.1f} ms"),
+            ("ten hits explained", f"{results['explained_top_10_ms']:.1f} ms"),
+            ("a thousand hits explained", f"{results['explain_1000_s']:.2f} s"),
+            ("a filter by metadata, project just opened", f"{results['where_s']:.3f} s"),
+        )
+    ]))  # fmt: skip
 
 
 def of_processes(project: Path, rounds: int) -> dict[str, float]:

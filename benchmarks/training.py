@@ -61,7 +61,12 @@ PILOT_LRS = (None, 1e-3)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="one size, two peers, a budget of 10 s: a minute or two")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="one size, two peers, a budget of 10 s: a minute or two, once the texts are embedded, which takes a "
+        "quarter of an hour the first time",
+    )
     parser.add_argument("--part", choices=["throughput", "quality", "encode"], action="append")
     parser.add_argument("--budgets", type=int, nargs="*", default=[300, 600], help="seconds of training to compare at")
     options = parser.parse_args()

@@ -298,3 +298,19 @@ def test_perfect_words_identify_and_other_latents_words_do_not(evidence, project
     queries = queries.rows(0, len(queries))
     pairs = simulations.pairs(evidence, queries, 200)
     assert simulations.read_pairs(evidence, queries, pairs, perfect).low > 0.55
+
+
+# --- what is no negative --------------------------------------------------------------------------
+
+
+def test_no_near_miss_is_of_a_passage_that_speaks_of_the_concept_itself(project_folder):
+    # A silent sentence of an active passage is often the nearest text to it, and says nothing against a name.
+    evidence = evidence_of(Project.open(project_folder))
+    seen = 0
+    for draw in (evidence.for_naming, evidence.for_judging):
+        for latent, samples in draw(evidence.live[:150].tolist()):
+            active = set(evidence.passage_of[evidence.active(latent)[0]].tolist())
+            for silent in (samples.near_misses[samples.near_misses >= 0], samples.random):
+                assert not active & set(evidence.passage_of[silent].tolist())
+                seen += len(silent)
+    assert seen > 1000
