@@ -65,8 +65,9 @@ def measured(folder: Path) -> dict[str, Any]:
     """A project's evaluation and the seconds of each of its stages."""
     seconds = dict.fromkeys(STAGES, 0.0)
     for name, place in ARTIFACTS.items():
-        if (folder / name / "config.json").exists() and place.command in seconds:
-            seconds[place.command] += read_manifest(folder / name, place.kind).seconds
+        command = place.command.split()[0]
+        if (folder / name / "config.json").exists() and command in seconds:
+            seconds[command] += read_manifest(folder / name, place.kind).seconds
     evaluation = Evaluation.load(folder / KIND)
     return {
         "evaluation": {
