@@ -103,8 +103,10 @@ class Sum:
         """What each system adds to each hit; by rank, the explanation of a part is that of the system's own score."""
         found = self._found(query, len(hits.passages), steering)
         columns = [
-            self._parts(nth, query, hits, of, values, steering)
-            for nth, (of, values) in enumerate(zip(found, self._values(found), strict=True))
+            self._parts(name, query, hits, of, values, scale, steering)
+            for name, of, values, scale in zip(
+                self.systems, found, self._values(found), self._scales(found), strict=True
+            )
         ]
         return [
             Explanation(of="sum", score=score, contributions=(), parts=parts)
@@ -132,15 +134,14 @@ class Sum:
         return [fusion.of_scores(hits, scale) for hits, scale in zip(found, self._scales(found), strict=True)]
 
     def _parts(
-        self, nth: int, query: EmbeddedQuery, hits: Hits, found: Hits, values: NDArray[np.float64], steering: Steering
-    ) -> list[Part]:
+        self, name: str, query: EmbeddedQuery, hits: Hits, found: Hits, values: NDArray[np.float64],
+        scale: fusion.Scale, steering: Steering,
+    ) -> list[Part]:  # fmt: skip
         """What one system adds to each hit."""
-        name, system = list(self.systems.items())[nth]
         place_of = {passage: place for place, passage in enumerate(found.passages.tolist())}
         places = [place_of.get(passage) for passage in hits.passages.tolist()]
         there = np.array([place for place in places if place is not None], np.int64)
-        whys = iter(system.explain(query, Hits(found.passages[there], found.scores[there]), steering))
-        scale = fusion.scale_of(found, self._shares()[nth], system.lowest)
+        whys = iter(self.systems[name].explain(query, Hits(found.passages[there], found.scores[there]), steering))
         parts = []
         for place in places:
             if place is None:
