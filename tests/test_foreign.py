@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,7 +22,8 @@ from unweave.base.foreign import parse_json, shown
 from unweave.base.plain import plain
 from unweave.base.records import Passage
 from unweave.base.vectors import refuse_scale, refuse_unusable
-from unweave.cli import main
+from unweave.cli import main, show
+from unweave.cli.steps import Steps, as_typed
 from unweave.errors import BadData, CorruptArtifact
 from unweave.index.writer import IndexWriter
 from unweave.project import Project
@@ -353,3 +355,56 @@ def test_a_passage_that_only_the_index_has_is_shown_by_its_id(tiny_project_folde
     assert unweave("search", project.path, "--query-vector", tmp_path / "q.npy", "--explain").exit_code == 0
     shutil.rmtree(project.path / "evaluation")  # of the index as it was
     assert "brand new" in write_report(project, [("q0", hits)]).read_text()
+
+
+# --- what reaches a terminal ------------------------------------------------------------------------
+
+ESCAPES = "\x1b]0;owned\x07\x1b[2J\u202e\x9b31m"
+UNSAFE = {"\x1b", "\x07", "\u202e", "\x9b"}
+
+
+def on_a_terminal(*arguments):
+    done = CliRunner().invoke(main, [str(a) for a in arguments], color=True)
+    assert not set(done.output) & UNSAFE
+    return done
+
+
+def test_steps_show_and_run_whatever_a_query_looks_like(tiny_project_folder):
+    @click.command()
+    @click.pass_context
+    def toy(ctx):
+        for query in ("-k moon", "--json moon", f"--{ESCAPES} moon"):
+            Steps(ctx, tiny_project_folder).run("search", "--system", "BM25", "--cutoff", "2", arguments=[query])
+
+    done = CliRunner().invoke(toy, [], color=True)
+    assert done.exit_code == 0, done.output
+    said = [line for line in done.output.splitlines() if "$ unweave" in line]
+    assert [line.partition(" -- ")[2].partition(" ")[2].rstrip("\x1b[0m") for line in said] == [
+        "'-k moon'", "'--json moon'", "'--]0;owned[2J31m moon'"]  # fmt: skip
+    assert done.output.count("moon") > 6  # hits
+    assert not set(done.output) & (UNSAFE - {"\x1b"})  # a command is shown bold
+
+
+def test_words_stay_arguments_only_where_they_could_be_options():
+    assert as_typed("p", ["-k", "3"], ["moon"]) == ["p", "moon", "-k", "3"]
+    assert as_typed("p", ["-k", "3"], ["-moon"]) == ["-k", "3", "--", "p", "-moon"]
+    assert as_typed("-p", [], ["moon"]) == ["--", "-p", "moon"]
+
+
+def test_escapes_in_names_of_files_do_not_reach_the_terminal(tmp_path):
+    name = ESCAPES.replace("/", "")
+    source = tmp_path / name
+    written(source / "corpus.jsonl", '{"_id": "a", "text": "one"}\n')
+    written(source / "queries.jsonl", '{"_id": "q", "text": "one?"}\n')
+    written(source / "qrels" / f"{name}.tsv", "q\ta\t1\n")
+    done = on_a_terminal("init", tmp_path / f"{name}p", "--corpus", source)
+    assert "1 judged in ]0;owned[2J31m" in done.output
+    assert on_a_terminal("init", tmp_path / f"{name}p", "--corpus", source).exit_code == 1
+    assert on_a_terminal("init", tmp_path / "p", "--corpus", source, "--queries", tmp_path / name / "x").exit_code == 2
+    assert on_a_terminal("search", tmp_path / f"{name}p", "one", "--system", ESCAPES).exit_code == 1
+    assert on_a_terminal("evaluate", tmp_path / f"{name}p", "--split", name).exit_code == 1
+
+
+def test_no_cell_of_a_table_reaches_the_terminal_as_it_is():
+    lines = "".join(show.table([{"system": ESCAPES, ESCAPES: "x"}]))
+    assert not set(lines) & UNSAFE

@@ -112,6 +112,9 @@ class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except click.ClickException as error:  # which may quote the name of a file
+            error.message = _one_line(error.message)  # type: ignore[misc]
+            raise
         except UnweaveError as error:
             raise click.ClickException(_one_line(str(error))) from error
         except BrokenPipeError:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from unweave.base.plain import plain
 from unweave.cli.options import (
     JSON,
     KEPT,
@@ -45,11 +46,12 @@ def init(
     if as_json:
         print_json({"project": str(project), **counts})
         return
-    judged = ", ".join(f"{n:,} judged in {split}" for split, n in counts["judged_queries"].items())
+    judged = ", ".join(f"{n:,} judged in {plain(split)}" for split, n in counts["judged_queries"].items())
     click.echo(
-        f"{project}: {counts['n_passages']:,} passages, {counts['n_queries']:,} queries" + (judged and f" ({judged})")
+        f"{plain(str(project))}: {counts['n_passages']:,} passages, {counts['n_queries']:,} queries"
+        + (judged and f" ({judged})")
     )
-    click.echo(f"settings: {project / 'unweave.toml'}")
+    click.echo(f"settings: {plain(str(project / 'unweave.toml'))}")
 
 
 @click.command(epilog=KEPT)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from unweave.base.plain import plain
+
 if TYPE_CHECKING:
     from unweave.sae.model import SAE
 
@@ -52,7 +54,7 @@ def export(folder: Path, out: Path, kind: str, as_top_k: bool) -> None:
 
     _refuse_existing(out)
     export_sae(SAE.load(folder), out, kind, as_top_k=as_top_k)
-    click.echo(out)
+    click.echo(plain(str(out)))
 
 
 @sae.command()
@@ -63,7 +65,7 @@ def push(folder: Path, repo: str, private: bool) -> None:
     """Upload the SAE in FOLDER, with a model card, to the hub's repository REPO (OWNER/NAME)."""
     from unweave.sae.hub import push_to_hub
 
-    click.echo(push_to_hub(folder, repo, private=private))
+    click.echo(plain(push_to_hub(folder, repo, private=private)))
 
 
 @sae.command()
@@ -85,4 +87,7 @@ def _refuse_existing(folder: Path) -> None:
 
 def _show(made: SAE, folder: Path) -> None:
     config = made.config
-    click.echo(f"{folder}: {config.n_latents:,} latents on {config.d_in:,} dimensions, selected by {config.selection}")
+    click.echo(
+        f"{plain(str(folder))}: {config.n_latents:,} latents on {config.d_in:,} dimensions, "
+        f"selected by {config.selection}"
+    )

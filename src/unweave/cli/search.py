@@ -94,7 +94,7 @@ def search_all(project: Path, out: Path, system: str, cutoff: int, as_json: bool
     if as_json:
         print_json({"run": str(out), "n_queries": len(run), "system": system})
     else:
-        click.echo(f"{out}: {len(run):,} queries by {plain(system)}")
+        click.echo(f"{plain(str(out))}: {len(run):,} queries by {plain(system)}")
 
 
 def _asked(query: str | None, query_id: str | None, vector: Path | None) -> tuple[str, Asked]:
