@@ -7,6 +7,8 @@ import resource
 import shutil
 import subprocess
 import sys
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -14,20 +16,30 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from click.testing import CliRunner
+from safetensors.numpy import load_file, save
 from scipy.sparse import csr_array
 
 from unweave.base import foreign
+from unweave.base.artifact import read_manifest, write_manifest
 from unweave.base.foreign import parse_json, shown
 from unweave.base.plain import plain
 from unweave.base.records import Passage
 from unweave.base.vectors import refuse_scale, refuse_unusable
 from unweave.cli import main, show
 from unweave.cli.steps import Steps, as_typed
-from unweave.errors import BadData, CorruptArtifact
+from unweave.concepts import tables
+from unweave.concepts.namers.lexicon_sources import file_phrases
+from unweave.config import EncoderConfig
+from unweave.encode.encoders import open_encoder
+from unweave.errors import BadData, CorruptArtifact, ModelUnavailable
 from unweave.index.writer import IndexWriter
 from unweave.project import Project
 from unweave.report import write_report
+from unweave.sae.formats import export_sae, import_sae
+from unweave.sae.formats.tensors import SettingsFile, Tensors
+from unweave.sae.model import SAE, WEIGHTS
 from unweave.stages.embed import bring_embeddings
 from unweave.texts import readers
 from unweave.texts.collection import Collection
@@ -408,3 +420,182 @@ def test_escapes_in_names_of_files_do_not_reach_the_terminal(tmp_path):
 def test_no_cell_of_a_table_reaches_the_terminal_as_it_is():
     lines = "".join(show.table([{"system": ESCAPES, ESCAPES: "x"}]))
     assert not set(lines) & UNSAFE
+
+
+# --- SAEs of others ---------------------------------------------------------------------------------
+
+
+def safetensors(path: Path, header: object, data: bytes = b"", length: int | None = None) -> Path:
+    """A safetensors file with whatever its header says."""
+    said = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return written(path, (len(said) if length is None else length).to_bytes(8, "little") + said + data)
+
+
+def tensor(*shape, at=(0, 8), dtype="F32"):
+    return {"dtype": dtype, "shape": list(shape), "data_offsets": list(at)}
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"x": tensor(10**9, 10**9)},
+        {"x": tensor(2, at=(0, 10**12))},
+        {"x": tensor(2, at=(8, 0))},
+        {"x": tensor(2, at=(-8, 0))},
+        {"x": tensor(-1, -2)},
+        {"x": tensor(2.0)},
+        {"x": tensor(True, 2)},
+        {"x": tensor(0, 10**30, at=(0, 0)), "y": tensor(2)},
+        {"x": tensor(1)},  # eight bytes for four
+        {"x": {"dtype": [], "shape": [2], "data_offsets": [0, 8]}},
+        {"x": tensor(1, at=(0, 4))},  # four bytes that nothing claims
+        {"x": {}},
+        {"x": 3},
+        [],
+        b"[" * 100_000,
+        b'{"x": 1, "x": 2}',
+        b"\xff\xfe",
+    ],
+)
+def test_a_header_that_claims_what_the_file_does_not_have_is_refused(tmp_path, header):
+    with pytest.raises(CorruptArtifact, match=r"w\.safetensors is not a whole safetensors file"):
+        Tensors.of_safetensors(safetensors(tmp_path / "w.safetensors", header, b"\0" * 8))
+
+
+@pytest.mark.parametrize("length", [0, 1, 9, 2**20 + 1, 2**63])
+def test_a_header_of_another_length_is_refused(tmp_path, length):
+    with pytest.raises(CorruptArtifact, match="is not a whole safetensors file"):
+        Tensors.of_safetensors(safetensors(tmp_path / "w.safetensors", b"{}      ", length=length))
+
+
+def test_tensors_are_read_as_float32_whatever_they_are_stored_in(tmp_path):
+    # 1.5 in each; bfloat16's bits of it are those of the float32 0x3FC00000 without the lower half.
+    of = {"F64": np.float64(1.5).tobytes(), "F32": np.float32(1.5).tobytes(), "F16": np.float16(1.5).tobytes(),
+          "BF16": b"\xc0\x3f", "I64": b"\0" * 8}  # fmt: skip
+    at, header = 0, {"__metadata__": {"format": "pt"}}
+    for dtype, data in of.items():
+        header[dtype] = tensor(1, at=(at, at + len(data)), dtype=dtype)
+        at += len(data)
+    read = Tensors.of_safetensors(safetensors(tmp_path / "w.safetensors", header, b"".join(of.values())))
+    for dtype in ("F64", "F32", "F16", "BF16"):
+        (value,) = read.take(dtype, 1)
+        assert (value, value.dtype) == (1.5, np.float32)
+    assert "I64" not in read
+
+
+def pt(path: Path, state: dict, compressed: bool = False) -> Path:
+    torch.save(state, path)
+    if compressed:
+        entries = {}
+        with zipfile.ZipFile(path) as archive:
+            entries = {name: archive.read(name) for name in archive.namelist()}
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, content in entries.items():
+                archive.writestr(name, content)
+    return path
+
+
+def test_views_that_claim_more_than_a_pt_file_holds_are_refused_in_little_memory(tmp_path):
+    one = torch.zeros(1)
+    views = {"linear.weight": one.expand(30_000, 30_000), "linear2.weight": one.expand(30_000, 30_000),
+             "bias_pre": one.expand(30_000)}  # fmt: skip
+    path = pt(tmp_path / "32_0.5.pt", views)
+    assert path.stat().st_size < 10_000
+    script = "import sys; from unweave.sae.formats import import_sae; import_sae(sys.argv[1])"
+    done = bounded(script, path, megabytes=4000)
+    assert "CorruptArtifact" in done.stderr
+    assert "'bias_pre' claims (30000,) numbers and holds fewer" in done.stderr or "'linear" in done.stderr
+
+
+def test_a_pt_file_that_is_packed_is_refused(tmp_path):
+    path = pt(tmp_path / "32_0.5.pt", {"bias_pre": torch.zeros(2**20)}, compressed=True)
+    with pytest.raises(CorruptArtifact, match="it holds more bytes than it has"):
+        import_sae(path)
+
+
+@pytest.mark.parametrize("held", [bytearray(5), {1, 2}, torch.device("cpu"), np.float64(1)])
+def test_a_pt_file_that_names_anything_but_tensors_is_refused_before_it_is_loaded(tmp_path, held):
+    with pytest.raises(CorruptArtifact, match="is not a file of tensors alone"):
+        import_sae(pt(tmp_path / "32_0.5.pt", {"bias_pre": held}))
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.bool_, np.float16, np.float64])
+def test_weights_that_are_not_float32_are_refused(identity_sae, tmp_path, tamper, dtype):
+    identity_sae.save(tmp_path / "sae")
+    tensors = load_file(tmp_path / "sae" / WEIGHTS)
+    tamper(tmp_path / "sae" / WEIGHTS, save({**tensors, "W_enc": tensors["W_enc"].astype(dtype)}))
+    with pytest.raises(CorruptArtifact, match="not float32"):
+        SAE.load(tmp_path / "sae")
+
+
+@pytest.mark.parametrize("field", ["d_in", "n_latents", "k"])
+def test_sizes_that_are_no_whole_numbers_are_refused(identity_sae, tmp_path, field):
+    identity_sae.save(tmp_path / "sae")
+    manifest = read_manifest(tmp_path / "sae", "sae")
+    manifest.settings["sae"][field] = float(manifest.settings["sae"][field])
+    write_manifest(tmp_path / "sae", manifest)
+    with pytest.raises(CorruptArtifact, match="are to be whole numbers"):
+        SAE.load(tmp_path / "sae")
+
+
+@pytest.mark.parametrize("change", [{"d_in": 10**4000}, {"k": 2**31}, {"k": 3.0}, {"k": True}])
+def test_sizes_in_settings_of_others_are_bounded(random_sae, tmp_path, change):
+    sae = random_sae(1)
+    export_sae(replace(sae, config=replace(sae.config, selection="top_k")), tmp_path / "s", "sparsify")
+    settings = json.loads((tmp_path / "s" / "cfg.json").read_text()) | change
+    (tmp_path / "s" / "cfg.json").write_text(json.dumps(settings))
+    with pytest.raises(CorruptArtifact, match="expected a whole number from 1 to 2,147,483,647"):
+        import_sae(tmp_path / "s")
+
+
+def test_settings_that_are_large_or_say_a_thing_twice_are_refused(tmp_path):
+    path = written(tmp_path / "cfg.json", '{"k": 1, "k": 2}')
+    with pytest.raises(CorruptArtifact, match="the key 'k' twice"):
+        SettingsFile(path)
+    with pytest.raises(CorruptArtifact, match="over 1,048,576 bytes"):
+        SettingsFile(written(path, "[" + "1," * 2**19 + "1]"))
+
+
+# --- models, tables, phrases ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "modules",
+    [
+        [{"type": "sentence_transformers.util.http_get", "path": "", "name": "0", "idx": 0}],
+        [{"type": "os.system", "path": "", "name": "0", "idx": 0}],
+        [{"type": "no.such.module.Class", "path": "", "name": "0", "idx": 0}],
+        [{"type": 3}],
+        {"type": "x"},
+        "[[[[",
+    ],
+)
+def test_an_encoder_of_foreign_classes_is_one_error(tmp_path, modules):
+    written(tmp_path / "m" / "modules.json", modules if isinstance(modules, str) else json.dumps(modules))
+    written(tmp_path / "m" / "config.json", "{}")
+    encoder = open_encoder(EncoderConfig(model=str(tmp_path / "m")))
+    with pytest.raises(ModelUnavailable, match="could not be loaded"):
+        encoder.encode_queries(["x"])
+
+
+@pytest.mark.parametrize("sign", "\uff1d\uff0b\uff0d\uff20=+-@\t\r")
+def test_signs_that_begin_a_formula_are_guarded_however_wide_they_are(sign):
+    for cell in (f"{sign}1", f"'{sign}1", f"''{sign}"):
+        assert tables.guarded(cell) == f"'{cell}"
+        assert tables.unguarded(tables.guarded(cell)) == cell
+    assert tables.guarded(f"a{sign}") == f"a{sign}"
+
+
+def test_tables_and_lists_of_phrases_are_bounded(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "LARGEST_TABLE", 20)
+    with pytest.raises(BadData, match="over 20 bytes; import it in parts"):
+        list(tables.read(written(tmp_path / "t.csv", "latent,name\n" + "1,a\n" * 9), ("latent",), ("name",)))
+    monkeypatch.setattr(readers, "LONGEST_LINE", 20)
+    with pytest.raises(BadData, match="line 2: over 20 characters"):
+        list(file_phrases(written(tmp_path / "phrases.txt", "wind\n" + "x" * 21)))
+
+
+def test_a_key_that_a_row_of_a_table_has_twice_is_refused(tmp_path):
+    path = written(tmp_path / "t.jsonl", '{"latent": 1, "name": "a", "name": "b"}\n')
+    with pytest.raises(BadData, match="the key 'name' twice"):
+        list(tables.read(path, ("latent",), ("name",)))

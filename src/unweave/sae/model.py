@@ -87,6 +87,8 @@ class SAE:
         manifest = read_manifest(folder, "sae")
         try:
             config = read_record(SAEConfig, manifest.settings["sae"], folder)
+            if not all(type(n) is int for n in (config.d_in, config.n_latents, config.k)):
+                raise ValueError("d_in, n_latents and k are to be whole numbers")
             tensors = load_file(folder / WEIGHTS)
             sae = cls(config, **{name: tensors[name] for name in _TENSORS})
         except (SafetensorError, KeyError, IndexError, TypeError, ValueError) as error:
@@ -95,6 +97,10 @@ class SAE:
         weights = (sae.W_enc, sae.W_dec, sae.b_enc, sae.b_pre)
         if [t.shape for t in weights] != [shape, shape, shape[:1], shape[1:]]:
             raise CorruptArtifact(f"{folder / WEIGHTS} does not have the shapes {shape} that its config states")
+        if any(t.dtype != np.float32 for t in (*weights, sae.threshold)):
+            raise CorruptArtifact(
+                f"{folder / WEIGHTS} holds numbers that are not float32, as an SAE's are; fit it again"
+            )
         if sae.threshold.shape not in ((1,), shape[:1]):
             raise CorruptArtifact(f"{folder / WEIGHTS}: the threshold has the shape {sae.threshold.shape}")
         if not all(np.isfinite(t).all() for t in (*weights, sae.threshold)):
