@@ -37,6 +37,7 @@ from unweave.errors import BadData, CorruptArtifact, ModelUnavailable
 from unweave.index.writer import IndexWriter
 from unweave.project import Project
 from unweave.report import write_report
+from unweave.retrieval.sums import parse
 from unweave.sae.formats import export_sae, import_sae
 from unweave.sae.formats.tensors import SettingsFile, Tensors
 from unweave.sae.model import SAE, WEIGHTS
@@ -369,6 +370,21 @@ def test_a_passage_that_only_the_index_has_is_shown_by_its_id(tiny_project_folde
     assert "brand new" in write_report(project, [("q0", hits)]).read_text()
 
 
+@pytest.mark.parametrize("name", ["BM25 + BM25", "0 BM25 + dense", "9" * 400 + " BM25 + dense", "BM25 + ", "+"])
+def test_no_sum_adds_a_system_twice_or_without_end(name):
+    with pytest.raises(BadData, match="is no sum of systems"):
+        parse(name)
+
+
+def test_the_help_names_the_limits():
+    said = " ".join(" ".join(unweave(*command, "--help").output.split()) for command in (
+        ["init"], ["embed"], ["sae", "import"], ["sae", "pull"]))  # fmt: skip
+    for limit in (foreign.LONGEST_LINE, foreign.LONGEST_ID, foreign.MOST_COLUMNS, foreign.HIGHEST_GRADE,
+                  foreign.WIDEST_VECTOR, foreign.LARGEST_SETTINGS):  # fmt: skip
+        assert f"{limit:,}" in said
+    assert f"{foreign.LARGEST_DOWNLOAD >> 30} GiB" in said
+
+
 # --- what reaches a terminal ------------------------------------------------------------------------
 
 ESCAPES = "\x1b]0;owned\x07\x1b[2J\u202e\x9b31m"
@@ -418,7 +434,8 @@ def test_escapes_in_names_of_files_do_not_reach_the_terminal(tmp_path):
 
 
 def test_no_cell_of_a_table_reaches_the_terminal_as_it_is():
-    lines = "".join(show.table([{"system": ESCAPES, ESCAPES: "x"}]))
+    lines = "".join(show.table([{"system": f"  {ESCAPES}", ESCAPES: "x"}]))
+    assert "  ]0;owned[2J31m" in lines  # blanks at the beginning of a cell stay
     assert not set(lines) & UNSAFE
 
 
@@ -451,6 +468,7 @@ def tensor(*shape, at=(0, 8), dtype="F32"):
         {"x": tensor(1, at=(0, 4))},  # four bytes that nothing claims
         {"x": {}},
         {"x": 3},
+        3,
         [],
         b"[" * 100_000,
         b'{"x": 1, "x": 2}',

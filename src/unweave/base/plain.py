@@ -17,10 +17,10 @@ def plain(text: str, limit: int | None = None) -> str:
     become one blank, and the result is cut to `limit` characters with an ellipsis.
     """
     if limit is None:
-        return " ".join(_printable(text).split())
+        return " ".join(printable(text).split())
     kept = line = ""
     for start in range(0, len(text), _PIECE):
-        kept += _printable(text[start : start + _PIECE])
+        kept += printable(text[start : start + _PIECE])
         line = " ".join(kept.split())
         if len(line) > limit:
             return line[: limit - 1].rstrip() + "…"
@@ -28,8 +28,8 @@ def plain(text: str, limit: int | None = None) -> str:
     return line
 
 
-def _printable(text: str) -> str:
-    """A text without what does not print; white space becomes blanks."""
+def printable(text: str) -> str:
+    """Untrusted text without what does not print; white space becomes blanks, one each: columns stay aligned."""
     if text.isprintable():
         return text
     spaced = "".join(" " if c.isspace() else c for c in text)

@@ -29,7 +29,10 @@ def sae() -> None:
 @click.option("--threshold", type=float, help="Of a paper's .pt file whose name does not state it.")
 @click.option("--encoder", help="Model whose embeddings it reads, where the files do not state it.")
 def import_(source: Path, folder: Path, kind: str | None, threshold: float | None, encoder: str | None) -> None:
-    """Read an SAE of another tool, SOURCE, and save it as FOLDER."""
+    """Read an SAE of another tool, SOURCE, and save it as FOLDER.
+
+    Nothing in its files is run. Settings, and the header in front of tensors, may have 1,048,576 bytes.
+    """
     from unweave.sae.formats import import_sae
 
     _refuse_existing(folder)
@@ -73,7 +76,10 @@ def push(folder: Path, repo: str, private: bool) -> None:
 @_FOLDER
 @click.option("--revision", help="Branch, tag or commit.")
 def pull(repo: str, folder: Path, revision: str | None) -> None:
-    """Download the SAE in the hub's repository REPO (OWNER/NAME) to FOLDER."""
+    """Download the SAE in the hub's repository REPO (OWNER/NAME) to FOLDER.
+
+    Its files may have 64 GiB together.
+    """
     from unweave.sae.hub import pull_from_hub
 
     _refuse_existing(folder)

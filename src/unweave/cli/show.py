@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from unweave.base.plain import plain
+from unweave.base.plain import plain, printable
 from unweave.base.records import Contribution, Explanation, Hit, Trust
 from unweave.concepts.namers.language_model import Forecast
 from unweave.evaluation.reproduction import Reproduction
@@ -72,7 +72,9 @@ def table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     """Rows of one shape as aligned columns, numbers to the right."""
     if not rows:
         return
-    cells = [[plain(name) for name in rows[0]]] + [[_cell(name, value) for name, value in row.items()] for row in rows]
+    cells = [[printable(name) for name in rows[0]]] + [
+        [_cell(name, value) for name, value in row.items()] for row in rows
+    ]
     widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
     for number, row in enumerate(cells):
         numbers = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
@@ -150,7 +152,7 @@ def named(latent: int, name: str | None, trust: Trust | None) -> str:
 def _cell(name: str, value: Any) -> str:
     if value is None:
         return "undefined" if name == "nDCG@10" else "-"
-    return _UNITS[name].format(value) if name in _UNITS else plain(str(value))
+    return _UNITS[name].format(value) if name in _UNITS else printable(str(value))
 
 
 def _nmse(value: float | None) -> str:

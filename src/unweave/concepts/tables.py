@@ -64,10 +64,9 @@ def read(path: Path, required: Sequence[str], optional: Sequence[str]) -> Iterat
         BadData: the file cannot be read, lacks columns, or is larger than `LARGEST_TABLE`.
     """
     read = _read_csv if suffix(path) == CSV else _read_jsonl
-    with path.open("rb") as file:
-        content = file.read(LARGEST_TABLE + 1)
-    if len(content) > LARGEST_TABLE:
+    if path.stat().st_size > LARGEST_TABLE:
         raise BadData(f"{path} has over {LARGEST_TABLE:,} bytes; import it in parts")
+    content = path.read_bytes()
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -192,10 +192,10 @@ def read_lines(path: Path, errors: str = "strict") -> Iterator[str]:
                         f"{path.name}, line {number}: over {LONGEST_LINE:,} characters; is it one text a line?"
                     )
                 if number == 1 and "\0" in line:
-                    raise BadData(f"{path.name}: not text in UTF-8, it holds zero bytes; save it as UTF-8")
+                    raise BadData(f"{path.name}: not UTF-8 text, it holds zero bytes; save it as UTF-8")
                 yield line
         except UnicodeDecodeError as error:
-            raise BadData(f"{path.name}: not text in UTF-8 ({error}); save it as UTF-8") from error
+            raise BadData(f"{path.name}: not UTF-8 text ({error}); save it as UTF-8") from error
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise BadData(f"{path.name}: cannot be read to its end ({error}); is the file truncated?") from error
 

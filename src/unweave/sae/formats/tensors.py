@@ -148,6 +148,8 @@ def _mapped(path: Path) -> dict[str, NDArray[Any]]:
         if not 2 <= length <= min(LARGEST_SETTINGS, size - 8):
             raise ValueError(f"a header of {length:,} bytes; it may have {LARGEST_SETTINGS:,}, the file has {size:,}")
         header = parse_json(file.read(length))
+    if not isinstance(header, dict):
+        raise ValueError(f"its header is {shown(header)}, expected an object")
     header.pop("__metadata__", None)
     n_bytes = size - 8 - length
     ends = [0]
