@@ -37,13 +37,15 @@ from random import Random
 from typing import Any, NamedTuple
 
 import numpy as np
+from safetensors.numpy import save
 
 from unweave.base.records import Passage, Query
 from unweave.concepts import tables
 from unweave.concepts.exchange import CHANGEABLE
 from unweave.concepts.namers.lexicon_sources import file_phrases
 from unweave.config import SAEConfig
-from unweave.errors import UnweaveError
+from unweave.encode.bert import Bert
+from unweave.errors import ModelUnavailable, UnweaveError
 from unweave.evaluation.runs import read_run
 from unweave.language import client
 from unweave.project import Project
@@ -142,6 +144,50 @@ def _answer(folder: Path) -> None:
     client._fields(response, {"name": 60, "description": 300})
 
 
+def _bert() -> dict[str, bytes]:
+    """A BERT of two dimensions and eight words."""
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "##c"]
+    normalizer = {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None,
+                  "lowercase": True}  # fmt: skip
+    sides = [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},
+             {"SpecialToken": {"id": "[SEP]", "type_id": 0}}]  # fmt: skip
+    special = {name: {"id": name, "ids": [words.index(name)], "tokens": [name]} for name in ("[CLS]", "[SEP]")}
+    tokenizer = {
+        "version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": normalizer,
+        "pre_tokenizer": {"type": "BertPreTokenizer"}, "decoder": None,
+        "post_processor": {"type": "TemplateProcessing", "single": sides, "pair": sides, "special_tokens": special},
+        "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+                  "max_input_chars_per_word": 100, "vocab": {word: i for i, word in enumerate(words)}},
+    }  # fmt: skip
+    config = {"model_type": "bert", "hidden_act": "gelu", "num_hidden_layers": 1, "num_attention_heads": 1,
+              "layer_norm_eps": 1e-12, "max_position_embeddings": 9}  # fmt: skip
+    kinds = {"word": 8, "position": 9, "token_type": 2}
+    shapes = {f"embeddings.{kind}_embeddings.weight": (n, 2) for kind, n in kinds.items()}
+    norms = ["embeddings.LayerNorm", *(f"encoder.layer.0.{of}output.LayerNorm" for of in ("attention.", ""))]
+    dense = ["attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense"]
+    shapes |= {f"encoder.layer.0.{part}.weight": (2, 2) for part in dense}
+    shapes |= {"encoder.layer.0.intermediate.dense.weight": (3, 2), "encoder.layer.0.output.dense.weight": (2, 3)}
+    shapes |= {name.replace(".weight", ".bias"): shape[:1] for name, shape in shapes.items() if "encoder" in name}
+    shapes |= {f"{norm}.{of}": (2,) for norm in norms for of in ("weight", "bias")}
+    random = np.random.default_rng(0)
+    modules = [{"path": path, "type": f"sentence_transformers.models.{kind}"}
+               for path, kind in (("", "Transformer"), ("1_Pooling", "Pooling"))]  # fmt: skip
+    said = {
+        "modules.json": modules, "config.json": config, "sentence_bert_config.json": {"max_seq_length": 8},
+        "tokenizer_config.json": {"tokenizer_class": "BertTokenizer"}, "tokenizer.json": tokenizer,
+        "1_Pooling/config.json": {"pooling_mode": "mean"},
+    }  # fmt: skip
+    weights = save({name: random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()})
+    return {"model.safetensors": weights, **{name: json.dumps(value).encode() for name, value in said.items()}}
+
+
+def _embed(folder: Path) -> None:
+    model = Bert.read(folder)
+    if model is None:  # sentence-transformers reads it, or says what is wrong with it
+        raise ModelUnavailable("another model")
+    model.encode(["a bc", ""])
+
+
 def _format(name: str) -> Reader:
     kept = {path.name: path.read_bytes() for path in sorted((FORMATS / name).iterdir()) if path.name != "expected.npz"}
     return Reader(kept, import_sae)
@@ -175,6 +221,7 @@ def readers() -> dict[str, Reader]:
         "answer": Reader({"answer": json.dumps(message).encode()}, _answer),
         "phrases": Reader({"p.txt": b"wind\tmoving air\nsea\n"}, lambda f: list(file_phrases(f / "p.txt"))),
         "sae": Reader(_sae_folder(), SAE.load),
+        "bert": Reader(_bert(), _embed),
     }  # fmt: skip
     for name in ("saelens/jumprelu", "saelens/topk_rescaled", "saelens/matching_pursuit", "saelens/bfloat16",
                  "sparsify/topk", "latentsae/jumprelu", "latentsae/matryoshka", "paper"):  # fmt: skip

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from unweave.base.plain import plain
 from unweave.base.vectors import unit_rows
 from unweave.errors import ModelUnavailable
 
@@ -114,12 +115,27 @@ class Bert:
 
     def encode(self, texts: Sequence[str]) -> Floats:
         """Embeddings, (n_texts, d_token), one text after the other."""
-        rows = [pooled(tokens, self._plan.pooling) for tokens in self.encode_tokens(texts)]
-        return unit_rows(np.stack(rows)) if self._plan.normalize else np.stack(rows)
+        with np.errstate(all="ignore"):  # of damaged weights; whoever takes the vectors refuses what is not finite
+            rows = np.stack([pooled(tokens, self._plan.pooling) for tokens in self.encode_tokens(texts)])
+            return unit_rows(rows) if self._plan.normalize else rows
 
     def encode_tokens(self, texts: Sequence[str]) -> list[Floats]:
-        """Each text's outputs for its tokens, special ones included, (n_tokens, d_token), before they are pooled."""
-        return [self._forward(np.asarray(read.ids)) for read in self._tokenizer.encode_batch(list(texts))]
+        """Each text's outputs for its tokens, special ones included, (n_tokens, d_token), before they are pooled.
+
+        Raises:
+            ModelUnavailable: the tokenizer cannot read them, or gives tokens that the weights do not have.
+        """
+        with np.errstate(all="ignore"):
+            return [self._forward(np.asarray(read.ids)) for read in self._read(list(texts))]
+
+    def _read(self, texts: list[str]) -> list[Any]:
+        """The tokens of each text."""
+        try:
+            return list(self._tokenizer.encode_batch(texts))
+        except BaseException as error:  # what a panic of Rust's becomes is no Exception
+            if isinstance(error, Exception) or type(error).__name__ == "PanicException":
+                raise ModelUnavailable(f"the encoder's tokenizer failed ({plain(str(error), 120)})") from error
+            raise
 
     def _forward(self, ids: NDArray[np.int64]) -> Floats:
         """The outputs of one text's tokens, (n_tokens, d_token)."""
@@ -281,7 +297,7 @@ def _weights(plan: _Plan) -> dict[str, Floats]:
         shapes |= _shapes(f"encoder.layer.{layer}.", weights, width)
     if any(weights[name].dtype != np.float32 or weights[name].shape != shape for name, shape in shapes.items()):
         raise _OtherModel
-    if width % plan.n_heads or not _FEWEST_TOKENS <= plan.longest <= len(weights[tables[1]]):
+    if plan.n_heads < 1 or width % plan.n_heads or not _FEWEST_TOKENS <= plan.longest <= len(weights[tables[1]]):
         raise _OtherModel
     return weights
 

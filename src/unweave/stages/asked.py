@@ -97,7 +97,9 @@ def _embedded(project: Workspace, texts: list[str]) -> list[NDArray[np.float32]]
     if not texts:
         return []
     _check_encoder(project, "embeddings/passages")
-    return list(project.encoder.encode_queries(texts))
+    rows = project.encoder.encode_queries(texts)
+    refuse_unusable(rows, "the queries' embeddings")
+    return list(rows)
 
 
 def _check_encoder(project: Workspace, name: str) -> None:
