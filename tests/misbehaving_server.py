@@ -88,6 +88,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         elif what == "huge":
             self._send(200, b" " * (3 << 20))
+        elif what == "not-gzip":
+            self._send(200, b"\x1f\x8b no more", {"Content-Encoding": "gzip"})
         elif what == "redirect":
             self._send(307, b"", {"Location": self.server.base_url + "/elsewhere"})
         elif what == "no-schema":

@@ -8,6 +8,7 @@ import warnings
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 from transformers import BertConfig, BertModel, BertTokenizer
@@ -15,6 +16,7 @@ from transformers import BertConfig, BertModel, BertTokenizer
 from unweave.config import FLOAT32, EncoderConfig
 from unweave.encode.bert import Bert, attention, gelu, layer_norm, pooled, softmax
 from unweave.encode.encoders import SentenceTransformerEncoder
+from unweave.errors import ModelUnavailable
 from unweave.texts.vital_articles import vital_articles
 
 # --- formulas -------------------------------------------------------------------------------------
@@ -187,6 +189,12 @@ def change(folder, file, **changes):
         ("tokenizer_config.json", {"tokenizer_class": "XLMRobertaTokenizer"}),
         ("tokenizer.json", {"pre_tokenizer": {"type": "Whitespace"}}),
         ("adapter_config.json", {"peft_type": "LORA"}),
+        ("config.json", {"num_hidden_layers": 10**9}),
+        ("config.json", {"num_attention_heads": 3}),  # of 16 dimensions
+        ("config.json", {"num_attention_heads": 0}),
+        ("config.json", {"layer_norm_eps": []}),
+        ("sentence_bert_config.json", {"max_seq_length": -5}),
+        ("sentence_bert_config.json", {"max_seq_length": 1e999}),
     ],
 )
 def test_what_would_be_read_otherwise_is_left_to_sentence_transformers(save, file, changes):
@@ -212,6 +220,25 @@ def test_damaged_weights_are_left_to_sentence_transformers_which_says_so(save, c
     whole = weights.read_bytes()
     weights.write_bytes(whole[:-1] if content is None else content)
     assert Bert.read(weights.parent) is None
+
+
+def test_weights_of_other_shapes_are_left_to_sentence_transformers(save):
+    weights = save() / "model.safetensors"
+    tensors = load_file(weights)
+    for name in ("encoder.layer.1.output.dense.weight", "embeddings.LayerNorm.bias"):
+        save_file(tensors | {name: tensors[name][:-1].copy()}, weights)
+        assert Bert.read(weights.parent) is None
+
+
+def test_a_token_that_the_weights_do_not_have_is_one_error(save):
+    folder = save()
+    tensors = load_file(folder / "model.safetensors")
+    table = "embeddings.word_embeddings.weight"
+    save_file(tensors | {table: tensors[table][:10].copy()}, folder / "model.safetensors")
+    # The words a to e are tokens 5 to 9, the last that are left.
+    assert np.isfinite(Bert.read(folder).encode(["e"])).all()
+    with pytest.raises(ModelUnavailable, match="gives the token 10, and its weights have 10"):
+        Bert.read(folder).encode(["f"])
 
 
 def test_a_folder_that_is_no_model_is_none(tmp_path):

@@ -155,7 +155,7 @@ def test_links_in_a_folder_of_text_files_are_not_followed(tmp_path):
         ('{"_id": "b"}', r"corpus\.jsonl, line 2: none of the fields text, .* is there; it has _id"),
         ('{"text": "two"}', r"corpus\.jsonl, line 2: none of the fields _id, .* is there; it has text"),
         ("{}", r"corpus\.jsonl, line 2: none of the fields .* it has none"),
-        ('{"_id": "b", "text": "\xff"}'.encode("latin-1"), r"corpus\.jsonl: cannot be read to its end .*utf-8"),
+        ('{"_id": "b", "text": "\xff"}'.encode("latin-1"), r"corpus\.jsonl: not UTF-8 text .*utf-8"),
     ],
 )
 def test_a_bad_line_of_a_jsonl_file_is_named(tmp_path, line, said):
@@ -170,7 +170,7 @@ def test_a_bad_line_of_a_jsonl_file_is_named(tmp_path, line, said):
         ("id,text\na,one\nb,two,three\n", r"corpus\.csv, line 3: not as many columns as the header has"),
         ('id,text\na,one\nb,"two\n', r"corpus\.csv, .*unexpected end of data; is the file truncated\?"),
         ("id,words\na,one\n", r"corpus\.csv, line 2: none of the fields text, .* it has id, words"),
-        (b"id,text\na,\xff\n", r"corpus\.csv: cannot be read to its end .*utf-8"),
+        (b"id,text\na,\xff\n", r"corpus\.csv: not UTF-8 text .*utf-8"),
     ],
 )
 def test_a_bad_line_of_a_csv_file_is_named(tmp_path, lines, said):

@@ -101,6 +101,17 @@ def test_looking_for_an_object_never_fails(content):
     assert _object(content) in content
 
 
+@pytest.mark.parametrize("others", ["fine", "not-gzip"])
+def test_a_body_that_cannot_be_unpacked_is_asked_for_again(book, others):
+    with serving(in_turn("not-gzip", others)) as server:
+        if others == "fine":
+            assert ask(server, book).attempts == 2
+            return
+        with pytest.raises(ModelUnavailable, match="could not be asked in 2 attempts"):
+            ask(server, book, attempts=2)
+        assert len(book.settled) == 2  # it answered, and may have billed it
+
+
 # --- the ladder -----------------------------------------------------------------------------------
 
 

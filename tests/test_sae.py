@@ -16,7 +16,7 @@ from hypothesis.extra.numpy import arrays
 from safetensors.numpy import load_file, save
 from scipy.sparse import csr_array
 
-from unweave.base.artifact import MANIFEST
+from unweave.base.artifact import MANIFEST, MARK
 from unweave.config import SAEConfig
 from unweave.errors import BadData, CorruptArtifact, DimensionMismatch, MissingArtifact
 from unweave.sae.model import SAE, WEIGHTS, strongest
@@ -181,7 +181,7 @@ def test_saving_and_loading_changes_nothing(random_sae, tmp_path):
 
 def test_an_sae_folder_holds_safetensors_and_json_alone(identity_sae, tmp_path):
     identity_sae.save(tmp_path / "sae")
-    assert sorted(p.name for p in (tmp_path / "sae").iterdir()) == [MANIFEST, WEIGHTS]
+    assert sorted(p.name for p in (tmp_path / "sae").iterdir()) == [MARK, MANIFEST, WEIGHTS]
     assert set(load_file(tmp_path / "sae" / WEIGHTS)) == {"W_enc", "b_enc", "W_dec", "b_pre", "threshold"}
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from scipy.sparse import csr_array
 
 from unweave.base.cores import on_every_core
 from unweave.base.fields import LARGEST
-from unweave.base.records import Explanation, Hit, HitList
+from unweave.base.plain import plain
+from unweave.base.records import Explanation, Hit, HitList, Passage
 from unweave.concepts.judges.verdicts import Verdict
 from unweave.concepts.namers.language_model import Forecast
 from unweave.concepts.namers.lexicon import Ingredient
@@ -31,13 +33,15 @@ from unweave.index.concept_index import ConceptIndex
 from unweave.index.writer import IndexWriter
 from unweave.retrieval.steering import AS_IT_IS, Steering
 from unweave.retrieval.sums import is_sum
-from unweave.stages.asked import Asked, QueryId, read_all, vector_of
+from unweave.stages.asked import Asked, QueryId, check_text, read_all, vector_of
 from unweave.stages.catalogue import Catalogue, named_by_concepts
 from unweave.stages.compare import Diff
 from unweave.stages.ensure import Outcome
 from unweave.stages.health import Advice, Found
 from unweave.stages.recall import Recall
-from unweave.stages.workspace import Workspace, position_in
+from unweave.stages.workspace import Workspace
+
+logger = logging.getLogger(__name__)
 
 _MEAN_OF = 16_384
 """Passages that the mean is taken of, at most."""
@@ -155,8 +159,13 @@ class Project(Workspace):
             explain: give each hit its score as a sum of named parts and, where the system reads the query's embedding,
                 the dense score of the same pair.
 
+        Returns:
+            Hits, best first. A passage that was added to an index and that the corpus does not have is there by its id
+            alone, and a note says so.
+
         Raises:
-            BadData: there is no such system, it cannot be steered so, or it needs another form of the query.
+            BadData: the query is empty or no text, there is no such system,
+                it cannot be steered so, or it needs another form of the query.
             MissingArtifact, StaleArtifact: what the system reads is not there yet, or out of date.
         """
         _check_asked(query, cutoff)
@@ -166,21 +175,26 @@ class Project(Workspace):
         steering.check(system, ranker.steers)
         (asked,) = read_all(self, [query], ranker.needs)
         hits = ranker.search(asked, cutoff, steering)
+        found = ranker.ids(hits.passages.tolist())
         corpus = self.corpus  # once: each time it is looked whether it has changed
-        positions = [position_in(corpus, passage_id) for passage_id in ranker.ids(hits.passages.tolist())]
+        positions = [corpus.position(passage_id) for passage_id in found]
+        passages = [
+            Passage(passage_id, "", "") if at is None else corpus[at]
+            for passage_id, at in zip(found, positions, strict=True)
+        ]
+        _note_unknown(passage_id for passage_id, at in zip(found, positions, strict=True) if at is None)
         whys: list[Explanation | None] = [None] * len(positions)
         denses = whys
         if explain:
             whys = [*ranker.explain(asked, hits, steering)]
             if asked.vector is not None and not is_sum(system) and {why.of for why in whys if why} - {"dense"}:
-                denses = [*self._explain_dense(asked.vector, positions)]
+                of_known = iter(self._explain_dense(asked.vector, [at for at in positions if at is not None]))
+                denses = [None if at is None else next(of_known) for at in positions]
             for explanation in (*whys, *denses):
                 if explanation is not None:
                     explanation.check()
-        columns = zip(hits.scores.tolist(), positions, whys, denses, strict=True)
-        return HitList(
-            Hit(rank, score, corpus[at], why, dense) for rank, (score, at, why, dense) in enumerate(columns, 1)
-        )
+        columns = zip(hits.scores.tolist(), passages, whys, denses, strict=True)
+        return HitList(Hit(rank, *column) for rank, column in enumerate(columns, 1))
 
     def search_all(
         self, queries: Mapping[str, str | NDArray[np.floating[Any]]] | None = None, cutoff: int = 100, *,
@@ -308,11 +322,21 @@ class Project(Workspace):
         return {name: IndexWriter(found.folder).compact(fully=True) for name, found in self.indexes().items()}
 
 
+def _note_unknown(passage_ids: Iterable[str]) -> None:
+    """Say which found passages the corpus does not have: others may have been added to an index."""
+    unknown = list(passage_ids)
+    if unknown:
+        logger.warning(
+            "%d of these passages the index holds and the corpus does not, first %s: shown by their id alone",
+            len(unknown),
+            plain(unknown[0], 60),
+        )
+
+
 def _check_asked(query: Asked, cutoff: int) -> None:
     """Refuse a search for nothing."""
     if cutoff < 1:
         raise BadData(f"cutoff must be at least 1, got {cutoff}")
     if cutoff > LARGEST:
         raise BadData(f"cutoff must be at most {LARGEST}, got {cutoff}")
-    if isinstance(query, str) and not query.strip():
-        raise BadData("the query is empty; give a question or a few words")
+    check_text(query)

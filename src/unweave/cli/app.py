@@ -119,6 +119,9 @@ class _Group(click.Group):
         except CorruptArtifact as error:
             way_out = "" if "run: unweave" in str(error) else "; for what to do, run: unweave doctor PROJECT"
             raise click.ClickException(_one_line(f"{error}{way_out}")) from error
+        except click.ClickException as error:  # which may quote the name of a file
+            error.message = _one_line(error.message)  # type: ignore[misc]
+            raise
         except UnweaveError as error:
             raise click.ClickException(_one_line(str(error))) from error
         except BrokenPipeError:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from unweave.base.plain import plain
 from unweave.base.progress import Advance
 
 
@@ -18,11 +19,17 @@ class Bars:
 
         # A bar appears once the work has lasted two seconds: shorter work needs none.
         with tqdm(
-            total=total, initial=done, desc=f"  {label}", unit=f" {unit}", delay=2, mininterval=0.5, dynamic_ncols=True
+            total=total,
+            initial=done,
+            desc=f"  {plain(label, 60)}",
+            unit=f" {unit}",
+            delay=2,
+            mininterval=0.5,
+            dynamic_ncols=True,
         ) as bar:
             yield bar.update
 
     def say(self, line: str) -> None:
         from tqdm import tqdm
 
-        tqdm.write(f"  {line}", file=sys.stderr)  # above the bar, if there is one
+        tqdm.write(f"  {plain(line)}", file=sys.stderr)  # above the bar, if there is one

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from unweave.base.plain import plain
 from unweave.cli.options import (
     JSON,
     KEPT,
@@ -36,7 +37,11 @@ if TYPE_CHECKING:
 def init(
     project: Path, corpus: str, queries: Path | None, qrels: Path | None, drop_unknown: bool, as_json: bool
 ) -> None:
-    """Make a PROJECT folder from a corpus, with its queries and judgements if it has any."""
+    """Make a PROJECT folder from a corpus, with its queries and judgements if it has any.
+
+    A text, a line and a row may have 67,108,864 characters, an id 4,096, a table 10,000 columns; grades lie from -1,000
+    to 1,000. Beyond that, and where something of a file would be lost, nothing is made.
+    """
     from unweave.project import Project
     from unweave.texts.open import open_collection
 
@@ -45,11 +50,12 @@ def init(
     if as_json:
         print_json({"project": str(project), **counts})
         return
-    judged = ", ".join(f"{n:,} judged in {split}" for split, n in counts["judged_queries"].items())
+    judged = ", ".join(f"{n:,} judged in {plain(split)}" for split, n in counts["judged_queries"].items())
     click.echo(
-        f"{project}: {counts['n_passages']:,} passages, {counts['n_queries']:,} queries" + (judged and f" ({judged})")
+        f"{plain(str(project))}: {counts['n_passages']:,} passages, {counts['n_queries']:,} queries"
+        + (judged and f" ({judged})")
     )
-    click.echo(f"settings: {project / 'unweave.toml'}")
+    click.echo(f"settings: {plain(str(project / 'unweave.toml'))}")
 
 
 @click.command(epilog=KEPT)
@@ -79,7 +85,8 @@ def embed(
     """Embed the corpus, its sentences and its queries, or bring embeddings made elsewhere.
 
     With --model, brought embeddings are checked to be that model's, and texts can be searched for. Without it, it is
-    not known what made them: search by --query-id or --query-vector.
+    not known what made them: search by --query-id or --query-vector. A row may have 65,536 numbers, and the largest of
+    each lies between 1e-15 and 1e15.
     """
     by_encoder = encoder["model"] is not None
     with opened_with(project, encoder=encoder, embed={"sentences": sentences, "language": language}) as opened:

@@ -200,7 +200,7 @@ def export(project: Path, file: Path, as_json: bool) -> None:
     if as_json:
         print_json({"file": str(file), "n_concepts": n})
     else:
-        click.echo(f"{file}: {n:,} concepts")
+        click.echo(f"{plain(str(file))}: {n:,} concepts")
 
 
 @concepts.command("import")
@@ -328,7 +328,8 @@ def _show_edit(edit: Edit | None, as_json: bool) -> None:
 def _edit_line(edit: Edit) -> str:
     before, after = _words(edit, edit.before), _words(edit, edit.after)
     undone = "  (undone)" if edit.undone else ""
-    return f"{edit.number:>5}  {plain(edit.made, 30)}  {edit.action:<6}  #{edit.latent}  {before} → {after}{undone}"
+    made, action = plain(edit.made, 30), plain(edit.action, 20)
+    return f"{edit.number:>5}  {made}  {action:<6}  #{edit.latent}  {before} → {after}{undone}"
 
 
 def _words(edit: Edit, state: Mapping[str, Any]) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 import click
 
 from unweave.base.plain import plain
-from unweave.cli.steps import Steps
+from unweave.cli.steps import Steps, as_typed, shown
 
 SEARCHES = {
     "vital-articles": (
@@ -31,23 +30,24 @@ def demo(ctx: click.Context, project: Path, corpus: str) -> None:
     """
     steps = Steps(ctx, project)
     if not (project / "unweave.toml").exists():
-        steps.run("init", "--corpus", corpus)
+        steps.run("init", f"--corpus={corpus}")
     for command in ("embed", "fit", "name", "judge", "index build"):
         steps.run(command)
     if _judged_queries(project):
         steps.run("evaluate")
     queries = SEARCHES.get(corpus) or _queries_to_show(project, 3)
     for query in queries:
-        steps.run("search", query, "--explain", "--cutoff", "3")
-    steps.run("report", *(word for query in queries for word in ("--query", query)))
+        steps.run("search", "--explain", "--cutoff", "3", arguments=[query])
+    steps.run("report", *(f"--query={query}" for query in queries))
     click.echo("time of each step: " + ", ".join(f"{name} {taken:.0f} s" for name, taken in steps.seconds.items()))
     click.echo(f"together: {sum(steps.seconds.values()):.0f} s\n")
     click.echo("the report, to open in a browser:")
-    click.echo(f"  {(project / 'report.html').resolve()}\n")
+    click.echo(f"  {plain(str((project / 'report.html').resolve()))}\n")
     click.echo("next, for example:")
-    folder, query = shlex.quote(str(project)), shlex.quote(queries[0])
-    click.echo(f"  unweave search {folder} {query} --explain --system 'CL-SR rescored'")
-    click.echo(f"  unweave explain {folder} {query} {shlex.quote(_best_passage(project, queries[0]))}")
+    folder, query = str(project), queries[0]
+    again = as_typed(folder, ["--explain", "--system", "CL-SR rescored"], [query])
+    click.echo(f"  unweave search {shown(again)}")
+    click.echo(f"  unweave explain {shown(as_typed(folder, arguments=[query, _best_passage(project, query)]))}")
     click.echo("  unweave demo mine --corpus YOUR_FOLDER_OR_FILE")
 
 
@@ -66,7 +66,9 @@ def _queries_to_show(project: Path, most: int) -> tuple[str, ...]:
     from unweave.project import Project
 
     passages = Project.open(project).corpus[:most]
-    return tuple((_judged_queries(project) or [p.title or plain(p.text, 60) or p.passage_id for p in passages])[:most])
+    judged = [query for query in _judged_queries(project) if plain(query)]
+    about = [plain(p.title, 60) or plain(p.text, 60) or p.passage_id for p in passages]
+    return tuple((judged or about)[:most])
 
 
 def _best_passage(project: Path, query: str) -> str:

@@ -43,7 +43,7 @@ def families(project: Path, top: int, as_json: bool) -> None:
         if len(family.members) > _SHOWN_MEMBERS:
             click.echo(f"              {len(family.members) - _SHOWN_MEMBERS} more")
     if not found:
-        click.echo(f"no families are stored for these concepts; run: unweave name {project}", err=True)
+        click.echo(f"no families are stored for these concepts; run: unweave name {plain(str(project))}", err=True)
 
 
 @click.command()

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from unweave.base.plain import plain
 from unweave.cli.options import JSON, KEPT, PROJECT, opened_with, print_json, stage_options
 
 
@@ -40,4 +41,4 @@ def report(project: Path, queries: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         print_json({"report": str(path)})
     else:
-        click.echo(path)
+        click.echo(plain(str(path)))

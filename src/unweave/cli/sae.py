@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from unweave.base.plain import plain
+
 if TYPE_CHECKING:
     from unweave.sae.model import SAE
 
@@ -27,7 +29,10 @@ def sae() -> None:
 @click.option("--threshold", type=float, help="Of a paper's .pt file whose name does not state it.")
 @click.option("--encoder", help="Model whose embeddings it reads, where the files do not state it.")
 def import_(source: Path, folder: Path, kind: str | None, threshold: float | None, encoder: str | None) -> None:
-    """Read an SAE of another tool, SOURCE, and save it as FOLDER."""
+    """Read an SAE of another tool, SOURCE, and save it as FOLDER.
+
+    Nothing in its files is run. Settings, and the header in front of tensors, may have 1,048,576 bytes.
+    """
     from unweave.sae.formats import import_sae
 
     _refuse_existing(folder)
@@ -52,7 +57,7 @@ def export(folder: Path, out: Path, kind: str, as_top_k: bool) -> None:
 
     _refuse_existing(out)
     export_sae(SAE.load(folder), out, kind, as_top_k=as_top_k)
-    click.echo(out)
+    click.echo(plain(str(out)))
 
 
 @sae.command()
@@ -63,7 +68,7 @@ def push(folder: Path, repo: str, private: bool) -> None:
     """Upload the SAE in FOLDER, with a model card, to the hub's repository REPO (OWNER/NAME)."""
     from unweave.sae.hub import push_to_hub
 
-    click.echo(push_to_hub(folder, repo, private=private))
+    click.echo(plain(push_to_hub(folder, repo, private=private)))
 
 
 @sae.command()
@@ -71,7 +76,10 @@ def push(folder: Path, repo: str, private: bool) -> None:
 @_FOLDER
 @click.option("--revision", help="Branch, tag or commit.")
 def pull(repo: str, folder: Path, revision: str | None) -> None:
-    """Download the SAE in the hub's repository REPO (OWNER/NAME) to FOLDER."""
+    """Download the SAE in the hub's repository REPO (OWNER/NAME) to FOLDER.
+
+    Its files may have 64 GiB together.
+    """
     from unweave.sae.hub import pull_from_hub
 
     _refuse_existing(folder)
@@ -85,4 +93,7 @@ def _refuse_existing(folder: Path) -> None:
 
 def _show(made: SAE, folder: Path) -> None:
     config = made.config
-    click.echo(f"{folder}: {config.n_latents:,} latents on {config.d_in:,} dimensions, selected by {config.selection}")
+    click.echo(
+        f"{plain(str(folder))}: {config.n_latents:,} latents on {config.d_in:,} dimensions, "
+        f"selected by {config.selection}"
+    )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import and_
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +36,8 @@ if TYPE_CHECKING:
 @click.option("--ban", "banned", multiple=True, type=int, metavar="CONCEPT",
               help="Leave out passages with this concept. May be given several times.")  # fmt: skip
 @click.option("--where", multiple=True, metavar="KEY=VALUE",
-              help="Find only passages with this metadata. May be given several times.")  # fmt: skip
+              help="Find only passages with this metadata. May be given several times: a passage is to have all of "
+              "it.")  # fmt: skip
 @click.option("--query-k", type=click.IntRange(min=1), help="Use only so many concepts of the query, its strongest.")
 @click.option("--passage-k", type=click.IntRange(min=1), help="Count only so many of each passage, its strongest.")
 @click.option("--effort", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True,
@@ -62,9 +65,10 @@ def search(
     shown, asked = _asked(query, query_id, query_vector)
     opened = open_project(project)
     opened.systems.check([system])
-    wanted = dict(_pair(given, "KEY=VALUE") for given in where)
+    filters = [_pair(given, "KEY=VALUE") for given in where]
+    allowed = [opened.where({key: value}, system=system) for key, value in filters]
     steering = Steering(
-        boosts=_boosts(boosts), banned=banned, allowed=opened.where(wanted, system=system) if wanted else None,
+        boosts=_boosts(boosts), banned=banned, allowed=reduce(and_, allowed) if allowed else None,
         query_k=query_k, passage_k=passage_k, effort=effort,
     )  # fmt: skip
     _show_hits(shown, opened.search(asked, cutoff, system=system, steering=steering, explain=explain), as_json)
@@ -90,7 +94,7 @@ def search_all(project: Path, out: Path, system: str, cutoff: int, as_json: bool
     if as_json:
         print_json({"run": str(out), "n_queries": len(run), "system": system})
     else:
-        click.echo(f"{out}: {len(run):,} queries by {plain(system)}")
+        click.echo(f"{plain(str(out))}: {len(run):,} queries by {plain(system)}")
 
 
 def _asked(query: str | None, query_id: str | None, vector: Path | None) -> tuple[str, Asked]:
@@ -111,13 +115,16 @@ def _asked(query: str | None, query_id: str | None, vector: Path | None) -> tupl
 def _read_vector(path: Path) -> NDArray[np.floating[Any]]:
     import numpy as np
 
+    from unweave.encode.brought import open_vectors
+    from unweave.errors import BadData
+
     try:
-        array = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise click.BadParameter(f"{path} is no .npy file of one embedding ({plain(str(error), 80)})") from error
-    if not isinstance(array, np.ndarray) or array.dtype.kind != "f" or array.size != array.shape[-1]:
-        raise click.BadParameter(f"{path}: expected one embedding, floats of shape (d_in,) or (1, d_in)")
-    return array.reshape(-1)
+        rows = open_vectors(path)
+    except BadData:
+        rows = open_vectors(path, ndim=1)[None]
+    if len(rows) != 1:
+        raise BadData(f"{path} has {len(rows):,} rows; expected one embedding, of shape (d_in,) or (1, d_in)")
+    return np.array(rows[0])
 
 
 def _show_hits(query: str, hits: Sequence[Hit], as_json: bool) -> None:
@@ -141,13 +148,15 @@ def _pair(given: str, form: str) -> tuple[str, str]:
 
 
 def _boosts(given: tuple[str, ...]) -> dict[int, float]:
-    boosts = {}
+    boosts: dict[int, float] = {}
     for one in given:
-        concept, factor = _pair(one, "CONCEPT=FACTOR")
+        left, right = _pair(one, "CONCEPT=FACTOR")
         try:
-            boosts[int(concept)] = float(factor)
+            concept, factor = int(left), float(right)
         except ValueError:
             raise click.BadParameter(f"{plain(one, 60)!r} is not a concept's number = a factor") from None
+        if boosts.setdefault(concept, factor) != factor:
+            raise click.BadParameter(f"concept {concept} is given two factors, {boosts[concept]:g} and {factor:g}")
     return boosts
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from unweave.base.plain import plain
+from unweave.base.plain import plain, printable
 from unweave.base.records import Contribution, Explanation, Hit, Trust
 from unweave.concepts.namers.language_model import Forecast
 from unweave.evaluation.reproduction import Reproduction
@@ -58,21 +58,23 @@ def reproduction(found: Reproduction) -> Iterator[str]:
     yield from table(reproduced_rows(found))
     yield ""
     for k, saes in found.saes.items():
-        parts = (f"{of} NMSE {_nmse(sae['nmse'])} at L0 {sae['l0']:.1f}" for of, sae in saes.items())
+        parts = (f"{plain(of)} NMSE {_nmse(sae['nmse'])} at L0 {sae['l0']:.1f}" for of, sae in saes.items())
         yield f"k={k}: {', '.join(parts)}; {saes['passages']['live_latents']:,} latents live"
     yield ""
     for row in found.rows:
         if row.note:
-            yield f"{row.system}, k={row.k}: {row.note}"
+            yield f"{plain(row.system)}, k={row.k}: {plain(row.note)}"
     yield "different from the published code:"
-    yield from (f"- {difference}" for difference in found.differences)
+    yield from (f"- {plain(difference)}" for difference in found.differences)
 
 
 def table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     """Rows of one shape as aligned columns, numbers to the right."""
     if not rows:
         return
-    cells = [list(rows[0])] + [[_cell(name, value) for name, value in row.items()] for row in rows]
+    cells = [[printable(name) for name in rows[0]]] + [
+        [_cell(name, value) for name, value in row.items()] for row in rows
+    ]
     widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
     for number, row in enumerate(cells):
         numbers = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
@@ -84,9 +86,9 @@ def table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
 def outcome(done: Outcome) -> str:
     """One line on what a stage did about one artefact."""
     if "undefined" in done.results:
-        return f"{done.artifact}: left out: {done.results['undefined']}"
+        return f"{done.artifact}: left out: {plain(str(done.results['undefined']))}"
     simple = {k: v for k, v in done.results.items() if isinstance(v, int | float | str)}
-    said = ", ".join(f"{name.replace('_', ' ')} {_number(value)}" for name, value in simple.items())
+    said = ", ".join(f"{plain(name.replace('_', ' '))} {_number(value)}" for name, value in simple.items())
     state = f"made in {done.seconds:.1f} s" if done.fresh else "already there"
     return f"{done.artifact}: {state}" + (f" ({said})" if said else "")
 
@@ -119,7 +121,7 @@ def explain(explanation: Explanation, top: int = 5) -> Iterator[str]:
     if explanation.parts:
         for part in explanation.parts:
             where = "not found" if part.rank is None else f"rank {part.rank}"
-            yield f"  {part.value:+9.4f}  {part.system}, {where}"
+            yield f"  {part.value:+9.4f}  {plain(part.system, 60)}, {where}"
             if part.explanation is not None:
                 yield from (f"    {line}" for line in explain(part.explanation, top))
         return
@@ -150,7 +152,7 @@ def named(latent: int, name: str | None, trust: Trust | None) -> str:
 def _cell(name: str, value: Any) -> str:
     if value is None:
         return "undefined" if name == "nDCG@10" else "-"
-    return _UNITS[name].format(value) if name in _UNITS else str(value)
+    return _UNITS[name].format(value) if name in _UNITS else printable(str(value))
 
 
 def _nmse(value: float | None) -> str:
@@ -158,7 +160,7 @@ def _nmse(value: float | None) -> str:
 
 
 def _number(value: float | str) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return f"{value:.3g}" if isinstance(value, float) else plain(str(value))
 
 
 def evaluation(measured: Evaluation) -> Iterator[str]:
@@ -166,11 +168,12 @@ def evaluation(measured: Evaluation) -> Iterator[str]:
     yield f"{measured.n_queries:,} held-out queries, split {measured.split!r}"
     yield ""
     yield from table(systems_table(measured))
-    yield from (f"{row.system}: {row.note}" for row in measured.rows if row.note)
+    yield from (f"{plain(row.system)}: {plain(row.note)}" for row in measured.rows if row.note)
     yield ""
     sae = measured.sae
     for of, result in sae["held_out"].items():
-        yield f"held-out {of}: NMSE {_nmse(result['nmse'])}, mean L0 {result['l0']:.1f} ({result['n_texts']:,} texts)"
+        found = f"NMSE {_nmse(result['nmse'])}, mean L0 {result['l0']:.1f} ({result['n_texts']:,} texts)"
+        yield f"held-out {plain(of)}: {found}"
     yield (
         f"texts trained on: NMSE {_nmse(sae['nmse'])}, mean L0 {sae['l0']:.1f}; "
         f"{sae['live_latents']:,} of {sae['n_latents']:,} latents live"

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
+from unweave.base.plain import plain
 from unweave.base.progress import Stopwatch
 from unweave.cli.options import APPLIES_ALL
+
+
+def as_typed(project: str, options: Sequence[str] = (), arguments: Sequence[str] = ()) -> list[str]:
+    """The words of a command, in an order in which no argument is taken for an option."""
+    if any(word.startswith("-") for word in (project, *arguments)):
+        return [*options, "--", project, *arguments]
+    return [project, *arguments, *options]
+
+
+def shown(words: Sequence[str]) -> str:
+    """Words as they are typed; what would not print is left out of them."""
+    return shlex.join(map(plain, words))
 
 
 class Steps:
@@ -20,12 +34,18 @@ class Steps:
         self._project = str(project)
         self.seconds: dict[str, float] = {}
 
-    def run(self, name: str, *arguments: str) -> None:
+    def run(self, name: str, *options: str, arguments: Sequence[str] = ()) -> None:
+        """Run one command.
+
+        Args:
+            options: as they are typed, after the project.
+            arguments: what comes from data and may look like an option.
+        """
         from unweave.cli import main
 
         first, *rest = name.split()
-        words = [*rest, self._project, *arguments]
-        click.secho(f"$ unweave {first} {shlex.join(words)}", bold=True)
+        words = [*rest, *as_typed(self._project, options, arguments)]
+        click.secho(f"$ unweave {first} {shown(words)}", bold=True)
         command = main.commands[first]
         watch = Stopwatch()
         with command.make_context(first, words, parent=self._ctx.parent) as context:

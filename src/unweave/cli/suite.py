@@ -45,7 +45,7 @@ def suite(
         projects.append(folder / name)
         steps = Steps(ctx, folder / name)
         if not (folder / name / FILE).exists():
-            steps.run("init", "--corpus", source, *(["--drop-unknown"] if drop_unknown else []))
+            steps.run("init", f"--corpus={source}", *(["--drop-unknown"] if drop_unknown else []))
         if settings is not None:  # also after a run that was stopped before this
             shutil.copyfile(settings, folder / name / FILE)
         for command in ("embed", "fit", *(["tokens"] if tokens else []), "index build", "evaluate"):

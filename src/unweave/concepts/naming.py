@@ -72,7 +72,9 @@ def name(
     reads = _as_encoder(encoder)
     if encoder is not None:
         what, model = "embeddings to name concepts by", str(reads.identity["model"])
-        refuse_other_encoder(lambda some: rows[some], texts, reads.encode_passages, what=what, encoder=model)
+        refuse_other_encoder(
+            lambda some: rows[some], len(texts), texts.__getitem__, reads.encode_passages, what=what, encoder=model
+        )
     passages = [Passage(str(position), "", text) for position, text in enumerate(texts)]
     evidence = Evidence(
         sae,

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from unweave.base.files import write_atomically
+from unweave.base.foreign import LARGEST_TABLE, parse_json
 from unweave.base.plain import plain
 from unweave.errors import BadData
 
@@ -23,8 +24,10 @@ CSV, JSONL = ".csv", ".jsonl"
 BETWEEN = " | "
 """Stands between the texts of a list in a cell of a CSV file."""
 
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")
-_GUARDED = re.compile(r"'+[=+\-@\t\r]")
+_SIGNS = "=+\\-@\t\r\uff1d\uff0b\uff0d\uff20"
+"""A formula begins with one of them; the last four are = + - @ as wide as a letter of Chinese."""
+_FORMULA = re.compile(f"'*[{_SIGNS}]")
+_GUARDED = re.compile(f"'+[{_SIGNS}]")
 
 
 def suffix(path: Path) -> str:
@@ -58,9 +61,11 @@ def read(path: Path, required: Sequence[str], optional: Sequence[str]) -> Iterat
         optional: columns of which there is one at least.
 
     Raises:
-        BadData: the file cannot be read, or lacks columns.
+        BadData: the file cannot be read, lacks columns, or is larger than `LARGEST_TABLE`.
     """
     read = _read_csv if suffix(path) == CSV else _read_jsonl
+    if path.stat().st_size > LARGEST_TABLE:
+        raise BadData(f"{path} has over {LARGEST_TABLE:,} bytes; import it in parts")
     content = path.read_bytes()
     try:
         text = content.decode("utf-8-sig")
@@ -139,9 +144,9 @@ def _read_jsonl(
             continue
         with located(path, line):
             try:
-                row = json.loads(content)
-            except (ValueError, RecursionError) as error:
-                raise BadData(f"not JSON ({error}); expected one object a line") from error
+                row = parse_json(content)
+            except ValueError as error:
+                raise BadData(f"not JSON ({plain(str(error), 120)}); expected one object a line") from error
             if not isinstance(row, dict):
                 raise BadData(f"expected a JSON object, got {plain(content, 40)!r}")
             cells = {name: _cell(name, row[name]) for name in _columns(list(row), required, optional)}

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from unweave.base.plain import plain
 from unweave.base.vectors import unit_rows
+from unweave.errors import ModelUnavailable
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -32,6 +34,8 @@ _WORD_PIECE = {
     "type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100,
 }  # fmt: skip
 _SPECIAL = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"}
+_FEWEST_TOKENS = 3
+"""Of a text, its two special ones included."""
 _PREFIX = "bert."
 """Before the names of its weights where the model was saved with a head."""
 
@@ -106,22 +110,43 @@ class Bert:
         try:
             plan = _plan(folder)
             return cls(plan, _weights(plan), _tokenizer(plan))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError):
+        except Exception:  # of many kinds: the files may hold anything
             return None  # sentence-transformers reads it, or says what is wrong with it
 
     def encode(self, texts: Sequence[str]) -> Floats:
         """Embeddings, (n_texts, d_token), one text after the other."""
-        rows = [pooled(tokens, self._plan.pooling) for tokens in self.encode_tokens(texts)]
-        return unit_rows(np.stack(rows)) if self._plan.normalize else np.stack(rows)
+        with np.errstate(all="ignore"):  # of damaged weights; whoever takes the vectors refuses what is not finite
+            rows = np.stack([pooled(tokens, self._plan.pooling) for tokens in self.encode_tokens(texts)])
+            return unit_rows(rows) if self._plan.normalize else rows
 
     def encode_tokens(self, texts: Sequence[str]) -> list[Floats]:
-        """Each text's outputs for its tokens, special ones included, (n_tokens, d_token), before they are pooled."""
-        return [self._forward(np.asarray(read.ids)) for read in self._tokenizer.encode_batch(list(texts))]
+        """Each text's outputs for its tokens, special ones included, (n_tokens, d_token), before they are pooled.
+
+        Raises:
+            ModelUnavailable: the tokenizer cannot read them, or gives tokens that the weights do not have.
+        """
+        with np.errstate(all="ignore"):
+            return [self._forward(np.asarray(read.ids)) for read in self._read(list(texts))]
+
+    def _read(self, texts: list[str]) -> list[Any]:
+        """The tokens of each text."""
+        try:
+            return list(self._tokenizer.encode_batch(texts))
+        except BaseException as error:  # what a panic of Rust's becomes is no Exception
+            if isinstance(error, Exception) or type(error).__name__ == "PanicException":
+                raise ModelUnavailable(f"the encoder's tokenizer failed ({plain(str(error), 120)})") from error
+            raise
 
     def _forward(self, ids: NDArray[np.int64]) -> Floats:
         """The outputs of one text's tokens, (n_tokens, d_token)."""
         table = "embeddings.{}_embeddings.weight".format
-        x = self._weights[table("word")][ids]
+        words = self._weights[table("word")]
+        if ids.max(initial=0) >= len(words):
+            raise ModelUnavailable(
+                f"the encoder's tokenizer gives the token {ids.max()}, and its weights have {len(words)}; do both come "
+                "from one model?"
+            )
+        x = words[ids]
         x = x + self._weights[table("position")][: len(ids)] + self._weights[table("token_type")][0]
         x = self._norm(x, "embeddings.LayerNorm")
         for layer in range(self._plan.n_layers):
@@ -256,19 +281,32 @@ def _weights(plan: _Plan) -> dict[str, Floats]:
     """The weights by their name.
 
     Raises:
-        _OtherModel: they are not whole, one is missing, or one is not in float32.
+        _OtherModel, SafetensorError, KeyError: they are not whole, one is missing, not in float32 or of another shape.
     """
-    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    try:
-        found = load_file(plan.transformer / WEIGHTS)
-    except SafetensorError as error:
-        raise _OtherModel from error
+    found = load_file(plan.transformer / WEIGHTS)
+    if not 0 < plan.n_layers <= len(found):
+        raise _OtherModel
     weights = {name.removeprefix(_PREFIX): weight for name, weight in found.items() if not name.endswith("_ids")}
-    linear = [f"encoder.layer.{layer}.{part}" for layer in range(plan.n_layers) for part in _PARTS]
     tables = [f"embeddings.{kind}_embeddings.weight" for kind in ("word", "position", "token_type")]
-    read = [*tables, *(f"{name}.{of}" for name in ["embeddings.LayerNorm", *linear] for of in ("weight", "bias"))]
-    if any(weights[name].dtype != np.float32 for name in read):
+    width = weights[tables[0]].shape[1]
+    shapes: dict[str, tuple[int, ...]] = {name: (len(weights[name]), width) for name in tables}
+    shapes |= {f"embeddings.LayerNorm.{of}": (width,) for of in ("weight", "bias")}
+    for layer in range(plan.n_layers):
+        shapes |= _shapes(f"encoder.layer.{layer}.", weights, width)
+    if any(weights[name].dtype != np.float32 or weights[name].shape != shape for name, shape in shapes.items()):
+        raise _OtherModel
+    if plan.n_heads < 1 or width % plan.n_heads or not _FEWEST_TOKENS <= plan.longest <= len(weights[tables[1]]):
         raise _OtherModel
     return weights
+
+
+def _shapes(layer: str, weights: Mapping[str, Floats], width: int) -> dict[str, tuple[int, ...]]:
+    """The shapes that a layer's weights are to have; its inner width is its own."""
+    inner = len(weights[f"{layer}intermediate.dense.bias"])
+    sizes = {"intermediate.dense": (inner, width), "output.dense": (width, inner)}
+    linear = {f"{layer}{part}.weight": sizes.get(part, (width, width)) for part in _PARTS}
+    norms = {f"{layer}{part}.weight": (width,) for part in _PARTS if part.endswith("LayerNorm")}
+    biases = {f"{layer}{part}.bias": (inner if part == "intermediate.dense" else width,) for part in _PARTS}
+    return {**linear, **norms, **biases}

@@ -216,7 +216,7 @@ class SentenceTransformerEncoder:
             if self.config.pooling:
                 return _pooled(source, self.config.pooling, self.config.device)
             return SentenceTransformer(source, device=self.config.device)
-        except (OSError, ValueError, RuntimeError) as error:
+        except Exception as error:  # of many kinds: a folder decides which classes and files are looked for
             raise ModelUnavailable(
                 f"encoder {self.config.model!r} could not be loaded: it is not a folder of a sentence-transformers "
                 f"model, and the hub does not have it or cannot be reached ({_first_line(error)}). Give the path of "

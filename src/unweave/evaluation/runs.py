@@ -13,6 +13,7 @@ import math
 from pathlib import Path
 from urllib.parse import quote
 
+from unweave.base.foreign import LONGEST_ID, shown
 from unweave.errors import BadData
 from unweave.texts.queries import Qrels
 from unweave.texts.readers import read_lines
@@ -70,7 +71,8 @@ def read_run(path: Path) -> Run:
     Scores decide the order and the written rank is not read, as in `trec_eval`; equal scores keep the file's order.
 
     Raises:
-        BadData: there is no such file, a line does not have TREC's six columns, or names a query's passage again.
+        BadData: there is no such file, a line does not have TREC's six columns, has an id longer than `LONGEST_ID`, or
+            names a query's passage again.
     """
     if not path.is_file():
         raise BadData(f"there is no run at {path}; expected a file of TREC's six columns, gzipped if it ends in .gz")
@@ -82,9 +84,11 @@ def read_run(path: Path) -> Run:
         except ValueError:
             score = math.nan
         if math.isnan(score):
-            raise BadData(f"{path}:{number}: not a line of a TREC run: {line.strip()!r}")
+            raise BadData(f"{path}:{number}: not a line of a TREC run: {shown(line.strip())}")
+        if max(len(query_id), len(passage_id)) > LONGEST_ID:
+            raise BadData(f"{path}:{number}: an id of over {LONGEST_ID:,} characters")
         hits = found.setdefault(query_id, {})
         if passage_id in hits:
-            raise BadData(f"{path}:{number}: query {query_id!r} has the passage {passage_id!r} a second time")
+            raise BadData(f"{path}:{number}: query {shown(query_id)} has the passage {shown(passage_id)} a second time")
         hits[passage_id] = score
     return {q: sorted(hits.items(), key=lambda hit: -hit[1]) for q, hits in found.items()}

@@ -125,7 +125,7 @@ class LanguageModel:
             number = ledger.reserve(self.worst_cost(messages))
             try:
                 response = self._post(messages, form)
-            except (self._httpx.TransportError, _Cut) as error:
+            except (self._httpx.RequestError, _Cut) as error:  # among them a body that cannot be unpacked
                 # Whether the server worked on it is not known: what was never sent costs nothing, all else its most.
                 free = isinstance(error, self._httpx.ConnectError | self._httpx.ConnectTimeout)
                 ledger.settle(self._receipt(number, messages, None, sent=not free))

@@ -167,8 +167,9 @@ def _explained(hits: Sequence[Hit]) -> list[ExplainedHit]:
 
 
 def _bars(explanation: Explanation | None) -> list[Bar]:
-    """The largest contributions, the others together, then bias and residual."""
-    assert explanation is not None
+    """The largest contributions, the others together, then bias and residual; none without an explanation."""
+    if explanation is None:
+        return []
     shown = explanation.contributions[:_BARS_SHOWN]
     others = explanation.contributions[_BARS_SHOWN:]
     parts: list[tuple[str, int | None, float]] = [(_label(c), c.latent, c.value) for c in shown]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -47,8 +48,8 @@ def parse(name: str) -> SumOf:
         if found is None:
             raise BadData(f"{name!r} is no sum of systems: expected names with + between them, as in 'BM25 + 2 codes'")
         weight, system = float(found[1] or 1), found[2]
-        if system in weights or not weight > 0:
-            raise BadData(f"{name!r} is no sum of systems: each is to be there once, with a weight above 0")
+        if system in weights or not 0 < weight < math.inf:
+            raise BadData(f"{name!r} is no sum of systems: each is to be there once, with a finite weight above 0")
         weights[system] = weight
     if len(weights) < 2:
         raise BadData(f"{name!r} is no sum of systems: it takes at least two, as in 'BM25 + 2 codes'")

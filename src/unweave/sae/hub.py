@@ -12,11 +12,14 @@ import json
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unweave.base.artifact import MANIFEST, read_manifest, verify
+from unweave.base.files import new_folder
+from unweave.base.foreign import LARGEST_DOWNLOAD
 from unweave.base.plain import plain
 from unweave.errors import CorruptArtifact, MissingArtifact, MissingExtra, ModelUnavailable
 from unweave.sae.model import SAE, WEIGHTS
@@ -78,7 +81,7 @@ def from_pretrained(repo_id_or_folder: str | Path, revision: str | None = None) 
         revision: branch, tag or commit of the repository.
 
     Raises:
-        MissingArtifact, CorruptArtifact: there is no SAE in it, or it is damaged.
+        MissingArtifact, CorruptArtifact: there is no SAE in it, it is damaged, or larger than `LARGEST_DOWNLOAD`.
         ModelUnavailable: there is neither such a folder nor such a repository, or the hub cannot be reached.
     """
     if Path(repo_id_or_folder).is_dir():
@@ -95,15 +98,9 @@ def pull_from_hub(repo_id: str, folder: Path | str, revision: str | None = None)
         raise ValueError(f"{folder} exists already; give a folder that does not")
     downloaded = _download(repo_id, revision)
     sae = SAE.load(downloaded)
-    partial = folder.with_name(folder.name + ".partial")
-    partial.mkdir(parents=True)
-    try:
+    with new_folder(folder) as made:
         for name in _verified(downloaded):
-            shutil.copyfile(downloaded / name, partial / name)
-        partial.rename(folder)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+            shutil.copyfile(downloaded / name, made / name)
     return sae
 
 
@@ -173,6 +170,7 @@ def _download(repo_id: str, revision: str | None) -> Path:
     hub = _hub("downloading an SAE")
     if not _HUB_NAME.fullmatch(repo_id):
         raise MissingArtifact(f"there is no folder {repo_id}, and the name of a repository would be OWNER/NAME")
+    _refuse_large(hub, repo_id, revision)
     with _hub_errors("download", repo_id):
         folder = Path(hub.snapshot_download(repo_id, revision=revision, allow_patterns=list(_FILES)))
     if not (folder / MANIFEST).is_file() or not (folder / WEIGHTS).is_file():
@@ -182,6 +180,23 @@ def _download(repo_id: str, revision: str | None) -> Path:
         )
     _verified(folder)
     return folder
+
+
+def _refuse_large(hub: ModuleType, repo_id: str, revision: str | None) -> None:
+    """Refuse, before anything is downloaded, more than an SAE has.
+
+    Raises:
+        CorruptArtifact: the hub says that its files have over `LARGEST_DOWNLOAD` bytes.
+    """
+    n_bytes = 0
+    with suppress(Exception):  # the download says what is wrong, or takes what is on this machine already
+        for file in hub.HfApi().list_repo_tree(repo_id, revision=revision):
+            if any(fnmatch(file.path, pattern) for pattern in _FILES):
+                n_bytes += getattr(file, "size", 0)
+    if n_bytes > LARGEST_DOWNLOAD:
+        raise CorruptArtifact(
+            f"the files of the repository {repo_id} have {n_bytes:,} bytes; an SAE may have {LARGEST_DOWNLOAD:,}"
+        )
 
 
 def _verified(folder: Path) -> list[str]:

@@ -89,17 +89,21 @@ class SAE:
         weights_file = check_file(folder, manifest, WEIGHTS)
         with damaged(f"{folder} is not a whole SAE ({{}}); fit it again"):
             config = read_record(SAEConfig, manifest.settings["sae"], folder)
+            if not all(type(n) is int for n in (config.d_in, config.n_latents, config.k)):
+                raise ValueError("d_in, n_latents and k are to be whole numbers")
             try:
                 tensors = load_file(weights_file)
             except SafetensorError as error:
                 raise ValueError(error) from error
             sae = cls(config, **{name: tensors[name] for name in _TENSORS})
-        if any(tensors[name].dtype != np.float32 or not np.isfinite(tensors[name]).all() for name in _TENSORS):
-            raise CorruptArtifact(f"{folder / WEIGHTS} has weights that are no finite 32-bit numbers; fit it again")
         shape = (config.n_latents, config.d_in)
         weights = (sae.W_enc, sae.W_dec, sae.b_enc, sae.b_pre)
         if [t.shape for t in weights] != [shape, shape, shape[:1], shape[1:]]:
             raise CorruptArtifact(f"{folder / WEIGHTS} does not have the shapes {shape} that its config states")
+        if any(t.dtype != np.float32 for t in (*weights, sae.threshold)):
+            raise CorruptArtifact(
+                f"{folder / WEIGHTS} holds numbers that are not float32, as an SAE's are; fit it again"
+            )
         if sae.threshold.shape not in ((1,), shape[:1]):
             raise CorruptArtifact(f"{folder / WEIGHTS}: the threshold has the shape {sae.threshold.shape}")
         if not all(np.isfinite(t).all() for t in (*weights, sae.threshold)):

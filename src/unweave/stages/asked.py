@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from unweave.base.foreign import is_utf8, shown
+from unweave.base.plain import plain
 from unweave.base.stored import differing
 from unweave.base.vectors import refuse_unusable
 from unweave.config import PRECOMPUTED
@@ -35,7 +37,8 @@ def read_all(project: Workspace, queries: Sequence[Asked], needs: frozenset[str]
         needs: of `text`, `vector` and `tokens`.
 
     Raises:
-        BadData: there is no query of such an id, or a vector is not as wide as the passages' embeddings.
+        BadData: a text cannot be read, see `check_text`, there is no query of such an id, or a vector is not as wide
+            as the passages' embeddings.
         StaleArtifact: the settings name another encoder than the one that embedded the passages.
     """
     texts = [_text_of(project, query) for query in queries]
@@ -50,6 +53,21 @@ def read_all(project: Workspace, queries: Sequence[Asked], needs: frozenset[str]
         for i, of_text in zip(spoken, token_rows(project, list(spoken.values())), strict=True):
             rows[i] = of_text
     return list(map(EmbeddedQuery, texts, vectors, rows))
+
+
+def check_text(query: Asked) -> None:
+    """Refuse a text in which there is nothing to search for.
+
+    Raises:
+        BadData: it is empty, holds only what does not print, or is not UTF-8, as a word of a command line can be.
+    """
+    if isinstance(query, QueryId) or not isinstance(query, str):
+        return
+    if not is_utf8(query):
+        raise BadData(f"the query {shown(query)} is not text in UTF-8; is the terminal set to another encoding?")
+    if not plain(query):
+        held = " but for characters that do not print" if query.strip() else ""
+        raise BadData(f"the query is empty{held}; give a question or a few words")
 
 
 def vector_of(project: Workspace, query: Asked) -> NDArray[np.float32]:
@@ -79,7 +97,9 @@ def _embedded(project: Workspace, texts: list[str]) -> list[NDArray[np.float32]]
     if not texts:
         return []
     _check_encoder(project, "embeddings/passages")
-    return list(project.encoder.encode_queries(texts))
+    rows = project.encoder.encode_queries(texts)
+    refuse_unusable(rows, "the queries' embeddings")
+    return list(rows)
 
 
 def _check_encoder(project: Workspace, name: str) -> None:
@@ -97,6 +117,7 @@ def _check_encoder(project: Workspace, name: str) -> None:
 def _text_of(project: Workspace, query: Asked) -> str | None:
     if isinstance(query, QueryId):
         return project.queries.all[_position(project, query)].text
+    check_text(query)
     return query if isinstance(query, str) else None
 
 
@@ -110,7 +131,8 @@ def _vector_of(project: Workspace, query: Asked) -> NDArray[np.float32] | None:
         return np.asarray(row)
     if isinstance(query, str):
         return None
-    vector, width = np.asarray(query, dtype=np.float32), project.embedded("passages").d_in
+    with np.errstate(over="ignore", under="ignore"):  # what becomes infinite or 0 is refused below
+        vector, width = np.asarray(query, dtype=np.float32), project.embedded("passages").d_in
     if vector.shape != (width,):
         raise BadData(f"a query's embedding of shape {vector.shape} came in; the passages' are of shape ({width},)")
     refuse_unusable(vector[None], "the query's embedding")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tokenize
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +15,7 @@ from scipy.sparse import csr_array
 from unweave.base.artifact import read_manifest
 from unweave.base.files import file_digest
 from unweave.config import AUTO, PRECOMPUTED
-from unweave.encode.brought import refuse_other_encoder
+from unweave.encode.brought import open_vectors, refuse_other_encoder
 from unweave.encode.embeddings import Embeddings
 from unweave.encode.encoder import Encoder, same_encoder
 from unweave.errors import BadData, CorruptArtifact, MissingArtifact
@@ -24,6 +23,7 @@ from unweave.sae.latents import write_latents
 from unweave.stages.ensure import Outcome, ensure
 from unweave.stages.workspace import Workspace
 from unweave.texts.corpus import Corpus
+from unweave.texts.readers import read_lines
 from unweave.texts.sentences import draw_sentences, has_sentences
 
 logger = logging.getLogger(__name__)
@@ -149,14 +149,7 @@ def _read(
     project: Workspace, of: str, vectors: Path, ids: Path | None
 ) -> tuple[NDArray[np.floating[Any]], NDArray[np.int64]]:
     """An array of embeddings, (n, d_in), and which of its rows each of the project's texts has."""
-    try:
-        array = np.load(vectors, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError, tokenize.TokenError) as error:
-        raise BadData(f"{vectors}: not a whole .npy array ({error})") from error
-    if not isinstance(array, np.ndarray):
-        raise BadData(f"{vectors}: several arrays (.npz) came in, expected one .npy array")
-    if array.ndim != 2 or array.dtype.kind != "f":
-        raise BadData(f"{vectors}: expected floats of shape (n, d_in), got {array.dtype} of shape {array.shape}")
+    array = open_vectors(vectors)
     wanted = project.corpus.ids if of == "passages" else [query.query_id for query in project.queries.all]
     order = np.arange(len(array)) if ids is None else _order(wanted, ids, of, n_rows=len(array))
     if len(order) != len(wanted) or order.max(initial=-1) >= len(array):
@@ -169,27 +162,26 @@ def _check_encoder(
 ) -> None:
     """Refuse brought embeddings that are not those of the encoder that the settings name."""
     encoder = project.named_encoder
-    if of == "passages":
-        texts, encode = [passage.content for passage in project.corpus], encoder.encode_passages
-    else:
-        texts, encode = [query.text for query in project.queries.all], encoder.encode_queries
-    refuse_other_encoder(
-        lambda some: _as_float32(array[order[some]]), texts, encode, what=what, encoder=encoder.identity["model"]
+    corpus, queries = project.corpus, project.queries
+    text_of, encode = (
+        ((lambda i: corpus[i].content), encoder.encode_passages)
+        if of == "passages"
+        else ((lambda i: queries.all[i].text), encoder.encode_queries)
     )
+    refuse_other_encoder(
+        lambda some: _as_float32(array[order[some]]), len(order), text_of, encode, what=what,
+        encoder=encoder.identity["model"],
+    )  # fmt: skip
 
 
 def _as_float32(rows: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-    with np.errstate(over="ignore"):  # what overflows becomes infinite, and is refused as such
+    with np.errstate(over="ignore", under="ignore"):  # what becomes infinite or 0 is refused as such
         return np.asarray(rows, dtype=np.float32)
 
 
 def _order(wanted: list[str], ids: Path, of: str, n_rows: int) -> NDArray[np.int64]:
     """Which row of the file each of the project's texts has."""
-    try:
-        lines = ids.read_text(encoding="utf-8").removesuffix("\n").split("\n")
-    except UnicodeDecodeError as error:
-        raise BadData(f"{ids}: not UTF-8 text ({error})") from error
-    given = [line.removesuffix("\r") for line in lines]
+    given = [line.rstrip("\r\n") for line in read_lines(ids)]
     if len(given) != n_rows:
         raise BadData(f"{ids} has {len(given)} ids, but the embeddings have {n_rows} rows; each row needs its id")
     row = {name: i for i, name in enumerate(given)}

@@ -8,11 +8,11 @@ qrels/SPLIT.tsv    query-id, corpus-id, score, with a header
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from unweave.base.files import new_folder
 from unweave.base.records import Passage, Query
 from unweave.errors import BadData
 from unweave.texts.queries import Qrels, write_qrels
@@ -30,21 +30,15 @@ def write_beir(folder: Path, passages: Iterable[Passage], queries: Iterable[Quer
     """
     if folder.exists():
         raise BadData(f"{folder} is there already; give a new folder to write the collection to")
-    partial = folder.with_name(folder.name + ".partial")
-    partial.mkdir(parents=True)
-    try:
+    with new_folder(folder) as made:
         _write_lines(
-            partial / "corpus.jsonl",
+            made / "corpus.jsonl",
             ({"_id": p.passage_id, "title": p.title, "text": p.text, "metadata": p.metadata} for p in passages),
         )
-        _write_lines(partial / "queries.jsonl", ({"_id": q.query_id, "text": q.text, "metadata": {}} for q in queries))
-        (partial / "qrels").mkdir()
+        _write_lines(made / "queries.jsonl", ({"_id": q.query_id, "text": q.text, "metadata": {}} for q in queries))
+        (made / "qrels").mkdir()
         for split, judged in qrels.items():
-            write_qrels(partial / "qrels" / f"{split}.tsv", judged)
-        partial.rename(folder)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+            write_qrels(made / "qrels" / f"{split}.tsv", judged)
 
 
 def _write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -14,10 +14,12 @@ from typing import Any
 
 from unweave.base.artifact import Manifest, check_file, damaged, read_file, read_manifest
 from unweave.base.building import build
+from unweave.base.foreign import HIGHEST_GRADE, LONGEST_ID, shown
 from unweave.base.records import Query
 from unweave.base.stored import read_record
 from unweave.errors import BadData
 from unweave.texts.corpus import Corpus
+from unweave.texts.readers import read_lines
 
 Qrels = dict[str, dict[str, int]]
 """Grade of each judged passage id, by query id; a grade of 1 or more is relevant."""
@@ -117,34 +119,41 @@ def read_qrels(path: Path) -> Qrels:
     """Read judgements: BEIR's three columns with a header, or TREC's four without.
 
     Raises:
-        BadData: a line has another number of columns, or a grade that is no whole number.
+        BadData: a line has another number of columns, an id longer than `LONGEST_ID`, or a grade that is no whole
+            number from -`HIGHEST_GRADE` to `HIGHEST_GRADE`.
     """
     qrels: Qrels = {}
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise BadData(f"{path}: not UTF-8 text ({error})") from error
-    for number, line in enumerate(lines, start=1):
-        columns = line.rstrip("\r").split("\t") if "\t" in line else line.split()
+    for number, whole in enumerate(read_lines(path), start=1):
+        line = whole.rstrip("\r\n")
+        columns = line.split("\t") if "\t" in line else line.split()
         if not line.strip() or (number == 1 and columns[-1].lower() == "score"):
             continue
+        where = f"{path}:{number}"
         if len(columns) not in (3, 4):
-            raise BadData(f"{path}:{number}: expected query id, passage id and grade, got {line.strip()!r}")
+            raise BadData(f"{where}: expected query id, passage id and grade, got {shown(line.strip())}")
         query_id, passage_id, written = columns[0], columns[-2], columns[-1]
+        if max(len(query_id), len(passage_id)) > LONGEST_ID:
+            raise BadData(f"{where}: an id of over {LONGEST_ID:,} characters")
         try:
             grade = int(written)
         except ValueError:
-            raise BadData(f"{path}:{number}: the grade {written!r} is not a whole number") from None
+            raise BadData(f"{where}: the grade {shown(written)} is not a whole number") from None
+        _check_grade(grade, where)
         if qrels.setdefault(query_id, {}).setdefault(passage_id, grade) != grade:
-            raise BadData(f"{path}:{number}: {query_id!r} and {passage_id!r} are judged twice, with different grades")
+            raise BadData(f"{where}: {shown(query_id)} and {shown(passage_id)} are judged twice, with different grades")
     return qrels
+
+
+def _check_grade(grade: int, where: str) -> None:
+    if abs(grade) > HIGHEST_GRADE:
+        raise BadData(f"{where}: a grade of {shown(grade)}; expected one from -{HIGHEST_GRADE:,} to {HIGHEST_GRADE:,}")
 
 
 def write_qrels(path: Path, qrels: Qrels) -> None:
     """Write judgements in BEIR's three columns.
 
     Raises:
-        BadData: an id has a tab or line break.
+        BadData: an id has a tab or line break, or a grade is beyond `HIGHEST_GRADE`.
     """
     with path.open("w", encoding="utf-8", newline="") as file:
         file.write("query-id\tcorpus-id\tscore\n")
@@ -152,6 +161,7 @@ def write_qrels(path: Path, qrels: Qrels) -> None:
             for passage_id, grade in judged.items():
                 if set(f"{query_id}{passage_id}") & _BREAKS:
                     raise BadData(f"ids {query_id!r}, {passage_id!r}: an id with a tab or line break cannot be judged")
+                _check_grade(grade, f"{query_id!r} and {passage_id!r}")
                 file.write(f"{query_id}\t{passage_id}\t{grade}\n")
 
 

@@ -5,22 +5,31 @@ Queries and judgements come with a collection, or as files of their own, in TREC
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
-import json
-import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
+from unweave.base.foreign import LONGEST_ID, LONGEST_LINE, MOST_COLUMNS, is_utf8, parse_json, shown
+from unweave.base.plain import plain
 from unweave.base.records import Passage, Query
 from unweave.errors import BadData, MissingExtra
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 ID_FIELDS = ("_id", "id", "passage_id", "doc_id", "docid")
 TITLE_FIELDS = ("title",)
 TEXT_FIELDS = ("text", "contents", "body", "passage", "content")
+_METADATA = "metadata"
+_ROWS = 256
+"""Of Parquet, in memory at a time."""
+_OTHER_ENCODINGS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
+"""How files begin in them; UTF-32's other mark begins as UTF-16's does."""
 
 
 def topics(path: Path) -> Iterator[Query]:
@@ -29,56 +38,65 @@ def topics(path: Path) -> Iterator[Query]:
         query_id, tab, text = line.rstrip("\r\n").partition("\t")
         if not line.strip():
             continue
+        where = f"{path.name}, line {number}"
         if not tab or not text.strip():
-            raise BadData(
-                f"{path.name}, line {number}: expected a query id, a tab and a text, got {line.strip()[:60]!r}"
-            )
-        yield Query(query_id, text.strip())
+            raise BadData(f"{where}: expected a query id, a tab and a text, got {shown(line.strip())}")
+        yield Query(_identifier(query_id, where), text.strip())
 
 
 def read_queries(path: Path) -> Iterator[Query]:
     """Queries as BEIR has them: JSON lines with an id and a text."""
     for where, row in read_jsonl(path):
         where = f"{path.name}, {where}"
-        text = _text(_first(row, TEXT_FIELDS, where), where)
+        text = _text(row[_first(row, TEXT_FIELDS, where)], where)
         if not text.strip():
             raise BadData(f"{where}: the query has no text")
-        yield Query(_identifier(_first(row, ID_FIELDS, where), where), text)
+        yield Query(_identifier(row[_first(row, ID_FIELDS, where)], where), text)
 
 
 def passages(name: str, rows: Iterator[tuple[str, dict[str, Any]]]) -> Iterator[Passage]:
-    """Rows of a file as passages; fields that are not known are metadata."""
+    """Rows of a file as passages; fields that are not read as id, title or text are metadata.
+
+    Raises:
+        BadData: a row lacks an id or a text, one is of another type or too long, or metadata has a field twice.
+    """
     for where, row in rows:
         where = f"{name}, {where}"
-        passage_id = _identifier(_first(row, ID_FIELDS, where), where)
-        text = _text(_first(row, TEXT_FIELDS, where), where)
+        of_id, of_text = _first(row, ID_FIELDS, where), _first(row, TEXT_FIELDS, where)
+        passage_id, text = _identifier(row[of_id], where), _text(row[of_text], where)
         title = _text(next((row[f] for f in TITLE_FIELDS if row.get(f)), None), where)
-        known = {*ID_FIELDS, *TITLE_FIELDS, *TEXT_FIELDS}
-        extra = {str(k): v for k, v in row.items() if k not in known and v not in (None, "", {})}
-        metadata = extra.pop("metadata", None)
-        extra.update(metadata if isinstance(metadata, dict) else {})
+        extra = {k: v for k, v in row.items() if k not in (of_id, of_text, *TITLE_FIELDS) and v not in (None, "", {})}
+        if isinstance(extra.get(_METADATA), dict):
+            within = extra.pop(_METADATA)
+            twice = next((k for k in within if k in extra and extra[k] != within[k]), None)
+            if twice is not None:
+                raise BadData(f"{where}: {shown(twice)} is a field and in the metadata too, with another value")
+            extra |= within
         yield Passage(passage_id, title, text, extra)
 
 
 def _identifier(value: Any, where: str) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise BadData(f"{where}: an id must be a text or a whole number, got {value!r}")
-    return str(value)
+        raise BadData(f"{where}: an id must be a text or a whole number, got {shown(value)}")
+    identifier = str(value)
+    if len(identifier) > LONGEST_ID:
+        raise BadData(f"{where}: an id of {len(identifier):,} characters; it may have {LONGEST_ID:,}")
+    return identifier
 
 
 def _text(value: Any, where: str) -> str:
     if value is not None and not isinstance(value, str):
-        raise BadData(f"{where}: expected a text, got {type(value).__name__} {str(value)[:60]!r}")
+        raise BadData(f"{where}: expected a text, got {type(value).__name__} {shown(value)}")
     return value or ""
 
 
-def _first(row: Mapping[str, Any], names: tuple[str, ...], where: str) -> Any:
+def _first(row: Mapping[str, Any], names: tuple[str, ...], where: str) -> str:
+    """The first of these fields that a row has."""
     for name in names:
         if name in row:
-            return row[name]
-    raise BadData(
-        f"{where}: none of the fields {', '.join(names)} is there; it has {', '.join(map(str, row)) or 'none'}"
-    )
+            return name
+    there = plain(", ".join(map(str, row)), 200) or "none"
+    raise BadData(f"{where}: none of the fields {', '.join(names)} is there; it has {there}")
 
 
 def read_jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -87,34 +105,98 @@ def read_jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise BadData(f"{path.name}, line {number}: not JSON ({error}); is the file truncated?") from error
+            row = parse_json(line)
+        except ValueError as error:
+            said = plain(str(error), 200)
+            raise BadData(f"{path.name}, line {number}: not JSON ({said}); is the file truncated?") from error
         if not isinstance(row, dict):
-            raise BadData(f"{path.name}, line {number}: expected a JSON object, got {line.strip()[:60]!r}")
+            raise BadData(f"{path.name}, line {number}: expected a JSON object, got {shown(line.strip())}")
         yield f"line {number}", row
 
 
 def read_csv(path: Path, delimiter: str = ",") -> Iterator[tuple[str, dict[str, Any]]]:
     """The rows of a CSV file with a header, each with where it stands."""
-    csv.field_size_limit(sys.maxsize)
-    reader = csv.DictReader(read_lines(path), delimiter=delimiter, strict=True)
+    csv.field_size_limit(LONGEST_LINE)
+    lines = _Rows(path)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    header: list[str] = []
     try:
-        for row in reader:
-            if None in row or None in row.values():
-                raise BadData(f"{path.name}, line {reader.line_num}: not as many columns as the header has")
-            yield f"line {reader.line_num}", row
+        for cells in reader:
+            lines.begin_row()
+            if not cells:
+                continue
+            if not header:
+                header = cells
+                _check_columns(header, path.name)
+            elif len(cells) != len(header):
+                raise BadData(
+                    f"{path.name}, line {reader.line_num}: not as many columns as the header has, "
+                    f"{len(cells)} and not {len(header)}"
+                )
+            else:
+                yield f"line {reader.line_num}", dict(zip(header, cells, strict=True))
     except csv.Error as error:
-        # The inner reader counts the line that failed; the outer one, the last that did not.
-        raise BadData(f"{path.name}, line {reader.reader.line_num}: {error}; is the file truncated?") from error
+        raise BadData(f"{path.name}, line {reader.line_num}: {error}; is the file truncated?") from error
 
 
-def read_lines(path: Path) -> Iterator[str]:
-    """The lines of a text file, gzipped or not, with their ends."""
-    with _open_text(path) as file:
+def _check_columns(names: list[str], where: str) -> None:
+    if len(names) > MOST_COLUMNS:
+        raise BadData(f"{where} has {len(names):,} columns; it may have {MOST_COLUMNS:,}")
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise BadData(f"{where} has two columns {shown(twice)}, of which one would be lost; give each its own name")
+
+
+class _Rows:
+    """The lines of a CSV file, whose rows may go over several and end up in memory whole."""
+
+    def __init__(self, path: Path) -> None:
+        self._name = path.name
+        self._lines = read_lines(path)
+        self._taken = 0
+
+    def begin_row(self) -> None:
+        """What follows belongs to another row."""
+        self._taken = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        self._taken += len(line)
+        if self._taken > LONGEST_LINE:
+            raise BadData(f"{self._name}: a row of over {LONGEST_LINE:,} characters; is a quote left open?")
+        return line
+
+
+def read_lines(path: Path, errors: str = "strict") -> Iterator[str]:
+    """The lines of a text file in UTF-8, gzipped or not, with their ends; at most one is in memory.
+
+    Args:
+        errors: what becomes of bytes that are not UTF-8, as for `bytes.decode`.
+
+    Raises:
+        BadData: it is not UTF-8, not whole, or a line is longer than `LONGEST_LINE`.
+    """
+    number = 0
+    with cast(io.BufferedReader, gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")) as raw:
         try:
-            yield from file
-        except (EOFError, gzip.BadGzipFile, zlib.error, UnicodeDecodeError) as error:
+            if raw.peek(4).startswith(_OTHER_ENCODINGS):
+                raise BadData(f"{path.name} is text in UTF-16 or UTF-32; save it as UTF-8")
+            file = io.TextIOWrapper(raw, encoding="utf-8-sig", errors=errors, newline="")
+            while line := file.readline(LONGEST_LINE + 1):
+                number += 1
+                if len(line) > LONGEST_LINE:
+                    raise BadData(
+                        f"{path.name}, line {number}: over {LONGEST_LINE:,} characters; is it one text a line?"
+                    )
+                if number == 1 and "\0" in line:
+                    raise BadData(f"{path.name}: not UTF-8 text, it holds zero bytes; save it as UTF-8")
+                yield line
+        except UnicodeDecodeError as error:
+            raise BadData(f"{path.name}: not UTF-8 text ({error}); save it as UTF-8") from error
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise BadData(f"{path.name}: cannot be read to its end ({error}); is the file truncated?") from error
 
 
@@ -131,13 +213,45 @@ def read_parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     except ImportError as error:
         raise MissingExtra("reading Parquet", "parquet") from error
     try:
+        file = pq.ParquetFile(path)
+        _check_columns(file.schema_arrow.names, path.name)
         number = 0
-        for batch in pq.ParquetFile(path).iter_batches():
-            for row in batch.to_pylist():
+        for batch in file.iter_batches(_ROWS):
+            for row in _rows(batch, f"{path.name}, rows from {number}"):
                 yield f"row {number}", row
                 number += 1
     except (pa.ArrowException, OSError) as error:
-        raise BadData(f"{path.name}: not a whole Parquet file ({error}); is it truncated?") from error
+        said = plain(str(error), 200)
+        raise BadData(f"{path.name}: not a whole Parquet file ({said}); is it truncated?") from error
+
+
+def _rows(batch: pa.RecordBatch, where: str) -> list[dict[str, Any]]:
+    """Rows as Python values."""
+    try:
+        rows: list[dict[str, Any]] = batch.to_pylist()
+        return rows
+    except (ValueError, OverflowError):
+        pass  # a time that Python's types do not hold: nanoseconds, or a year beyond 9999
+    columns = [[_value(scalar, f"{where}, column {shown(name)}") for scalar in column]
+               for name, column in zip(batch.schema.names, batch.columns, strict=True)]  # fmt: skip
+    return [dict(zip(batch.schema.names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _value(scalar: pa.Scalar, where: str) -> Any:
+    """A value of a Parquet file; a time that Python's types do not hold, as a text."""
+    import pyarrow as pa
+
+    try:
+        return scalar.as_py()
+    except (ValueError, OverflowError):
+        pass
+    try:
+        said = str(scalar.cast(pa.string()).as_py())
+    except (ValueError, OverflowError, pa.ArrowException) as error:
+        said = f"<{error}>"
+    if said.startswith("<"):  # so Arrow writes what it cannot write
+        raise BadData(f"{where}: a value that cannot be read ({plain(said, 120)}); store it as text")
+    return said
 
 
 def text_files(folder: Path) -> Iterator[Passage]:
@@ -145,13 +259,19 @@ def text_files(folder: Path) -> Iterator[Passage]:
     for path in sorted(p for pattern in ("*.txt", "*.md") for p in folder.rglob(pattern)):
         if path.is_symlink() or not path.is_file():
             continue
-        try:
-            text = path.read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
+        name = path.relative_to(folder).as_posix()
+        if not is_utf8(name):
             raise BadData(
-                f"{path.name} is not UTF-8 text ({error}); convert it or take it out of the folder"
-            ) from error
-        yield Passage(path.relative_to(folder).as_posix(), path.stem.replace("_", " "), text)
+                f"the name of the file {shown(name)} is not UTF-8 and can be no passage's id; rename it or take it "
+                "out of the folder"
+            )
+        if path.stat().st_size > LONGEST_LINE:
+            raise BadData(f"{name} has over {LONGEST_LINE:,} bytes; split it, a file is one passage")
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise BadData(f"{name} is not UTF-8 text ({error}); convert it or take it out of the folder") from error
+        yield Passage(_identifier(name, name), path.stem.replace("_", " "), text)
 
 
 READERS: dict[str, Callable[[Path], Iterator[tuple[str, dict[str, Any]]]]] = {
@@ -170,8 +290,3 @@ def ending(path: Path) -> str:
 def either(path: Path) -> Path | None:
     """The file, or its gzipped form, or None."""
     return next((p for p in (path, path.with_name(path.name + ".gz")) if p.is_file()), None)
-
-
-def _open_text(path: Path) -> IO[str]:
-    raw = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
-    return io.TextIOWrapper(cast(IO[bytes], raw), encoding="utf-8-sig", newline="")

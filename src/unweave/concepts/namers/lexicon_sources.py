@@ -11,6 +11,7 @@ from unweave.base.records import Passage
 from unweave.concepts.namers.keyphrases import Phrases
 from unweave.config import KeyphraseConfig
 from unweave.errors import BadData
+from unweave.texts.readers import read_lines
 
 _WORDNET = ("data.noun", "data.verb", "data.adj", "data.adv")
 LONGEST_PHRASE = 60
@@ -64,31 +65,26 @@ def digests(source: Path) -> dict[str, str]:
 
 def _listed(source: Path) -> Iterator[tuple[str, str]]:
     seen = set()
-    try:
-        with source.open(encoding="utf-8-sig") as lines:
-            for line in lines:
-                phrase, _, gloss = line.partition("\t")
-                phrase = plain(phrase, LONGEST_PHRASE)
-                if phrase and phrase not in seen:
-                    seen.add(phrase)
-                    yield phrase, plain(gloss)
-    except UnicodeDecodeError as error:
-        raise BadData(f"{source}: not UTF-8 text ({error})") from error
+    for line in read_lines(source):
+        phrase, _, gloss = line.partition("\t")
+        phrase = plain(phrase, LONGEST_PHRASE)
+        if phrase and phrase not in seen:
+            seen.add(phrase)
+            yield phrase, plain(gloss)
 
 
 def _wordnet(folder: Path) -> Iterator[tuple[str, str]]:
     """The first lemma and the gloss of each set of synonyms; see wndb(5WN) for the lines of these files."""
     for name in _WORDNET:
-        with (folder / name).open(encoding="utf-8", errors="replace") as lines:
-            for number, line in enumerate(lines, 1):
-                if line.startswith("  "):  # the licence
-                    continue
-                fields, bar, gloss = line.partition("|")
-                words = fields.split()
-                if not bar or len(words) < 5:
-                    raise BadData(f"{folder / name}, line {number}: not a line of WordNet's data: {plain(line, 60)}")
-                lemma = words[4].split("(")[0].replace("_", " ")
-                yield plain(lemma, LONGEST_PHRASE), plain(gloss.split('; "')[0])
+        for number, line in enumerate(read_lines(folder / name, errors="replace"), 1):
+            if line.startswith("  "):  # the licence
+                continue
+            fields, bar, gloss = line.partition("|")
+            words = fields.split()
+            if not bar or len(words) < 5:
+                raise BadData(f"{folder / name}, line {number}: not a line of WordNet's data: {plain(line, 60)}")
+            lemma = words[4].split("(")[0].replace("_", " ")
+            yield plain(lemma, LONGEST_PHRASE), plain(gloss.split('; "')[0])
 
 
 def _entry(number: int, phrase: str, gloss: str = "") -> Passage:

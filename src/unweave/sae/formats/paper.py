@@ -9,13 +9,16 @@ not in the file: the mean of each batch's least kept activation, it stands in th
 
 from __future__ import annotations
 
+import pickletools
 import re
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from unweave.base.files import write_atomically
+from unweave.base.foreign import LARGEST_SETTINGS, shown
 from unweave.config import THRESHOLD
 from unweave.errors import CorruptArtifact, MissingArtifact, MissingExtra
 from unweave.sae.formats.tensors import Floats, Tensors, UnsupportedSAE, assemble, with_unit_directions
@@ -31,6 +34,10 @@ _NAMES = (
     re.compile(rf"(?P<k>\d+)_{_NUMBER}\.pt"),  # as its other scripts do
 )
 _K = 32
+_TENSORS_ONLY = re.compile(
+    r"collections OrderedDict|torch\._utils _rebuild_(tensor_v2|parameter)|torch \w+Storage", re.ASCII
+)
+"""What the pickle of a state dict names."""
 
 
 def read(path: Path, threshold: float | None = None) -> SAE:
@@ -111,6 +118,7 @@ def only_file(path: Path) -> Path | None:
 
 def _state_dict(path: Path) -> dict[str, Floats]:
     torch = _torch()
+    _check_archive(path)
     try:
         # weights_only: the pickle may name tensors and containers, and nothing else is ever called.
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -121,11 +129,48 @@ def _state_dict(path: Path) -> dict[str, Floats]:
         ) from error
     if not isinstance(state, dict):
         raise CorruptArtifact(f"{path} holds a {type(state).__name__}, expected a state dict")
-    return {
-        str(name): tensor.detach().to(torch.float32).numpy()
-        for name, tensor in state.items()
-        if isinstance(tensor, torch.Tensor) and tensor.is_floating_point() and tensor.layout == torch.strided
+    tensors = {
+        str(name): tensor.detach()
+        for name, tensor in dict.items(state)
+        if isinstance(tensor, torch.Tensor) and tensor.is_floating_point()
     }
+    for name, tensor in tensors.items():
+        if tensor.untyped_storage().nbytes() < tensor.numel() * tensor.element_size():
+            raise CorruptArtifact(f"{path}: {shown(name)} claims {tuple(tensor.shape)} numbers and holds fewer")
+    return {name: tensor.to(torch.float32).numpy() for name, tensor in tensors.items()}
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse what is not a file of torch.save, packed smaller than it is, or names anything but tensors.
+
+    Raises:
+        CorruptArtifact: it is; nothing was loaded.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+            if sum(entry.file_size for entry in entries) > path.stat().st_size:
+                raise ValueError("it holds more bytes than it has")
+            pickles = [entry for entry in entries if entry.filename.endswith(".pkl")]
+            if any(entry.file_size > LARGEST_SETTINGS for entry in pickles):
+                raise ValueError(f"the names in it take over {LARGEST_SETTINGS:,} bytes")
+            named = {
+                str(argument)
+                for entry in pickles
+                for opcode, argument, _ in pickletools.genops(archive.read(entry))
+                if opcode.name in ("GLOBAL", "INST", "STACK_GLOBAL")
+            }
+    except Exception as error:  # of many kinds, of what is no archive or no pickle
+        raise CorruptArtifact(
+            f"{path} is not a file of tensors alone ({shown(str(error))}); it was not run. Fetch it again, or save its "
+            "state_dict() with torch.save"
+        ) from error
+    others = sorted(name for name in named if not _TENSORS_ONLY.fullmatch(name))
+    if others:
+        raise CorruptArtifact(
+            f"{path} is not a file of tensors alone (it names {shown(others[0])}); it was not run. Save its "
+            "state_dict() with torch.save"
+        )
 
 
 def _torch() -> ModuleType:

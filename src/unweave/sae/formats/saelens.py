@@ -49,7 +49,7 @@ def read(path: Path) -> SAE:
     W_dec = weights.take("W_dec", n_latents, d_in)
     b_dec = weights.take("b_dec", d_in)
     subtracts = settings.flag("apply_b_dec_to_input", True)
-    k, encoder = _k(settings, n_latents), str(settings.section("metadata").get("model_name") or "")
+    k, encoder = _k(settings, n_latents), _model(settings)
     if architecture == "matching_pursuit":
         _refuse_other_pursuits(settings, W_dec)
         b_pre = b_dec if subtracts else np.zeros_like(b_dec)  # SAELens then adds no bias either
@@ -132,6 +132,11 @@ def _architecture(settings: SettingsFile) -> str:
             f"those that are: {', '.join(sorted(_READ))}"
         )
     return stated
+
+
+def _model(settings: SettingsFile) -> str:
+    name = settings.section("metadata").get("model_name")
+    return name if isinstance(name, str) else ""
 
 
 def _k(settings: SettingsFile, n_latents: int) -> int:

@@ -8,7 +8,6 @@ and decoder are one matrix, W, whose rows may have any length; activations compe
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unweave.base.foreign import read_settings, shown
 from unweave.config import TOP_K
 from unweave.errors import CorruptArtifact
 from unweave.sae.formats.sparsify import AS_TOP_K
@@ -95,10 +95,10 @@ def module_folder(path: Path) -> Path | None:
     if not listing.is_file():
         return None
     try:
-        modules = json.loads(listing.read_text(encoding="utf-8"))
+        modules = read_settings(listing)
         places = [str(module["path"]) for module in modules if str(module["type"]).rpartition(".")[2] == _KIND]
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise CorruptArtifact(f"{listing} is not a list of modules ({error}); fetch it again") from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise CorruptArtifact(f"{listing} is not a list of modules ({shown(str(error))}); fetch it again") from error
     if not places:
         return None
     place = PurePosixPath(places[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,16 +11,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save_file
 
 from unweave.base.files import write_atomically
+from unweave.base.foreign import LARGEST_SETTINGS, parse_json, read_settings, shown
 from unweave.base.plain import plain
 from unweave.config import THRESHOLD, SAEConfig
 from unweave.errors import CorruptArtifact, MissingArtifact, UnweaveError
 from unweave.sae.model import SAE
 
 Floats = NDArray[np.float32]
+_MOST = 2**31 - 1
 _ALREADY_UNIT = 1e-6
 """Directions whose lengths differ from 1 by no more than this are left as they are."""
 
@@ -36,9 +38,9 @@ class SettingsFile:
         if not path.is_file():
             raise MissingArtifact(f"there is no {path.name} in {path.parent}")
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-        except (ValueError, RecursionError) as error:
-            raise CorruptArtifact(f"{path} is not JSON ({error}); fetch it again") from error
+            values = read_settings(path)
+        except ValueError as error:
+            raise CorruptArtifact(f"{path} is not JSON ({plain(str(error), 200)}); fetch it again") from error
         if not isinstance(values, dict):
             raise CorruptArtifact(f"{path} holds a {type(values).__name__}, expected an object of settings")
         self.values: dict[str, Any] = values
@@ -47,9 +49,9 @@ class SettingsFile:
         return self.values.get(name) is not None
 
     def whole(self, name: str, default: int | None = None, least: int = 1) -> int:
-        """A whole number that is at least `least`."""
+        """A whole number from `least` to 2,147,483,647."""
         value: int = self._value(
-            name, default, lambda v: type(v) is int and v >= least, f"a whole number from {least} on"
+            name, default, lambda v: type(v) is int and least <= v <= _MOST, f"a whole number from {least} to {_MOST:,}"
         )
         return value
 
@@ -69,7 +71,7 @@ class SettingsFile:
         if value is None and default is not None:
             return default
         if not fits(value):
-            raise CorruptArtifact(f"{self.path}: {name} is {_short(value)}, expected {expected}")
+            raise CorruptArtifact(f"{self.path}: {name} is {shown(value)}, expected {expected}")
         return value
 
     def section(self, name: str) -> dict[str, Any]:
@@ -81,13 +83,14 @@ class SettingsFile:
         """Raise unless the setting is absent or one of the allowed values."""
         value = self.values.get(name)
         if value is not None and value not in allowed:
-            raise UnsupportedSAE(f"{self.path}: {name} is {_short(value)}, which is not supported: {why}")
+            raise UnsupportedSAE(f"{self.path}: {name} is {shown(value)}, which is not supported: {why}")
 
 
 class Tensors:
-    """The floating-point tensors of a file, as float32; every one is checked when it is taken."""
+    """The floating-point tensors of a file, as float32; every one is read and checked when it is taken."""
 
-    def __init__(self, path: Path, tensors: dict[str, Floats]) -> None:
+    def __init__(self, path: Path, tensors: Mapping[str, NDArray[Any]]) -> None:
+        """Tensors of floats, or, of uint16, bfloat16's bits."""
         self.path = path
         self._tensors = tensors
 
@@ -95,17 +98,18 @@ class Tensors:
     def of_safetensors(cls, path: Path) -> Tensors:
         """Read float64, float32, float16 and bfloat16; other tensors, such as counters, are passed over.
 
+        Nothing is read but the header, which may have `LARGEST_SETTINGS` bytes: a tensor is mapped to where it stands.
+
         Raises:
             MissingArtifact, CorruptArtifact: there is no such file, or it is no whole safetensors file.
         """
         if not path.is_file():
             raise MissingArtifact(f"there is no {path.name} in {path.parent}")
         try:
-            stored = deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
-        except SafetensorError as error:
-            raise CorruptArtifact(f"{path} is not a whole safetensors file ({error}); fetch it again") from error
-        found = {name: _floats(entry["dtype"], entry["data"], entry["shape"]) for name, entry in stored}
-        return cls(path, {name: tensor for name, tensor in found.items() if tensor is not None})
+            return cls(path, _mapped(path))
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
+            said = plain(str(error), 200)
+            raise CorruptArtifact(f"{path} is not a whole safetensors file ({said}); fetch it again") from error
 
     def __contains__(self, name: str) -> bool:
         return name in self._tensors
@@ -118,7 +122,7 @@ class Tensors:
         """
         tensor = self._tensors.get(name)
         if tensor is None:
-            there = ", ".join(_short(key) for key in sorted(self._tensors)[:12]) or "none"
+            there = ", ".join(shown(key) for key in sorted(self._tensors)[:12]) or "none"
             raise CorruptArtifact(f"{self.path} has no tensor {name}; there are: {there}")
         fits = len(shape) == tensor.ndim and all(
             want in (None, size) for want, size in zip(shape, tensor.shape, strict=True)
@@ -126,22 +130,52 @@ class Tensors:
         if not fits or tensor.size == 0:
             wanted = "(" + ", ".join("any" if size is None else str(size) for size in shape) + ")"
             raise CorruptArtifact(f"{self.path}: {name} has the shape {tensor.shape}, expected {wanted}")
-        if not np.isfinite(tensor).all():
+        floats = _as_float32(tensor)
+        if not np.isfinite(floats).all():
             raise CorruptArtifact(f"{self.path}: {name} holds NaN or infinite values")
-        return tensor
+        return floats
 
 
-_DTYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16}
+_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+"""bfloat16 is the upper half of a float32, and NumPy has no name for it."""
 
 
-def _floats(dtype: str, data: bytes, shape: list[int]) -> Floats | None:
-    if dtype == "BF16":  # the upper half of a float32, which NumPy has no name for
-        return (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32).reshape(shape)
-    if dtype not in _DTYPES:
-        return None
-    stored = np.frombuffer(data, np.dtype(_DTYPES[dtype]).newbyteorder("<"))
-    with np.errstate(over="ignore"):  # what is too large for a float32 is refused as infinite
-        return stored.astype(np.float32).reshape(shape)
+def _mapped(path: Path) -> dict[str, NDArray[Any]]:
+    """The tensors of floats in a safetensors file, by name; none is read."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if not 2 <= length <= min(LARGEST_SETTINGS, size - 8):
+            raise ValueError(f"a header of {length:,} bytes; it may have {LARGEST_SETTINGS:,}, the file has {size:,}")
+        header = parse_json(file.read(length))
+    if not isinstance(header, dict):
+        raise ValueError(f"its header is {shown(header)}, expected an object")
+    header.pop("__metadata__", None)
+    n_bytes = size - 8 - length
+    ends = [0]
+    found = {}
+    for name, entry in header.items():
+        dtype, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
+        if not all(type(n) is int and 0 <= n <= size for n in (*shape, begin, end)) or begin > end:
+            raise ValueError(f"{shown(name)} is said to have the shape {shown(shape)}, from {begin} to {end}")
+        ends.append(end)
+        if dtype not in _DTYPES:
+            continue
+        kind = np.dtype(_DTYPES[dtype])
+        if math.prod(shape) * kind.itemsize != end - begin or end > n_bytes:
+            raise ValueError(f"{shown(name)} of shape {shown(shape)} takes other bytes than {begin} to {end}")
+        at = 8 + length + begin
+        found[name] = np.memmap(path, kind, "r", at, tuple(shape)) if end > begin else np.empty(shape, kind)
+    if max(ends) != n_bytes:
+        raise ValueError(f"{n_bytes:,} bytes of tensors, where its header says {max(ends):,}")
+    return found
+
+
+def _as_float32(tensor: NDArray[Any]) -> Floats:
+    if tensor.dtype.kind == "u":
+        return (tensor.astype(np.uint32) << 16).view(np.float32)
+    with np.errstate(over="ignore", under="ignore"):  # what is too large for a float32 is refused as infinite
+        return tensor.astype(np.float32)
 
 
 def write_files(
@@ -202,7 +236,3 @@ def bias_of_raw_input(W_enc: Floats, b_enc: Floats, b_pre: Floats) -> Floats:
     """b_enc of an encoder that does not subtract b_pre: W_enc x + b = W_enc (x - b_pre) + (b + W_enc b_pre)."""
     shift = W_enc.astype(np.float64) @ b_pre.astype(np.float64)
     return np.asarray(b_enc + shift, np.float32)
-
-
-def _short(value: object) -> str:
-    return plain(repr(value), 60)

@@ -26,6 +26,7 @@ from unweave.base.building import Build
 from unweave.base.cores import spans
 from unweave.base.files import write_atomically
 from unweave.base.progress import Stopwatch
+from unweave.base.vectors import refuse_scale
 from unweave.config import THRESHOLD, SAEConfig, TrainConfig
 from unweave.errors import BadData, CorruptArtifact, DimensionMismatch
 from unweave.sae.model import SAE
@@ -118,6 +119,7 @@ class Run:
         self.engine, self.device, self.world, self.checkpoint = engine_for(device), device, world, checkpoint
         self.variant: Variant = VARIANTS[config.variant](config, sae_config.k)
         sample = texts.sample(_SAMPLE_ROWS, config.seed)
+        refuse_scale(sample, "the texts to train on")
         self.state = initial_state(sample, texts, sae_config, config, self.engine, self.variant, device)
         self.history: list[Report] = []
         self.best: SAE | None = None
