@@ -5,13 +5,11 @@ The same fields are the options of a stage's command, a table of `unweave.toml`,
 
 from __future__ import annotations
 
-import ipaddress
-import math
+import re
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
-from unweave.base.fields import at_least, check_choices, check_device, one_of
-from unweave.base.plain import plain
+from unweave.base.addresses import is_address, is_on_this_machine
+from unweave.base.fields import above_zero, at_least, at_most, check, check_numbers, one_of, several_lines, shown
 
 THRESHOLD, TOP_K, MATCHING_PURSUIT = "threshold", "top_k", "matching_pursuit"
 SELECTIONS = (THRESHOLD, TOP_K, MATCHING_PURSUIT)
@@ -29,12 +27,12 @@ DEEPEST_MEASURE = 100
 
 def _check_steps(config: FitConfig | TrainConfig) -> None:
     """Raise ValueError if a training's steps or its retrieval loss cannot be calculated."""
-    if config.lr is not None and not 0 < config.lr < math.inf:
-        raise ValueError(f"lr must be a number above 0, got {config.lr}")
+    above_zero(config, 1, "lr")
+    above_zero(config, 1000, "temperature")
+    at_least(config, 0, "warmup_steps", "aux_alpha", "sparsity", "retrieval_weight", "patience", "seed")
+    at_most(config, 1_000_000, "aux_alpha", "sparsity", "retrieval_weight")
     if not 0 <= config.decay <= 1:
         raise ValueError(f"decay must lie between 0 and 1, got {config.decay}")
-    if not 0 < config.temperature < math.inf:
-        raise ValueError(f"temperature must be a number above 0, got {config.temperature}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +45,10 @@ class EmbedConfig:
     """Language of the passages, as an ISO 639 code; it decides where sentences end."""
 
     def __post_init__(self) -> None:
+        check(self)
         at_least(self, 0, "sentences")
+        if not re.fullmatch(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*", self.language):
+            raise ValueError(f"language must be an ISO 639 code such as en or pt-BR, got {shown(self.language)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +68,7 @@ class FitConfig:
     batch_size: int | None = None
     """Texts in a training batch; by default sixty times the fourth root of the number of texts, 256 to 4,096."""
     lr: float | None = None
-    """Adam's highest step size; by default chosen from the size and number of the batches."""
+    """Adam's highest step size, at most 1; by default chosen from the size and number of the batches."""
     warmup_steps: int | None = None
     """Training steps over which the step size rises; by default 100, or a quarter of a short training."""
     decay: float = 0.5
@@ -96,15 +97,12 @@ class FitConfig:
     """Device to train on: cpu, cuda, cuda:1."""
 
     def __post_init__(self) -> None:
-        check_device(self)
+        check(self)
         if not 0 < self.held_out < 1:
             raise ValueError(f"held_out must lie between 0 and 1, got {self.held_out}")
-        check_choices(self)
         at_least(self, 1, "k", "n_latents", "steps", "batch_size", "dead_after")
-        at_least(self, 0, "seed", "warmup_steps", "aux_alpha", "sparsity", "retrieval_weight", "patience")
         _check_steps(self)
-        if not 0 < self.texts_per_latent < math.inf:
-            raise ValueError(f"texts_per_latent must be a number above 0, got {self.texts_per_latent}")
+        above_zero(self, 1_000_000, "texts_per_latent")
         if self.n_latents is not None and self.k > self.n_latents:
             raise ValueError(f"k must be at most n_latents={self.n_latents}, got {self.k}")
 
@@ -129,8 +127,10 @@ class TokensConfig:
     """Device to train on: cpu, cuda, cuda:1."""
 
     def __post_init__(self) -> None:
-        check_device(self)
+        check(self)
         at_least(self, 1, "k", "n_latents", "steps", "batch_size")
+        if self.n_latents is not None and self.k > self.n_latents:
+            raise ValueError(f"k must be at most n_latents={self.n_latents}, got {self.k}")
         at_least(self, 2, "sample")
         at_least(self, 0, "seed")
 
@@ -143,6 +143,7 @@ class IndexConfig:
     """Latents in the code that a passage is rescored from; each takes three bytes."""
 
     def __post_init__(self) -> None:
+        check(self)
         at_least(self, 1, "code_k")
 
 
@@ -160,6 +161,9 @@ class EvaluateConfig:
     """Sums of systems to evaluate beside the single ones, such as "BM25 + dense, tokens + 2 codes"; empty: none."""
 
     def __post_init__(self) -> None:
+        check(self)
+        if not self.split.strip():
+            raise ValueError("split must name a split of the judgements, such as test, got an empty text")
         at_least(self, DEEPEST_MEASURE, "cutoff")
         at_least(self, 1, "candidates")
 
@@ -176,9 +180,9 @@ class EncoderConfig:
 
     model: str = DEFAULT_MODEL
     """A sentence-transformers model: its hub name or the path of its folder."""
-    query_prefix: str = ""
+    query_prefix: str = several_lines("")
     """Text put before every query, e.g. "query: " for E5 models."""
-    passage_prefix: str = ""
+    passage_prefix: str = several_lines("")
     """Text put before every passage and sentence, e.g. "passage: " for E5 models."""
     pooling: str = one_of(("", *_POOLINGS), "")
     """How a model that does not say so itself makes one vector of its tokens' vectors."""
@@ -192,9 +196,8 @@ class EncoderConfig:
     """What passages are computed in, float32 or bfloat16; auto: bfloat16 if the processor has units for it."""
 
     def __post_init__(self) -> None:
-        check_device(self)
+        check(self)
         at_least(self, 1, "batch_size")
-        check_choices(self)
         if not self.model.strip():
             raise ValueError(
                 "model must name a sentence-transformers model or the path of its folder, got an empty text"
@@ -215,6 +218,7 @@ class EvidenceConfig:
     """Seed of which passages examples are taken from, and of the random ones."""
 
     def __post_init__(self) -> None:
+        check(self)
         at_least(self, 1, "examples", "other_examples", "passages")
         at_least(self, 0, "seed")
 
@@ -231,6 +235,7 @@ class KeyphraseConfig:
     """Texts of the whole collection that a keyphrase must occur in, at least."""
 
     def __post_init__(self) -> None:
+        check(self)
         at_least(self, 1, "strongest_texts", "phrases", "least_texts")
 
 
@@ -246,6 +251,7 @@ class LexiconConfig:
     """Phrases of the lexicon in which a direction or an embedding is written, at most."""
 
     def __post_init__(self) -> None:
+        check(self)
         at_least(self, 1, "frequent_texts", "mix")
 
 
@@ -262,11 +268,11 @@ class LanguageModelConfig:
     prompt: str = one_of(PROMPTS, "contrastive")
     """Prompt for a name: contrastive shows texts that leave the concept silent too; paper asks as the paper did."""
     concurrency: int = 2
-    """Requests to the language model at a time."""
+    """Requests to the language model at a time, at most 256."""
     attempts: int = 5
-    """Times that a request to the language model is sent before it counts as failed."""
+    """Times that a request to the language model is sent before it counts as failed, at most 1,000."""
     timeout: float = 180.0
-    """Seconds without a byte from the language model after which a request counts as lost."""
+    """Seconds without a byte from the language model after which a request counts as lost, at most a day."""
     output_tokens: int = 160
     """Tokens of the language model's answer, at most."""
     input_price: float = 0.0
@@ -277,14 +283,18 @@ class LanguageModelConfig:
     """Money that may ever be spent on this project's concepts, in the currency of the prices."""
 
     def __post_init__(self) -> None:
-        check_choices(self)
+        check(self)
         at_least(self, 1, "concurrency", "attempts", "output_tokens")
+        at_most(self, 256, "concurrency")
+        at_most(self, 1000, "attempts")
         at_least(self, 0, "input_price", "output_price", "cap")
-        if not self.timeout > 0:
-            raise ValueError(f"timeout must be above 0, got {self.timeout}")
-        url = urlsplit(self.base_url)
-        if url.scheme not in ("http", "https") or not url.hostname or url.username or url.query:
-            raise ValueError(f"base_url must look like https://host/v1, got {plain(self.base_url, 80)!r}")
+        above_zero(self, 86_400, "timeout")
+        if not self.model.strip():
+            raise ValueError("model must name a language model as its server knows it, got an empty text")
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", self.key_from):  # what came in is not shown: it may be a key
+            raise ValueError("key_from must be the name of an environment variable, such as OPENAI_API_KEY, not a key")
+        if not is_address(self.base_url):
+            raise ValueError(f"base_url must look like https://host/v1, got {shown(self.base_url)}")
 
     def cost(self, input_tokens: int, output_tokens: int) -> float:
         """What a request with so many tokens costs."""
@@ -293,7 +303,7 @@ class LanguageModelConfig:
     @property
     def is_local(self) -> bool:
         """Whether the server is on this machine."""
-        return _is_loopback(urlsplit(self.base_url).hostname or "")
+        return is_on_this_machine(self.base_url)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -330,9 +340,8 @@ class TrainConfig:
     """Decides the initial directions and the order of the texts."""
 
     def __post_init__(self) -> None:
-        check_choices(self)
-        at_least(self, 1, "steps", "batch_size")
-        at_least(self, 0, "warmup_steps", "aux_alpha", "retrieval_weight", "patience", "seed")
+        check(self)
+        at_least(self, 1, "steps", "batch_size", "dead_after")
         _check_steps(self)
 
 
@@ -352,11 +361,10 @@ class SAEConfig:
     """Name of the model whose embeddings it reads."""
 
     def __post_init__(self) -> None:
-        if self.d_in < 1:
-            raise ValueError(f"d_in must be at least 1, got {self.d_in}")
+        check_numbers(self)
+        at_least(self, 1, "d_in")
         if not 0 < self.k <= self.n_latents:
             raise ValueError(f"k must be between 1 and n_latents={self.n_latents}, got {self.k}")
-        check_choices(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -377,14 +385,8 @@ class ReproduceConfig:
     """Split of the judgements to evaluate against, e.g. test or dev."""
 
     def __post_init__(self) -> None:
-        check_device(self)
+        check(self)
         at_least(self, 1, "expansion", "steps")
+        at_least(self, 0, "seed")
         if not self.ks or min(self.ks) < 1 or len(set(self.ks)) < len(self.ks):
             raise ValueError(f"ks must be different whole numbers from 1 on, got {self.ks}")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -98,13 +98,12 @@ class Workspace:
 
     def keep(self, stage: str, **changes: Any) -> None:
         """Change some settings of one stage, here and in the file."""
-        settings.update(self.path / settings.FILE, stage, changes)
+        settings.update(self.path / settings.FILE, {stage: changes})
         self.settings = self.settings.changed({stage: changes})
 
     def keep_changes(self) -> None:
         """Write the changes that this object was opened with to the settings, beside what is there by now."""
-        for stage, changes in self._changes.items():
-            settings.update(self.path / settings.FILE, stage, dict(changes))
+        settings.update(self.path / settings.FILE, self._changes)
 
     @classmethod
     def create(cls, path: Path | str, collection: Collection, *, drop_unknown: bool = False) -> Self:
