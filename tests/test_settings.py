@@ -156,7 +156,7 @@ REFUSED = [
     ("fit", "n_latents", 2**31, "n_latents must be at most 2147483647, got 2147483648"),
     ("language_model", "cap", float("nan"), "cap must be a finite number, got nan"),
     ("language_model", "cap", float("inf"), "cap must be a finite number, got inf"),
-    ("language_model", "cap", 1e300, r"cap must be at most 2147483647, got 1e\+300"),
+    ("language_model", "cap", 1e300, r"cap must be at most 1,000,000,000, got 1e\+300"),
     ("language_model", "timeout", 1e9, "timeout must be a number above 0, and at most 86,400, got 1000000000.0"),
     ("language_model", "base_url", "http://[::1", r"base_url must look like https://host/v1, got 'http://\[::1'"),
     ("language_model", "base_url", "http://h:99999/v1", "base_url must look like https://host/v1"),

@@ -288,6 +288,7 @@ class LanguageModelConfig:
         at_most(self, 256, "concurrency")
         at_most(self, 1000, "attempts")
         at_least(self, 0, "input_price", "output_price", "cap")
+        at_most(self, 1_000_000_000, "input_price", "output_price", "cap")
         above_zero(self, 86_400, "timeout")
         if not self.model.strip():
             raise ValueError("model must name a language model as its server knows it, got an empty text")

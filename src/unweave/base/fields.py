@@ -112,7 +112,7 @@ def _check_value(name: str, value: Any, kind: Any) -> None:
         raise ValueError(f"{name} = {shown(value)} should be of type {kind.__name__}")
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{name} must be a finite number, got {value}")
-    if isinstance(value, int | float) and abs(value) > LARGEST:
+    if isinstance(value, int) and abs(value) > LARGEST:
         raise ValueError(f"{name} must be at most {LARGEST}, got {shown(value)}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import sqlite3
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -119,6 +120,11 @@ class _Group(click.Group):
         except OSError as error:
             where = f" ({error.filename})" if error.filename else ""
             raise click.ClickException(_one_line(f"{error.strerror or error}{where}")) from error
+        except sqlite3.Error as error:
+            said = "is the disk full, or the folder not to be written?"
+            raise click.ClickException(
+                _one_line(f"a database could not be read or written ({error}); {said}")
+            ) from error
         except MemoryError as error:
             raise click.ClickException(_one_line(f"not enough memory: {error or 'ask for less at a time'}")) from error
         except ModuleNotFoundError as error:

@@ -19,6 +19,7 @@ from unweave.base.artifact import file_digest
 from unweave.base.vectors import unit_rows
 from unweave.config import AUTO, BFLOAT16, DEFAULT_MODEL, FLOAT32, PRECOMPUTED, EncoderConfig
 from unweave.encode.bert import Bert
+from unweave.encode.devices import refuse_missing
 from unweave.encode.encoder import Encoder
 from unweave.errors import MissingExtra, ModelUnavailable, UnweaveError
 
@@ -250,8 +251,15 @@ class NoEncoder:
 
 
 def open_encoder(config: EncoderConfig) -> Encoder:
-    """The encoder that a project's settings name."""
-    return NoEncoder() if config.model == PRECOMPUTED else SentenceTransformerEncoder(config)
+    """The encoder that a project's settings name.
+
+    Raises:
+        BadData: its device is not there.
+    """
+    if config.model == PRECOMPUTED:
+        return NoEncoder()
+    refuse_missing(config.device)
+    return SentenceTransformerEncoder(config)
 
 
 def _packaged_folder(model: str) -> Path | None:

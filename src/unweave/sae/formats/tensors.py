@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save_file
 
+from unweave.base.arrays import disk_errors
 from unweave.base.artifact import write_atomically
 from unweave.base.plain import plain
 from unweave.config import THRESHOLD, SAEConfig
@@ -153,7 +154,8 @@ def write_files(
         name: np.ascontiguousarray(tensor, np.float32 if tensor.dtype.kind == "f" else None)
         for name, tensor in tensors.items()
     }
-    write_atomically(weights, lambda p: save_file(contiguous, p, metadata))
+    with disk_errors():
+        write_atomically(weights, lambda p: save_file(contiguous, p, metadata))
     write_atomically(config, lambda p: p.write_text(json.dumps(settings, indent=1), encoding="utf-8"))
 
 
