@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from unweave.base import fields
 from unweave.base.addresses import is_address, is_on_this_machine
-from unweave.base.fields import above_zero, at_least, at_most, check, check_numbers, one_of, several_lines, shown
+from unweave.base.fields import HUB, PATH, one_of, reaches, several_lines
 
 THRESHOLD, TOP_K, MATCHING_PURSUIT = "threshold", "top_k", "matching_pursuit"
 SELECTIONS = (THRESHOLD, TOP_K, MATCHING_PURSUIT)
@@ -27,10 +28,10 @@ DEEPEST_MEASURE = 100
 
 def _check_steps(config: FitConfig | TrainConfig) -> None:
     """Raise ValueError if a training's steps or its retrieval loss cannot be calculated."""
-    above_zero(config, 1, "lr")
-    above_zero(config, 1000, "temperature")
-    at_least(config, 0, "warmup_steps", "aux_alpha", "sparsity", "retrieval_weight", "patience", "seed")
-    at_most(config, 1_000_000, "aux_alpha", "sparsity", "retrieval_weight")
+    fields.above_zero(config, 1, "lr")
+    fields.above_zero(config, 1000, "temperature")
+    fields.at_least(config, 0, "warmup_steps", "aux_alpha", "sparsity", "retrieval_weight", "patience", "seed")
+    fields.at_most(config, 1_000_000, "aux_alpha", "sparsity", "retrieval_weight")
     if not 0 <= config.decay <= 1:
         raise ValueError(f"decay must lie between 0 and 1, got {config.decay}")
 
@@ -45,10 +46,10 @@ class EmbedConfig:
     """Language of the passages, as an ISO 639 code; it decides where sentences end."""
 
     def __post_init__(self) -> None:
-        check(self)
-        at_least(self, 0, "sentences")
+        fields.check(self)
+        fields.at_least(self, 0, "sentences")
         if not re.fullmatch(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*", self.language):
-            raise ValueError(f"language must be an ISO 639 code such as en or pt-BR, got {shown(self.language)}")
+            raise ValueError(f"language must be an ISO 639 code such as en or pt-BR, got {fields.shown(self.language)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +88,7 @@ class FitConfig:
     """Temperature of the retrieval loss: what it divides similarities by."""
     patience: int = 0
     """Reports, of a dozen in a training, without a lower held-out NMSE after which it stops; 0: it goes on."""
-    tensorboard: str = ""
+    tensorboard: str = reaches("", "files are written there", PATH)
     """Folder for TensorBoard events of the training; empty: none are written."""
     held_out: float = 0.05
     """Share of the passages that, with their sentences, are never trained on, to measure NMSE."""
@@ -97,12 +98,12 @@ class FitConfig:
     """Device to train on: cpu, cuda, cuda:1."""
 
     def __post_init__(self) -> None:
-        check(self)
+        fields.check(self)
         if not 0 < self.held_out < 1:
             raise ValueError(f"held_out must lie between 0 and 1, got {self.held_out}")
-        at_least(self, 1, "k", "n_latents", "steps", "batch_size", "dead_after")
+        fields.at_least(self, 1, "k", "n_latents", "steps", "batch_size", "dead_after")
         _check_steps(self)
-        above_zero(self, 1_000_000, "texts_per_latent")
+        fields.above_zero(self, 1_000_000, "texts_per_latent")
         if self.n_latents is not None and self.k > self.n_latents:
             raise ValueError(f"k must be at most n_latents={self.n_latents}, got {self.k}")
 
@@ -127,12 +128,12 @@ class TokensConfig:
     """Device to train on: cpu, cuda, cuda:1."""
 
     def __post_init__(self) -> None:
-        check(self)
-        at_least(self, 1, "k", "n_latents", "steps", "batch_size")
+        fields.check(self)
+        fields.at_least(self, 1, "k", "n_latents", "steps", "batch_size")
         if self.n_latents is not None and self.k > self.n_latents:
             raise ValueError(f"k must be at most n_latents={self.n_latents}, got {self.k}")
-        at_least(self, 2, "sample")
-        at_least(self, 0, "seed")
+        fields.at_least(self, 2, "sample")
+        fields.at_least(self, 0, "seed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,8 +144,8 @@ class IndexConfig:
     """Latents in the code that a passage is rescored from; each takes three bytes."""
 
     def __post_init__(self) -> None:
-        check(self)
-        at_least(self, 1, "code_k")
+        fields.check(self)
+        fields.at_least(self, 1, "code_k")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,11 +162,10 @@ class EvaluateConfig:
     """Sums of systems to evaluate beside the single ones, such as "BM25 + dense, tokens + 2 codes"; empty: none."""
 
     def __post_init__(self) -> None:
-        check(self)
-        if not self.split.strip():
-            raise ValueError("split must name a split of the judgements, such as test, got an empty text")
-        at_least(self, DEEPEST_MEASURE, "cutoff")
-        at_least(self, 1, "candidates")
+        fields.check(self)
+        fields.not_blank(self, "split")
+        fields.at_least(self, DEEPEST_MEASURE, "cutoff")
+        fields.at_least(self, 1, "candidates")
 
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
@@ -178,7 +178,7 @@ AUTO, FLOAT32, BFLOAT16 = "auto", "float32", "bfloat16"
 class EncoderConfig:
     """Which model embeds the texts, and how; saved with the embeddings."""
 
-    model: str = DEFAULT_MODEL
+    model: str = reaches(DEFAULT_MODEL, "the model is fetched from the hub, or read from that folder", HUB)
     """A sentence-transformers model: its hub name or the path of its folder."""
     query_prefix: str = several_lines("")
     """Text put before every query, e.g. "query: " for E5 models."""
@@ -196,12 +196,9 @@ class EncoderConfig:
     """What passages are computed in, float32 or bfloat16; auto: bfloat16 if the processor has units for it."""
 
     def __post_init__(self) -> None:
-        check(self)
-        at_least(self, 1, "batch_size")
-        if not self.model.strip():
-            raise ValueError(
-                "model must name a sentence-transformers model or the path of its folder, got an empty text"
-            )
+        fields.check(self)
+        fields.at_least(self, 1, "batch_size")
+        fields.not_blank(self, "model")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,9 +215,9 @@ class EvidenceConfig:
     """Seed of which passages examples are taken from, and of the random ones."""
 
     def __post_init__(self) -> None:
-        check(self)
-        at_least(self, 1, "examples", "other_examples", "passages")
-        at_least(self, 0, "seed")
+        fields.check(self)
+        fields.at_least(self, 1, "examples", "other_examples", "passages")
+        fields.at_least(self, 0, "seed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,15 +232,15 @@ class KeyphraseConfig:
     """Texts of the whole collection that a keyphrase must occur in, at least."""
 
     def __post_init__(self) -> None:
-        check(self)
-        at_least(self, 1, "strongest_texts", "phrases", "least_texts")
+        fields.check(self)
+        fields.at_least(self, 1, "strongest_texts", "phrases", "least_texts")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LexiconConfig:
     """Phrases in which directions and embeddings are written."""
 
-    lexicon: str = ""
+    lexicon: str = reaches("", "its lines are read, and become names", PATH)
     """Lexicon: a text file with a phrase a line, or WordNet's folder `dict`; empty: the corpus's own phrases."""
     frequent_texts: int = 6
     """Texts that a phrase of the corpus must occur in, at least, to belong to the corpus's own lexicon."""
@@ -251,19 +248,19 @@ class LexiconConfig:
     """Phrases of the lexicon in which a direction or an embedding is written, at most."""
 
     def __post_init__(self) -> None:
-        check(self)
-        at_least(self, 1, "frequent_texts", "mix")
+        fields.check(self)
+        fields.at_least(self, 1, "frequent_texts", "mix")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageModelConfig:
     """Which language model names and judges concepts, and what it may cost."""
 
-    base_url: str = "http://127.0.0.1:8080/v1"
+    base_url: str = reaches("http://127.0.0.1:8080/v1", "texts of the corpus are sent there")
     """Address of the language model's server; unweave serve-model starts one at the default address."""
-    model: str = "local"
+    model: str = reaches("local", "the language model that is asked, and paid")
     """Name of the language model, as its server knows it."""
-    key_from: str = "OPENAI_API_KEY"
+    key_from: str = reaches("OPENAI_API_KEY", "this environment variable is sent to the server as the key")
     """Environment variable with the language model's key, if it needs one; keys are read from nowhere else."""
     prompt: str = one_of(PROMPTS, "contrastive")
     """Prompt for a name: contrastive shows texts that leave the concept silent too; paper asks as the paper did."""
@@ -275,27 +272,26 @@ class LanguageModelConfig:
     """Seconds without a byte from the language model after which a request counts as lost, at most a day."""
     output_tokens: int = 160
     """Tokens of the language model's answer, at most."""
-    input_price: float = 0.0
+    input_price: float = reaches(0.0, "what is spent is counted by it")
     """Price of a million tokens that the language model reads."""
-    output_price: float = 0.0
+    output_price: float = reaches(0.0, "what is spent is counted by it")
     """Price of a million tokens that the language model writes."""
-    cap: float = 1.0
+    cap: float = reaches(1.0, "so much may be spent")
     """Money that may ever be spent on this project's concepts, in the currency of the prices."""
 
     def __post_init__(self) -> None:
-        check(self)
-        at_least(self, 1, "concurrency", "attempts", "output_tokens")
-        at_most(self, 256, "concurrency")
-        at_most(self, 1000, "attempts")
-        at_least(self, 0, "input_price", "output_price", "cap")
-        at_most(self, 1_000_000_000, "input_price", "output_price", "cap")
-        above_zero(self, 86_400, "timeout")
-        if not self.model.strip():
-            raise ValueError("model must name a language model as its server knows it, got an empty text")
+        fields.check(self)
+        fields.at_least(self, 1, "concurrency", "attempts", "output_tokens")
+        fields.at_most(self, 256, "concurrency")
+        fields.at_most(self, 1000, "attempts")
+        fields.at_least(self, 0, "input_price", "output_price", "cap")
+        fields.at_most(self, 1_000_000_000, "input_price", "output_price", "cap")
+        fields.above_zero(self, 86_400, "timeout")
+        fields.not_blank(self, "model")
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", self.key_from):  # what came in is not shown: it may be a key
             raise ValueError("key_from must be the name of an environment variable, such as OPENAI_API_KEY, not a key")
         if not is_address(self.base_url):
-            raise ValueError(f"base_url must look like https://host/v1, got {shown(self.base_url)}")
+            raise ValueError(f"base_url must look like https://host/v1, got {fields.shown(self.base_url)}")
 
     def cost(self, input_tokens: int, output_tokens: int) -> float:
         """What a request with so many tokens costs."""
@@ -341,8 +337,8 @@ class TrainConfig:
     """Decides the initial directions and the order of the texts."""
 
     def __post_init__(self) -> None:
-        check(self)
-        at_least(self, 1, "steps", "batch_size", "dead_after")
+        fields.check(self)
+        fields.at_least(self, 1, "steps", "batch_size", "dead_after")
         _check_steps(self)
 
 
@@ -362,8 +358,8 @@ class SAEConfig:
     """Name of the model whose embeddings it reads."""
 
     def __post_init__(self) -> None:
-        check_numbers(self)
-        at_least(self, 1, "d_in")
+        fields.check_numbers(self)
+        fields.at_least(self, 1, "d_in")
         if not 0 < self.k <= self.n_latents:
             raise ValueError(f"k must be between 1 and n_latents={self.n_latents}, got {self.k}")
 
@@ -386,8 +382,8 @@ class ReproduceConfig:
     """Split of the judgements to evaluate against, e.g. test or dev."""
 
     def __post_init__(self) -> None:
-        check(self)
-        at_least(self, 1, "expansion", "steps")
-        at_least(self, 0, "seed")
+        fields.check(self)
+        fields.at_least(self, 1, "expansion", "steps")
+        fields.at_least(self, 0, "seed")
         if not self.ks or min(self.ks) < 1 or len(set(self.ks)) < len(self.ks):
             raise ValueError(f"ks must be different whole numbers from 1 on, got {self.ks}")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import field, fields
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any
+from typing import Any, TypeVar
 
 from unweave.base.plain import plain
 
@@ -19,6 +19,8 @@ LARGEST = 2**31 - 1
 """Latents, passages and what is counted of them are 32-bit numbers on disk."""
 LONGEST = 4096
 """Characters of a setting that is a text, at most."""
+ANY, PATH, HUB = "any", "path", "hub"
+T = TypeVar("T")
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _JOINERS = "\u200c\u200d"  # which some scripts need between letters
 
@@ -26,6 +28,16 @@ _JOINERS = "\u200c\u200d"  # which some scripts need between letters
 def one_of(choices: Sequence[str], default: str) -> str:
     """A field that takes one of a few values: its option offers them, and `check` refuses any other."""
     return field(default=default, metadata={"choices": tuple(choices)})
+
+
+def reaches(default: T, what: str, kind: str = ANY) -> T:
+    """A field that reaches outside of a project where it is not at its default: the user is to give their word.
+
+    Args:
+        what: what happens with its value, as the question says it.
+        kind: PATH, where a place inside the project is free, HUB, a model's folder or name, or ANY.
+    """
+    return field(default=default, metadata={"reaches": what, "kind": kind})
 
 
 def several_lines(default: str) -> str:
@@ -81,6 +93,13 @@ def above_zero(config: object, most: float, *names: str) -> None:
         value = getattr(config, name)
         if value is not None and not 0 < value <= most:
             raise ValueError(f"{name} must be a number above 0, and at most {most:,}, got {shown(value)}")
+
+
+def not_blank(config: object, *names: str) -> None:
+    """Raise ValueError if one of these settings is an empty text."""
+    for name in names:
+        if not getattr(config, name).strip():
+            raise ValueError(f"{name} must not be empty")
 
 
 def shown(value: Any) -> str:

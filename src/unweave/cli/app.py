@@ -34,6 +34,8 @@ SECTIONS = {
         "index": _Place("build", "Build the concept index, and look after it."),
         "tokens": _Place("build", "Learn concepts of single tokens, name them by their words, and index them beside "
                          "those of whole texts."),
+        "trust": _Place("trust", "Allow what PROJECT's settings reach outside of its folder: addresses, variables, "
+                        "paths, models, money."),
     },
     "Search and explain": {
         "search": _Place("search", "Search PROJECT for QUERY."),

