@@ -1,5 +1,6 @@
 """A stranger's project: nothing is sent, fetched, read or written elsewhere before the user has given their word."""
 
+import json
 import os
 import pty
 import select
@@ -20,7 +21,8 @@ from misbehaving_server import serving
 from unweave import config
 from unweave.base.records import Passage, Query
 from unweave.cli import main
-from unweave.config import DEFAULT_MODEL
+from unweave.config import DEFAULT_MODEL, EncoderConfig
+from unweave.encode.encoders import open_encoder
 from unweave.errors import BadData, NotTrusted
 from unweave.project import Project
 from unweave.settings import FILE, Settings, update
@@ -185,7 +187,7 @@ def recording():
             asked.append(self.path)
             self.send_error(404)
 
-        do_HEAD = do_POST = do_GET
+        do_HEAD = do_POST = do_GET  # noqa: N815 - the names that the library looks for
 
         def log_message(self, *_):
             pass
@@ -219,6 +221,42 @@ def test_a_strangers_project_fetches_nothing(tmp_path, command):
         subprocess.run([*words[:3], "trust", made.path], env=environment, check=True, capture_output=True)
         assert subprocess.run(words, env=environment, capture_output=True).returncode == 1
         assert any("evil/model" in path for path in asked)
+
+
+EMBEDS = """
+import sys
+from unweave.config import EncoderConfig
+from unweave.encode.encoders import open_encoder
+from unweave.errors import ModelUnavailable
+try:
+    print(open_encoder(EncoderConfig(model=sys.argv[1], pooling=sys.argv[2])).encode_passages(["the sea"] * 9).shape)
+except ModelUnavailable as error:
+    print("refused", error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        (None, None),
+        ("adapter_config.json", {"base_model_name_or_path": "evil/model", "peft_type": "LORA"}),
+        ("modules.json", [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.util.http_get"}]),
+        ("modules.json", [{"idx": 0, "name": "0", "path": "", "type": "joblib.numpy_pickle"}]),
+    ],
+)
+@pytest.mark.parametrize("pooling", ["", "mean"])
+def test_a_model_in_a_folder_asks_nothing_of_the_hub(tmp_path, name, content, pooling):
+    packaged = open_encoder(EncoderConfig()).source
+    folder = shutil.copytree(packaged, tmp_path / "model")
+    if name is not None:
+        (folder / name).write_text(json.dumps(content))
+    with recording() as (address, asked):
+        environment = {**os.environ, "HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "hub"),
+                       "PYTHONPATH": os.pathsep.join(sys.path)}  # fmt: skip
+        words = [sys.executable, "-c", EMBEDS, str(folder), pooling]
+        done = subprocess.run(words, env=environment, capture_output=True, text=True)
+    assert (done.returncode, asked) == (0, []), done.stderr
+    assert done.stdout.startswith(("(9, 384)", "refused"))
 
 
 def test_reading_and_searching_with_defaults_asks_nothing(stranger):

@@ -215,11 +215,12 @@ class SentenceTransformerEncoder:
             raise MissingExtra("embedding texts", "encode") from error
         source = str(self._packaged or self.config.model)
         quieten()
+        here = (
+            self._folder is not None
+        )  # a folder may name others on the hub: what is here asks for nothing that is not
         try:
             if self.config.pooling:
-                return _pooled(source, self.config.pooling, self.config.device)
-            # A folder may name modules on the hub: what is here asks for nothing that is not.
-            here = self._folder is not None
+                return _pooled(source, self.config.pooling, self.config.device, here=here)
             return SentenceTransformer(source, device=self.config.device, local_files_only=here)
         except (OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, ImportError) as error:
             raise ModelUnavailable(
@@ -229,12 +230,13 @@ class SentenceTransformerEncoder:
             ) from error
 
 
-def _pooled(source: str, pooling: str, device: str) -> SentenceTransformer:
-    """A transformer whose tokens are pooled in this way, whatever its folder says."""
+def _pooled(source: str, pooling: str, device: str, *, here: bool) -> SentenceTransformer:
+    """A transformer whose tokens are pooled in this way, whatever its folder says; from this machine alone, if here."""
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 
-    transformer = Transformer(source)
+    local = {"local_files_only": here}
+    transformer = Transformer(source, model_kwargs={**local}, processor_kwargs={**local}, config_kwargs={**local})
     pool = Pooling(transformer.get_embedding_dimension(), pooling_mode=pooling)
     return SentenceTransformer(modules=[transformer, pool], device=device)
 
