@@ -36,6 +36,15 @@ settings.register_profile("unweave", deadline=None, max_examples=50, derandomize
 settings.load_profile("unweave")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def users_configuration(tmp_path_factory):
+    """A folder for what is kept of the user's word, in place of the real one, for commands in other processes too."""
+    folder = tmp_path_factory.mktemp("config")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("XDG_CONFIG_HOME", str(folder))
+        yield folder
+
+
 @pytest.fixture
 def small_disk(tmp_path):
     """A folder that takes 64 kB: a disk of that size, or, where mounting is not allowed, a limit on each file."""

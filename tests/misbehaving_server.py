@@ -8,6 +8,7 @@ It prints its address. Each answer that would be billed is a line of the journal
 from __future__ import annotations
 
 import argparse
+import base64
 import json
 import random
 import re
@@ -94,10 +95,37 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(307, b"", {"Location": self.server.base_url + "/elsewhere"})
         elif what == "no-schema":
             self._send(400, b'{"error": {"message": "response_format json_schema is not supported"}}')
-        elif what == "echo":
-            self._send(400, f"bad header: {self.headers.get('Authorization')}".encode())
+        elif what.startswith("echo"):
+            self._echo(what, self.headers.get("Authorization", "").removeprefix("Bearer "))
+        elif what == "broken-gzip":
+            self._send(200, b"\x1f\x8b\x08\x00 and then none", {"Content-Encoding": "gzip"})
         else:
             self._send(int(what), b'{"error": {"message": "no"}}')
+
+    def _echo(self, how: str, key: str) -> None:
+        """Repeat the key in an error: as it is, disguised, or in a header that is none."""
+        said = {
+            "echo": key,
+            "echo-capitals": key.upper(),
+            "echo-zero-width": "\u200b".join(key),
+            "echo-blanks": " ".join(key),
+            "echo-full-width": "".join(chr(ord(c) + 0xFEE0) for c in key),
+            "echo-json": json.dumps({"error": {"message": key}}).replace(key, "".join(f"\\u{ord(c):04x}" for c in key)),
+            "echo-html": "".join(f"&#{ord(c)};" for c in key),
+            "echo-percent": "".join(f"%{ord(c):02X}" for c in key),
+            "echo-base64": base64.b64encode(f"Bearer {key}".encode()).decode(),
+            "echo-hex": key.encode().hex(),
+            "echo-late": "." * (2000 - len(key) // 2) + key,
+            "echo-most": key[: len(key) * 3 // 4],
+        }
+        if how == "echo-header":
+            self.wfile.write(f"HTTP/1.1 200 OK\r\n{key} is no header\r\n\r\n".encode())
+            self.close_connection = True
+        elif how == "echo-status":
+            self.wfile.write(f"HTTP/1.1 {key}\r\n\r\n".encode())
+            self.close_connection = True
+        else:
+            self._send(400, f"bad header: {said[how]}".encode())
 
     def _answer(self, request: dict[str, Any], content: str) -> None:
         if self.server.journal is not None:  # before it is sent: who does not wait for it pays too

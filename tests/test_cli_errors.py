@@ -292,15 +292,15 @@ def test_a_command_that_does_not_succeed_leaves_the_settings_to_the_letter(proje
 
 def test_a_command_that_succeeds_keeps_what_was_given_and_what_others_changed_meanwhile(project):
     with click.Context(main), opened_with(project, fit={"k": 7, "steps": None}):
-        update(project / "unweave.toml", "fit", {"seed": 5})  # another command, while this one works
-        update(project / "unweave.toml", "embed", {"language": "de"})
+        update(project / "unweave.toml", {"fit": {"seed": 5}})  # another command, while this one works
+        update(project / "unweave.toml", {"embed": {"language": "de"}})
     kept = Settings.read(project / "unweave.toml")
     assert (kept.fit, kept.embed.language) == (FitConfig(k=7, seed=5), "de")
 
 
 def test_a_command_that_does_not_succeed_rolls_back_nothing_that_others_changed(project):
     with click.Context(main), pytest.raises(MemoryError), opened_with(project, fit={"k": 7}):
-        update(project / "unweave.toml", "fit", {"k": 9})
+        update(project / "unweave.toml", {"fit": {"k": 9}})
         raise MemoryError
     assert Settings.read(project / "unweave.toml").fit.k == 9
 

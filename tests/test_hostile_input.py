@@ -154,7 +154,7 @@ def test_a_stage_that_is_no_table_is_refused(tmp_path, content):
 
 def test_updating_a_file_that_is_not_toml_is_refused(tmp_path):
     with pytest.raises(BadData, match="not valid TOML"):
-        update(write(tmp_path / "unweave.toml", "[fit\n"), "fit", {"k": 3})
+        update(write(tmp_path / "unweave.toml", "[fit\n"), {"fit": {"k": 3}})
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_updating_a_file_that_is_not_toml_is_refused(tmp_path):
 def test_a_setting_out_of_range_is_refused(tmp_path, stage, change):
     write_default(tmp_path / "unweave.toml")
     with pytest.raises(BadData, match=rf"\[{stage}\]"):
-        update(tmp_path / "unweave.toml", stage, change)
+        update(tmp_path / "unweave.toml", {stage: change})
 
 
 def test_more_latents_active_than_there_are_is_one_line(project, tmp_path):

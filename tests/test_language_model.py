@@ -1,16 +1,20 @@
 """Asking a language model, with a real server that misbehaves in every way that servers do."""
 
+import base64
 import json
+import pickle
 import socket
+import traceback
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from misbehaving_server import in_turn, serving
 from unweave.config import LanguageModelConfig
 from unweave.errors import BadAnswer, BadData, ModelUnavailable, SpendingCapReached
 from unweave.language.client import LanguageModel, Ledger, Receipt, _object
+from unweave.language.keys import Key
 
 FORM = {"name": 60, "description": 300}
 ASKED = [{"role": "system", "content": "Name it."}, {"role": "user", "content": "the sea, the tide"}]
@@ -235,8 +239,85 @@ def test_the_key_is_sent_to_its_server_and_is_in_no_error(book, monkeypatch, cap
         with pytest.raises(ModelUnavailable) as refused:
             ask(server, book, key_from="MY_KEY")
         assert server.headers[0]["Authorization"] == f"Bearer {KEY}"
-    assert KEY not in str(refused.value) and "(the key)" in str(refused.value)
+    assert KEY not in str(refused.value) and "(what came back is left out: it repeats the key)" in str(refused.value)
     assert KEY not in caplog.text
+
+
+ECHOES = ["echo", "echo-capitals", "echo-zero-width", "echo-blanks", "echo-full-width", "echo-json", "echo-html",
+          "echo-percent", "echo-base64", "echo-hex", "echo-late", "echo-most", "echo-header",
+          "echo-status"]  # fmt: skip
+
+
+@pytest.mark.parametrize("echo", ECHOES)
+def test_whatever_repeats_the_key_in_an_error_is_left_out(book, monkeypatch, echo):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with serving(echo) as server, pytest.raises(ModelUnavailable) as refused:
+        ask(server, book, attempts=1)
+    said = str(refused.value)
+    assert "it repeats the key" in said or "ProtocolError: what was sent or came back is not HTTP" in said
+    assert not Key(KEY).is_in("".join(traceback.format_exception(refused.value)))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [KEY, "\u200b".join(KEY), " ".join(KEY), "-".join(KEY), KEY.upper(), KEY[:-1], "\n".join(KEY),
+     "".join(f"\\u{ord(c):04x}" for c in KEY)],
+)  # fmt: skip
+@pytest.mark.parametrize("form", ["description", "name", "no-object", "other-field"])
+def test_an_answer_that_repeats_the_key_is_none_and_is_not_shown(book, monkeypatch, said, form):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    fields = {"name": "tides", "description": "of the sea"} | {form: f"it is {said}"}
+    content = f"it is {said}" if form == "no-object" else json.dumps(fields)
+    with serving(answer=lambda _: content) as server, pytest.raises(BadAnswer, match="the answer repeats") as refused:
+        ask(server, book)
+    assert not Key(KEY).is_in(str(refused.value))
+
+
+@pytest.mark.parametrize("around", ["{}\r", "{}\n", " {}\t", "{}\r\n"])
+def test_white_space_around_a_key_is_taken_off(book, monkeypatch, around):
+    monkeypatch.setenv("OPENAI_API_KEY", around.format(KEY))
+    with serving() as server:
+        assert ask(server, book).fields
+        assert server.headers[0]["Authorization"] == f"Bearer {KEY}"
+
+
+@pytest.mark.parametrize(
+    "key", ["sk-live\rSECRET99", "sk live SECRET99", "sk-live-SECRET99é", "sk\x00a", "\u200bsk-live"]
+)
+def test_a_key_that_cannot_be_sent_is_refused_without_being_shown(monkeypatch, key):
+    monkeypatch.setattr("os.environ", {"OPENAI_API_KEY": key})
+    with pytest.raises(BadData, match=r"the key in \$OPENAI_API_KEY has a blank, a line end or a char") as refused:
+        LanguageModel(LanguageModelConfig())
+    assert "SECRET" not in "".join(traceback.format_exception(refused.value))
+
+
+def test_a_key_is_in_no_repr_and_in_no_pickle(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    model = LanguageModel(LanguageModelConfig())
+    assert repr(Key.read("OPENAI_API_KEY")) == "Key(hidden)"
+    assert KEY not in f"{model!r} {vars(model)!r} {model._client.headers!r}"
+    with pytest.raises(TypeError, match="is not copied"):
+        pickle.dumps(Key(KEY))
+    model.close()
+
+
+def test_a_word_that_stands_for_no_key_may_be_said(book, monkeypatch):
+    # Servers on one's own machine want some key, and `none` is a word.
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    answer = json.dumps({"name": "None of them", "description": "Nonetheless."})
+    with serving(answer=lambda _: answer) as server:
+        assert ask(server, book).fields["name"] == "None of them"
+
+
+@given(st.text(alphabet="abcdefghijklmnopqrstuvwxyz0123456789-_", min_size=12, max_size=40), st.binary(max_size=9))
+def test_a_key_is_found_in_base64_wherever_it_begins(key, before):
+    assume(sum(c.isalnum() for c in key) >= 8)
+    assert Key(key).is_in(base64.b64encode(before + key.encode() + b"!").decode())
+
+
+def test_a_body_that_cannot_be_unpacked_is_trouble_that_passes(book):
+    with serving(in_turn("broken-gzip", "fine")) as server:
+        assert ask(server, book).attempts == 2
 
 
 def test_without_a_key_none_is_sent(book, monkeypatch):

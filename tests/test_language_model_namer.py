@@ -1,5 +1,6 @@
 """Naming by a language model: a real server, real kills, hostile passages and hostile answers."""
 
+import contextlib
 import json
 import os
 import re
@@ -24,6 +25,7 @@ from unweave.config import EvidenceConfig, LanguageModelConfig
 from unweave.errors import ModelUnavailable, SpendingCapReached
 from unweave.language import spending
 from unweave.language.client import Receipt
+from unweave.language.keys import Key
 
 N = 12
 
@@ -51,6 +53,38 @@ def namer(database, server, show=show, **options) -> LanguageModelNamer:
 def names(database) -> dict[int, str | None]:
     concepts = Concepts(database).by_document_frequency()
     return {c.latent: n.name for c in concepts if (n := c.naming("language-model")) is not None}
+
+
+# --- a server that is not there -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [1, 2, 4])
+def test_a_server_that_answers_nothing_ends_the_run_with_its_reason(database, n):
+    # Fewer than the five failures in a row that end a longer run: the reason must be said all the same.
+    with serving("error") as server, pytest.raises(ModelUnavailable, match=r"could not be asked in 2 attempts.*500"):
+        base.run(database, namer(database, server, attempts=2), range(n))
+    assert names(database) == dict.fromkeys(range(n))
+
+
+def test_concepts_that_could_not_be_asked_about_are_told_with_the_reason(database, caplog):
+    plan = lambda request: "401" if subject(request) == "concept-3" else "fine"  # noqa: E731
+    with serving(plan) as server:
+        base.run(database, namer(database, server), range(6))
+    assert "1 of 6 concepts could not be asked about; the last: the language model at" in caplog.text
+    assert sum(name is None for name in names(database).values()) == 1
+
+
+@pytest.mark.parametrize("trouble", ["echo-zero-width", "echo-late", "echo-header", "answer"])
+def test_the_key_is_in_no_byte_of_the_database_and_in_no_log(database, monkeypatch, caplog, trouble):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-live-abcdef1234567890")
+    caplog.set_level("DEBUG", "unweave")
+    answer = json.dumps({"name": "a key", "description": "it is " + "\u200b".join("sk-live-abcdef1234567890")})
+    plan = "fine" if trouble == "answer" else trouble
+    with serving(plan, answer=lambda _: answer) as server, contextlib.suppress(ModelUnavailable):
+        base.run(database, namer(database, server, attempts=2), range(3))
+    kept = "".join(path.read_bytes().decode("latin-1") for path in database.parent.iterdir())
+    assert "repeats the key" in kept or "is not HTTP" in kept
+    assert not Key("sk-live-abcdef1234567890").is_in(kept + caplog.text)
 
 
 # --- names ----------------------------------------------------------------------------------------

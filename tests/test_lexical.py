@@ -34,7 +34,7 @@ def test_another_language_counts_them_anew(project):
     # "und" is a German stop word, and "Mühle" has the stem of "Mühlen".
     assert bm25(project).results["stemmer"] == "english"
     assert len(counted(project).search("und", 5).passages) == 1
-    settings.update(project.path / settings.FILE, "embed", {"language": "de"})
+    settings.update(project.path / settings.FILE, {"embed": {"language": "de"}})
     german = Workspace.open(project.path)
     assert bm25(german).fresh
     assert len(counted(german).search("und", 5).passages) == 0

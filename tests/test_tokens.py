@@ -228,7 +228,7 @@ def test_what_tokens_cannot_do_is_said_in_a_line(folder, project_folder, tmp_pat
 
 def test_embeddings_that_were_brought_along_have_no_tokens(tmp_path, project_folder):
     shutil.copytree(project_folder, tmp_path / "p")
-    settings.update(tmp_path / "p" / settings.FILE, "encoder", {"model": PRECOMPUTED})
+    settings.update(tmp_path / "p" / settings.FILE, {"encoder": {"model": PRECOMPUTED}})
     done = unweave("tokens", tmp_path / "p")
     assert done.exit_code == 1
     assert "need an encoder that shows its tokens" in done.stderr

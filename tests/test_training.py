@@ -251,7 +251,7 @@ def test_a_truncated_checkpoint_says_how_to_start_anew(texts, tmp_path):
 
 def test_a_step_size_at_which_training_diverges_is_an_error(texts):
     with pytest.raises(BadData, match=r"the loss at step \d+ is .*lower lr"):
-        run_training(texts[:1000] * 1e9, texts[1000:], SMALL, replace(SHORT, lr=1e3))
+        run_training(texts[:1000] * 1e9, texts[1000:], SMALL, replace(SHORT, lr=1.0))
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,12 @@ The same fields are the options of a stage's command, a table of `unweave.toml`,
 
 from __future__ import annotations
 
-import ipaddress
-import math
+import re
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
-from unweave.base.fields import at_least, check_choices, check_device, one_of
-from unweave.base.plain import plain
+from unweave.base import fields
+from unweave.base.addresses import is_address, is_on_this_machine
+from unweave.base.fields import HUB, PATH, one_of, reaches, several_lines
 
 THRESHOLD, TOP_K, MATCHING_PURSUIT = "threshold", "top_k", "matching_pursuit"
 SELECTIONS = (THRESHOLD, TOP_K, MATCHING_PURSUIT)
@@ -29,12 +28,12 @@ DEEPEST_MEASURE = 100
 
 def _check_steps(config: FitConfig | TrainConfig) -> None:
     """Raise ValueError if a training's steps or its retrieval loss cannot be calculated."""
-    if config.lr is not None and not 0 < config.lr < math.inf:
-        raise ValueError(f"lr must be a number above 0, got {config.lr}")
+    fields.above_zero(config, 1, "lr")
+    fields.above_zero(config, 1000, "temperature")
+    fields.at_least(config, 0, "warmup_steps", "aux_alpha", "sparsity", "retrieval_weight", "patience", "seed")
+    fields.at_most(config, 1_000_000, "aux_alpha", "sparsity", "retrieval_weight")
     if not 0 <= config.decay <= 1:
         raise ValueError(f"decay must lie between 0 and 1, got {config.decay}")
-    if not 0 < config.temperature < math.inf:
-        raise ValueError(f"temperature must be a number above 0, got {config.temperature}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +46,10 @@ class EmbedConfig:
     """Language of the passages, as an ISO 639 code; it decides where sentences end."""
 
     def __post_init__(self) -> None:
-        at_least(self, 0, "sentences")
+        fields.check(self)
+        fields.at_least(self, 0, "sentences")
+        if not re.fullmatch(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*", self.language):
+            raise ValueError(f"language must be an ISO 639 code such as en or pt-BR, got {fields.shown(self.language)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +69,7 @@ class FitConfig:
     batch_size: int | None = None
     """Texts in a training batch; by default sixty times the fourth root of the number of texts, 256 to 4,096."""
     lr: float | None = None
-    """Adam's highest step size; by default chosen from the size and number of the batches."""
+    """Adam's highest step size, at most 1; by default chosen from the size and number of the batches."""
     warmup_steps: int | None = None
     """Training steps over which the step size rises; by default 100, or a quarter of a short training."""
     decay: float = 0.5
@@ -86,7 +88,7 @@ class FitConfig:
     """Temperature of the retrieval loss: what it divides similarities by."""
     patience: int = 0
     """Reports, of a dozen in a training, without a lower held-out NMSE after which it stops; 0: it goes on."""
-    tensorboard: str = ""
+    tensorboard: str = reaches("", "files are written there", PATH)
     """Folder for TensorBoard events of the training; empty: none are written."""
     held_out: float = 0.05
     """Share of the passages that, with their sentences, are never trained on, to measure NMSE."""
@@ -96,15 +98,12 @@ class FitConfig:
     """Device to train on: cpu, cuda, cuda:1."""
 
     def __post_init__(self) -> None:
-        check_device(self)
+        fields.check(self)
         if not 0 < self.held_out < 1:
             raise ValueError(f"held_out must lie between 0 and 1, got {self.held_out}")
-        check_choices(self)
-        at_least(self, 1, "k", "n_latents", "steps", "batch_size", "dead_after")
-        at_least(self, 0, "seed", "warmup_steps", "aux_alpha", "sparsity", "retrieval_weight", "patience")
+        fields.at_least(self, 1, "k", "n_latents", "steps", "batch_size", "dead_after")
         _check_steps(self)
-        if not 0 < self.texts_per_latent < math.inf:
-            raise ValueError(f"texts_per_latent must be a number above 0, got {self.texts_per_latent}")
+        fields.above_zero(self, 1_000_000, "texts_per_latent")
         if self.n_latents is not None and self.k > self.n_latents:
             raise ValueError(f"k must be at most n_latents={self.n_latents}, got {self.k}")
 
@@ -129,10 +128,12 @@ class TokensConfig:
     """Device to train on: cpu, cuda, cuda:1."""
 
     def __post_init__(self) -> None:
-        check_device(self)
-        at_least(self, 1, "k", "n_latents", "steps", "batch_size")
-        at_least(self, 2, "sample")
-        at_least(self, 0, "seed")
+        fields.check(self)
+        fields.at_least(self, 1, "k", "n_latents", "steps", "batch_size")
+        if self.n_latents is not None and self.k > self.n_latents:
+            raise ValueError(f"k must be at most n_latents={self.n_latents}, got {self.k}")
+        fields.at_least(self, 2, "sample")
+        fields.at_least(self, 0, "seed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +144,8 @@ class IndexConfig:
     """Latents in the code that a passage is rescored from; each takes three bytes."""
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "code_k")
+        fields.check(self)
+        fields.at_least(self, 1, "code_k")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,8 +162,10 @@ class EvaluateConfig:
     """Sums of systems to evaluate beside the single ones, such as "BM25 + dense, tokens + 2 codes"; empty: none."""
 
     def __post_init__(self) -> None:
-        at_least(self, DEEPEST_MEASURE, "cutoff")
-        at_least(self, 1, "candidates")
+        fields.check(self)
+        fields.not_blank(self, "split")
+        fields.at_least(self, DEEPEST_MEASURE, "cutoff")
+        fields.at_least(self, 1, "candidates")
 
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
@@ -174,11 +178,11 @@ AUTO, FLOAT32, BFLOAT16 = "auto", "float32", "bfloat16"
 class EncoderConfig:
     """Which model embeds the texts, and how; saved with the embeddings."""
 
-    model: str = DEFAULT_MODEL
+    model: str = reaches(DEFAULT_MODEL, "the model is fetched from the hub, or read from that folder", HUB)
     """A sentence-transformers model: its hub name or the path of its folder."""
-    query_prefix: str = ""
+    query_prefix: str = several_lines("")
     """Text put before every query, e.g. "query: " for E5 models."""
-    passage_prefix: str = ""
+    passage_prefix: str = several_lines("")
     """Text put before every passage and sentence, e.g. "passage: " for E5 models."""
     pooling: str = one_of(("", *_POOLINGS), "")
     """How a model that does not say so itself makes one vector of its tokens' vectors."""
@@ -192,13 +196,9 @@ class EncoderConfig:
     """What passages are computed in, float32 or bfloat16; auto: bfloat16 if the processor has units for it."""
 
     def __post_init__(self) -> None:
-        check_device(self)
-        at_least(self, 1, "batch_size")
-        check_choices(self)
-        if not self.model.strip():
-            raise ValueError(
-                "model must name a sentence-transformers model or the path of its folder, got an empty text"
-            )
+        fields.check(self)
+        fields.at_least(self, 1, "batch_size")
+        fields.not_blank(self, "model")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,8 +215,9 @@ class EvidenceConfig:
     """Seed of which passages examples are taken from, and of the random ones."""
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "examples", "other_examples", "passages")
-        at_least(self, 0, "seed")
+        fields.check(self)
+        fields.at_least(self, 1, "examples", "other_examples", "passages")
+        fields.at_least(self, 0, "seed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,14 +232,15 @@ class KeyphraseConfig:
     """Texts of the whole collection that a keyphrase must occur in, at least."""
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "strongest_texts", "phrases", "least_texts")
+        fields.check(self)
+        fields.at_least(self, 1, "strongest_texts", "phrases", "least_texts")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LexiconConfig:
     """Phrases in which directions and embeddings are written."""
 
-    lexicon: str = ""
+    lexicon: str = reaches("", "its lines are read, and become names", PATH)
     """Lexicon: a text file with a phrase a line, or WordNet's folder `dict`; empty: the corpus's own phrases."""
     frequent_texts: int = 6
     """Texts that a phrase of the corpus must occur in, at least, to belong to the corpus's own lexicon."""
@@ -246,45 +248,50 @@ class LexiconConfig:
     """Phrases of the lexicon in which a direction or an embedding is written, at most."""
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "frequent_texts", "mix")
+        fields.check(self)
+        fields.at_least(self, 1, "frequent_texts", "mix")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageModelConfig:
     """Which language model names and judges concepts, and what it may cost."""
 
-    base_url: str = "http://127.0.0.1:8080/v1"
+    base_url: str = reaches("http://127.0.0.1:8080/v1", "texts of the corpus are sent there")
     """Address of the language model's server; unweave serve-model starts one at the default address."""
-    model: str = "local"
+    model: str = reaches("local", "the language model that is asked, and paid")
     """Name of the language model, as its server knows it."""
-    key_from: str = "OPENAI_API_KEY"
+    key_from: str = reaches("OPENAI_API_KEY", "this environment variable is sent to the server as the key")
     """Environment variable with the language model's key, if it needs one; keys are read from nowhere else."""
     prompt: str = one_of(PROMPTS, "contrastive")
     """Prompt for a name: contrastive shows texts that leave the concept silent too; paper asks as the paper did."""
     concurrency: int = 2
-    """Requests to the language model at a time."""
+    """Requests to the language model at a time, at most 256."""
     attempts: int = 5
-    """Times that a request to the language model is sent before it counts as failed."""
+    """Times that a request to the language model is sent before it counts as failed, at most 1,000."""
     timeout: float = 180.0
-    """Seconds without a byte from the language model after which a request counts as lost."""
+    """Seconds without a byte from the language model after which a request counts as lost, at most a day."""
     output_tokens: int = 160
     """Tokens of the language model's answer, at most."""
-    input_price: float = 0.0
+    input_price: float = reaches(0.0, "what is spent is counted by it")
     """Price of a million tokens that the language model reads."""
-    output_price: float = 0.0
+    output_price: float = reaches(0.0, "what is spent is counted by it")
     """Price of a million tokens that the language model writes."""
-    cap: float = 1.0
+    cap: float = reaches(1.0, "so much may be spent")
     """Money that may ever be spent on this project's concepts, in the currency of the prices."""
 
     def __post_init__(self) -> None:
-        check_choices(self)
-        at_least(self, 1, "concurrency", "attempts", "output_tokens")
-        at_least(self, 0, "input_price", "output_price", "cap")
-        if not self.timeout > 0:
-            raise ValueError(f"timeout must be above 0, got {self.timeout}")
-        url = urlsplit(self.base_url)
-        if url.scheme not in ("http", "https") or not url.hostname or url.username or url.query:
-            raise ValueError(f"base_url must look like https://host/v1, got {plain(self.base_url, 80)!r}")
+        fields.check(self)
+        fields.at_least(self, 1, "concurrency", "attempts", "output_tokens")
+        fields.at_most(self, 256, "concurrency")
+        fields.at_most(self, 1000, "attempts")
+        fields.at_least(self, 0, "input_price", "output_price", "cap")
+        fields.at_most(self, 1_000_000_000, "input_price", "output_price", "cap")
+        fields.above_zero(self, 86_400, "timeout")
+        fields.not_blank(self, "model")
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", self.key_from):  # what came in is not shown: it may be a key
+            raise ValueError("key_from must be the name of an environment variable, such as OPENAI_API_KEY, not a key")
+        if not is_address(self.base_url):
+            raise ValueError(f"base_url must look like https://host/v1, got {fields.shown(self.base_url)}")
 
     def cost(self, input_tokens: int, output_tokens: int) -> float:
         """What a request with so many tokens costs."""
@@ -293,7 +300,7 @@ class LanguageModelConfig:
     @property
     def is_local(self) -> bool:
         """Whether the server is on this machine."""
-        return _is_loopback(urlsplit(self.base_url).hostname or "")
+        return is_on_this_machine(self.base_url)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -330,9 +337,8 @@ class TrainConfig:
     """Decides the initial directions and the order of the texts."""
 
     def __post_init__(self) -> None:
-        check_choices(self)
-        at_least(self, 1, "steps", "batch_size")
-        at_least(self, 0, "warmup_steps", "aux_alpha", "retrieval_weight", "patience", "seed")
+        fields.check(self)
+        fields.at_least(self, 1, "steps", "batch_size", "dead_after")
         _check_steps(self)
 
 
@@ -352,11 +358,10 @@ class SAEConfig:
     """Name of the model whose embeddings it reads."""
 
     def __post_init__(self) -> None:
-        if self.d_in < 1:
-            raise ValueError(f"d_in must be at least 1, got {self.d_in}")
+        fields.check_numbers(self)
+        fields.at_least(self, 1, "d_in")
         if not 0 < self.k <= self.n_latents:
             raise ValueError(f"k must be between 1 and n_latents={self.n_latents}, got {self.k}")
-        check_choices(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -377,14 +382,8 @@ class ReproduceConfig:
     """Split of the judgements to evaluate against, e.g. test or dev."""
 
     def __post_init__(self) -> None:
-        check_device(self)
-        at_least(self, 1, "expansion", "steps")
+        fields.check(self)
+        fields.at_least(self, 1, "expansion", "steps")
+        fields.at_least(self, 0, "seed")
         if not self.ks or min(self.ks) < 1 or len(set(self.ks)) < len(self.ks):
             raise ValueError(f"ks must be different whole numbers from 1 on, got {self.ks}")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -15,6 +15,10 @@ class DimensionMismatch(UnweaveError):
     """Vectors are not as wide as the model or index that should read them."""
 
 
+class NotTrusted(UnweaveError):
+    """A project's settings reach outside of its folder, and the user has not given their word for that."""
+
+
 class EarlierVersion(BadData):
     """A project was made by an earlier version, which this one cannot go on with."""
 

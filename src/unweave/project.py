@@ -33,12 +33,14 @@ from unweave.index.concept_index import ConceptIndex
 from unweave.index.writer import IndexWriter
 from unweave.retrieval.steering import AS_IT_IS, Steering
 from unweave.retrieval.sums import is_sum
+from unweave.stages import trust
 from unweave.stages.asked import Asked, QueryId, check_text, read_all, vector_of
 from unweave.stages.catalogue import Catalogue, named_by_concepts
 from unweave.stages.compare import Diff
 from unweave.stages.ensure import Outcome
 from unweave.stages.health import Advice, Found
 from unweave.stages.recall import Recall
+from unweave.stages.trust import Reach
 from unweave.stages.workspace import Workspace
 
 logger = logging.getLogger(__name__)
@@ -110,6 +112,8 @@ class Project(Workspace):
         """
         from unweave.stages import judge
 
+        if by_model:
+            self.confirmed("language_model")  # before any work
         verdicts = judge.judge(self, other=other, again=again)
         verdicts += judge.judge_by_model(self, by_model) if by_model else []
         return verdicts + (judge.controls(self) if controls else [])
@@ -269,6 +273,18 @@ class Project(Workspace):
         from unweave.stages.carry import carrying
 
         return carrying(self, passage_id, latent)
+
+    # --- allow ------------------------------------------------------------------------------------
+
+    def trust(self) -> list[Reach]:
+        """Give the user's word for all that the settings reach outside of the project, as long as the values stay.
+
+        Raises:
+            OSError: the user's own configuration, where that is kept, cannot be written.
+        """
+        found = trust.reaching(self.settings, self.path)
+        trust.remember(found, self.path)
+        return found
 
     # --- measure and show -------------------------------------------------------------------------
 

@@ -14,7 +14,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
+from unweave.base.fields import shown
 from unweave.base.files import write_atomically
+from unweave.base.locks import held
+from unweave.base.plain import plain
 from unweave.config import (
     EmbedConfig,
     EncoderConfig,
@@ -30,6 +33,10 @@ from unweave.config import (
 from unweave.errors import BadData, EarlierVersion
 
 FILE = "unweave.toml"
+LOCK = f".{FILE}.lock"
+"""Held, beside the file, by who changes it."""
+_MOST_BYTES = 1 << 20
+"""Of the file; a new project's has some 7,000."""
 _EARLIER = {"name", "model"}
 """What `[keyphrases]` and `[language_model]` were called before."""
 
@@ -58,9 +65,9 @@ class Settings:
             EarlierVersion: it has a table as an earlier version called it.
         """
         try:
-            tables = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise BadData(f"{path}: not valid TOML ({error})") from error
+            tables = tomllib.loads(_text(path))
+        except (ValueError, RecursionError) as error:  # TOML and UTF-8 that are none, numbers of thousands of digits
+            raise BadData(f"{path}: not valid TOML ({plain(str(error), 200)})") from error
         stages = {f.name: typing.get_type_hints(cls)[f.name] for f in fields(cls)}
         unknown = [name for name in tables if name not in stages]
         if _EARLIER & set(unknown):
@@ -70,7 +77,7 @@ class Settings:
                 f"(unweave concepts export {project} names.csv), then make another: unweave init"
             )
         if unknown:
-            raise BadData(f"{path}: unknown table [{unknown[0]}]; expected {', '.join(stages)}")
+            raise BadData(f"{path}: unknown table [{plain(unknown[0], 60)}]; expected {', '.join(stages)}")
         return cls(**{name: _stage(stages[name], table, f"{path}, [{name}]") for name, table in tables.items()})
 
     def changed(self, changes: Mapping[str, Mapping[str, Any]]) -> Self:
@@ -104,23 +111,40 @@ def write_default(path: Path) -> None:
     write_atomically(path, lambda p: p.write_text("\n".join(lines), encoding="utf-8"))
 
 
-def update(path: Path, stage: str, changes: dict[str, Any]) -> Settings:
-    """Change some settings of one stage in the file, comments kept, and return all settings.
+def update(path: Path, changes: Mapping[str, Mapping[str, Any]]) -> Settings:
+    """Change some settings of some stages in the file, all or none, comments kept, and return all settings.
+
+    Who else changes the file meanwhile waits, so that nobody's change is lost.
+
+    Args:
+        changes: settings by stage.
 
     Raises:
         BadData: a value is not of the setting's type or out of its range; the file is as it was.
     """
     import tomlkit
 
-    Settings.read(path)  # what is broken already is reported as it is on every other occasion
-    document = tomlkit.parse(path.read_text(encoding="utf-8"))
-    table = document.setdefault(stage, tomlkit.table())
-    table.update(changes)
-    config = typing.get_type_hints(Settings)[stage]
-    _stage(config, table.unwrap(), f"{path}, [{stage}]")
-    if changes:
+    if not any(changes.values()):
+        return Settings.read(path)
+    with held(path.with_name(LOCK)):
+        Settings.read(path)  # what is broken already is reported as it is on every other occasion
+        document = tomlkit.parse(_text(path))
+        for stage, values in changes.items():
+            if values:
+                table = document.setdefault(stage, tomlkit.table())
+                table.update(values)
+                _stage(typing.get_type_hints(Settings)[stage], table.unwrap(), f"{path}, [{stage}]")
         write_atomically(path, lambda p: p.write_text(tomlkit.dumps(document), encoding="utf-8"))
-    return Settings.read(path)
+        return Settings.read(path)
+
+
+def _text(path: Path) -> str:
+    """What the file holds, without the mark that some editors begin it with."""
+    with path.open("rb") as file:
+        content = file.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise BadData(f"{path}: over {_MOST_BYTES:,} bytes, which no settings have; is it another file?")
+    return content.decode("utf-8-sig")
 
 
 @cache
@@ -152,15 +176,11 @@ def value_type(config: type, name: str) -> type:
 
 def _stage(config: type, table: Any, where: str) -> Any:
     if not isinstance(table, dict):
-        raise BadData(f"{where}: expected a table of settings, got {table!r}")
+        raise BadData(f"{where}: expected a table of settings, got {shown(table)}")
     known = {f.name for f in fields(config)}
-    for name, value in table.items():
+    for name in table:
         if name not in known:
-            raise BadData(f"{where}: unknown setting {name!r}; expected {', '.join(sorted(known))}")
-        expected = value_type(config, name)
-        fits = isinstance(value, expected) or (expected is float and isinstance(value, int))
-        if not fits or (isinstance(value, bool) and expected is not bool):
-            raise BadData(f"{where}: {name} = {value!r} should be of type {expected.__name__}")
+            raise BadData(f"{where}: unknown setting {shown(name)}; expected {', '.join(sorted(known))}")
     try:
         return config(**table)
     except ValueError as error:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -10,6 +11,9 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import DTypeLike, NDArray
+from safetensors import SafetensorError
+
+from unweave.base.plain import plain
 
 
 def save_array(path: Path, array: NDArray[Any]) -> None:
@@ -22,6 +26,15 @@ def save_array(path: Path, array: NDArray[Any]) -> None:
     with path.open("wb") as file:
         npy.write_array_header_1_0(file, npy.header_data_from_array_1_0(array))
         file.write(array.reshape(-1).view(np.uint8).data)
+
+
+@contextmanager
+def disk_errors() -> Iterator[None]:
+    """What safetensors says of a disk that is full or cannot be written, as the OSError that it is."""
+    try:
+        yield
+    except SafetensorError as error:
+        raise OSError(plain(str(error), 200)) from error
 
 
 _FEW = 8192

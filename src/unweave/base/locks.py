@@ -77,7 +77,7 @@ def _taken_at_last(path: Path) -> IO[bytes]:
 
 
 def _say_who(file: IO[bytes]) -> None:
-    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:2]]) if sys.argv else "python"
+    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:2]]) if sys.argv and sys.argv[0] != "-c" else "python"
     since = time.strftime("%H:%M:%S")
     with suppress(OSError):  # a full disk: then it is not said
         file.truncate(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import sqlite3
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -33,6 +34,8 @@ SECTIONS = {
         "index": _Place("build", "Build the concept index, and look after it."),
         "tokens": _Place("build", "Learn concepts of single tokens, name them by their words, and index them beside "
                          "those of whole texts."),
+        "trust": _Place("trust", "Allow what PROJECT's settings reach outside of its folder: addresses, variables, "
+                        "paths, models, money."),
     },
     "Search and explain": {
         "search": _Place("search", "Search PROJECT for QUERY."),
@@ -129,6 +132,11 @@ class _Group(click.Group):
         except OSError as error:
             where = f" ({error.filename})" if error.filename else ""
             raise click.ClickException(_one_line(f"{error.strerror or error}{where}")) from error
+        except sqlite3.Error as error:
+            said = "is the disk full, or the folder not to be written?"
+            raise click.ClickException(
+                _one_line(f"a database could not be read or written ({error}); {said}")
+            ) from error
         except MemoryError as error:
             raise click.ClickException(_one_line(f"not enough memory: {error or 'ask for less at a time'}")) from error
         except ModuleNotFoundError as error:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import Field, fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,11 +17,13 @@ import click
 
 from unweave.base import progress
 from unweave.base.cores import is_helper
+from unweave.base.plain import plain
 from unweave.cli.bars import Bars
 
 if TYPE_CHECKING:
     from unweave.project import Project
     from unweave.stages.ensure import Outcome
+    from unweave.stages.trust import Reach
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +90,7 @@ def open_project(path: Path, changes: Mapping[str, Mapping[str, Any]] | None = N
     from unweave.project import Project
     from unweave.stages.places import ARTIFACTS
 
-    project = Project.open(path, changes)
+    project = Project.open(path, changes, ask=partial(_allowed, path))
     context = click.get_current_context()
     if is_helper() or context.meta.get(APPLIES_ALL):
         return project
@@ -100,6 +104,16 @@ def open_project(path: Path, changes: Mapping[str, Mapping[str, Any]] | None = N
         said = f"settings changed since they were used: {', '.join(settings)}"
         logger.warning("%s; to apply them, run: unweave %s %s", said, command, path)
     return project
+
+
+def _allowed(path: Path, reaches: Sequence[Reach]) -> bool:
+    """Ask on the terminal, if there is one, whether a project may reach what its settings name."""
+    if is_helper() or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    click.echo(f"{plain(str(path))}/unweave.toml asks for what only you can allow:", err=True)
+    for reach in reaches:
+        click.echo(f"  {reach}", err=True)
+    return click.confirm("allow it, as long as these values stay?", err=True)
 
 
 def _words(context: click.Context) -> str:

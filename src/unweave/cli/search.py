@@ -155,8 +155,9 @@ def _boosts(given: tuple[str, ...]) -> dict[int, float]:
             concept, factor = int(left), float(right)
         except ValueError:
             raise click.BadParameter(f"{plain(one, 60)!r} is not a concept's number = a factor") from None
-        if boosts.setdefault(concept, factor) != factor:
+        if concept in boosts and boosts[concept] != factor:
             raise click.BadParameter(f"concept {concept} is given two factors, {boosts[concept]:g} and {factor:g}")
+        boosts[concept] = factor
     return boosts
 
 

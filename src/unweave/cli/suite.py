@@ -34,6 +34,7 @@ def suite(
     BEIR's layout. Steps that are done are not done again; a stopped run goes on where it was.
     """
     from unweave.evaluation.measures import parse
+    from unweave.project import Project
     from unweave.settings import FILE, Settings
     from unweave.texts.suites import collections_of
 
@@ -48,6 +49,7 @@ def suite(
             steps.run("init", f"--corpus={source}", *(["--drop-unknown"] if drop_unknown else []))
         if settings is not None:  # also after a run that was stopped before this
             shutil.copyfile(settings, folder / name / FILE)
+            Project.open(folder / name).trust()  # the file is the user's
         for command in ("embed", "fit", *(["tokens"] if tokens else []), "index build", "evaluate"):
             steps.run(command)
     ctx.invoke(

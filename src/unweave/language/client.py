@@ -8,7 +8,6 @@ JSON of any form, words alone. Trouble that passes (busy servers, time-outs, dro
 from __future__ import annotations
 
 import json
-import os
 import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +17,7 @@ from urllib.parse import urlsplit
 from unweave.base.plain import plain
 from unweave.config import LanguageModelConfig
 from unweave.errors import BadAnswer, BadData, MissingExtra, ModelUnavailable
+from unweave.language.keys import Key
 
 Message = Mapping[str, str]
 """`role` and `content`."""
@@ -27,6 +27,7 @@ _MOST_BYTES = 1 << 20
 """Of a response; a longer one is not read to its end."""
 _LONGEST_WAIT = 60.0
 _FIRST_WAIT = 0.5
+_DOUBLINGS = 10
 _TOKENS_ROOM = 16
 """Tokens that a chat template adds to a message, at most."""
 _PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
@@ -64,7 +65,7 @@ class LanguageModel:
     """A language model behind an endpoint. Several threads may ask at a time.
 
     The key goes to `base_url` and nowhere else: no redirect is followed, no proxy used, and without encryption it is
-    sent to this machine only. It is in no error and no record.
+    sent to this machine only. It is in no error and no record: what repeats it is left out.
     """
 
     def __init__(self, config: LanguageModelConfig) -> None:
@@ -72,7 +73,7 @@ class LanguageModel:
 
         Raises:
             MissingExtra: httpx2 is not installed.
-            BadData: a key would travel without encryption, or a model elsewhere has no price.
+            BadData: a key would travel without encryption or is none, or a model elsewhere has no price.
         """
         try:
             import httpx2
@@ -80,7 +81,7 @@ class LanguageModel:
             raise MissingExtra("language models", "llm") from error
         self._httpx = httpx2
         self.config = config
-        self._key = os.environ.get(config.key_from, "")
+        self._key = Key.read(config.key_from)
         url = urlsplit(config.base_url)
         if self._key and url.scheme == "http" and not config.is_local:
             raise BadData(
@@ -96,7 +97,7 @@ class LanguageModel:
             timeout=config.timeout,
             trust_env=False,
             follow_redirects=False,
-            headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
+            headers=self._key.header,
         )
         self._step = 0
         self._lock = threading.Lock()
@@ -123,13 +124,16 @@ class LanguageModel:
         wrong: BadAnswer | None = None
         for attempt in range(1, self.config.attempts + 1):
             number = ledger.reserve(self.worst_cost(messages))
+            response, trouble = None, ""
             try:
                 response = self._post(messages, form)
-            except (self._httpx.RequestError, _Cut) as error:  # among them a body that cannot be unpacked
+            except (self._httpx.RequestError, self._httpx.InvalidURL, _Cut) as error:  # or a body that is broken
                 # Whether the server worked on it is not known: what was never sent costs nothing, all else its most.
                 free = isinstance(error, self._httpx.ConnectError | self._httpx.ConnectTimeout)
                 ledger.settle(self._receipt(number, messages, None, sent=not free))
-                self._wait_or_give_up(attempt, f"{type(error).__name__}: {error}", None)
+                trouble = self._trouble(error)
+            if response is None:  # out of the handler: a traceback would show the library's error, and headers in it
+                self._wait_or_give_up(attempt, trouble, None)
                 continue
             if response.status != 200:
                 ledger.settle(self._receipt(number, messages, None, sent=False))
@@ -138,16 +142,30 @@ class LanguageModel:
                 continue
             receipt = self._receipt(number, messages, response, sent=True)
             try:
-                fields = _fields(response, form)
-                if self._key and any(self._key in said for said in fields.values()):
-                    raise BadAnswer("the answer repeats the key")
-                return Answer(fields, receipt, attempt)
+                return Answer(self._fields(response, form), receipt, attempt)
             except BadAnswer as error:
                 ledger.settle(receipt)
                 if wrong is not None:
                     raise
                 wrong = error
         raise wrong or ModelUnavailable(f"{self._where} failed {self.config.attempts} times")
+
+    def _fields(self, response: _Response, form: Mapping[str, int]) -> dict[str, str]:
+        """The checked fields of an answer that does not repeat the key anywhere, not in what an error would show."""
+        whole = response.body.decode("utf-8", "replace")
+        content = _content(whole)
+        if self._key.is_in(whole) or self._key.is_in(content):
+            raise BadAnswer("the answer repeats the key")
+        fields = _fields(content, form)
+        if any(self._key.is_in(said) for said in fields.values()):
+            raise BadAnswer("the answer repeats the key")
+        return fields
+
+    def _trouble(self, error: Exception) -> str:
+        """What went wrong with a connection; not in the library's words where these may be about headers."""
+        if isinstance(error, self._httpx.ProtocolError | self._httpx.DecodingError | self._httpx.InvalidURL):
+            return f"{type(error).__name__}: what was sent or came back is not HTTP"
+        return f"{type(error).__name__}: {error}".removesuffix(": ")
 
     def worst_cost(self, messages: Sequence[Message]) -> float:
         """The most that one request with these messages can cost: no token is shorter than a byte."""
@@ -200,7 +218,8 @@ class LanguageModel:
         return True
 
     def _refuse_or_wait(self, attempt: int, response: _Response) -> None:
-        said = plain(self._without_key(response.body[:2000].decode("utf-8", "replace")), 200)
+        whole = response.body.decode("utf-8", "replace")  # looked at before it is cut: a part of the key is one too
+        said = plain(self._key.hidden(whole)[:2000], 200)
         if response.status not in _PASSING:
             hint = {
                 401: f"; is the key in ${self.config.key_from} right?",
@@ -214,16 +233,13 @@ class LanguageModel:
         if attempt >= self.config.attempts:
             start = "; start one: unweave serve-model" if self.config.is_local else ""
             raise ModelUnavailable(
-                f"{self._where} could not be asked in {attempt} attempts{start} ({plain(self._without_key(what), 200)})"
+                f"{self._where} could not be asked in {attempt} attempts{start} ({plain(self._key.hidden(what), 200)})"
             )
-        seconds = _FIRST_WAIT * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)  # noqa: S311 - not a secret
+        seconds = _FIRST_WAIT * 2 ** min(attempt - 1, _DOUBLINGS) * random.uniform(0.5, 1.5)  # noqa: S311 - not a secret
         if retry_after is not None and retry_after.isascii() and retry_after.isdigit():
             seconds = max(seconds, float(retry_after))
         if self._closed.wait(min(seconds, _LONGEST_WAIT)):
             raise ModelUnavailable(f"{self._where} was not asked again: the run has ended")
-
-    def _without_key(self, text: str) -> str:
-        return text.replace(self._key, "(the key)") if self._key else text
 
     @property
     def _where(self) -> str:
@@ -242,14 +258,19 @@ class _Response(NamedTuple):
     """Of the ladder, on which it was asked."""
 
 
-def _fields(response: _Response, form: Mapping[str, int]) -> dict[str, str]:
-    """The checked fields of an answer."""
+def _content(body: str) -> str:
+    """What the model said, in the response of a server."""
     try:
-        content = json.loads(response.body)["choices"][0]["message"]["content"]
-    except (ValueError, LookupError, TypeError, RecursionError) as error:
-        raise BadAnswer(f"the server's response is not one of a chat ({plain(str(error), 80)})") from error
+        content = json.loads(body)["choices"][0]["message"]["content"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        raise BadAnswer("the server's response is not one of a chat") from None
     if not isinstance(content, str):
         raise BadAnswer(f"the answer is {type(content).__name__}, expected text")
+    return content
+
+
+def _fields(content: str, form: Mapping[str, int]) -> dict[str, str]:
+    """The checked fields of an answer."""
     try:
         found = json.loads(_object(content))
     except (ValueError, RecursionError) as error:

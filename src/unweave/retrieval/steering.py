@@ -8,7 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from unweave.base.fields import LARGEST, shown
 from unweave.errors import BadData
+
+LARGEST_BOOST = 1_000_000
+"""A factor beyond it says no more, and products with it are no longer exact."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,12 +46,32 @@ class Steering:
         """Refuse what a system cannot be steered by.
 
         Raises:
-            BadData: naming it.
+            BadData: naming it, or a number that is out of its range.
         """
+        self._check_numbers()
         unknown = [name for name in self.given if name not in steers]
         if unknown:
             can = f"it can be steered by {', '.join(sorted(steers))}" if steers else "it cannot be steered"
             raise BadData(f"{system} cannot be steered by {unknown[0]}; {can}")
+
+    def _check_numbers(self) -> None:
+        for latent, factor in self.boosts.items():
+            if not abs(factor) <= LARGEST_BOOST:  # which also refuses what is not a number
+                raise BadData(f"a boost must lie between -{LARGEST_BOOST:,} and {LARGEST_BOOST:,}, got {factor}")
+            _check_latent(latent)
+        for latent in self.banned:
+            _check_latent(latent)
+        for name in ("query_k", "passage_k"):
+            k = getattr(self, name)
+            if k is not None and not 1 <= k <= LARGEST:
+                raise BadData(f"{name} must lie between 1 and {LARGEST}, got {shown(k)}")
+        if not 0 < self.effort <= 1:
+            raise BadData(f"effort must be above 0 and at most 1, got {self.effort}")
+
+
+def _check_latent(latent: int) -> None:
+    if not 0 <= latent <= LARGEST:
+        raise BadData(f"there is no concept {shown(latent)}; concepts are numbered from 0")
 
 
 AS_IT_IS = Steering()

@@ -24,6 +24,7 @@ from safetensors.numpy import load_file, save_file
 from scipy.sparse import csr_array, vstack
 
 from unweave.base import cores
+from unweave.base.arrays import disk_errors
 from unweave.base.artifact import check_file, damaged, read_manifest
 from unweave.base.building import build
 from unweave.base.plain import plain
@@ -126,7 +127,8 @@ class SAE:
 
     def write_weights(self, path: Path) -> None:
         """The five tensors, as safetensors."""
-        save_file({name: np.ascontiguousarray(getattr(self, name), np.float32) for name in _TENSORS}, path)
+        with disk_errors():
+            save_file({name: np.ascontiguousarray(getattr(self, name), np.float32) for name in _TENSORS}, path)
 
     def encode(self, embeddings: NDArray[np.floating[Any]], max_latents: int | None = None) -> csr_array:
         """The latents that each embedding activates.

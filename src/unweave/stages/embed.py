@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 def embed(project: Workspace) -> list[Outcome]:
     """Embed the queries, the passages and, as the settings say, sentences of the passages."""
     outcomes = []
+    encoder = project.named_encoder  # first: what is wrong with it is said before any work
     config = project.settings.embed
     if config.sentences and has_sentences(project.corpus, config.language):
         settings, made_from = asdict(config), project.made_from("corpus")
@@ -50,7 +51,7 @@ def embed(project: Workspace) -> list[Outcome]:
             )
         )
     # Passages first: whether other texts can be embedded depends on what embedded them.
-    outcomes.append(embed_texts(project, "passages", len(project.corpus), _rows(project.named_encoder, project.corpus)))
+    outcomes.append(embed_texts(project, "passages", len(project.corpus), _rows(encoder, project.corpus)))
     if len(project.queries):
         texts = [query.text for query in project.queries.all]
         encode = project.encoder.encode_queries

@@ -16,7 +16,9 @@ from unweave.base import progress
 from unweave.base.artifact import read_manifest
 from unweave.base.building import build
 from unweave.base.cores import is_helper
+from unweave.base.room import refuse_beyond_disk, refuse_beyond_memory
 from unweave.config import FitConfig, SAEConfig
+from unweave.encode.devices import memory_of, refuse_missing
 from unweave.errors import BadData, MissingExtra
 from unweave.sae.model import WEIGHTS
 from unweave.sae.training.recipe import Recipe, planned
@@ -67,13 +69,17 @@ def fit_sae(project: Workspace, folder: Path) -> Outcome | None:
 
     None in a process of `torchrun` that only helps the first.
     """
-    config = project.settings.fit
+    config = project.confirmed("fit")
+    refuse_missing(config.device)
     sources = [f"embeddings/{of}" for of in TEXTS if of == "passages" or project.uses(of)]
     made_from = project.made_from("corpus", *sources)
     drawn = draw_training_texts(project)
+    if not len(drawn.trained["passages"]):
+        raise BadData(f"held_out = {config.held_out:g} of {len(project.corpus):,} passages leaves none to train on")
     texts = _texts(project, drawn.trained)
     sae_config, training, recipe = planned(config, len(texts), texts.d_in, project.encoder_of_embeddings)
     sae_config = replace(sae_config, selection=VARIANTS[config.variant].selection)
+    refuse_without_room(sae_config, project.path, config.device)
     settings = {"sae": asdict(sae_config), "training": asdict(training), "held_out": config.held_out}
     fresh = is_stale(folder, "sae", settings, made_from)
     if is_helper():
@@ -84,6 +90,15 @@ def fit_sae(project: Workspace, folder: Path) -> Outcome | None:
         _fit(project, folder, sae_config, training, recipe, texts, drawn, settings, made_from)
     manifest = read_manifest(folder, "sae")
     return Outcome("sae", fresh, manifest.seconds, manifest.results)
+
+
+def refuse_without_room(config: SAEConfig, folder: Path, device: str) -> None:
+    """Raise BadData if an SAE cannot be held while it is trained, or not be written: by what it takes at the least."""
+    weights = 2 * 4 * config.n_latents * config.d_in  # W_enc and W_dec, of four bytes a number
+    what, way_out = f"a dictionary of {config.n_latents:,} latents", "give fewer: --n-latents"
+    with_moments = 3 * weights  # Adam keeps two numbers beside each
+    refuse_beyond_memory(with_moments, f"training {what}", way_out, memory_of(device))
+    refuse_beyond_disk(weights, folder, what, way_out)
 
 
 def draw_training_texts(project: Workspace) -> Training:

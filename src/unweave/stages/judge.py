@@ -32,7 +32,7 @@ def judge(project: Workspace, *, other: Encoder | None = None, again: bool = Fal
 def judge_by_model(project: Workspace, n: int) -> list[Verdict]:
     """Judge n latents, and each namer's names of them, by the language model; see `verdicts.judge_by_model`."""
     concepts = project.concepts
-    model = LanguageModel(project.settings.language_model)
+    model = LanguageModel(project.confirmed("language_model"))
     try:
         with alone(project):
             return verdicts.judge_by_model(concepts, evidence_of(project), _queries(project), model, n)

@@ -32,6 +32,7 @@ from unweave.concepts.namers.vocabulary import VocabularyNamer, load_head
 from unweave.concepts.store import Concepts
 from unweave.encode.encoders import SentenceTransformerEncoder
 from unweave.errors import ArtifactInUse, BadData, CorruptArtifact
+from unweave.language.client import LanguageModel
 from unweave.stages.embed import embed_texts, encode_passages
 from unweave.stages.ensure import Outcome, ensure, is_stale
 from unweave.stages.evidence import evidence_of
@@ -52,6 +53,7 @@ def run(project: Workspace, by: str, most: int | None, below: float | None, *, d
     """
     if by != KeyphraseNamer.namer and by not in _OTHERS:
         raise BadData(f"there is no namer {by!r}; expected {', '.join((KeyphraseNamer.namer, *_OTHERS))}")
+    _check(project, by)
     with alone(project):
         outcomes = [name(project, discard=discard)]
         if by in _OTHERS:
@@ -79,10 +81,19 @@ def alone(project: Workspace) -> Iterator[None]:
 
 def forecast(project: Workspace, most: int | None, below: float | None, *, discard: bool) -> Forecast:
     """What the language model would be asked, and what that would cost."""
+    _check(project, LanguageModelNamer.namer)
     with alone(project):
         name(project, discard=discard)
     latents = chosen(project, most, below)
     return language_model_namer(project).forecast(latents)
+
+
+def _check(project: Workspace, by: str) -> None:
+    """Say what is wrong with a namer's settings, or not allowed, before any work."""
+    if by == LexiconNamer.namer:
+        project.confirmed("lexicon")
+    elif by == LanguageModelNamer.namer:
+        LanguageModel(project.confirmed("language_model")).close()
 
 
 def name(project: Workspace, *, discard: bool = False) -> Outcome:
@@ -240,13 +251,13 @@ def language_model_namer(project: Workspace) -> LanguageModelNamer:
     config = project.settings.evidence
     evidence = evidence_of(project)
     return LanguageModelNamer(
-        database, partial(shown, evidence, project.concepts), project.settings.language_model, config
+        database, partial(shown, evidence, project.concepts), project.confirmed("language_model"), config
     )
 
 
 def lexicon_namer(project: Workspace) -> LexiconNamer:
     """What names latents by phrases; the phrases are embedded first, unless they are already."""
-    config = project.settings.lexicon
+    config = project.confirmed("lexicon")
     source = Path(config.lexicon) if config.lexicon else None
     settings: dict[str, Any]
     if source is None:

@@ -24,7 +24,8 @@ from unweave.base.building import build
 from unweave.base.extras import require
 from unweave.base.fields import LARGEST
 from unweave.base.files import write_atomically
-from unweave.config import ReproduceConfig
+from unweave.config import ReproduceConfig, SAEConfig
+from unweave.encode.devices import refuse_missing
 from unweave.errors import BadData, ScoringUndefined
 from unweave.evaluation.measures import measure
 from unweave.evaluation.mismatch import depth_for, mismatched
@@ -68,7 +69,9 @@ def reproduce(project: Workspace, config: ReproduceConfig) -> Reproduction:
     if not positions:
         raise BadData(f"no query has judgements in split {config.split!r}")
     require("training an SAE", "fit", "torch")
-    n_latents = config.expansion * project.embedded("passages").d_in
+    refuse_missing(config.device)
+    d_in = project.embedded("passages").d_in
+    n_latents = config.expansion * d_in
     if n_latents > LARGEST:
         raise BadData(f"an SAE has at most {LARGEST} latents; {config.expansion} a dimension are {n_latents}")
     if max(config.ks) > n_latents:
@@ -76,6 +79,9 @@ def reproduce(project: Workspace, config: ReproduceConfig) -> Reproduction:
             f"k must be at most {n_latents}, the latents of an SAE with {config.expansion} a dimension; got "
             f"{max(config.ks)}"
         )
+    from unweave.stages.fit import refuse_without_room  # which needs torch
+
+    refuse_without_room(SAEConfig(d_in=d_in, n_latents=n_latents, k=max(config.ks)), project.path, config.device)
     made_from = project.made_from("corpus", "queries", "embeddings/passages", "embeddings/queries")
     settings = asdict(config) | {"ks": list(config.ks)}
     folder = project.path / FOLDER / "report"
@@ -151,7 +157,7 @@ class _Protocol:
         config, folder = self.config, self.project.path / FOLDER / f"sae-{k}"
         n_latents = config.expansion * self.passages.d_in
         changes = {"k": k, "n_latents": n_latents, "seed": config.seed, "device": config.device, "steps": config.steps}
-        of_this_k = Workspace.open(self.project.path, {"fit": changes})
+        of_this_k = Workspace.open(self.project.path, {"fit": changes}, ask=self.project.ask)
         from unweave.stages.fit import fit_sae  # which needs torch
 
         fit_sae(of_this_k, folder)

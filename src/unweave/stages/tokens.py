@@ -16,7 +16,9 @@ from scipy.sparse import csr_array
 
 from unweave.base.building import build
 from unweave.base.files import write_atomically
+from unweave.base.room import refuse_beyond_memory
 from unweave.config import SAEConfig
+from unweave.encode.devices import refuse_missing
 from unweave.errors import MissingExtra
 from unweave.index.activations import rounded
 from unweave.index.scoring import TOKENS
@@ -31,6 +33,7 @@ from unweave.texts.corpus import Corpus
 
 try:
     from unweave.sae.training.run import run_training
+    from unweave.stages.fit import refuse_without_room
 except ImportError as error:
     raise MissingExtra("training an SAE", "fit") from error
 
@@ -82,11 +85,14 @@ class _Contents(Sequence[str]):
 
 def _fit(project: Workspace) -> Outcome:
     config, name = project.settings.tokens, "tokens/sae"
+    refuse_missing(config.device)
     encoder = project.token_encoder
     d_token = encoder.encode_tokens(["a"])[0].shape[1]
     n_latents = config.n_latents or EXPANSION * d_token
     identity = project.encoder_identity("tokens")
     sae_config = SAEConfig(d_in=d_token, n_latents=n_latents, k=config.k, encoder=str(identity["model"]))
+    refuse_without_room(sae_config, project.path, config.device)
+    refuse_beyond_memory(4 * d_token * config.sample, f"a sample of {config.sample:,} tokens", "give fewer: --sample")
     made_from = project.made_from("corpus")
     settings = {
         "sae": asdict(sae_config),

@@ -40,6 +40,7 @@ from unweave.sae.latents import load_latents
 from unweave.sae.model import SAE
 from unweave.stages.made_with import Unapplied, unapplied
 from unweave.stages.places import ARTIFACTS, EMBEDDED_BESIDE_PASSAGES, FOLDERS
+from unweave.stages.trust import Ask, Word
 from unweave.texts.collection import Collection
 from unweave.texts.corpus import Corpus
 from unweave.texts.queries import QuerySet, known_judgements
@@ -57,10 +58,13 @@ class Workspace:
     """Opens the artefacts of a project and refuses those made from something that has changed since."""
 
     def __init__(
-        self, path: Path, changes: Mapping[str, Mapping[str, Any]] | None = None, encoder: Embed | None = None
-    ) -> None:
+        self, path: Path, changes: Mapping[str, Mapping[str, Any]] | None = None, encoder: Embed | None = None,
+        ask: Ask | None = None,
+    ) -> None:  # fmt: skip
         self.path = path
         self._changes = changes or {}
+        self.ask = ask
+        self._word = Word(path, self._changes, ask)
         self.settings = settings.Settings.read(path / settings.FILE).changed(self._changes)
         self._given = None if encoder is None else CallableEncoder(encoder)
         self._open_encoder = cache(open_encoder)
@@ -70,13 +74,15 @@ class Workspace:
 
     @classmethod
     def open(
-        cls, path: Path | str, changes: Mapping[str, Mapping[str, Any]] | None = None, encoder: Embed | None = None
-    ) -> Self:
+        cls, path: Path | str, changes: Mapping[str, Mapping[str, Any]] | None = None, encoder: Embed | None = None,
+        *, ask: Ask | None = None,
+    ) -> Self:  # fmt: skip
         """Open a project folder.
 
         Args:
             changes: settings by stage that hold for this object, whatever the file says.
             encoder: a function of one's own from texts to vectors, (n_texts, d_in), instead of the settings' model.
+            ask: whether the user allows what the file's settings reach outside of the project.
 
         Raises:
             MissingArtifact: the folder is not a project.
@@ -85,7 +91,7 @@ class Workspace:
         if not (path / settings.FILE).is_file():
             raise MissingArtifact(f"{path} is not a project: it has no {settings.FILE}; make one with: unweave init")
         refuse_links(path / settings.FILE, *(path / name for name in FOLDERS))
-        return cls(path, changes, encoder)
+        return cls(path, changes, encoder, ask)
 
     def __repr__(self) -> str:
         found = [name for name in ARTIFACTS if (self.path / name / MANIFEST).is_file()]
@@ -100,13 +106,23 @@ class Workspace:
 
     def keep(self, stage: str, **changes: Any) -> None:
         """Change some settings of one stage, here and in the file."""
-        settings.update(self.path / settings.FILE, stage, changes)
+        settings.update(self.path / settings.FILE, {stage: changes})
         self.settings = self.settings.changed({stage: changes})
+        self._word.keep(self.settings, {stage: changes})
 
     def keep_changes(self) -> None:
         """Write the changes that this object was opened with to the settings, beside what is there by now."""
-        for stage, changes in self._changes.items():
-            settings.update(self.path / settings.FILE, stage, dict(changes))
+        settings.update(self.path / settings.FILE, self._changes)
+        self._word.keep(self.settings, self._changes)
+
+    def confirmed(self, stage: str) -> Any:
+        """The settings of one stage, if the user allows all that they reach outside of the project.
+
+        Raises:
+            NotTrusted: they do not, or were not asked; see `trust.Word`.
+        """
+        self._word.check(self.settings, stage)
+        return getattr(self.settings, stage)
 
     @classmethod
     def create(cls, path: Path | str, collection: Collection, *, drop_unknown: bool = False) -> Self:
@@ -281,7 +297,7 @@ class Workspace:
     @property
     def named_encoder(self) -> Encoder:
         """The encoder that the settings name, or the one that the project was opened with; loaded on first use."""
-        return self._given or self._open_encoder(self.settings.encoder)
+        return self._given or self._open_encoder(self.confirmed("encoder"))
 
     @property
     def encoder(self) -> Encoder:

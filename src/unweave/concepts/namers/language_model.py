@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +24,8 @@ from unweave.config import EvidenceConfig, LanguageModelConfig
 from unweave.errors import BadAnswer, ModelUnavailable
 from unweave.language import spending
 from unweave.language.client import LanguageModel, Ledger, Receipt
+
+logger = logging.getLogger(__name__)
 
 _SHOWN = {"top": 4, "middle": 2, "near_misses": 3, "random": 1}
 """Passages of each kind in a prompt; of the low band as many as of the middle one."""
@@ -84,19 +87,27 @@ class LanguageModelNamer:
         """A naming of each latent, as they are answered; a latent whose answer is no name gets a failure.
 
         Raises:
-            ModelUnavailable: the server cannot be reached, or refuses, several times in a row.
+            ModelUnavailable: the server cannot be reached, or refuses, several times in a row or each time.
             SpendingCapReached: one more request could cost too much. Names that were found until then come first.
         """
         if not latents:
             return
         model = LanguageModel(self.config)
-        failures = 0
+        in_a_row, failures, asked, why = 0, 0, 0, ""
         try:
             for latent, naming in at_once(partial(self._name, model), self._show(latents), self.config.concurrency):
                 yield latent, naming
-                failures = failures + 1 if naming.provenance.get("unavailable") else 0
-                if failures == _FAILURES_IN_A_ROW:
-                    raise ModelUnavailable(str(naming.provenance[FAILED]))
+                asked += 1
+                if not naming.provenance.get("unavailable"):
+                    in_a_row = 0
+                    continue
+                in_a_row, failures, why = in_a_row + 1, failures + 1, str(naming.provenance[FAILED])
+                if in_a_row == _FAILURES_IN_A_ROW:
+                    raise ModelUnavailable(why)
+            if failures and failures == asked:
+                raise ModelUnavailable(why)
+            if failures:
+                logger.warning("%d of %d concepts could not be asked about; the last: %s", failures, asked, why)
         finally:
             model.close()
 

@@ -91,11 +91,12 @@ def load_head(model: str, source: str | Path) -> tuple[Head, list[str]]:
     except ImportError as error:
         raise MissingExtra("projecting directions on a vocabulary", "encode") from error
     quieten()
+    here = Path(source).is_dir()
     try:
         loaded, loading = AutoModelForMaskedLM.from_pretrained(
-            source, output_loading_info=True, trust_remote_code=False, use_safetensors=True
+            source, output_loading_info=True, trust_remote_code=False, use_safetensors=True, local_files_only=here
         )
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, local_files_only=here)
     except (OSError, ValueError, KeyError) as error:
         raise ModelUnavailable(
             f"{model} cannot be loaded with a masked-language-model head ({plain(str(error), 160)}); "

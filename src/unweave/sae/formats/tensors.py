@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
+from unweave.base.arrays import disk_errors
 from unweave.base.files import write_atomically
 from unweave.base.foreign import LARGEST_SETTINGS, parse_json, read_settings, shown
 from unweave.base.plain import plain
@@ -187,7 +188,8 @@ def write_files(
         name: np.ascontiguousarray(tensor, np.float32 if tensor.dtype.kind == "f" else None)
         for name, tensor in tensors.items()
     }
-    write_atomically(weights, lambda p: save_file(contiguous, p, metadata))
+    with disk_errors():
+        write_atomically(weights, lambda p: save_file(contiguous, p, metadata))
     write_atomically(config, lambda p: p.write_text(json.dumps(settings, indent=1), encoding="utf-8"))
 
 

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unweave.base.cores import launched
-from unweave.base.plain import plain
-from unweave.errors import BadData
+from unweave.encode.devices import refuse_missing
 
 
 @dataclass(frozen=True)
@@ -66,10 +65,7 @@ def own_device(device: str) -> str:
         BadData: this machine, or this torch, has no such device.
     """
     device = f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and launched() else device
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:  # AssertionError: this torch was built without it
-        raise BadData(f"there is no device {device!r} here ({plain(str(error), 100)}); use cpu") from error
+    refuse_missing(device)
     return device
 
 

@@ -6,6 +6,7 @@ import math
 from dataclasses import fields
 from typing import Any, NamedTuple
 
+from unweave.base.fields import LARGEST
 from unweave.config import TEXTS_PER_LATENT, FitConfig, SAEConfig, TrainConfig
 
 _MOST_EXPANSION = 32
@@ -49,7 +50,7 @@ def recommend(
     many = steps or max(300, min(round(_PASSES * per_pass), max(_STEPS_OF_MANY, round(2 * per_pass))))
     lr = _LR * math.sqrt(size / _LR_BATCH * _LR_STEPS / max(_LR_STEPS, many))
     warmup = min(100, many // 4)
-    silent = max(2 * size, round(_SHARES_MISSED * latents / k))
+    silent = min(LARGEST, max(2 * size, round(_SHARES_MISSED * latents / k)))
     return Recipe(
         latents,
         size,

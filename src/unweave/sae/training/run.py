@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from unweave.base import progress
+from unweave.base.arrays import disk_errors
 from unweave.base.building import Build
 from unweave.base.cores import spans
 from unweave.base.files import write_atomically
@@ -233,7 +234,8 @@ class Run:
         if self.best is not None:
             write_atomically(folder / _BEST, self.best.write_weights)
         tensors = {name: tensor.contiguous() for name, tensor in self.state.tensors().items()}
-        write_atomically(folder / _CHECKPOINT, lambda path: save_file(tensors, path, metadata))
+        with disk_errors():
+            write_atomically(folder / _CHECKPOINT, lambda path: save_file(tensors, path, metadata))
         self.checkpoint.checkpoint()
 
     def _restore(self) -> int:
