@@ -5,7 +5,10 @@
 Passages are real texts of the training pool, drawn evenly; their embeddings are brought along, as a user with a
 retriever of their own brings them: sums of a random direction for each word, rare words counting more, since embedding
 a million texts takes hours on a CPU and is not what is measured. For each command: seconds, and the most memory that
-its process held. A step that is there already is not run again. Results go to `benchmarks/results/million.json`.
+its process held. A step that is there already is not run again.
+
+Then what checksums cost: each kind of file is opened and read in one process, once with every page compared with what
+was written, and once more, when all were seen. Results go to `benchmarks/results/million.json`.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ import sys
 import time
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +36,9 @@ from measuring import about
 from numpy.typing import NDArray
 
 from unweave.cli.show import table
+from unweave.encode.embeddings import Embeddings
+from unweave.index.codes import Codes
+from unweave.texts.corpus import Corpus
 
 RESULTS = Path(__file__).parent / "results" / "million.json"
 WIDTH = 384
@@ -52,11 +58,14 @@ def main() -> None:
     source, vectors = write_input(options.folder, options.texts)
     steps = run_all(options.folder / "project", source, vectors)
     n = sum(1 for _ in source.open(encoding="utf-8"))
-    record = {"about": about("numpy", "numba", "torch"), "n_passages": n, "d_in": WIDTH, "steps": steps}
+    checks = [checked(options.folder / "project", *what) for what in READ.items()]
+    record = {
+        "about": about("numpy", "numba", "torch"), "n_passages": n, "d_in": WIDTH, "steps": steps, "checks": checks,
+    }  # fmt: skip
     if options.texts >= 1_000_000:
         RESULTS.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    for line in table(steps):
-        print(line)
+    for rows in (steps, checks):
+        print(*table(rows), "", sep="\n")
     print(
         json.dumps(
             {"n_passages": n, "peak_gb": max(s["peak_gb"] for s in steps), "seconds": sum(s["seconds"] for s in steps)}
@@ -124,6 +133,53 @@ def embedded(words: list[int], weight: NDArray[np.float32], directions: NDArray[
     chosen = words or [0]
     row: NDArray[np.float32] = weight[chosen] @ directions[chosen]
     return row / max(float(np.linalg.norm(row)), 1e-6)
+
+
+# --- what checksums cost ---------------------------------------------------------------------------
+
+
+def _hundred(corpus: Corpus) -> None:
+    """A hundred passages, far from each other."""
+    for position in np.linspace(0, len(corpus) - 1, 100).astype(int).tolist():
+        _ = corpus[position]
+
+
+def _all_rows(embeddings: Embeddings) -> None:
+    """Every embedding, as dense search reads them."""
+    for _ in embeddings.batches():
+        pass
+
+
+def _thousand_rows(embeddings: Embeddings) -> None:
+    """A thousand embeddings, far from each other."""
+    embeddings.take(np.linspace(0, len(embeddings) - 1, 1000).astype(np.int64))
+
+
+def _thousand_codes(codes: Codes) -> None:
+    """A thousand codes, far from each other, as rescoring reads them."""
+    codes.reconstructed(np.zeros(1 << 20), np.linspace(0, len(codes) - 1, 1000).astype(np.int64))
+
+
+READ: dict[str, tuple[str, Callable[[Path], Any], Callable[[Any], None]]] = {
+    "100 passages": ("corpus", Corpus.load, _hundred),
+    "all embeddings": ("embeddings/passages", Embeddings.load, _all_rows),
+    "1,000 embeddings": ("embeddings/passages", Embeddings.load, _thousand_rows),
+    "1,000 codes": ("codes", Codes.load, _thousand_codes),
+}
+
+
+def checked(project: Path, what: str, read: tuple[str, Callable[[Path], Any], Callable[[Any], None]]) -> dict[str, Any]:
+    """Milliseconds to open, to read for the first time, when pages are checked, and for the second."""
+    name, load, work = read
+    work(load(project / name))  # compiled, and in the system's cache
+    times = [time.perf_counter()]
+    opened = load(project / name)
+    times.append(time.perf_counter())
+    for _ in range(2):
+        work(opened)
+        times.append(time.perf_counter())
+    spent = [round(1e3 * (after - before), 2) for before, after in itertools.pairwise(times)]
+    return {"read": what, **dict(zip(("open_ms", "first_ms", "second_ms"), spent, strict=True))}
 
 
 # --- the commands ----------------------------------------------------------------------------------
