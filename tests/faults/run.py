@@ -43,6 +43,8 @@ def parsed(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--scenarios", nargs="+", help="only these, by their names")
     parser.add_argument("--most", type=int, default=10**6, help="kills and full disks of each scenario; default: all")
     parser.add_argument("--cuts", type=int, default=25, help="power cuts of each scenario")
+    parser.add_argument("--pauses", type=int, default=9, help="moments at which the first of two commands is stopped")
+    parser.add_argument("--stride", type=int, default=1, help="only each so many-th case")
     parser.add_argument("--each", type=int, default=24, help="flips in each file")
     parser.add_argument("--jobs", type=int, default=min(2, len(os.sched_getaffinity(0))), help="processes")
     parser.add_argument("--job", type=int, default=0, help=argparse.SUPPRESS)
@@ -111,18 +113,22 @@ def work(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 def _cases(world: Any, options: argparse.Namespace) -> Iterator[tuple[str, Iterator[Any]]]:
     import kinds
+    from races import races
     from scenarios import every
+    from strangers import links, strangers
 
     scenarios = [s for s in every(world) if not options.scenarios or s.name in options.scenarios]
     made = {
         "kills": lambda: kinds.kills(world, scenarios, options.most),
         "disk_full": lambda: kinds.disk_full(world, scenarios, options.most),
         "power_cuts": lambda: kinds.power_cuts(world, scenarios, options.cuts),
+        "races": lambda: races(world, scenarios, options.pauses),
         "flips": lambda: kinds.flips(world, options.each),
+        "links": lambda: links(world, scenarios),
+        "strangers": lambda: strangers(world),
     }
     for kind in options.only:
-        if kind in made:
-            yield kind, made[kind]()
+        yield kind, islice(made[kind](), None, None, options.stride)
 
 
 if __name__ == "__main__":

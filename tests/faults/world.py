@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import toy
 from forked import forked
@@ -72,6 +72,7 @@ class World:
         self.folder = Path(self._aside.name).resolve()
         self._numbers = itertools.count()
         self._undisturbed: dict[str, Undisturbed] = {}
+        self._kept: dict[str, Any] = {}
         toy.use_toy_encoder()
         toy.make_whole(self.folder / "whole")
         toy.make_inputs(self.folder / "nothing" / "inputs")
@@ -92,6 +93,12 @@ class World:
             if ended.error or ended.killed_by:
                 raise RuntimeError(ended.error)
         return folder
+
+    def kept(self, key: str, make: Callable[[], Any]) -> Any:
+        """Something that is made once."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]
 
     def case(self, base: str) -> Path:
         """A copy of a base, to be changed."""
