@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import pickle
 import resource
@@ -39,12 +38,9 @@ class Child:
         """
         self._said = tempfile.TemporaryFile()
         self._answer, answer = os.pipe()
-        gc.collect()
-        gc.freeze()
         self.pid = os.fork()
         if self.pid == 0:
             _child(work, answer, self._said.fileno(), memory)
-        gc.unfreeze()
         os.close(answer)
 
     def wait(self, seconds: float) -> Ended:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -44,9 +45,9 @@ def held(case: Path) -> Units:
     return units
 
 
-def names(case: Path) -> set[str]:
-    """Every file and folder of a case, by its path."""
-    return {str(path.relative_to(case)) for path in case.rglob("*")}
+def names(case: Path) -> Counter[str]:
+    """Every file and folder of a case, by its path; of numbered ones, how many there are."""
+    return Counter(_numberless(str(path.relative_to(case))) for path in case.rglob("*"))
 
 
 def aside(case: Path) -> dict[str, str]:
@@ -68,10 +69,9 @@ def _artifact(folder: Path) -> Iterator[tuple[str, Any]]:
         yield MANIFEST, f"damaged: {error}"
         return
     stated = {key: manifest.get(key) for key in ("kind", "settings", "state")}
-    yield MANIFEST, _sha256(json.dumps(_timeless(stated), sort_keys=True).encode())
-    yield "files", tuple(re.sub(r"-?\d{6}", "N", name) for name in files)
-    for name in files:
-        yield re.sub(r"\d{6}", "N", name), _content(folder / name)
+    yield MANIFEST, _sha256(_numberless(json.dumps(_timeless(stated), sort_keys=True)).encode())
+    for number, name in enumerate(files):
+        yield f"{number} {_numberless(name)}", _content(folder / name)
     if (folder / DATABASE).exists():
         yield DATABASE, rows(folder / DATABASE)
 
@@ -96,6 +96,11 @@ def rows(database: Path) -> frozenset[tuple[Any, ...]] | str:
         return f"damaged: {error}"
     finally:
         db.close()
+
+
+def _numberless(name: str) -> str:
+    """A name without a number that counts up: of a segment, a shard or what was deleted."""
+    return re.sub(r"\d{6}", "N", name)
 
 
 def _content(path: Path) -> str:

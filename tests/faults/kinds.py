@@ -111,11 +111,11 @@ def _full(world: World, scenario: Scenario, space: int, error: int) -> Callable[
 
 def power_cuts(world: World, scenarios: list[Scenario], most: int) -> Iterator[Case]:
     """What disks may hold after a power cut, by every model after the end, and at other moments."""
-    for scenario in scenarios:
+    for nth, scenario in enumerate(scenarios):
         of = world.undisturbed(scenario)
         n = len(of.log)
         for i in range(most):
-            model = powercut.MODELS[i % len(powercut.MODELS)]
+            model = powercut.MODELS[(nth + i) % len(powercut.MODELS)]
             at = n if i < len(powercut.MODELS) else random.Random(i).randrange(1, n + 1)
             name = f"{scenario.name}, power cut after {at} of {n} changes, {model}"
             yield Case(name, _cut(world, scenario, at, model, i))
@@ -165,7 +165,7 @@ def _flipped(world: World, name: str, at: int, bit: int, before: Answers, nth: i
 
 
 def _asked_of_flipped(project: Path, before: Answers, nth: int) -> list[Problem]:
-    ended = forked(lambda: answers(project, report=nth % 8 == 0), seconds=_SECONDS, memory=_MEMORY)
+    ended = forked(lambda: answers(project, report=nth % 16 == 0), seconds=_SECONDS, memory=_MEMORY)
     if bad := crashed(ended):
         return bad
     found, asked = [], ended.value
@@ -177,7 +177,7 @@ def _asked_of_flipped(project: Path, before: Answers, nth: int) -> list[Problem]
                 Problem(WRONG, f"{question}: {str(answer.said)[:500]} and not {str(before[question].said)[:500]}")
             )
     said = [answer.said for answer in asked.values() if answer.kind in (ERROR, MISSING)]
-    if said and not found and nth % 4 == 0:
+    if said and not found and nth % 8 == 1:
         found += _mended(project, before, said)
     return found
 

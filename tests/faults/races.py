@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ from unweave import settings
 _MEANWHILE = 1.0
 """Seconds that the second may take until it is taken to wait for the first."""
 _SECONDS = 120
-_IN_USE = re.compile("another process|in use|already|run it again")
+_IN_USE = re.compile("another process|in use|already|again|was made from another|has changed since")
 """What a command may say that could not be done beside the other."""
 
 
@@ -40,7 +41,7 @@ class State(NamedTuple):
 
     units: Units
     asked: Answers
-    names: set[str]
+    names: Counter[str]
 
 
 Done = tuple[bool, bool]
@@ -153,7 +154,10 @@ def _of_state(now: State, allowed: list[State], done: Done) -> list[Problem]:
             found.append(Problem(TRACEBACK, f"{question}: {answer.said[-1500:]}"))
         elif answer not in expected and not (answer.kind == MISSING and MISSING in {e.kind for e in expected if e}):
             found.append(Problem(WRONG if answer.kind == OK else LOST, f"{question}: {str(answer.said)[:500]}"))
-    if left := sorted(now.names - set().union(*(state.names for state in allowed))):
+    expected_names = Counter[str]()
+    for state in allowed:
+        expected_names |= state.names
+    if left := sorted(now.names - expected_names):
         found.append(Problem(WRONG, f"left behind: {', '.join(left)}"))
     return found
 

@@ -1,6 +1,6 @@
 """Makes faults, and counts what is lost, wrong or a traceback after them.
 
-    python tests/faults/run.py [--only KIND …] [--most N] [--each N] [--jobs N] [--write FILE]
+    python tests/faults/run.py [--only KIND …] [--jobs N] [--quick]
 
 The last line is one JSON object: how many faults of each kind were tried, and after how many something was lost, wrong
 or a traceback. What was found is written to stderr as it is found.
@@ -25,6 +25,9 @@ import preloaded
 
 KINDS = ("kills", "disk_full", "power_cuts", "races", "flips", "links", "strangers")
 _SHOWN = 4
+_QUICK = {"kills": 1, "disk_full": 2, "power_cuts": 1, "races": 3, "flips": 9, "links": 6, "strangers": 20}
+"""Every so many-th case is tried where there is no time, of these scenarios."""
+_QUICK_SCENARIOS = ("init", "fit anew", "name", "rename", "settings", "index compact")
 
 
 def main() -> None:
@@ -41,15 +44,21 @@ def parsed(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--scenarios", nargs="+", help="only these, by their names")
-    parser.add_argument("--most", type=int, default=10**6, help="kills and full disks of each scenario; default: all")
-    parser.add_argument("--cuts", type=int, default=25, help="power cuts of each scenario")
-    parser.add_argument("--pauses", type=int, default=9, help="moments at which the first of two commands is stopped")
+    parser.add_argument("--kills", type=int, default=10**6, help="kills of each scenario; default: at every change")
+    parser.add_argument("--full", type=int, default=24, help="full disks of each scenario")
+    parser.add_argument("--cuts", type=int, default=15, help="power cuts of each scenario")
+    parser.add_argument("--pauses", type=int, default=6, help="moments at which the first of two commands is stopped")
     parser.add_argument("--stride", type=int, default=1, help="only each so many-th case")
-    parser.add_argument("--each", type=int, default=24, help="flips in each file")
+    parser.add_argument("--each", type=int, default=20, help="flips in each file")
     parser.add_argument("--jobs", type=int, default=min(2, len(os.sched_getaffinity(0))), help="processes")
     parser.add_argument("--job", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--write", type=Path, help=argparse.SUPPRESS)
-    return parser.parse_args(words)
+    parser.add_argument("--quick", action="store_true", help="a few of each kind, in a minute")
+    options = parser.parse_args(words)
+    if options.quick:
+        options.scenarios = _QUICK_SCENARIOS
+        options.kills = options.full = options.cuts = options.pauses = options.each = 1
+    return options
 
 
 def measured(words: list[str]) -> list[dict[str, Any]]:
@@ -119,8 +128,8 @@ def _cases(world: Any, options: argparse.Namespace) -> Iterator[tuple[str, Itera
 
     scenarios = [s for s in every(world) if not options.scenarios or s.name in options.scenarios]
     made = {
-        "kills": lambda: kinds.kills(world, scenarios, options.most),
-        "disk_full": lambda: kinds.disk_full(world, scenarios, options.most),
+        "kills": lambda: kinds.kills(world, scenarios, options.kills),
+        "disk_full": lambda: kinds.disk_full(world, scenarios, options.full),
         "power_cuts": lambda: kinds.power_cuts(world, scenarios, options.cuts),
         "races": lambda: races(world, scenarios, options.pauses),
         "flips": lambda: kinds.flips(world, options.each),
@@ -128,7 +137,7 @@ def _cases(world: Any, options: argparse.Namespace) -> Iterator[tuple[str, Itera
         "strangers": lambda: strangers(world),
     }
     for kind in options.only:
-        yield kind, islice(made[kind](), None, None, options.stride)
+        yield kind, islice(made[kind](), None, None, _QUICK[kind] if options.quick else options.stride)
 
 
 if __name__ == "__main__":

@@ -11,18 +11,11 @@ from random import Random
 import powercut
 import preloaded
 import pytest
+import run
 from powercut import CREATE, EMPTY, MKDIR, MODELS, RENAME, SYNC, SYNCED, UNLINK, WHOLE, WRITE, ZEROS, Event, Replay
 
 HERE = Path(__file__).parent
 needs_compiler = pytest.mark.skipif(preloaded.missing() is not None, reason=str(preloaded.missing()))
-
-
-def tried(*words: str) -> dict[str, int]:
-    done = subprocess.run([sys.executable, HERE / "run.py", *words], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    counts = json.loads(done.stdout.splitlines()[-1])
-    assert (counts["lost"], counts["wrong"], counts["tracebacks"]) == (0, 0, 0), done.stderr
-    return counts
 
 
 # --- power cuts, by hand ----------------------------------------------------------------------------------------------
@@ -111,5 +104,9 @@ def test_an_old_folder_that_is_removed_before_the_new_one_is_synced_may_leave_ne
 
 
 @needs_compiler
-def test_killed_commands_lose_nothing():
-    assert tried("--only", "kills", "--most", "2", "--jobs", "1")["kills"] >= 40
+def test_nothing_is_lost_wrong_or_a_traceback_after_a_few_faults_of_each_kind():
+    done = subprocess.run([sys.executable, HERE / "run.py", "--quick", "--jobs", "1"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    counts = json.loads(done.stdout.splitlines()[-1])
+    assert (counts["lost"], counts["wrong"], counts["tracebacks"]) == (0, 0, 0), done.stderr
+    assert all(counts[kind] > 2 for kind in run.KINDS)

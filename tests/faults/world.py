@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -54,8 +56,7 @@ class Undisturbed(NamedTuple):
     new: Units
     asked_before: Answers
     asked_after: Answers
-    names_before: set[str]
-    names_after: set[str]
+    names_after: Counter[str]
     aside: dict[str, str]
     events: int
     spaces: int
@@ -79,6 +80,8 @@ class World:
         toy.make_guard(self.folder / "nothing" / "guard")
         (self.folder / "nothing" / "out").mkdir()
         answers(self.folder / "whole" / "project")  # once here: what is compiled or read once, every child has
+        gc.collect()
+        gc.freeze()  # what is here stays: no collection goes through it, here or in a child
 
     def close(self) -> None:
         """Remove everything."""
@@ -123,7 +126,7 @@ class World:
 
 
 def _undisturbed(shim: Shim, scenario: Scenario, case: Path) -> Undisturbed:
-    old, asked, before, theirs = held(case), answers(case / "project"), names(case), aside(case)
+    old, asked, theirs = held(case), answers(case / "project"), aside(case)
     replay = Replay(case)
     with tempfile.TemporaryFile() as log:
         shim.watch(case)
@@ -138,7 +141,7 @@ def _undisturbed(shim: Shim, scenario: Scenario, case: Path) -> Undisturbed:
     after = names(case)
     replay.happened(happened)
     new, asked_after = held(case), answers(case / "project")
-    return Undisturbed(old, new, asked, asked_after, before, after, theirs, events, spaces, happened, replay)
+    return Undisturbed(old, new, asked, asked_after, after, theirs, events, spaces, happened, replay)
 
 
 # --- what may be found ------------------------------------------------------------------------------------------------
@@ -234,5 +237,7 @@ def _of_aside(of: Undisturbed, case: Path) -> list[Problem]:
 
 
 def evenly(n: int, most: int) -> list[int]:
-    """At most so many of the numbers 1 to n, evenly spread, the last among them."""
-    return sorted({round(1 + i * (n - 1) / (most - 1)) for i in range(most)}) if n > most > 1 else list(range(1, n + 1))
+    """At most so many of the numbers 1 to n, evenly spread: the first and the last among them, or the middle one."""
+    if n <= most:
+        return list(range(1, n + 1))
+    return sorted({round(1 + i * (n - 1) / (most - 1)) for i in range(most)}) if most > 1 else [(n + 1) // 2]
