@@ -42,7 +42,7 @@ import texts
 from judged import COLLECTIONS, MEASURE, Collection, Floats, Measured, as_run, collection
 from measuring import about
 
-from unweave.base.artifact import write_atomically
+from unweave.base.files import write_atomically
 from unweave.cli.show import table
 from unweave.evaluation import leaderboard as boards
 from unweave.evaluation import significance

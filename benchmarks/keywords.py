@@ -23,7 +23,7 @@ import texts
 from judged import DEEP, Collection, collection, summed
 from measuring import about
 
-from unweave.base.artifact import write_atomically
+from unweave.base.files import write_atomically
 from unweave.cli.show import table
 from unweave.evaluation.measures import measure
 from unweave.index.hits import Hits

@@ -6,7 +6,7 @@ import json
 import resource
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from unweave.base.artifact import MANIFEST, Manifest, write_manifest
+from unweave.base.files import file_digest
+from unweave.base.pages import write_sums
 from unweave.base.records import Passage, Query
 from unweave.cli import main
 from unweave.config import SAEConfig
@@ -132,14 +134,19 @@ def index_of(tmp_path_factory) -> Callable[..., ConceptIndex]:
 
 
 @pytest.fixture(scope="session")
-def tamper() -> Callable[[Path, bytes], None]:
-    """Replace a file of an artefact and let the manifest state the new size: only a reader's own checks are left."""
+def tamper() -> Callable[..., None]:
+    """Replace a file of an artefact and set the checksums right, so that only a reader's own checks are left."""
 
-    def replace(path: Path, content: bytes) -> None:
+    def replace(path: Path, content: bytes, paged: Iterable[str] = ()) -> None:
         path.write_bytes(content)
-        manifest = Manifest(**json.loads((path.parent / MANIFEST).read_text()))
-        manifest.files[path.name]["bytes"] = len(content)
-        write_manifest(path.parent, manifest)
+        folder = path.parent
+        if paged:
+            write_sums(folder, paged)
+        manifest = Manifest(**json.loads((folder / MANIFEST).read_text()))
+        for name in manifest.files:
+            changed = folder / name
+            manifest.files[name] = {"bytes": changed.stat().st_size, "sha256": file_digest(changed)}
+        write_manifest(folder, manifest)
 
     return replace
 
@@ -214,3 +221,11 @@ def tiny_project_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         done = CliRunner().invoke(main, [*command.split(), str(folder / "project"), *options])
         assert done.exit_code == 0, done.output
     return folder / "project"
+
+
+@pytest.fixture
+def kept_copy(tmp_path) -> Path:
+    """A copy of the small project that the repository keeps, with all that can be made."""
+    folder = tmp_path / "project"
+    shutil.copytree(Path(__file__).parent / "kept" / "project", folder)
+    return folder

@@ -64,6 +64,8 @@ def make() -> None:
         words = [command, *[word for word in rest if not word.startswith("--") and command == "index"], str(KEPT)]
         done = CliRunner().invoke(main, words + ([] if command == "index" else rest))
         assert done.exit_code == 0, done.output
+    for lock in KEPT.glob(".*.unweave-*"):
+        lock.unlink()
     EXPECTED.write_text(json.dumps(found(Project.open(KEPT)), indent=1) + "\n", encoding="utf-8")
 
 

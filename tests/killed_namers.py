@@ -22,6 +22,7 @@ from pathlib import Path
 
 from unweave.concepts import store
 from unweave.concepts.concept import Concept
+from unweave.concepts.database import writing
 from unweave.concepts.namers import base
 from unweave.concepts.namers.language_model import LanguageModelNamer
 from unweave.concepts.prompts import Shown
@@ -53,12 +54,12 @@ def name_all(database: Path, base_url: str, cap: float) -> None:
 
 
 def stored(database: Path) -> dict[int, str]:
-    with store.connected(database) as db:
+    with writing(database) as db:
         return dict(db.execute("SELECT latent, name FROM names WHERE name IS NOT NULL").fetchall())
 
 
 def spent(database: Path) -> spending.Spent:
-    with store.connected(database) as db:
+    with writing(database) as db:
         return spending.spent(db)
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from unweave.base.artifact import build, read_manifest, verify, write_atomically, write_manifest
+from unweave.base.artifact import MARK, read_manifest, verify, write_manifest
+from unweave.base.building import build
+from unweave.base.files import write_atomically
 from unweave.errors import ArtifactInUse, CorruptArtifact, MissingArtifact
 
 KIND = "words"
@@ -26,7 +28,8 @@ def words(folder: Path) -> str:
 
 
 def listing(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+    """All that is there, unweave's marks on its folders aside."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.name != MARK)
 
 
 def run_python(script: str, *arguments: object) -> subprocess.CompletedProcess:
@@ -122,7 +125,7 @@ def test_two_builders_at_once_are_told_apart(tmp_path):
     script = """
         import sys
         from pathlib import Path
-        from unweave.base.artifact import build
+        from unweave.base.building import build
         with build(Path(sys.argv[1]), "words", settings={}, made_from={}) as made:
             (made.path / "words.txt").write_text("the first builder's")
             print("building", flush=True)
@@ -144,7 +147,8 @@ def test_two_builders_at_once_are_told_apart(tmp_path):
 KILLED_BUILD = """
     import os, signal, sys, time
     from pathlib import Path
-    from unweave.base.artifact import build, write_atomically
+    from unweave.base.building import build
+    from unweave.base.files import write_atomically
 
     def die(path):
         path.write_text("half")
@@ -184,10 +188,10 @@ def test_a_kill_between_the_two_renames_of_the_swap_loses_nothing(tmp_path):
         """
         import os, signal, sys
         from pathlib import Path
-        from unweave.base.artifact import build
+        from unweave.base.building import build
 
-        def die_at_the_second(event, arguments):  # Python announces every rename; the first is a -> a.old
-            if event == "os.rename" and str(arguments[0]).endswith("a.partial"):
+        def die_at_the_second(event, arguments):  # Python announces every rename; the first is a -> .a.unweave-old
+            if event == "os.rename" and str(arguments[0]).endswith("a.unweave-build"):
                 os.kill(os.getpid(), signal.SIGKILL)
 
         sys.addaudithook(die_at_the_second)
@@ -197,7 +201,7 @@ def test_a_kill_between_the_two_renames_of_the_swap_loses_nothing(tmp_path):
         tmp_path / "a",
     )
     assert killed.returncode == -signal.SIGKILL
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.old", "a.partial"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".a.unweave-build", ".a.unweave-old"]
     assert words(tmp_path / "a") == "old"
     make(tmp_path / "a", "newer")
     assert words(tmp_path / "a") == "newer"

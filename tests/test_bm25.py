@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 import math
 import pickle
@@ -18,7 +19,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unweave.base import inverted, progress
+from unweave.base.artifact import MARK
 from unweave.errors import CorruptArtifact
+from unweave.retrieval import bm25
 from unweave.retrieval.bm25 import BM25
 from unweave.texts.terms import Terms
 
@@ -171,8 +174,9 @@ def test_what_was_written_is_read_again_and_can_be_copied(made, tmp_path):
 
 def test_nothing_but_plain_files_is_written_and_they_are_counted(made, tmp_path):
     system = made(TEXTS)
-    names = {"passages.npy", "reading.json", "scores.npy", "starts.npy", "terms.txt", "terms_ends.npy"}
-    files = {path.name: path.stat().st_size for path in (tmp_path / "bm25").iterdir() if path.name != "config.json"}
+    names = {"passages.npy", "reading.json", "scores.npy", "starts.npy", "sums.npy", "terms.txt", "terms_ends.npy"}
+    there = [path for path in (tmp_path / "bm25").iterdir() if path.name not in ("config.json", MARK)]
+    files = {path.name: path.stat().st_size for path in there}
     assert set(files) == names
     assert system.bytes_per_passage == sum(files.values()) / 5
     for name in ("passages", "scores", "starts"):
@@ -184,16 +188,32 @@ def test_damaged_files_are_refused(made, tmp_path, tamper, damage):
     made(TEXTS)
     path = tmp_path / "bm25/reading.json"
     tamper(path, json.dumps(json.loads(path.read_text()) | damage).encode())
-    with pytest.raises(CorruptArtifact, match=r"reading\.json is damaged .* rebuild the bm25"):
+    with pytest.raises(CorruptArtifact, match=r"reading\.json does not say how a query is read .* rebuild the bm25"):
         BM25.load(tmp_path / "bm25")
 
 
-def test_arrays_that_do_not_belong_together_are_refused(made, tmp_path):
+def as_npy(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+def test_arrays_that_do_not_belong_together_are_refused(made, tmp_path, tamper):
     made(TEXTS)
     starts = np.load(tmp_path / "bm25/starts.npy")
-    np.save(tmp_path / "bm25/starts.npy", starts + 1)  # of the same size, so only its contents can tell
-    with pytest.raises(CorruptArtifact, match="do not belong together; rebuild the bm25"):
+    tamper(tmp_path / "bm25/starts.npy", as_npy(starts + 1), bm25._FILES)
+    with pytest.raises(CorruptArtifact, match=r"lists are not where starts\.npy says; rebuild the bm25"):
         BM25.load(tmp_path / "bm25")
+
+
+@pytest.mark.parametrize("change", [-1, 5])  # of passages 0 to 4
+def test_a_list_of_passages_that_are_not_there_is_refused(made, tmp_path, tamper, change):
+    words = " ".join(TEXTS)
+    assert len(made(TEXTS).search(words, 5).scores)
+    passages = np.load(tmp_path / "bm25/passages.npy")
+    tamper(tmp_path / "bm25/passages.npy", as_npy(passages + np.int32(change)), bm25._FILES)
+    with pytest.raises(CorruptArtifact, match="lists passages that are not there; rebuild the bm25"):
+        BM25.load(tmp_path / "bm25").search(words, 5)
 
 
 def test_a_number_of_texts_that_is_wrong_is_refused_and_nothing_is_left(tmp_path):

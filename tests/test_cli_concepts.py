@@ -11,7 +11,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from unweave.base.artifact import build
+from unweave.base.building import build
 from unweave.base.records import Passage
 from unweave.cli import main
 from unweave.concepts import store

@@ -194,7 +194,6 @@ def test_a_folder_that_is_not_a_project_is_refused(tmp_path, command):
         ("fit", ["embed"]),
         ("name", ["fit"]),
         ("index build", ["fit"]),
-        ("index verify", ["index build"]),
         ("index compact", ["index build"]),
         ("search", ["fit", "index build"]),
         *((name, ["name"]) for name in OF_A_PROJECT if name.startswith("concepts ")),

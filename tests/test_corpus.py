@@ -1,5 +1,6 @@
 """The corpus on disk, and text that is safe to print."""
 
+import io
 import logging
 import tempfile
 import unicodedata
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from unweave.base.plain import plain
 from unweave.base.records import Passage
 from unweave.errors import BadData, CorruptArtifact
+from unweave.texts import corpus
 from unweave.texts.corpus import Corpus
 
 ANY_TEXT = st.text(st.characters(), max_size=20)
@@ -132,10 +134,11 @@ def test_no_note_is_made_where_every_passage_says_something(tmp_path, caplog):
     assert caplog.records == []
 
 
-def test_arrays_that_do_not_belong_to_the_passages_are_refused(tmp_path):
+def test_arrays_that_do_not_belong_to_the_passages_are_refused(tmp_path, tamper):
     write(tmp_path / "c", TIDES, WIND)
-    offsets = np.load(tmp_path / "c" / "offsets.npy")
-    np.save(tmp_path / "c" / "offsets.npy", offsets + 1)  # of the same size, so only its contents can tell
+    file = io.BytesIO()
+    np.save(file, np.load(tmp_path / "c" / "offsets.npy") + 1)
+    tamper(tmp_path / "c" / "offsets.npy", file.getvalue(), corpus._FILES)
     with pytest.raises(CorruptArtifact, match=r"offsets\.npy and passages\.jsonl do not belong together"):
         Corpus.load(tmp_path / "c")
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from unweave.base.artifact import build
+from unweave.base.building import build
 from unweave.config import SAEConfig, TrainConfig
 from unweave.sae import training
 from unweave.sae.model import SAE

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sqlite3
 import tempfile
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 from unweave.base.records import Trust
 from unweave.concepts import edits, store
 from unweave.concepts.concept import DETECTION, PERSON, Concept, Naming, Score
+from unweave.concepts.database import writing
 from unweave.concepts.store import Concepts
 from unweave.errors import ArtifactInUse, BadData
 
@@ -43,7 +43,7 @@ def make(file: Path, latents: range = range(5)) -> Path:
 
 def rows(database: Path) -> dict[str, list]:
     """Everything that edits change."""
-    with store.connected(database) as db:
+    with writing(database) as db:
         return {
             table: sorted(db.execute(f"SELECT * FROM {table}").fetchall(), key=repr)
             for table in ("concepts", "names", "scores")
@@ -335,10 +335,9 @@ def test_edits_that_share_a_transaction_are_all_made_or_none(database):
 
 
 def test_a_database_that_another_is_writing_is_said_to_be_in_use(database, monkeypatch):
-    connect = sqlite3.connect
-    monkeypatch.setattr(sqlite3, "connect", lambda path, timeout: connect(path, timeout=0.01))
+    monkeypatch.setattr("unweave.concepts.database._PATIENCE", 0.01)
     with edits.transaction(database):
-        with pytest.raises(ArtifactInUse, match=r"concepts\.sqlite cannot be changed now \(database is locked\); wait"):
+        with pytest.raises(ArtifactInUse, match=r"sqlite is being written by another program .* wait"):
             edits.rename(database, 0, "kites")
         assert Concepts(database)[0] == "kite festival"  # reading goes on
     assert edits.rename(database, 0, "kites") is not None
@@ -519,7 +518,7 @@ def test_merges_that_were_carried_over_can_always_be_read_and_undone(steps, live
         database = make(Path(folder) / store.DATABASE)
         new = Path(folder) / "new.sqlite"
         shutil.copy(database, new)
-        with store.connected(new) as db:
+        with writing(new) as db:
             gone = sorted(set(range(5)) - live)
             for table in ("concepts", "names", "scores"):
                 db.executemany(f"DELETE FROM {table} WHERE latent = ?", [(latent,) for latent in gone])

@@ -1,5 +1,6 @@
 """Embeddings and latents on disk, embeddings brought from elsewhere, and what names an encoder."""
 
+import io
 import os
 import pickle
 import signal
@@ -23,6 +24,7 @@ from unweave.encode.encoder import Remembering
 from unweave.encode.encoders import NoEncoder, SentenceTransformerEncoder, open_encoder
 from unweave.errors import BadData, CorruptArtifact, UnweaveError
 from unweave.project import Project
+from unweave.sae import latents
 from unweave.sae.latents import load_latents, write_latents
 from unweave.stages.embed import bring_embeddings
 from unweave.texts.collection import Collection
@@ -59,7 +61,7 @@ def replaced(position: int, row) -> np.ndarray:
 
 
 def test_rows_go_to_shards_that_numpy_can_open(ten_rows):
-    shards = [np.load(path) for path in sorted(ten_rows.folder.glob("*.npy"))]
+    shards = [np.load(path) for path in sorted(ten_rows.folder.glob("0*.npy"))]
     assert [shard.shape for shard in shards] == [(4, 2), (4, 2), (2, 2)]
     np.testing.assert_array_equal(np.concatenate(shards), ROWS)
 
@@ -313,7 +315,9 @@ def test_latents_that_a_killed_run_found_are_not_looked_for_again(tmp_path, monk
     write_latents(tmp_path / "l", 3, lambda a, b: latents_of(a, b, broken=None), **made)
     assert asked == [0, 1, 2, 2]
     np.testing.assert_array_equal(load_latents(tmp_path / "l").toarray(), LATENTS.toarray())
-    assert sorted(p.name for p in (tmp_path / "l").glob("*.np*")) == ["activations.npy", "latents.npy", "offsets.npy"]
+    assert sorted(p.name for p in (tmp_path / "l").glob("*.np*")) == [
+        "activations.npy", "latents.npy", "offsets.npy", "sums.npy",
+    ]  # fmt: skip
 
 
 def test_latents_are_described_by_their_mean_number(tmp_path):
@@ -323,11 +327,13 @@ def test_latents_are_described_by_their_mean_number(tmp_path):
 
 
 @pytest.mark.parametrize(("name", "change"), [("latents.npy", 2), ("latents.npy", -4), ("offsets.npy", 1)])
-def test_latents_whose_arrays_do_not_fit_together_are_refused(tmp_path, name, change):
+def test_latents_whose_arrays_do_not_fit_together_are_refused(tmp_path, tamper, name, change):
     # Latent 3 + 2 is none of four, and latent 3 - 4 none at all; 4 + 1 is not the number of activations.
     save_latents(tmp_path / "l", LATENTS)
     stored = np.load(tmp_path / "l" / name)
-    np.save(tmp_path / "l" / name, stored + stored.dtype.type(change))
+    file = io.BytesIO()
+    np.save(file, stored + stored.dtype.type(change))
+    tamper(tmp_path / "l" / name, file.getvalue(), latents._FILES)
     with pytest.raises(CorruptArtifact, match="its three arrays do not fit together"):
         load_latents(tmp_path / "l")
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from unweave.concepts import edits, exchange, store, tables
 from unweave.concepts.concept import DETECTION, PERSON, Concept, Example, Naming, Score
+from unweave.concepts.database import writing
 from unweave.concepts.exchange import COLUMNS, export, import_edits, read_changes
 from unweave.concepts.store import Concepts
 from unweave.errors import BadData
@@ -46,7 +47,7 @@ def content(example: Example) -> str:
 
 
 def rows(database: Path) -> list[str]:
-    with store.connected(database) as db:
+    with writing(database) as db:
         return list(db.iterdump())
 
 

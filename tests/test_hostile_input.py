@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from unweave.base.artifact import build
+from unweave.base.building import build
 from unweave.base.records import Passage, Query
 from unweave.cli import main
 from unweave.encode import embeddings
@@ -240,9 +240,9 @@ def test_a_build_killed_while_it_computes_checksums_keeps_its_checkpoints(tmp_pa
     script = """
         import os, signal, sys
         from pathlib import Path
-        import unweave.base.artifact as artifact
-        artifact.file_digest = lambda path: os.kill(os.getpid(), signal.SIGKILL)
-        with artifact.build(Path(sys.argv[1]), "words", settings={}, made_from={}) as made:
+        import unweave.base.building as building
+        building.file_digest = lambda path: os.kill(os.getpid(), signal.SIGKILL)
+        with building.build(Path(sys.argv[1]), "words", settings={}, made_from={}) as made:
             (made.path / "words.txt").write_text("hours of work")
             made.checkpoint()
     """
@@ -256,14 +256,15 @@ def test_a_reader_between_the_two_renames_does_not_break_the_writer(tmp_path):
     script = """
         import sys
         from pathlib import Path
-        from unweave.base.artifact import build, read_manifest
+        from unweave.base.artifact import read_manifest
+        from unweave.base.building import build
         folder = Path(sys.argv[1])
         def make(text):
             with build(folder, "words", settings={}, made_from={}) as made:
                 (made.path / "words.txt").write_text(text)
         reads = []
         def read_before_the_second_rename(event, arguments):
-            if event == "os.rename" and str(arguments[0]).endswith("a.partial") and len(reads) < 3:
+            if event == "os.rename" and str(arguments[0]).endswith("a.unweave-build") and len(reads) < 3:
                 reads.append(read_manifest(folder, "words"))
         make("old")
         sys.addaudithook(read_before_the_second_rename)

@@ -338,7 +338,7 @@ def test_a_manifest_that_lists_other_files_than_its_own_is_refused(name, hub, fo
     assert not (tmp_path / "mine").exists()
     (folder / MANIFEST).write_bytes(files[MANIFEST])
     if name.startswith(".."):
-        with pytest.raises(CorruptArtifact, match=r"lists '\.\./outside\.txt', which is no file of an SAE"):
+        with pytest.raises(CorruptArtifact, match=r"lists '\.\./outside\.txt', which is not in its folder"):
             push_to_hub(folder, "someone/stolen")
     assert "someone/stolen" not in hub.repositories
 

@@ -23,13 +23,13 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array, vstack
 
 from unweave.base.artifact import MANIFEST, Manifest, write_manifest
+from unweave.base.pages import PAGE
 from unweave.base.progress import watched
 from unweave.errors import ArtifactInUse, BadData, CorruptArtifact, MissingArtifact
 from unweave.index import concept_index, kernels, searching
 from unweave.index.activations import rounded
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.kernels import Scratch
-from unweave.index.pages import PAGE
 from unweave.index.postings import BLOCK
 from unweave.index.scoring import DOT, PROFILES, TOKENS, Scoring, impacts_of
 from unweave.index.segment import Batch
@@ -717,8 +717,8 @@ CRAFTED = st.sampled_from(
 @settings(max_examples=150 * FUZZING)
 def test_an_index_that_was_made_to_deceive_cannot_crash_the_reader(changed_index, tmp_path_factory, name, seed, how):
     # Every checksum is right; only the numbers make no sense. Answers may be wrong, but nothing out of bounds is read.
-    from unweave.base.artifact import file_digest
-    from unweave.index import pages
+    from unweave.base import pages
+    from unweave.base.files import file_digest
     from unweave.index.segment import PAGED
 
     index, corpus = changed_index, changed_corpus()

@@ -32,7 +32,12 @@ def test_it_finds_and_explains_what_it_did(project, system):
 
 
 def test_it_is_whole_and_nothing_of_it_is_made_anew(project):
-    assert {"index/default", "index/tokens"} <= set(project.verify())
+    found = {one.artifact: one.state for one in project.verify()}
+    assert {"corpus", "concepts", "codes", "bm25", "index/default", "index/tokens", "tokens/sae", "evaluation"} <= set(
+        found
+    )
+    assert set(found.values()) == {"whole"}
+    assert project.doctor() == []
     for outcome in [*project.fit(), *project.index(), *project.name()]:
         assert not outcome.fresh, outcome
     assert project.evaluate().n_queries == len(QUERIES)

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from misbehaving_server import serving
 from unweave.cli import main
-from unweave.concepts import prompts, store
+from unweave.concepts import prompts
 from unweave.concepts.concept import ITSELF
+from unweave.concepts.database import writing
 from unweave.concepts.judges import embedding, simulations
 from unweave.concepts.judges import language_model as by_model
 from unweave.concepts.judges.verdicts import by_namer
@@ -95,7 +96,7 @@ def test_always_the_first_is_near_chance_and_what_is_judged_is_stored(folder: Pa
     concepts = Project.open(folder).concepts.by_document_frequency()
     stored = [c for c in concepts if c.score(by_model.DETECTION, "keyphrases") is not None]
     assert stored
-    with store.connected(project.concepts.database) as db:
+    with writing(project.concepts.database) as db:
         requests, still_open = db.execute("SELECT count(*), count(*) - count(cost) FROM spending").fetchone()
     assert requests >= 3 * 40 - 5 and still_open == 0
 

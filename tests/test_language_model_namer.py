@@ -15,6 +15,7 @@ from killed_namers import A_KILL, TESTS, show, spent
 from misbehaving_server import in_turn, serving, subject
 from unweave.concepts import prompts, store
 from unweave.concepts.concept import Concept, Naming
+from unweave.concepts.database import writing
 from unweave.concepts.namers import base
 from unweave.concepts.namers.language_model import LanguageModelNamer, at_once, unusable
 from unweave.concepts.prompts import Shown, as_in_the_paper, contrastive
@@ -167,7 +168,7 @@ def test_requests_at_the_same_time_do_not_pass_the_cap_together(database):
 
     def reserve() -> None:
         try:
-            with store.connected(database) as db:
+            with writing(database) as db:
                 made.append(spending.reserve(db, 0.3, cap=1.0, purpose="name"))
         except SpendingCapReached:
             refused.append(1)
@@ -182,7 +183,7 @@ def test_requests_at_the_same_time_do_not_pass_the_cap_together(database):
 
 
 def test_a_name_and_what_it_cost_are_stored_together_or_not_at_all(database):
-    with store.connected(database) as db:
+    with writing(database) as db:
         number = spending.reserve(db, 0.5, cap=1.0, purpose="name", latent=1)
     bad = Naming("language-model", "a name", provenance={"not": {"json"}}, receipts=(Receipt(number, 0.1, 1, 1),))
     with pytest.raises(TypeError):

@@ -13,7 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from unweave.base.artifact import MARK, read_manifest
+from unweave.base.building import build
 from unweave.base.inverted import by_column, counts_by_column
+from unweave.base.pages import open_checked, write_sums
 from unweave.base.records import Passage, Query
 from unweave.base.strings import Strings
 from unweave.errors import BadData, CorruptArtifact
@@ -106,15 +109,15 @@ def test_only_the_passages_that_other_fields_leave_are_read(tmp_path, monkeypatc
 
 def test_a_corpus_without_its_table_is_refused(tmp_path):
     corpus = write(tmp_path / "c", *TOPICS)
-    (tmp_path / "c/fields.json").unlink()
-    with pytest.raises(CorruptArtifact, match=r"has no table of its metadata .* make the corpus anew"):
+    (tmp_path / "c/fields.json").write_text("{}")
+    with pytest.raises(CorruptArtifact, match=r"fields\.json does not match its checksum; rebuild the corpus"):
         corpus.where({"topic": "Sea"})
 
 
 def test_nothing_that_was_written_on_the_way_is_left(tmp_path):
     write(tmp_path / "c", *TOPICS)
-    assert sorted(p.name for p in (tmp_path / "c").iterdir()) == [
-        "config.json", "fields.json", "id_hashes.npy", "id_positions.npy", "offsets.npy", "passages.jsonl",
+    assert sorted(p.name for p in (tmp_path / "c").iterdir() if p.name != MARK) == [
+        "config.json", "fields.json", "id_hashes.npy", "id_positions.npy", "offsets.npy", "passages.jsonl", "sums.npy",
         "value_positions.npy", "value_starts.npy", "values.txt", "values_ends.npy",
     ]  # fmt: skip
 
@@ -125,8 +128,11 @@ def test_nothing_that_was_written_on_the_way_is_left(tmp_path):
 @given(st.sets(st.text(st.characters(exclude_categories=["Cs"]), max_size=4), max_size=12), st.text(max_size=4))
 def test_a_text_is_found_by_its_number_and_a_number_by_its_text(texts, other):
     with tempfile.TemporaryDirectory() as folder:
-        Strings.write(Path(folder), "words", sorted(texts))
-        there = Strings(Path(folder), "words", "toy")
+        with build(Path(folder) / "toy", "toy", settings={}, made_from={}) as made:
+            Strings.write(made.path, "words", sorted(texts))
+            write_sums(made.path, Strings.files_of("words"))
+        toy = Path(folder) / "toy"
+        there = Strings(open_checked(toy, read_manifest(toy, "toy"), Strings.files_of("words")), "words")
         assert list(there) == sorted(texts)
         assert [there.find(text) for text in sorted(texts)] == list(range(len(texts)))
         assert there.find(other) == (sorted(texts).index(other) if other in texts else None)

@@ -30,7 +30,7 @@ OF_CONCEPTS = {
     **{f"concepts {name}": f"concepts.edits.{name}"
        for name in ("history", "rename", "lock", "unlock", "flag", "merge", "undo")},
 }  # fmt: skip
-METHODS = {"init": "create", "index build": "index", "index verify": "verify", "index compact": "compact",
+METHODS = {"init": "create", "index build": "index", "index compact": "compact",
            "index recall": "recall", "reproduce cl-sr": "reproduce"}  # fmt: skip
 """Commands that are called otherwise than their method: what `Project` does is a verb."""
 

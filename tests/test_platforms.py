@@ -143,7 +143,8 @@ def test_who_waits_has_the_lock_when_the_holder_ends(tmp_path, platform):
 def test_two_builders_at_once_are_told_apart(tmp_path, platform):
     script = """
         from pathlib import Path
-        from unweave.base.artifact import build, read_manifest
+        from unweave.base.artifact import read_manifest
+        from unweave.base.building import build
         from unweave.errors import ArtifactInUse
         try:
             with build(Path(sys.argv[1]), "words", settings={}, made_from={}) as made:
@@ -163,7 +164,7 @@ def test_two_builders_at_once_are_told_apart(tmp_path, platform):
     )
     assert said(first) == "['within/words.txt']\n"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a"]
-    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == ["config.json", "within"]
+    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == [".unweave", "config.json", "within"]
 
 
 @PLATFORMS

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from scipy.sparse import csr_array
 
 from conftest import save_latents
-from unweave.base.artifact import build
+from unweave.base.building import build
 from unweave.base.records import Hit, Passage
 from unweave.cli.families import carrying as carrying_command
 from unweave.cli.families import families as families_command
@@ -20,6 +20,7 @@ from unweave.cli.families import paths as paths_command
 from unweave.cli.families import prevalent as prevalent_command
 from unweave.concepts import store
 from unweave.concepts.concept import Concept, Naming, Related
+from unweave.concepts.database import writing
 from unweave.concepts.relations import flags
 from unweave.concepts.relations.stored import Family, RelatedSummary, stored_families, stored_parents
 from unweave.concepts.relations.ties import Nearest
@@ -97,12 +98,12 @@ def database(tmp_path):
 
 
 def flags_in(database) -> dict[int, str | None]:
-    with store.connected(database) as db:
+    with writing(database) as db:
         return dict(db.execute("SELECT latent, flag FROM concepts").fetchall())
 
 
 def edit(database, action: str, latent: int, flag: str | None, undone: int = 0) -> None:
-    with store.connected(database) as db:
+    with writing(database) as db:
         db.execute("UPDATE concepts SET flag = ? WHERE latent = ?", (flag, latent))
         db.execute(
             "INSERT INTO edits (made, action, latent, before, after, undone) VALUES ('', ?, ?, '', '', ?)",

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from unweave.base.artifact import build
+from unweave.base.building import build
 from unweave.config import SAEConfig, TrainConfig
 from unweave.encode.embeddings import Embeddings
 from unweave.errors import ArtifactInUse, BadData, CorruptArtifact, DimensionMismatch
@@ -153,7 +153,7 @@ def test_a_killed_run_goes_on_to_the_same_sae_and_history(texts, tmp_path):
     np.save(tmp_path / "texts.npy", texts)
     killed = subprocess.run([sys.executable, "-c", _KILLED_AT_STEP_37, str(tmp_path)], capture_output=True, text=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    checkpoint = tmp_path / "sae.partial" / "checkpoint.safetensors"
+    checkpoint = tmp_path / ".sae.unweave-build" / "checkpoint.safetensors"
     with safe_open(checkpoint, framework="pt") as file:
         assert 0 < int(file.metadata()["step"]) <= 37
     with build(tmp_path / "sae", "sae", settings={}, made_from={}) as made:
@@ -165,7 +165,7 @@ def test_a_killed_run_goes_on_to_the_same_sae_and_history(texts, tmp_path):
 _KILLED_AT_STEP_37 = """
 import os, pathlib, signal, sys
 import numpy as np
-from unweave.base.artifact import build
+from unweave.base.building import build
 from unweave.config import SAEConfig
 from unweave.sae.training import run
 

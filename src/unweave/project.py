@@ -35,6 +35,7 @@ from unweave.stages.asked import Asked, QueryId, read_all, vector_of
 from unweave.stages.catalogue import Catalogue, named_by_concepts
 from unweave.stages.compare import Diff
 from unweave.stages.ensure import Outcome
+from unweave.stages.health import Advice, Found
 from unweave.stages.recall import Recall
 from unweave.stages.workspace import Workspace, position_in
 
@@ -288,16 +289,19 @@ class Project(Workspace):
 
         return write_report(self, [(query, self.search(query, HITS_SHOWN, explain=True)) for query in queries])
 
-    def verify(self) -> dict[str, ConceptIndex]:
-        """Read every byte of the indexes.
+    # --- look after it ----------------------------------------------------------------------------
 
-        Raises:
-            CorruptArtifact: naming the file that is not what was written.
-        """
-        indexes = self.indexes()
-        for found in indexes.values():
-            found.verify()
-        return indexes
+    def verify(self) -> list[Found]:
+        """Read every byte of every artefact that is there, and compare it with what was written."""
+        from unweave.stages import health
+
+        return health.check(self)
+
+    def doctor(self) -> list[Advice]:
+        """What to do about the project, in the order in which to do it; nothing if all is well."""
+        from unweave.stages import health
+
+        return health.advice(self)
 
     def compact(self) -> dict[str, ConceptIndex]:
         """Merge the segments of the indexes, without their deleted passages. Others may search meanwhile."""

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
-from unweave.base.artifact import write_atomically
+from unweave.base.files import write_atomically
 from unweave.config import (
     EmbedConfig,
     EncoderConfig,

@@ -1,40 +1,42 @@
 """An artefact: a folder of files that a person can open, with a manifest that says what it is.
 
-`config.json`, the manifest, is written last. It holds the kind of the artefact, the settings it was
-made with, the fingerprints of the artefacts it was made from, and the size and SHA-256 of each file.
-A folder is built beside its final place and swapped in whole, so a reader sees the old artefact or
-the new one, never a half-written one.
+`config.json`, the manifest, holds the kind of the artefact, the settings it was made with, the fingerprints of the
+artefacts it was made from, and the size and SHA-256 of each file. `building` makes artefacts; what is read of one is
+read through this module or `pages`, which compare it with what was written before anybody uses it.
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
-import shutil
+import sqlite3
+import stat
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tokenize import TokenError
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
-from unweave.base import locks
-from unweave.base.progress import Stopwatch
+from unweave.base.cores import on_every_core
+from unweave.base.files import file_digest, sync, write_atomically
 from unweave.base.stored import read_record
-from unweave.errors import ArtifactInUse, CorruptArtifact, MissingArtifact
+from unweave.errors import CorruptArtifact, MissingArtifact, UnweaveError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
 
 _one_header_at_a_time = threading.Lock()
 """NumPy reads headers with `ast`, which in CPython 3.11 fails with a SystemError if two threads do so at once."""
 
 MANIFEST = "config.json"
+MARK = ".unweave"
+"""A file that says that unweave made the folder, whatever became of the manifest."""
 FORMAT = 1
+_ESSENTIAL = {"kind", "settings", "made_from", "files"}
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def _digest(value: Any) -> str:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Make this what the folder holds, in one step that a crash cannot split."""
+    """Make this what the folder holds, in one step that neither a kill nor a power cut can split."""
     fields = asdict(manifest) | {"checksum": ""}
     fields["checksum"] = _digest(fields)
     text = json.dumps(fields, indent=1)
@@ -82,21 +84,8 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     sync(folder)
 
 
-def sync(path: Path) -> None:
-    """Wait until a file, or a folder's list of files, is on the disk."""
-    if locks.WINDOWS and path.is_dir():
-        return  # which cannot be opened there
-    handle = os.open(path, os.O_RDWR if locks.WINDOWS else os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def read_manifest(folder: Path, kind: str) -> Manifest:
-    """Open an artefact's manifest and check that its files are all there, whole.
-
-    Sizes are checked on every open; checksums by `verify`, which reads every byte.
+    """Open an artefact's manifest and check that its files are all there, of the size that they had.
 
     Raises:
         MissingArtifact: there is no such folder.
@@ -106,24 +95,63 @@ def read_manifest(folder: Path, kind: str) -> Manifest:
     path = folder / MANIFEST
     if not path.is_file():
         raise MissingArtifact(f"there is no {kind} in {folder} ({MANIFEST} not found)")
-    try:
+    with damaged(f"{path} is not a manifest of unweave ({{}}); rebuild the {kind}"):
         fields = json.loads(path.read_text(encoding="utf-8"))
         manifest = read_record(Manifest, fields, path)
         sizes = {name: int(entry["bytes"]) for name, entry in manifest.files.items()}
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise CorruptArtifact(f"{path} is not a manifest of unweave ({error}); rebuild the {kind}") from error
-    if manifest.checksum and manifest.checksum != _digest(fields | {"checksum": ""}):
-        raise CorruptArtifact(f"{path} does not match its own checksum: it was changed; rebuild the {kind}")
+        if not (isinstance(manifest.settings, dict) and isinstance(manifest.state, dict)):
+            raise TypeError("its settings and its state should be tables")
+        if manifest.checksum and manifest.checksum != _digest(fields | {"checksum": ""}):
+            raise CorruptArtifact(f"{path} does not match its own checksum: it was changed; rebuild the {kind}")
     if manifest.kind != kind or manifest.format != FORMAT:
         raise CorruptArtifact(
             f"{folder} holds a {manifest.kind} of format {manifest.format}, not a {kind} of format {FORMAT}"
         )
+    _check_files(folder, sizes, kind)
+    return manifest
+
+
+def _check_files(folder: Path, sizes: Mapping[str, int], kind: str) -> None:
+    """Whether files are in the folder itself, and as long as they were."""
+    names = [PurePosixPath(name) for name in sizes]
+    outside = next((str(n) for n in names if n.is_absolute() or ".." in n.parts or "\\" in str(n)), None)
+    if outside is not None:
+        raise CorruptArtifact(f"{folder / MANIFEST} lists {outside!r}, which is not in its folder; rebuild the {kind}")
     for name, expected in sizes.items():
-        actual = (folder / name).stat().st_size if (folder / name).is_file() else None
+        path = folder / name
+        try:
+            there = os.stat(path)  # noqa: PTH116 - links are followed: the hub's cache is made of them
+            actual = there.st_size if stat.S_ISREG(there.st_mode) else None
+        except OSError:
+            actual = None
         if actual != expected:
             found = "is missing" if actual is None else f"has {actual} bytes, expected {expected}"
-            raise CorruptArtifact(f"{folder / name} {found}: it was truncated or changed; rebuild the {kind}")
-    return manifest
+            raise CorruptArtifact(f"{path} {found}: it was truncated or changed; rebuild the {kind}")
+
+
+_DAMAGED = (
+    ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, EOFError, AssertionError,
+    TokenError, SystemError, sqlite3.Error,
+)  # fmt: skip
+"""What readers raise for bytes that nobody wrote."""
+
+
+@contextmanager
+def damaged(said: str) -> Iterator[None]:
+    """What reading damaged, or hostile, bytes may raise becomes one error.
+
+    Args:
+        said: the error's message, with {} where what was raised goes.
+
+    Raises:
+        CorruptArtifact: in place of anything that is no error of ours, of the disk or of memory.
+    """
+    try:
+        yield
+    except UnweaveError:
+        raise
+    except _DAMAGED as error:
+        raise CorruptArtifact(said.format(f"{type(error).__name__}: {error}")) from error
 
 
 def verify(folder: Path, manifest: Manifest) -> None:
@@ -132,204 +160,89 @@ def verify(folder: Path, manifest: Manifest) -> None:
     Raises:
         CorruptArtifact: a file's contents are not those that were written.
     """
-    for name, entry in manifest.files.items():
-        if file_digest(folder / name) != entry["sha256"]:
-            raise CorruptArtifact(f"{folder / name} does not match its checksum; rebuild the {manifest.kind}")
+    on_every_core(lambda name: check_file(folder, manifest, name), manifest.files)
 
 
-def load_array(path: Path, kind: str) -> NDArray[Any]:
-    """One `.npy` of an artefact, memory-mapped.
+def check_file(folder: Path, manifest: Manifest, name: str) -> Path:
+    """The path of one file, all of which was read and is as it was written.
+
+    Raises:
+        CorruptArtifact: it is not, or the manifest does not list it.
+    """
+    path, listed = folder / name, manifest.files.get(name)
+    if listed is None or not path.is_file() or file_digest(path) != listed["sha256"]:
+        raise CorruptArtifact(f"{path} does not match its checksum; rebuild the {manifest.kind}")
+    return path
+
+
+def read_file(folder: Path, manifest: Manifest, name: str) -> bytes:
+    """The bytes of one file, as they were written; the same errors as `check_file`."""
+    content = (folder / name).read_bytes() if name in manifest.files else b""
+    if name not in manifest.files or hashlib.sha256(content).hexdigest() != manifest.files[name]["sha256"]:
+        raise CorruptArtifact(f"{folder / name} does not match its checksum; rebuild the {manifest.kind}")
+    return content
+
+
+def read_json(folder: Path, manifest: Manifest, name: str) -> Any:
+    """What one file of JSON holds, as it was written; the same errors as `check_file`."""
+    with damaged(f"{folder / name} is no JSON ({{}}); rebuild the {manifest.kind}"):
+        return json.loads(read_file(folder, manifest, name))
+
+
+def checked_array(folder: Path, manifest: Manifest, name: str, dtype: DTypeLike, ndim: int = 1) -> NDArray[Any]:
+    """One `.npy`, memory-mapped, all of which was read and is as it was written; the same errors as `check_file`."""
+    return typed_array(check_file(folder, manifest, f"{name}.npy"), manifest.kind, dtype, ndim)
+
+
+def typed_array(path: Path, kind: str, dtype: DTypeLike, ndim: int = 1) -> NDArray[Any]:
+    """One `.npy`, memory-mapped, of this type and so many axes, its contents not compared with what was written.
+
+    Raises:
+        CorruptArtifact: it is no such array.
+    """
+    import numpy as np  # here, because reading settings and manifests needs no arrays
+
+    array = load_array(path, kind)
+    if array.dtype != dtype or array.ndim != ndim or not array.flags.c_contiguous:
+        found = f"{array.dtype} of shape {array.shape}"
+        raise CorruptArtifact(f"{path} holds {found}, expected {np.dtype(dtype)} in {ndim} axes; rebuild the {kind}")
+    if array.offset + array.nbytes != path.stat().st_size:
+        raise CorruptArtifact(f"{path} is longer than its header says; rebuild the {kind}")
+    return np.asarray(array)
+
+
+def load_array(path: Path, kind: str) -> Any:
+    """One `.npy`, memory-mapped, of whatever type.
 
     Raises:
         CorruptArtifact: it is no whole array.
     """
-    import numpy as np  # here, because reading settings and manifests needs no arrays
+    import numpy as np
 
-    try:
-        with _one_header_at_a_time:
-            return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
-    except (ValueError, OSError, EOFError, TokenError) as error:  # TokenError: NumPy's for some broken headers
-        raise CorruptArtifact(f"{path} is not a whole array ({error}); rebuild the {kind}") from error
-
-
-class Build:
-    """An artefact in the making; `path` is where its files go."""
-
-    def __init__(self, path: Path, earlier_seconds: float) -> None:
-        self.path = path
-        self.results: dict[str, Any] = {}
-        self.state: dict[str, Any] = {}
-        self._watch = Stopwatch()
-        self._earlier_seconds = earlier_seconds
-
-    @property
-    def seconds(self) -> float:
-        """Time spent so far, that of killed runs up to their last checkpoint included."""
-        return self._earlier_seconds + self._watch.seconds
-
-    def checkpoint(self) -> None:
-        """Note that all work up to here is safely on disk."""
-        write_atomically(self.path / _ELAPSED, lambda p: p.write_text(str(self.seconds), encoding="utf-8"))
-
-
-_PURPOSE, _ELAPSED, _LOCK = "purpose.json", "elapsed", "lock"
-_SWAPS = 100
-_SCAFFOLD = {_PURPOSE, _ELAPSED, _LOCK}
-
-
-@contextmanager
-def build(
-    folder: Path,
-    kind: str,
-    *,
-    settings: Mapping[str, Any],
-    made_from: Mapping[str, str],
-    mutable: frozenset[str] = frozenset(),
-) -> Iterator[Build]:
-    """Make the artefact at `folder`: yield a place to write, then swap it in.
-
-    A killed build of the same settings and sources is found again with all its files, so that the
-    caller can go on from what is whole; one of other settings is discarded.
-
-    Args:
-        mutable: files that may change after the build (people edit names); they carry no checksum.
-
-    Raises:
-        ArtifactInUse: another process is building the same artefact.
-    """
-    partial = folder.with_name(folder.name + ".partial")
-    with _locked(partial) as lock:
-        try:
-            made = Build(partial, _resume(partial, kind, settings, made_from))
-            yield made
-            manifest = Manifest(
-                kind=kind,
-                # Through JSON, so that what is compared later is what was written (tuples become lists).
-                settings=json.loads(json.dumps(settings)),
-                made_from=dict(made_from),
-                files=_contents(partial, mutable),
-                results=made.results,
-                seconds=round(made.seconds, 2),
-                state=made.state,
-            )
-            write_manifest(partial, manifest)
-        except BaseException:
-            if not (partial / _ELAPSED).exists():  # nothing was checkpointed, so nothing is worth keeping
-                shutil.rmtree(partial, ignore_errors=True)
-            raise
-        for name in (_PURPOSE, _ELAPSED):
-            (partial / name).unlink(missing_ok=True)
-        if locks.WINDOWS:
-            lock.close()
-        _swap_in(partial, folder)
-        (folder / _LOCK).unlink()
-
-
-def _contents(partial: Path, mutable: frozenset[str]) -> dict[str, dict[str, Any]]:
-    """Size and checksum of each file of a finished artefact."""
-    aside = _SCAFFOLD | mutable | {MANIFEST}
-    return {
-        p.relative_to(partial).as_posix(): {"bytes": p.stat().st_size, "sha256": file_digest(p)}
-        for p in sorted(partial.rglob("*"))
-        if p.is_file() and p.name not in aside
-    }
-
-
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a file beside `path`, then rename it there; on failure nothing is left.
-
-    Raises:
-        OSError: the disk is full or the folder cannot be written; `path` is as it was.
-    """
-    if not path.name:
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    aside = path.with_name(path.name + ".writing")
-    try:
-        write(aside)
-        with aside.open("rb+") as file:
-            os.fsync(file.fileno())
-        aside.replace(path)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
-
-
-def _resume(partial: Path, kind: str, settings: Mapping[str, Any], made_from: Mapping[str, str]) -> float:
-    """Keep the files of a killed build with the same purpose, else start empty. Returns its seconds."""
-    purpose = json.dumps({"kind": kind, "settings": settings, "made_from": made_from}, sort_keys=True)
-    stated = partial / _PURPOSE
-    if stated.is_file() and stated.read_text(encoding="utf-8") == purpose:
-        for half_written in partial.rglob("*.writing"):
-            half_written.unlink()
-        elapsed = partial / _ELAPSED
-        return float(elapsed.read_text(encoding="utf-8")) if elapsed.is_file() else 0.0
-    for leftover in partial.iterdir():
-        if leftover.name != _LOCK:
-            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
-    write_atomically(stated, lambda p: p.write_text(purpose, encoding="utf-8"))
-    return 0.0
-
-
-@contextmanager
-def _locked(partial: Path) -> Iterator[IO[bytes]]:
-    """Hold the lock of a build, whose folder is made if need be and taken away again if the lock cannot be."""
-    made = [folder for folder in (partial, *partial.parents) if not folder.exists()]
-    try:
-        lock = _take_lock(partial)
-    except BlockingIOError as error:
-        raise ArtifactInUse(
-            f"another process is writing {partial.with_suffix('')}; wait for it to end, or stop it"
-        ) from error
-    except OSError:
-        _remove_empty(made)
-        raise
-    with lock:
-        try:
-            yield lock
-        except BaseException:
-            _remove_empty(made)
-            raise
-
-
-def _take_lock(partial: Path) -> IO[bytes]:
-    while True:
-        partial.mkdir(parents=True, exist_ok=True)
-        with suppress(FileNotFoundError):  # a builder that just ended has moved the folder to its place
-            return locks.take(partial / _LOCK, wait=False)
-
-
-def _remove_empty(folders: list[Path]) -> None:
-    """Take away folders, the innermost first, that hold nothing."""
-    for folder in folders:
-        with suppress(OSError):
-            folder.rmdir()
-
-
-def _swap_in(partial: Path, folder: Path) -> None:
-    old = folder.with_name(folder.name + ".old")
-    for attempt in range(_SWAPS):
-        shutil.rmtree(old, ignore_errors=True)
-        if folder.exists():
-            folder.rename(old)
-        try:
-            partial.rename(folder)
-            break
-        except OSError as error:
-            # A reader that came between the two renames has put the old artefact back: once more.
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or attempt == _SWAPS - 1:
-                raise
-    shutil.rmtree(old, ignore_errors=True)
+    with damaged(f"{path} is not a whole array ({{}}); rebuild the {kind}"), _one_header_at_a_time:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
 def _recover(folder: Path) -> None:
     """Undo a swap that was killed between its two renames."""
-    old = folder.with_name(folder.name + ".old")
-    if old.exists() and not folder.exists():
+    old = replaced(folder)
+    if not folder.exists() and is_ours(old):
         with suppress(OSError):  # the writer, or another reader, was faster
             old.rename(folder)
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file, as hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def replaced(folder: Path) -> Path:
+    """Where an artefact lies while another takes its place."""
+    return folder.with_name(f".{folder.name}.unweave-old")
+
+
+def is_ours(folder: Path) -> bool:
+    """Whether unweave made this folder, so that it may take it away: it has the mark, or a manifest."""
+    if folder.is_symlink() or not folder.is_dir():
+        return False
+    if (folder / MARK).is_file():
+        return True
+    try:
+        return bool(json.loads((folder / MANIFEST).read_bytes()).keys() >= _ESSENTIAL)
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return False

@@ -8,13 +8,22 @@ from __future__ import annotations
 
 import errno
 import importlib
+import json
+import logging
 import os
 import random
+import stat
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
+
+from unweave.base.plain import plain
+from unweave.errors import BadData
+
+logger = logging.getLogger(__name__)
 
 fcntl: Any
 try:
@@ -27,6 +36,9 @@ WINDOWS = fcntl is None
 _PLACES = 64
 """So many can share a lock on Windows at a time; more wait."""
 _PAUSE = 0.02
+_PATIENCE = 1.0
+"""Seconds of waiting of which nothing is said."""
+_LONGEST = 1000
 _HELD = (errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK)
 
 
@@ -35,6 +47,52 @@ def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[N
     """Hold a lock on a file; see `take`."""
     with take(path, shared=shared, wait=wait):
         yield
+
+
+@contextmanager
+def held(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold a lock whose file says who has it; who has to wait for longer than a second is told for whom.
+
+    Raises:
+        BlockingIOError: another has it, and there is to be no waiting; it says who.
+    """
+    file = _taken_at_last(path) if wait else take(path, wait=False)
+    with file:
+        _say_who(file)
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # Windows keeps a file that is open
+                path.unlink()  # who waits for it finds that it is gone, and takes the next one at its place
+
+
+def _taken_at_last(path: Path) -> IO[bytes]:
+    asked = time.monotonic()
+    while time.monotonic() - asked < _PATIENCE:
+        with suppress(BlockingIOError):
+            return take(path, wait=False)
+        time.sleep(_PAUSE)
+    logger.warning("waiting for %s", holder(path))
+    return take(path)
+
+
+def _say_who(file: IO[bytes]) -> None:
+    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:2]]) if sys.argv else "python"
+    since = time.strftime("%H:%M:%S")
+    with suppress(OSError):  # a full disk: then it is not said
+        file.truncate(0)
+        file.write(json.dumps({"command": command, "process": os.getpid(), "since": since}).encode())
+        file.flush()
+
+
+def holder(path: Path) -> str:
+    """Who has, or last had, a lock that `held` took, in words."""
+    try:
+        said = json.loads(path.read_bytes()[:_LONGEST])
+        command = plain(str(said["command"]), 60) or "a program"
+        return f"{command} (process {int(said['process'])}, since {plain(str(said['since']), 8)})"
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return "another process"
 
 
 def take(path: Path, *, shared: bool = False, wait: bool = True) -> IO[bytes]:
@@ -49,7 +107,7 @@ def take(path: Path, *, shared: bool = False, wait: bool = True) -> IO[bytes]:
         FileNotFoundError: its folder is not there, or was moved away meanwhile.
     """
     while True:
-        file = path.open("ab")
+        file = _opened(path)
         try:
             _lock(file.fileno(), shared=shared, wait=wait)
             if _is_at(file, path):
@@ -58,6 +116,21 @@ def take(path: Path, *, shared: bool = False, wait: bool = True) -> IO[bytes]:
             file.close()
             raise
         file.close()  # it was moved away between opening and locking; what is at its place now is not locked
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """The file, made if it is not there; a link, a pipe or a device in its place is not opened."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        handle = os.open(path, flags | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0), 0o666)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise BadData(f"{path} is a link, in the place of a lock; remove it") from error
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise BadData(f"{path} is no file, in the place of a lock; remove it")
+    return os.fdopen(handle, "ab")
 
 
 def _is_at(file: IO[bytes], path: Path) -> bool:

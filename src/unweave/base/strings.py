@@ -3,41 +3,45 @@
     NAME.txt        the texts in UTF-8, each with a line break after it, though a text may hold some itself
     NAME_ends.npy   (n_texts,) int64: where each text ends in NAME.txt, its line break included
 
-Memory-mapped; a text is found by halving, so nothing is read but what is asked for.
+Memory-mapped; both files are compared with what was written when they are opened. A text is found by halving.
 """
 
 from __future__ import annotations
 
-import mmap
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 
 from unweave.base.arrays import ArrayWriter
-from unweave.base.artifact import load_array
+from unweave.base.pages import Checked
 from unweave.errors import CorruptArtifact
 
 
 class Strings(Sequence[str]):
     """Texts that are ascending by code point, all of them or within known ranges."""
 
-    def __init__(self, folder: Path, name: str, kind: str) -> None:
-        """Open what `write` left in an artefact of this kind.
+    def __init__(self, opened: Mapping[str, Checked], name: str) -> None:
+        """Read what `write` left in an artefact.
+
+        Args:
+            opened: the artefact's files, those of `files_of` among them.
 
         Raises:
             CorruptArtifact: the files are damaged.
         """
-        self._ends = np.asarray(load_array(folder / f"{name}_ends.npy", kind)).data  # read by the number, quickly
-        path = folder / f"{name}.txt"
-        with path.open("rb") as file:
-            # An empty file cannot be mapped.
-            size = path.stat().st_size
-            self._bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
-        if size != (self._ends[-1] if len(self._ends) else 0):
-            raise CorruptArtifact(f"{path} and {name}_ends.npy do not belong together; rebuild the {kind}")
+        ends = opened[f"{name}_ends"].whole()
+        self._ends = ends.data  # read by the number, quickly
+        self._bytes = opened[f"{name}.txt"].whole().data
+        if len(self._bytes) != (ends[-1] if len(ends) else 0) or (np.diff(ends, prepend=0) < 1).any():
+            raise CorruptArtifact(f"{name}.txt and {name}_ends.npy do not belong together; rebuild what they are of")
+
+    @staticmethod
+    def files_of(name: str) -> dict[str, tuple[Any, int]]:
+        """The files of a table, as `pages.open_checked` opens them."""
+        return {f"{name}.txt": (np.uint8, 1), f"{name}_ends": (np.int64, 1)}
 
     @staticmethod
     def write(folder: Path, name: str, texts: Iterable[str]) -> None:
@@ -61,7 +65,7 @@ class Strings(Sequence[str]):
         if not 0 <= number < len(self):
             raise IndexError(f"number {number} is outside a table of {len(self)} texts")
         start = self._ends[number - 1] if number else 0
-        return self._bytes[start : self._ends[number] - 1].decode("utf-8")
+        return str(self._bytes[start : self._ends[number] - 1], "utf-8")
 
     def find(self, text: str, within: range | None = None) -> int | None:
         """The number of a text, or None if it is not there.

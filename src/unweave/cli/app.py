@@ -12,7 +12,7 @@ import click
 
 from unweave import __version__
 from unweave.base.plain import plain
-from unweave.errors import UnweaveError
+from unweave.errors import CorruptArtifact, UnweaveError
 
 
 class _Place(NamedTuple):
@@ -70,6 +70,10 @@ SECTIONS = {
         "serve-model": _Place("serve_model", "Serve a language model on this machine, for: unweave name --namer "
                               "language-model"),
     },
+    "Look after a project": {
+        "verify": _Place("health", "Read every byte of PROJECT, and say which artefact is not what was written."),
+        "doctor": _Place("health", "Say what to do about PROJECT: what is damaged, out of date, left over or missing."),
+    },
     "See it work": {
         "demo": _Place("demo", "Run the main job from corpus to report in the folder PROJECT, on Wikipedia's vital "
                        "articles."),
@@ -112,6 +116,9 @@ class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except CorruptArtifact as error:
+            way_out = "" if "run: unweave" in str(error) else "; for what to do, run: unweave doctor PROJECT"
+            raise click.ClickException(_one_line(f"{error}{way_out}")) from error
         except UnweaveError as error:
             raise click.ClickException(_one_line(str(error))) from error
         except BrokenPipeError:

@@ -173,20 +173,6 @@ def build(project: Path, as_json: bool) -> None:
 @index.command()
 @PROJECT
 @JSON
-def verify(project: Path, as_json: bool) -> None:
-    """Read every byte of the indexes, and say which file is not what was written."""
-
-    indexes = open_project(project).verify()
-    if as_json:
-        print_json({name: {"whole": True, "bytes": found.manifest.bytes} for name, found in indexes.items()})
-        return
-    for name, found in indexes.items():
-        click.echo(f"{name}: whole ({found.n_passages:,} passages, {found.manifest.bytes:,} bytes)")
-
-
-@index.command()
-@PROJECT
-@JSON
 def compact(project: Path, as_json: bool) -> None:
     """Merge the segments of the indexes, without their deleted passages. Others may search meanwhile."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from unweave.base.artifact import write_atomically
+from unweave.base.files import write_atomically
 from unweave.base.plain import plain
 from unweave.cli.options import JSON, open_project
 

@@ -81,7 +81,7 @@ def search_all(project: Path, out: Path, system: str, cutoff: int, as_json: bool
 
     OUT is a file of six columns, which trec_eval and ir_measures read.
     """
-    from unweave.base.artifact import write_atomically
+    from unweave.base.files import write_atomically
     from unweave.evaluation.runs import write_run
 
     run = open_project(project).search_all(cutoff=cutoff, system=system)

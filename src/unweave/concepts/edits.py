@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from unweave.base.plain import plain
-from unweave.concepts import store
 from unweave.concepts.concept import LONGEST_DESCRIPTION, LONGEST_NAME, PERSON, Naming, Score, shown_first
+from unweave.concepts.database import reading, writing
 from unweave.concepts.edit import CONFIRMED, FLAG, LOCK, MERGE, RENAME, UNLOCK, Edit, State, _targets, builds_on
-from unweave.errors import ArtifactInUse, BadData
+from unweave.errors import BadData
 
 Database = Path | sqlite3.Connection
 """A concepts database, or a `transaction` on one that several edits share."""
@@ -29,19 +29,13 @@ def transaction(database: Database) -> Iterator[sqlite3.Connection]:
     """Edits that are made all or none. A transaction within another is part of it.
 
     Raises:
-        ArtifactInUse: the database cannot be written now.
+        ArtifactInUse, CorruptArtifact, OSError: the database cannot be written; see `database.writing`.
     """
     if isinstance(database, sqlite3.Connection):
         yield database
         return
-    try:
-        with store.connected(database) as db:
-            db.execute("BEGIN IMMEDIATE")  # what is read before a change is what is there when it is made
-            yield db
-    except sqlite3.OperationalError as error:
-        raise ArtifactInUse(
-            f"{database} cannot be changed now ({error}); wait for whatever is writing it, or see if it may be written"
-        ) from error
+    with writing(database) as db:
+        yield db
 
 
 # --- edits ----------------------------------------------------------------------------------------
@@ -222,7 +216,7 @@ def _reading(database: Database) -> Iterator[sqlite3.Connection]:
     if isinstance(database, sqlite3.Connection):
         yield database
         return
-    with store.connected(database) as db:
+    with reading(database) as db:
         yield db
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from unweave.base.plain import plain
-from unweave.concepts import edits, store, tables
+from unweave.concepts import edits, tables
 from unweave.concepts.concept import DETECTION, LONGEST_DESCRIPTION, Concept, Example
+from unweave.concepts.database import reading
 from unweave.concepts.edit import FLAG, MERGE, RENAME, Edit
 from unweave.concepts.store import Concepts
 from unweave.errors import BadData
@@ -165,7 +166,7 @@ def _number(cell: str, column: str) -> int:
 def _strongest(database: Path, n: int) -> dict[int, list[Example]]:
     """The first examples of each latent's top band."""
     strongest: dict[int, list[Example]] = {}
-    with store.connected(database) as db:
+    with reading(database) as db:
         for latent, *example in db.execute(
             "SELECT latent, source, position, activation, band FROM examples WHERE band = 'top' AND rank <= ? "
             "ORDER BY latent, rank",

@@ -12,6 +12,7 @@ from scipy.sparse import csr_array
 from unweave.base.owned import OwnFolder
 from unweave.base.records import Passage
 from unweave.concepts import store
+from unweave.concepts.database import DATABASE
 from unweave.concepts.evidence import Evidence, Texts
 from unweave.concepts.judges import verdicts
 from unweave.concepts.namers import base
@@ -82,7 +83,7 @@ def name(
         latents=sae.encode(rows) if latents is None else latents,
     )
     folder = OwnFolder()
-    concepts = Concepts(folder.path / store.DATABASE, texts=texts, owned=folder)
+    concepts = Concepts(folder.path / DATABASE, texts=texts, owned=folder)
     store.create(concepts.database)
     live = evidence.live.tolist()
     store.add(concepts.database, evidence.concepts(live))

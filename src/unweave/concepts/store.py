@@ -10,31 +10,34 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, Self
 
 from unweave.base.artifact import read_manifest
+from unweave.base.files import write_atomically
 from unweave.base.owned import OwnFolder
 from unweave.base.records import Trust
 from unweave.concepts.concept import BANDS, PERSON, Concept, Example, Naming, Related, Score, shown_first
+from unweave.concepts.database import DATABASE, KIND, check, make, reading, writing
 from unweave.errors import CorruptArtifact
 from unweave.language import spending
 from unweave.language.client import Receipt
 
-DATABASE = "concepts.sqlite"
-KIND = "concepts"
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS concepts (
+SCHEMA = (
+    """
+CREATE TABLE made_from (
+    source TEXT PRIMARY KEY,      -- an artefact of the project
+    fingerprint TEXT NOT NULL     -- so that edits are known to be of this SAE's latents even without the manifest
+);
+CREATE TABLE concepts (
     latent INTEGER PRIMARY KEY,
     document_frequency INTEGER NOT NULL,  -- passages in which the latent is active
     strongest REAL NOT NULL,              -- its highest activation
     flag TEXT,                            -- a remark: generic, boilerplate, hub, or a person's
     merged_into INTEGER REFERENCES concepts (latent)  -- a person said that it means the same as that one
 );
-CREATE TABLE IF NOT EXISTS examples (
+CREATE TABLE examples (
     latent INTEGER NOT NULL REFERENCES concepts (latent),
     band TEXT NOT NULL,           -- top, middle, low, near-miss or random
     rank INTEGER NOT NULL,        -- 1 for the first of its band
@@ -43,14 +46,14 @@ CREATE TABLE IF NOT EXISTS examples (
     activation REAL NOT NULL,
     PRIMARY KEY (latent, band, rank)
 );
-CREATE TABLE IF NOT EXISTS related (
+CREATE TABLE related (
     latent INTEGER NOT NULL REFERENCES concepts (latent),
     relation TEXT NOT NULL,       -- neighbour, co-occurring, duplicate, parent or family
     other INTEGER NOT NULL,       -- a latent; of a family, its head
     weight REAL NOT NULL,
     PRIMARY KEY (latent, relation, other)
 );
-CREATE TABLE IF NOT EXISTS names (
+CREATE TABLE names (
     latent INTEGER NOT NULL REFERENCES concepts (latent),
     namer TEXT NOT NULL,          -- what made the name
     name TEXT,                    -- NULL: it found none
@@ -60,7 +63,7 @@ CREATE TABLE IF NOT EXISTS names (
     provenance TEXT NOT NULL,     -- JSON: the model, the version of the prompt, tokens, what went wrong
     PRIMARY KEY (latent, namer)
 );
-CREATE TABLE IF NOT EXISTS scores (
+CREATE TABLE scores (
     latent INTEGER NOT NULL REFERENCES concepts (latent),
     namer TEXT NOT NULL,          -- whose name was judged; empty: the latent itself
     judge TEXT NOT NULL,
@@ -70,7 +73,7 @@ CREATE TABLE IF NOT EXISTS scores (
     n INTEGER NOT NULL,           -- decisions
     PRIMARY KEY (latent, namer, judge)
 );
-CREATE TABLE IF NOT EXISTS edits (
+CREATE TABLE edits (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     made TEXT NOT NULL,           -- when, UTC
     action TEXT NOT NULL,         -- rename, lock, flag or merge
@@ -80,6 +83,8 @@ CREATE TABLE IF NOT EXISTS edits (
     undone INTEGER NOT NULL DEFAULT 0
 );
 """
+    + spending.TABLE
+)
 
 
 class Concepts(Mapping[int, str]):
@@ -112,16 +117,11 @@ class Concepts(Mapping[int, str]):
         Raises:
             MissingArtifact, CorruptArtifact: there is none, or it is damaged.
         """
-        read_manifest(Path(folder), KIND)
+        manifest = read_manifest(Path(folder), KIND)
         if not (Path(folder) / DATABASE).is_file():
             raise CorruptArtifact(f"{folder} has lost its {DATABASE}; name the concepts again")
-        concepts = cls(Path(folder) / DATABASE)
-        try:
-            with connected(concepts.database) as db:
-                db.execute("SELECT count(*) FROM concepts").fetchone()
-        except sqlite3.DatabaseError as error:
-            raise CorruptArtifact(f"{folder}/{DATABASE} is damaged ({error}); name the concepts again") from error
-        return concepts
+        check(Path(folder) / DATABASE, SCHEMA, manifest)
+        return cls(Path(folder) / DATABASE)
 
     def __getitem__(self, latent: int) -> str:
         return self.shown()[latent][0]
@@ -138,7 +138,7 @@ class Concepts(Mapping[int, str]):
 
     def concept(self, latent: int) -> Concept | None:
         """All that is known of one latent; None if it never fired."""
-        with connected(self.database) as db:
+        with reading(self.database) as db:
             found = list(_concepts(db, latent))
             if not found:
                 return None
@@ -156,7 +156,7 @@ class Concepts(Mapping[int, str]):
 
     def by_document_frequency(self) -> list[Concept]:
         """Every live concept, without its examples and relations, the most frequent first."""
-        with connected(self.database) as db:
+        with reading(self.database) as db:
             return list(_concepts(db))
 
     def shown(self) -> Mapping[int, tuple[str, Trust]]:
@@ -242,7 +242,7 @@ class Named(NamedTuple):
 
 def named_by(database: Path, namer: str) -> Named:
     """Count a namer's names."""
-    with connected(database) as db:
+    with reading(database) as db:
         tried, found = db.execute("SELECT count(*), count(name) FROM names WHERE namer = ?", (namer,)).fetchone()
     return Named(namer, found, tried - found)
 
@@ -250,32 +250,31 @@ def named_by(database: Path, namer: str) -> Named:
 # --- writing --------------------------------------------------------------------------------------
 
 
-@contextmanager
-def connected(database: Path) -> Iterator[sqlite3.Connection]:
-    """One transaction on a concepts database: committed at the end, rolled back on an error."""
-    db = sqlite3.connect(database, timeout=60)
-    try:
-        with db:
-            yield db
-    finally:
-        db.close()
+def create(file: Path, made_from: Mapping[str, str] | None = None) -> None:
+    """Make a database's tables, unless it is there.
+
+    Args:
+        made_from: fingerprints of the artefacts that the concepts are of, by name.
+    """
+    if not file.exists():
+        write_atomically(file, lambda aside: make(aside, SCHEMA, made_from or {}))
 
 
-def create(database: Path) -> None:
-    """Make the tables, if they are not there."""
-    with connected(database) as db:
-        db.executescript(_SCHEMA + spending.TABLE)
+def made_from(file: Path) -> dict[str, str]:
+    """What the concepts in a database are of."""
+    with reading(file) as db:
+        return dict(db.execute("SELECT source, fingerprint FROM made_from").fetchall())
 
 
 def stored_latents(database: Path) -> set[int]:
     """Latents that an earlier, perhaps killed, run has stored."""
-    with connected(database) as db:
+    with reading(database) as db:
         return {latent for (latent,) in db.execute("SELECT latent FROM concepts")}
 
 
 def add(database: Path, concepts: Iterable[Concept]) -> None:
     """Store concepts with their examples, relations and namings, all or none."""
-    with connected(database) as db:
+    with writing(database) as db:
         for c in concepts:
             db.execute(
                 "INSERT OR REPLACE INTO concepts VALUES (?, ?, ?, ?, ?)",
@@ -298,22 +297,21 @@ def carry_names(database: Path, into: Path) -> None:
     A person's names are edits, not here.
     """
     columns = "latent, namer, name, description, coverage, made_with, provenance"
-    with connected(database) as old:
+    with reading(database) as old:
         rows = old.execute(f"SELECT {columns} FROM names WHERE namer != ?", (PERSON,)).fetchall()  # noqa: S608
     there = stored_latents(into)
-    with connected(into) as db:
+    with writing(into) as db:
         db.executemany(
             f"INSERT OR REPLACE INTO names ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
             [row for row in rows if row[0] in there],
         )
-    create(database)  # one that is older than the journal of spending has none
-    with connected(database) as old, connected(into) as db:
+    with reading(database) as old, writing(into) as db:
         spending.carry_over(old, db)
 
 
 def made_with(database: Path, namer: str) -> dict[int, str]:
     """Of each latent that a namer has named, or tried to, with what: see `Naming.made_with`."""
-    with connected(database) as db:
+    with reading(database) as db:
         return dict(db.execute("SELECT latent, made_with FROM names WHERE namer = ?", (namer,)).fetchall())
 
 
@@ -322,7 +320,7 @@ def add_namings(database: Path, namings: Iterable[tuple[int, Naming]]) -> None:
 
     An earlier one of the same namer goes, with its scores, unless it is a name and the new one a failure.
     """
-    with connected(database) as db:
+    with writing(database) as db:
         _add_namings(db, namings)
 
 
@@ -351,7 +349,7 @@ def add_scores(database: Path, scores: Iterable[tuple[int, str, Score]], receipt
     Args:
         receipts: what that cost.
     """
-    with connected(database) as db:
+    with writing(database) as db:
         spending.settle(db, receipts)
         db.executemany(
             "INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -361,7 +359,7 @@ def add_scores(database: Path, scores: Iterable[tuple[int, str, Score]], receipt
 
 def replace_related(database: Path, relations: Iterable[str], related: Iterable[tuple[int, Related]]) -> None:
     """Store relations, each with its latent, in place of all that there were of these kinds."""
-    with connected(database) as db:
+    with writing(database) as db:
         db.executemany("DELETE FROM related WHERE relation = ?", [(relation,) for relation in relations])
         _add_related(db, related)
 

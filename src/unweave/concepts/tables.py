@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from unweave.base.artifact import write_atomically
+from unweave.base.files import write_atomically
 from unweave.base.plain import plain
 from unweave.errors import BadData
 

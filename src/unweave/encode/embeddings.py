@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unweave.base import progress
-from unweave.base.artifact import Build, Manifest, build, load_array, read_manifest, write_atomically
+from unweave.base.arrays import save_array
+from unweave.base.artifact import Manifest, read_manifest, typed_array
+from unweave.base.building import Build, build
+from unweave.base.files import write_atomically
+from unweave.base.pages import open_checked, write_sums
 from unweave.base.vectors import refuse_unusable
-from unweave.errors import BadData
+from unweave.errors import BadData, CorruptArtifact
 
 SHARD_ROWS = 2048
 """Rows in a shard: at most so many texts are embedded again after a kill."""
@@ -26,8 +31,13 @@ class Embeddings:
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.folder = folder
         self.manifest = manifest
-        self._shards = [load_array(path, self.kind) for path in sorted(folder.glob("*.npy"))]
-        self.d_in = int(self._shards[0].shape[1]) if self._shards else 0
+        names = sorted(name.removesuffix(".npy") for name in manifest.files if name[:1].isdigit())
+        self._shards = list(open_checked(folder, manifest, dict.fromkeys(names, (np.float32, 2))).values())
+        self.d_in = self._shards[0].shape[1] if self._shards else 0
+        n = sum(map(len, self._shards))
+        shapes = [(min(SHARD_ROWS, n - first), self.d_in) for first in range(0, n, SHARD_ROWS)]
+        if [shard.shape for shard in self._shards] != shapes:
+            raise CorruptArtifact(f"{folder}: its shards do not fit together; embed the texts again")
 
     @classmethod
     def load(cls, folder: Path | str) -> Embeddings:
@@ -56,7 +66,7 @@ class Embeddings:
             BadData: a row is zero or not finite, or shards differ in width.
         """
         with build(folder, cls.kind, settings=settings, made_from=made_from) as made:
-            _write_shards(made, n, rows, label)
+            write_sums(made.path, _write_shards(made, n, rows, label))
         return cls.load(folder)
 
     def __len__(self) -> int:
@@ -66,11 +76,11 @@ class Embeddings:
         """Rows start to end - 1, (end - start, d_in)."""
         end = len(self) if end is None else min(end, len(self))
         pieces = [
-            shard[max(start - first, 0) : end - first]
+            shard.part(max(start - first, 0), min(end - first, len(shard)))
             for first, shard in zip(range(0, len(self), SHARD_ROWS), self._shards, strict=True)
             if first < end and start < first + len(shard)
         ]
-        return np.concatenate(pieces).astype(np.float32, copy=False) if pieces else self._no_rows()
+        return np.concatenate(pieces) if pieces else self._no_rows()
 
     def take(self, positions: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:
         """The rows at these positions, (len(positions), d_in), in the order asked.
@@ -86,7 +96,7 @@ class Embeddings:
         for number in np.unique(shard_of):
             chosen = shard_of == number
             rows = positions[chosen] - number * SHARD_ROWS
-            out[chosen] = self._shards[number][rows]
+            out[chosen] = self._shards[number].take(rows)
             refuse_unusable(out[chosen], str(self.folder / _shard_name(number)), rows)
         return out
 
@@ -102,12 +112,13 @@ def _shard_name(number: int) -> str:
     return f"{number:06d}.npy"
 
 
-def _write_shards(made: Build, n: int, rows: Callable[[int, int], NDArray[np.floating[Any]]], label: str) -> None:
+def _write_shards(made: Build, n: int, rows: Callable[[int, int], NDArray[np.floating[Any]]], label: str) -> list[str]:
+    """Write what is missing; returns the names of all shards."""
     starts = range(0, n, SHARD_ROWS)
     paths = [made.path / _shard_name(number) for number in range(len(starts))]
     done = sum(min(SHARD_ROWS, n - start) for start, path in zip(starts, paths, strict=True) if path.exists())
     there = next((path for path in paths if path.exists()), None)
-    d_in = int(load_array(there, Embeddings.kind).shape[1]) if there else None
+    d_in = typed_array(there, Embeddings.kind, np.float32, 2).shape[1] if there else None
     with progress.steps(label, total=n, unit="texts", done=done) as advance:
         for start, path in zip(starts, paths, strict=True):
             if path.exists():
@@ -117,11 +128,7 @@ def _write_shards(made: Build, n: int, rows: Callable[[int, int], NDArray[np.flo
             d_in = d_in or shard.shape[1]
             if shard.shape != (min(SHARD_ROWS, n - start), d_in):
                 raise BadData(f"{label}: rows from {start} have the shape {shard.shape}, those before are {d_in} wide")
-            write_atomically(path, lambda p, shard=shard: _save(p, shard))  # type: ignore[misc]
+            write_atomically(path, partial(save_array, array=shard))
             made.checkpoint()
             advance(len(shard))
-
-
-def _save(path: Path, array: NDArray[Any]) -> None:
-    with path.open("wb") as file:  # np.save would add an ending to the name
-        np.save(file, array)
+    return [path.stem for path in paths]

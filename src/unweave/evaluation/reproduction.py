@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unweave.base.artifact import read_manifest
+from unweave.base.artifact import damaged, read_json, read_manifest
 from unweave.base.stored import read_record
 
 KIND = "reproduction"
@@ -78,12 +77,12 @@ class Reproduction:
     def load(cls, project: Path) -> Reproduction:
         """Read what `reproduce` wrote into a project."""
         folder = project / FOLDER / "report"
-        read_manifest(folder, KIND)
-        record = json.loads((folder / REPORT).read_text(encoding="utf-8"))
-        record["rows"] = [read_record(ReproducedRow, row, folder / REPORT) for row in record["rows"]]
-        record["saes"] = {int(k): of for k, of in record["saes"].items()}
-        record["differences"] = tuple(record["differences"])
-        return read_record(cls, record, folder / REPORT)
+        record = read_json(folder, read_manifest(folder, KIND), REPORT)
+        with damaged(f"{folder / REPORT} holds no reproduction ({{}}); run it again"):
+            record["rows"] = [read_record(ReproducedRow, row, folder / REPORT) for row in record["rows"]]
+            record["saes"] = {int(k): of for k, of in record["saes"].items()}
+            record["differences"] = tuple(record["differences"])
+            return read_record(cls, record, folder / REPORT)
 
 
 def table(found: Reproduction) -> list[dict[str, Any]]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unweave.base.artifact import read_manifest
+from unweave.base.artifact import check_file, damaged, read_json, read_manifest
 from unweave.base.stored import read_record
 from unweave.evaluation.measures import LABELS, MEASURES
 
@@ -44,8 +43,9 @@ class Evaluation:
     @classmethod
     def load(cls, folder: Path) -> Evaluation:
         """Read a project's evaluation."""
-        read_manifest(folder, KIND)
-        return cls.from_dict(json.loads((folder / REPORT).read_text(encoding="utf-8")))
+        report = read_json(folder, read_manifest(folder, KIND), REPORT)
+        with damaged(f"{folder / REPORT} holds no evaluation ({{}}); evaluate again"):
+            return cls.from_dict(report)
 
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> Evaluation:
@@ -56,8 +56,13 @@ class Evaluation:
 
 
 def run_of(project: Path, system: str) -> Path:
-    """Where an evaluation left a system's run."""
-    return project / KIND / "runs" / file_of(system)
+    """Where an evaluation left a system's run.
+
+    Raises:
+        CorruptArtifact: it is not what was written.
+    """
+    folder = project / KIND
+    return check_file(folder, read_manifest(folder, KIND), f"runs/{file_of(system)}")
 
 
 def file_of(system: str) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from unweave.index.words import float_of
+from unweave.base.words import float_of
 
 ACTIVATION_BYTES = 2
 _DROPPED = np.uint32(15)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from unweave.base.pages import whole
+from unweave.base.words import U
 from unweave.index.activations import ACTIVATION_BYTES, code_of
 from unweave.index.kernels import activation_at, entries_in, held_back, impact_of, latent_at
-from unweave.index.pages import whole
-from unweave.index.words import U
 
 
 @njit(nogil=True, cache=True)

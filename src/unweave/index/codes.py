@@ -10,6 +10,7 @@ otherwise count against the passage.
     latents.npy      (n_passages, k) uint16, or uint32 from 65,536 latents on; the strongest first
     activations.npy  (n_passages, k) uint8: activations over the passage's scale; 0: no more latents
     scales.npy       (n_passages,) float32
+    sums.npy         the sums of the pages of these three, see `base.pages`
 """
 
 from __future__ import annotations
@@ -25,8 +26,11 @@ from scipy.sparse import csr_array, diags_array
 
 from unweave.base import progress
 from unweave.base.arrays import ArrayWriter
-from unweave.base.artifact import build, load_array, read_manifest, write_atomically
+from unweave.base.artifact import damaged, read_manifest
+from unweave.base.building import build
 from unweave.base.cores import spans
+from unweave.base.files import write_atomically
+from unweave.base.pages import Checked, in_memory, open_checked, whole, write_sums
 from unweave.errors import CorruptArtifact
 from unweave.index.segment import Entries
 from unweave.sae.model import pursue
@@ -35,7 +39,6 @@ if TYPE_CHECKING:
     from unweave.sae.model import SAE
 
 KIND = "codes"
-_ARRAYS = ("latents", "activations", "scales")
 _MOST = 255
 _PASSAGES_AT_ONCE = 2048
 _CHECKED_BITS = 6
@@ -43,18 +46,12 @@ _CHECKED_BITS = 6
 
 
 class Codes:
-    """The code of each passage, memory-mapped."""
+    """The code of each passage, memory-mapped and compared with what was written as it is read."""
 
-    def __init__(
-        self,
-        latents: NDArray[np.unsignedinteger[Any]],
-        activations: NDArray[np.uint8],
-        scales: NDArray[np.float32],
-        n_latents: int,
-    ) -> None:
+    def __init__(self, latents: Checked, activations: Checked, scales: Checked, n_latents: int) -> None:
         self._latents, self._activations, self._scales = latents, activations, scales
         self._n_latents = n_latents
-        self._sound = np.zeros((len(latents) >> _CHECKED_BITS) + 1, np.uint8)  # 1 where codes were found fit to read
+        self._sound = np.zeros((len(scales) >> _CHECKED_BITS) + 1, np.uint8)  # 1 where codes were found fit to read
 
     @classmethod
     def of(cls, codes: csr_array) -> Codes:
@@ -70,7 +67,8 @@ class Codes:
         latents[rows, places], values[rows, places] = codes.indices[order], codes.data[order]
         scales = (values.max(axis=1, initial=0) / _MOST).astype(np.float32)
         steps = np.divide(values, scales[:, None], out=np.zeros_like(values), where=scales[:, None] > 0)
-        return cls(latents, np.rint(steps).astype(np.uint8), scales, n_latents)
+        activations = np.rint(steps).astype(np.uint8)
+        return cls(in_memory(latents), in_memory(activations), in_memory(scales), n_latents)
 
     @classmethod
     def load(cls, folder: Path) -> Codes:
@@ -80,15 +78,18 @@ class Codes:
             MissingArtifact, CorruptArtifact: there are none, or they are damaged.
         """
         manifest = read_manifest(folder, KIND)
-        latents, activations, scales = (load_array(folder / f"{name}.npy", KIND) for name in _ARRAYS)
-        n_latents = int(manifest.settings["n_latents"])
+        with damaged(f"{folder} does not say how many latents there are ({{}}); rebuild it"):
+            n_latents = int(manifest.settings["n_latents"])
+        opened = open_checked(folder, manifest, _files(n_latents))
+        latents, activations, scales = opened.values()
         if latents.shape != activations.shape or latents.shape[:1] != scales.shape:
             raise CorruptArtifact(f"{folder}: its three arrays do not fit together; rebuild it")
         return cls(latents, activations, scales, n_latents)
 
     def _write_part(self, path: Path) -> None:
+        arrays = {name: getattr(self, f"_{name}").whole() for name in ("latents", "activations", "scales")}
         with path.open("wb") as file:  # given a name, savez would add an ending to it
-            np.savez(file, latents=self._latents, activations=self._activations, scales=self._scales)
+            np.savez(file, **arrays)
 
     def __len__(self) -> int:
         return len(self._scales)
@@ -108,47 +109,66 @@ class Codes:
             passages: (n,) positions.
 
         Raises:
-            CorruptArtifact: a code has a latent that is not there.
+            CorruptArtifact: a code is not what was written, or has a latent that is not there.
         """
         scores = np.empty(len(passages))
-        codes = self._latents, self._activations, self._scales, self._sound
-        if not _score(*codes, products[: self._n_latents], passages, scores):
-            raise CorruptArtifact(_UNKNOWN.format(self._n_latents))
+        codes = self._latents.paged, self._activations.paged, self._scales.paged
+        if not _score(*codes, self._latents.shape[1], self._sound, products[: self._n_latents], passages, scores):
+            raise CorruptArtifact(
+                f"the codes do not match their checksums, or have a latent that is not among the {self._n_latents:,} "
+                "of their dictionary: they were changed; rebuild them"
+            )
         return scores
 
     def row(self, passage: int) -> Entries:
         """What one passage is made of, the strongest first, as it is scored.
 
         Raises:
-            CorruptArtifact: its code has a latent that is not there.
+            CorruptArtifact: its code is not what was written, or has a latent that is not there.
         """
-        n = int(np.count_nonzero(self._activations[passage]))
-        latents = self._latents[passage, :n].astype(np.int64)
-        if (latents >= self._n_latents).any():
-            raise CorruptArtifact(_UNKNOWN.format(self._n_latents))
-        return Entries(latents, self._activations[passage, :n].astype(np.float32) * self._scales[passage])
+        self.reconstructed(np.zeros(self._n_latents), np.array([passage]))  # which checks it
+        activations = self._activations.at(passage)
+        n = int(np.count_nonzero(activations))
+        latents = self._latents.at(passage)[:n].astype(np.int64)
+        return Entries(latents, activations[:n].astype(np.float32) * self._scales.at(passage))
 
 
 @njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
-def _score(latents, activations, scales, sound, products, passages, scores):  # type: ignore[no-untyped-def]
-    """Fill scores, (n,) float64; False if a latent has no product. Codes are checked, many at once, when first read."""
+def _score(latents, activations, scales, k, sound, products, passages, scores):  # type: ignore[no-untyped-def]
+    """Fill scores, (n,) float64; False if a code is unfit. Codes are checked, many at once, when first read."""
     for i in range(len(passages)):
         passage = passages[i]
         if sound[passage >> _CHECKED_BITS] == 0:
             first = passage >> _CHECKED_BITS << _CHECKED_BITS
-            for other in range(first, min(first + (1 << _CHECKED_BITS), len(latents))):
-                for j in range(latents.shape[1]):
-                    if latents[other, j] >= len(products):
-                        return False
+            if not _fit(latents, activations, scales, k, len(products), first):
+                return False
             sound[passage >> _CHECKED_BITS] = 1
         total = 0.0
-        for j in range(latents.shape[1]):
-            total += np.float64(activations[passage, j]) * products[latents[passage, j]]
-        scores[i] = total * np.float64(scales[passage])
+        for j in range(passage * k, (passage + 1) * k):
+            total += np.float64(activations.data[j]) * products[latents.data[j]]
+        scores[i] = total * np.float64(scales.data[passage])
     return True
 
 
-_UNKNOWN = "the codes have a latent that is not among the {:,} of their dictionary: they were changed; rebuild them"
+@njit(nogil=True, cache=True)
+def _fit(latents, activations, scales, k, n_latents, first):  # type: ignore[no-untyped-def]
+    """Whether the codes that are checked together are as they were written, and fit the dictionary."""
+    last = min(first + (1 << _CHECKED_BITS), len(scales.data))
+    size = latents.data.itemsize
+    if (
+        not whole(latents.data.view(np.uint8), latents.sums, latents.seen, first * k * size, last * k * size)
+        or not whole(activations.data, activations.sums, activations.seen, first * k, last * k)
+        or not whole(scales.data.view(np.uint8), scales.sums, scales.seen, first * 4, last * 4)
+    ):
+        return False
+    for entry in range(first * k, last * k):  # noqa: SIM110 - Numba compiles no generator
+        if latents.data[entry] >= n_latents:
+            return False
+    return True
+
+
+def _files(n_latents: int) -> dict[str, tuple[Any, int]]:
+    return {"latents": (_id_type(n_latents), 2), "activations": (np.uint8, 2), "scales": (np.float32, 1)}
 
 
 def write_codes(
@@ -168,19 +188,18 @@ def write_codes(
         with progress.steps("coding passages", total=n_passages, unit="passages", done=done) as advance:
             for (start, end), part in zip(pieces, parts, strict=True):
                 if not part.exists():
-                    codes = Codes.of(codes_of(start, end))
-                    write_atomically(part, codes._write_part)
+                    write_atomically(part, Codes.of(codes_of(start, end))._write_part)
                     made.checkpoint()
                     advance(end - start)
-        _join(made.path, parts, int(settings["n_latents"]))
+        size = _join(made.path, parts, int(settings["n_latents"]))
         for part in parts:
             part.unlink()
-        size = sum(load_array(made.path / f"{name}.npy", KIND).nbytes for name in _ARRAYS)
-        made.results.update(n_passages=n_passages, bytes_per_passage=size / max(1, n_passages))
+        write_sums(made.path, _files(int(settings["n_latents"])))
+        made.results.update(n_passages=n_passages, bytes_per_passage=size)
 
 
-def _join(folder: Path, parts: list[Path], n_latents: int) -> None:
-    """Write the three arrays of all parts, each code filled up with 0 to the longest."""
+def _join(folder: Path, parts: list[Path], n_latents: int) -> int:
+    """Write the three arrays of all parts, each code filled up with 0 to the longest; returns its bytes a passage."""
     k = 0
     for part in parts:
         with np.load(part) as piece:
@@ -196,6 +215,7 @@ def _join(folder: Path, parts: list[Path], n_latents: int) -> None:
                 latents.append(np.pad(piece["latents"], missing))
                 activations.append(np.pad(piece["activations"], missing))
                 scales.append(piece["scales"])
+    return k * (np.dtype(_id_type(n_latents)).itemsize + 1) + 4
 
 
 def _id_type(n_latents: int) -> type[np.unsignedinteger[Any]]:

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from unweave.base import artifact
-from unweave.base.artifact import MANIFEST, Manifest, read_manifest
+from unweave.base.artifact import MANIFEST, Manifest, damaged, read_manifest
+from unweave.base.building import build
 from unweave.base.contributions import Names
 from unweave.base.cores import on_every_core, spans
 from unweave.base.owned import OwnFolder
@@ -68,15 +69,13 @@ class ConceptIndex:
             raise CorruptArtifact(f"{folder / MANIFEST} has no checksum; build the index again")
         if manifest.settings.get("layout") != LAYOUT:
             raise CorruptArtifact(f"{folder} is an index of another version of unweave; build it again")
-        try:
+        with damaged(f"{folder / MANIFEST} does not state an index ({{}}); build it again"):
             self.scoring = read_record(Scoring, manifest.settings["scoring"], folder)
             self.n_latents = int(manifest.settings["n_latents"])
             self.mean_latents = float(manifest.state["mean_latents"])
             self.as_built = bool(manifest.state["as_built"])
             """Whether it holds what `build` was given, in that order: position i is passage i of the corpus."""
             stated = [(_segment_name(s["name"]), s["deletion"]) for s in manifest.state["segments"]]
-        except (KeyError, TypeError, ValueError) as error:
-            raise CorruptArtifact(f"{folder / MANIFEST} does not state an index ({error}); build it again") from error
         self.segments = [
             Segment(folder, manifest, name, n_latents=self.n_latents, deletion=deletion) for name, deletion in stated
         ]
@@ -155,7 +154,7 @@ class ConceptIndex:
         folder = owned.path / KIND if owned else Path(folder or "")
         n_passages, n_latents = latents.shape
         batch = Batch([str(i) for i in range(n_passages)] if ids is None else ids, latents)
-        with artifact.build(folder, KIND, settings=settings_of(scoring, n_latents), made_from=made_from or {}) as made:
+        with build(folder, KIND, settings=settings_of(scoring, n_latents), made_from=made_from or {}) as made:
             name = f"{SEGMENTS}/000001"
             (made.path / name).mkdir(parents=True, exist_ok=True)
             written = write_segment(made.path / name, [batch], scoring, n_latents, None)

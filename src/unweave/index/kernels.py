@@ -19,10 +19,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from unweave.base.pages import PAGE, PAGE_BITS, Paged, whole
+from unweave.base.words import U, fetch_ahead, short_at, word_at
 from unweave.index.activations import ACTIVATION_BYTES, activation_of
-from unweave.index.pages import PAGE, PAGE_BITS, Paged, whole
 from unweave.index.postings import BLOCK, BLOCK_BITS, add_list, is_sound, read_list
-from unweave.index.words import U, fetch_ahead, short_at, word_at
 
 UNITS = 65_535
 """The highest bound."""

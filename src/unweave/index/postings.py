@@ -27,7 +27,7 @@ from numba import njit
 from numba.cpython.unsafe.numbers import trailing_zeros
 from numpy.typing import NDArray
 
-from unweave.index.words import U, word_at
+from unweave.base.words import U, word_at
 
 BLOCK_BITS = 16
 BLOCK = 1 << BLOCK_BITS

@@ -28,11 +28,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from unweave.base import pages
 from unweave.base.arrays import ArrayWriter, save_array
-from unweave.base.artifact import Manifest, file_digest, load_array
+from unweave.base.artifact import Manifest, check_file, load_array
 from unweave.base.cores import spans
 from unweave.errors import BadData, CorruptArtifact, ScoringUndefined
-from unweave.index import build_kernels, kernels, pages
+from unweave.index import build_kernels, kernels
 from unweave.index.activations import ACTIVATION_BYTES
 from unweave.index.kernels import Formula, Forward, Postings, as_latents
 from unweave.index.postings import BLOCK, MAX_CODE, PADDING, pack_block
@@ -92,7 +93,7 @@ class Segment:
         Raises:
             CorruptArtifact: a file is not what was written.
         """
-        self.folder = folder / name
+        self._index, self.folder = folder, folder / name
         self.name = name
         self.n_latents = n_latents
         self._manifest = manifest
@@ -131,10 +132,7 @@ class Segment:
             CorruptArtifact: it is another.
         """
         path = self.folder / f"{name}.npy"
-        listed = self._manifest.files.get(f"{self.name}/{path.name}")
-        if listed is None or file_digest(path) != listed["sha256"]:
-            raise CorruptArtifact(f"{path} does not match its checksum: {pages.WHAT_TO_DO}")
-        array = np.asarray(load_array(path, "index"))
+        array = np.asarray(load_array(check_file(self._index, self._manifest, f"{self.name}/{path.name}"), "index"))
         if array.dtype != dtype or array.shape != (shape or (array.size,)):
             expected = f"{np.dtype(dtype)} of shape {shape or '(n,)'}"
             raise CorruptArtifact(f"{path} holds {array.dtype} of shape {array.shape}, expected {expected}")

@@ -16,6 +16,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from unweave.base import artifact, locks
+from unweave.base import locks
 from unweave.base.arrays import save_array
-from unweave.base.artifact import Manifest, file_digest, sync, write_manifest
+from unweave.base.artifact import MANIFEST, Manifest, write_manifest
+from unweave.base.building import build
+from unweave.base.files import file_digest, refuse_links, sync, sync_tree, write_atomically
 from unweave.errors import ArtifactInUse, BadData
 from unweave.index import kernels
 from unweave.index.concept_index import KIND, SEGMENTS, ConceptIndex, settings_of
@@ -55,9 +58,9 @@ class IndexWriter:
             BadData: there is an index already.
         """
         folder = Path(folder)
-        if (folder / artifact.MANIFEST).exists():
+        if (folder / MANIFEST).exists():
             raise BadData(f"{folder} is an index already; open it with IndexWriter(folder)")
-        with artifact.build(folder, KIND, settings=settings_of(scoring, n_latents), made_from={}) as made:
+        with build(folder, KIND, settings=settings_of(scoring, n_latents), made_from={}) as made:
             made.state.update(mean_latents=0.0, segments=[], as_built=False)
         return cls(folder)
 
@@ -83,7 +86,8 @@ class IndexWriter:
                 written = write_segment(self.folder / name, batches, index.scoring, index.n_latents, mean)
                 if not written.n_passages:
                     raise BadData("there are no passages to add")
-                _sync_all(self.folder / name)
+                sync_tree(self.folder / name)
+                sync((self.folder / name).parent)
                 with self._committing() as index:
                     if index.segments and mean is None and index.scoring.b:
                         raise ArtifactInUse(f"another process filled {self.folder} first; add the passages again")
@@ -136,7 +140,8 @@ class IndexWriter:
             try:
                 batches = (batch for segment in merged for batch in _live_batches(segment))
                 write_segment(self.folder / name, batches, index.scoring, index.n_latents, index.mean_latents)
-                _sync_all(self.folder / name)
+                sync_tree(self.folder / name)
+                sync((self.folder / name).parent)
                 with self._committing() as now:
                     write_manifest(self.folder, self._with_merged(now, merged, name))
             except BaseException:
@@ -177,9 +182,7 @@ class IndexWriter:
                 segment.document_frequency - segment.frequency_of(places, index.formula),
             ),
         ):
-            save_array(folder / f"{name}.npy", array)
-            sync(folder / f"{name}.npy")
-        sync(folder)
+            write_atomically(folder / f"{name}.npy", partial(save_array, array=array))
         manifest = self._with_files(manifest, segment.name, only=[f"*-{deletion}.npy"])
         old = [f"{segment.name}/{n}-{segment.deletion}.npy" for n in ("live", "document_frequency")]
         files = {path: entry for path, entry in manifest.files.items() if path not in old}
@@ -209,6 +212,7 @@ class IndexWriter:
     def _new_segment(self) -> str:
         """The name of a new, empty folder for a segment."""
         folder = self.folder / SEGMENTS
+        refuse_links(folder)
         folder.mkdir(exist_ok=True)
         number = max((int(p.name) for p in folder.iterdir() if p.name.isdigit()), default=0)
         while True:
@@ -230,7 +234,7 @@ class IndexWriter:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        if not (self.folder / artifact.MANIFEST).is_file():
+        if not (self.folder / MANIFEST).is_file():
             ConceptIndex.open(self.folder)  # which says what is missing
         with self._locked(_WRITING, shared=True):
             yield
@@ -238,19 +242,24 @@ class IndexWriter:
     @contextmanager
     def _committing(self) -> Iterator[ConceptIndex]:
         with self._locked(_LOCK):
-            yield ConceptIndex.open(self.folder)
+            index = ConceptIndex.open(self.folder)
+            refuse_links(self.folder, self.folder / SEGMENTS, *(segment.folder for segment in index.segments))
+            yield index
 
     def _cleared(self) -> ConceptIndex:
         """The state now, after files that no manifest lists were taken away, unless another is writing."""
         with suppress(ArtifactInUse), self._locked(_WRITING, wait=False), self._locked(_LOCK):
             index = ConceptIndex.open(self.folder)
             listed = index.manifest.files
+            refuse_links(self.folder / SEGMENTS)
             for folder in (self.folder / SEGMENTS).iterdir():
+                if not folder.is_dir() or folder.is_symlink():
+                    continue  # nobody knows whose it is
                 if not any(Path(path).parent.as_posix() == f"{SEGMENTS}/{folder.name}" for path in listed):
                     shutil.rmtree(folder, ignore_errors=True)
                     continue
                 for path in folder.iterdir():
-                    if f"{SEGMENTS}/{folder.name}/{path.name}" not in listed:
+                    if f"{SEGMENTS}/{folder.name}/{path.name}" not in listed and not path.is_dir():
                         path.unlink()
             return index
         return ConceptIndex.open(self.folder)
@@ -258,12 +267,6 @@ class IndexWriter:
 
 def _segments(manifest: Manifest) -> list[dict[str, Any]]:
     return list(manifest.state["segments"])
-
-
-def _sync_all(folder: Path) -> None:
-    """Wait until a new folder and all its files are on the disk."""
-    for path in (*folder.iterdir(), folder, folder.parent):
-        sync(path)
 
 
 def _first_to_merge(sizes: Sequence[int]) -> int:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from unweave.base.artifact import write_atomically
+from unweave.base.files import write_atomically
 from unweave.errors import BadData, MissingExtra, ModelUnavailable
 
 PACKAGED = "Qwen2.5-Coder-1.5B-Instruct"

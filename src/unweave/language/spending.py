@@ -15,7 +15,7 @@ from unweave.errors import SpendingCapReached
 from unweave.language.client import Receipt
 
 TABLE = """
-CREATE TABLE IF NOT EXISTS spending (
+CREATE TABLE spending (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     made TEXT NOT NULL,           -- when, UTC
     latent INTEGER,               -- about which concept; NULL: about several
@@ -41,12 +41,11 @@ class Spent(NamedTuple):
 
 
 def reserve(db: sqlite3.Connection, most: float, cap: float, purpose: str, latent: int | None = None) -> int:
-    """Enter a request that is about to be sent, in a transaction of its own; returns its number.
+    """Enter a request that is about to be sent, in a transaction on the database; returns its number.
 
     Raises:
         SpendingCapReached: it could cost more than what is left.
     """
-    db.execute("BEGIN IMMEDIATE")
     so_far = spent(db).cost
     if so_far + most > cap:
         raise SpendingCapReached(

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from unweave.base.artifact import write_atomically
+from unweave.base.files import write_atomically
 from unweave.base.plain import plain
 from unweave.base.records import Contribution, Explanation, Hit, Trust
 from unweave.concepts import store

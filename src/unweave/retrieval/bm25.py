@@ -5,6 +5,7 @@
     passages.npy    (n_postings,) int32: positions of the passages that have a term, ascending for each term
     scores.npy      (n_postings,) float32: what one occurrence of the term in a query gives the passage
     reading.json    how many passages there are, and how a query becomes terms
+    sums.npy        the sums of the pages of all these but reading.json, see `base.pages`
 
 A term in n of N passages gives one that has it f times, among l terms of avgdl on average,
 
@@ -29,8 +30,10 @@ from numpy.typing import NDArray
 
 from unweave.base import progress
 from unweave.base.arrays import ArrayWriter, save_array
-from unweave.base.artifact import Manifest, build, load_array, read_manifest
+from unweave.base.artifact import Manifest, damaged, load_array, read_json, read_manifest
+from unweave.base.building import build
 from unweave.base.inverted import by_column, counts_by_column
+from unweave.base.pages import open_checked, write_sums
 from unweave.base.records import Contribution, Explanation
 from unweave.base.strings import Strings
 from unweave.errors import CorruptArtifact
@@ -38,6 +41,7 @@ from unweave.index.hits import Hits, best
 from unweave.texts.terms import Terms
 
 K1, B = 1.2, 0.75
+_FILES = Strings.files_of("terms") | {"starts": (np.int64, 1), "passages": (np.int32, 1), "scores": (np.float32, 1)}
 _SCRATCH = ("codes", "counts", "rows")
 _WORDS_KEPT = 1 << 21
 
@@ -50,20 +54,19 @@ class BM25:
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.folder = folder
         self.manifest = manifest
-        self._terms = Strings(folder, "terms", self.kind)
-        # As plain arrays, whose slices are cheaper than a memmap's.
-        self._starts, self._passages, self._scores = (
-            np.asarray(load_array(folder / f"{name}.npy", self.kind)) for name in ("starts", "passages", "scores")
-        )
-        try:
-            reading = json.loads((folder / "reading.json").read_bytes())
+        opened = open_checked(folder, manifest, _FILES)
+        self._terms = Strings(opened, "terms")
+        self._starts = opened["starts"].whole()
+        self._passages, self._scores = opened["passages"], opened["scores"]
+        reading = read_json(folder, manifest, "reading.json")
+        with damaged(f"{folder / 'reading.json'} does not say how a query is read ({{}}); rebuild the {self.kind}"):
             self.n_passages = int(reading["n_passages"])
             self._reading = Terms(reading["stemmer"], tuple(reading["stop_words"]))
-        except (ValueError, KeyError, TypeError) as error:
-            raise CorruptArtifact(f"{folder / 'reading.json'} is damaged ({error}); rebuild the {self.kind}") from error
         whole = len(self._starts) == len(self._terms) + 1 and int(self._starts[-1]) == len(self._passages)
-        if not whole or len(self._passages) != len(self._scores):
-            raise CorruptArtifact(f"the arrays in {folder} do not belong together; rebuild the {self.kind}")
+        if not whole or self._starts[0] != 0 or (np.diff(self._starts) < 0).any():
+            raise CorruptArtifact(f"{folder}: its lists are not where starts.npy says; rebuild the {self.kind}")
+        if len(self._passages) != len(self._scores):
+            raise CorruptArtifact(f"{folder}: its lists do not fit together; rebuild the {self.kind}")
 
     @classmethod
     def load(cls, folder: Path | str) -> BM25:
@@ -102,6 +105,7 @@ class BM25:
             counted = _count(made.path, texts, n_texts, reading)
             _write_lists(made.path, counted)
             about = {"n_passages": len(counted.lengths), **asdict(reading)}
+            write_sums(made.path, _FILES)
             (made.path / "reading.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
             made.results.update(
                 n_terms=len(counted.terms),
@@ -161,8 +165,11 @@ class BM25:
         return [_Term(number, word) for word, number in numbers if number is not None]
 
     def _list(self, number: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        chosen = slice(self._starts[number], self._starts[number + 1])
-        return self._passages[chosen], self._scores[chosen]
+        chosen = int(self._starts[number]), int(self._starts[number + 1])
+        passages = self._passages.part(*chosen)
+        if len(passages) and not 0 <= passages[0] <= passages[-1] < self.n_passages:
+            raise CorruptArtifact(f"{self.folder} lists passages that are not there; rebuild the {self.kind}")
+        return passages, self._scores.part(*chosen)
 
     def _worth(self, number: int, asked: NDArray[np.int64]) -> NDArray[np.float32]:
         """What one occurrence of a term gives each of some passages, (n,); 0 where they do not have it."""

@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from unweave.base.artifact import build, load_array, read_manifest
+from unweave.base.arrays import save_array
+from unweave.base.artifact import checked_array, damaged, read_manifest
+from unweave.base.building import build
 from unweave.base.stored import read_record
 from unweave.errors import CorruptArtifact, DimensionMismatch
 from unweave.index.concept_index import ConceptIndex
@@ -20,7 +22,7 @@ from unweave.sae.model import SAE, strongest
 from unweave.sae.tokens import sum_pooled
 
 KIND = "query-reader"
-_SAE, _IDF = "sae", "idf.npy"
+_SAE, _IDF = "sae", "idf"
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +65,7 @@ class QueryReader:
         """Write a folder: the SAE as `SAE.save` writes it in `sae`, and the idf in `idf.npy`."""
         with build(Path(folder), KIND, settings={"scoring": asdict(self.scoring)}, made_from={}) as made:
             self.sae.save(made.path / _SAE)
-            np.save(made.path / _IDF, self.idf)
+            save_array(made.path / f"{_IDF}.npy", self.idf)
 
     @classmethod
     def load(cls, folder: Path | str) -> QueryReader:
@@ -74,10 +76,12 @@ class QueryReader:
         """
         folder = Path(folder)
         manifest = read_manifest(folder, KIND)
-        try:
+        with damaged(f"{folder} is not a whole {KIND} ({{}}); save it again"):
             scoring = read_record(Scoring, manifest.settings["scoring"], folder)
-            return cls(SAE.load(folder / _SAE), np.asarray(load_array(folder / _IDF, KIND)), scoring)
-        except (KeyError, TypeError, ValueError, DimensionMismatch) as error:
+        idf = checked_array(folder, manifest, _IDF, np.float32)
+        try:
+            return cls(SAE.load(folder / _SAE), idf, scoring)
+        except DimensionMismatch as error:
             raise CorruptArtifact(f"{folder} is not a whole {KIND} ({error}); save it again") from error
 
 

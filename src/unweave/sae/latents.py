@@ -16,15 +16,18 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, load_npz, save_npz, vstack
 
 from unweave.base import progress
-from unweave.base.arrays import ArrayWriter
-from unweave.base.artifact import build, load_array, read_manifest, write_atomically
+from unweave.base.arrays import ArrayWriter, save_array
+from unweave.base.artifact import damaged, read_manifest
+from unweave.base.building import build
+from unweave.base.files import write_atomically
+from unweave.base.pages import open_checked, write_sums
 from unweave.errors import CorruptArtifact
 
 if TYPE_CHECKING:
     from unweave.sae.model import SAE
 
 KIND = "latents"
-_ARRAYS = ("offsets", "latents", "activations")
+_FILES = {"offsets": (np.int64, 1), "latents": (np.int32, 1), "activations": (np.float32, 1)}
 _TEXTS_AT_ONCE = 2048
 
 
@@ -65,9 +68,10 @@ def write_latents(
                 indices.append(rows.indices)
                 activations.append(rows.data)
         offsets = np.cumsum(np.concatenate(lengths))
-        np.save(made.path / "offsets.npy", offsets)
+        save_array(made.path / "offsets.npy", offsets)
         for part in parts:
             part.unlink()
+        write_sums(made.path, _FILES)
         made.results.update(n_texts=n_texts, l0=int(offsets[-1]) / max(1, n_texts))
 
 
@@ -88,9 +92,13 @@ def load_latents(folder: Path) -> csr_array:
         MissingArtifact, CorruptArtifact: there are none, or they are damaged.
     """
     manifest = read_manifest(folder, KIND)
-    offsets, indices, data = (load_array(folder / f"{name}.npy", KIND) for name in _ARRAYS)
-    n_latents = int(manifest.settings["n_latents"])
-    ascending = offsets[0] == 0 and bool((np.diff(offsets) >= 0).all()) and offsets[-1] == len(indices) == len(data)
-    if not ascending or _highest(indices) >= n_latents:
-        raise CorruptArtifact(f"{folder}: its three arrays do not fit together; rebuild it")
+    opened = open_checked(folder, manifest, _FILES)
+    offsets, indices, data = (opened[name].whole() for name in _FILES)
+    with damaged(f"{folder} does not say how many latents there are ({{}}); encode the texts again"):
+        n_latents = int(manifest.settings["n_latents"])
+    ascending = len(offsets) > 0 and offsets[0] == 0 and bool((np.diff(offsets) >= 0).all())
+    if not ascending or not offsets[-1] == len(indices) == len(data) or _highest(indices) >= n_latents:
+        raise CorruptArtifact(f"{folder}: its three arrays do not fit together; encode the texts again")
+    if len(data) and not 0 < data.min() <= data.max() < np.inf:
+        raise CorruptArtifact(f"{folder} has an activation that is no number above 0; encode the texts again")
     return csr_array((data, indices, offsets), shape=(len(offsets) - 1, n_latents), copy=False)

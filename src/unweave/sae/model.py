@@ -24,7 +24,8 @@ from safetensors.numpy import load_file, save_file
 from scipy.sparse import csr_array, vstack
 
 from unweave.base import cores
-from unweave.base.artifact import build, read_manifest
+from unweave.base.artifact import check_file, damaged, read_manifest
+from unweave.base.building import build
 from unweave.base.plain import plain
 from unweave.base.stored import read_record
 from unweave.base.vectors import refuse_unusable
@@ -85,12 +86,16 @@ class SAE:
         """
         folder = Path(folder)
         manifest = read_manifest(folder, "sae")
-        try:
+        weights_file = check_file(folder, manifest, WEIGHTS)
+        with damaged(f"{folder} is not a whole SAE ({{}}); fit it again"):
             config = read_record(SAEConfig, manifest.settings["sae"], folder)
-            tensors = load_file(folder / WEIGHTS)
+            try:
+                tensors = load_file(weights_file)
+            except SafetensorError as error:
+                raise ValueError(error) from error
             sae = cls(config, **{name: tensors[name] for name in _TENSORS})
-        except (SafetensorError, KeyError, IndexError, TypeError, ValueError) as error:
-            raise CorruptArtifact(f"{folder} is not a whole SAE ({error}); fit it again") from error
+        if any(tensors[name].dtype != np.float32 or not np.isfinite(tensors[name]).all() for name in _TENSORS):
+            raise CorruptArtifact(f"{folder / WEIGHTS} has weights that are no finite 32-bit numbers; fit it again")
         shape = (config.n_latents, config.d_in)
         weights = (sae.W_enc, sae.W_dec, sae.b_enc, sae.b_pre)
         if [t.shape for t in weights] != [shape, shape, shape[:1], shape[1:]]:

@@ -13,7 +13,6 @@ Source: "Latent Terms", arXiv 2605.29384.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -24,10 +23,11 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, vstack
 
 from unweave.base import progress
+from unweave.base.artifact import damaged, read_json, read_manifest
 from unweave.base.plain import plain
 from unweave.base.vectors import unit_rows
 from unweave.encode.encoder import TokenEncoder
-from unweave.errors import BadData, CorruptArtifact
+from unweave.errors import BadData
 from unweave.sae.model import SAE
 
 WORDS = "words.json"
@@ -132,12 +132,9 @@ def read_names(folder: Path) -> dict[int, str]:
     Raises:
         CorruptArtifact: the file is not whole.
     """
-    path = folder / WORDS
-    try:
-        named = json.loads(path.read_text(encoding="utf-8"))
+    named = read_json(folder, read_manifest(folder, "sae"), WORDS)
+    with damaged(f"{folder / WORDS} does not hold the words of an SAE of tokens ({{}}); fit it again"):
         return {int(latent): ", ".join(str(word) for word, _ in words) for latent, words in named.items() if words}
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise CorruptArtifact(f"{path} does not hold the words of an SAE of tokens ({error}); fit it again") from error
 
 
 def encode_texts(encoder: TokenEncoder, sae: SAE, texts: Sequence[str], *, of_queries: bool = False) -> csr_array:

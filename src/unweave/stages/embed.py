@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from unweave.base.artifact import file_digest, read_manifest
+from unweave.base.artifact import read_manifest
+from unweave.base.files import file_digest
 from unweave.config import AUTO, PRECOMPUTED
 from unweave.encode.brought import refuse_other_encoder
 from unweave.encode.embeddings import Embeddings

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from unweave.base.artifact import read_manifest
+from unweave.base.artifact import read_manifest, verify
 from unweave.base.stored import differing
 from unweave.errors import CorruptArtifact, MissingArtifact
 from unweave.stages.made_with import DEFAULTS
@@ -28,10 +28,12 @@ class Outcome(NamedTuple):
 def is_stale(folder: Path, kind: str, settings: Mapping[str, Any], made_from: Mapping[str, str]) -> bool:
     """Whether an artefact is missing, damaged, or made with other settings or from other sources.
 
-    A setting that its manifest lacks has its default; one that is not known here is noted and changes nothing.
+    All of it is read, so that making it again mends whatever has changed. A setting that its manifest lacks has its
+    default; one that is not known here is noted and changes nothing.
     """
     try:
         there = read_manifest(folder, kind)
+        verify(folder, there)
     except (MissingArtifact, CorruptArtifact):
         return True
     return there.made_from != dict(made_from) or bool(differing(there.settings, settings, DEFAULTS[kind], folder))

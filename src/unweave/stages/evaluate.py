@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from unweave.base import progress
-from unweave.base.artifact import build, write_atomically
+from unweave.base.building import build
+from unweave.base.files import write_atomically
 from unweave.errors import BadData
 from unweave.evaluation.measures import measure
 from unweave.evaluation.rank import rank

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unweave.base import progress
-from unweave.base.artifact import build, read_manifest
+from unweave.base.artifact import read_manifest
+from unweave.base.building import build
 from unweave.base.cores import is_helper
 from unweave.config import FitConfig, SAEConfig
 from unweave.errors import BadData, MissingExtra

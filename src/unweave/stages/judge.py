@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unweave.base.extras import require
-from unweave.concepts import store
 from unweave.concepts.evidence import Evidence
 from unweave.concepts.judges import verdicts
 from unweave.concepts.judges.verdicts import Verdict
@@ -19,22 +18,24 @@ from unweave.encode.encoder import Encoder
 from unweave.language.client import LanguageModel
 from unweave.sae.model import SAE
 from unweave.stages.evidence import evidence_of
+from unweave.stages.name import alone
 from unweave.stages.workspace import Workspace
 
 
 def judge(project: Workspace, *, other: Encoder | None = None, again: bool = False) -> list[Verdict]:
     """Judge every namer's names and every latent, without a language model; see `verdicts.judge`."""
     require("judging names", "encode", "sentence_transformers", "torch")  # before evidence is gathered
-    return verdicts.judge(project.concepts, evidence_of(project), _queries(project), other=other, again=again)
+    with alone(project):
+        return verdicts.judge(project.concepts, evidence_of(project), _queries(project), other=other, again=again)
 
 
 def judge_by_model(project: Workspace, n: int) -> list[Verdict]:
     """Judge n latents, and each namer's names of them, by the language model; see `verdicts.judge_by_model`."""
     concepts = project.concepts
-    store.create(concepts.database)
     model = LanguageModel(project.settings.language_model)
     try:
-        return verdicts.judge_by_model(concepts, evidence_of(project), _queries(project), model, n)
+        with alone(project):
+            return verdicts.judge_by_model(concepts, evidence_of(project), _queries(project), model, n)
     finally:
         model.close()
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import logging
+import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from unweave.base import progress
-from unweave.base.artifact import build, read_manifest
+from unweave.base import locks, progress
+from unweave.base.artifact import read_manifest
+from unweave.base.building import Build, build, in_the_making
+from unweave.base.files import write_atomically
 from unweave.base.progress import Stopwatch
 from unweave.base.records import Passage
 from unweave.concepts import edits, store
 from unweave.concepts.concept import DETECTION
+from unweave.concepts.database import DATABASE, KIND, check, lock_of, state_of
 from unweave.concepts.evidence import Evidence
 from unweave.concepts.namers import base
 from unweave.concepts.namers.base import Namer
@@ -24,13 +31,15 @@ from unweave.concepts.namers.lexicon_sources import corpus_phrases, digests, fil
 from unweave.concepts.namers.vocabulary import VocabularyNamer, load_head
 from unweave.concepts.store import Concepts
 from unweave.encode.encoders import SentenceTransformerEncoder
-from unweave.errors import BadData, CorruptArtifact, MissingArtifact
+from unweave.errors import ArtifactInUse, BadData, CorruptArtifact
 from unweave.stages.embed import embed_texts, encode_passages
 from unweave.stages.ensure import Outcome, ensure, is_stale
 from unweave.stages.evidence import evidence_of
 from unweave.stages.relate import relate
 from unweave.stages.workspace import Workspace
 from unweave.texts.corpus import Corpus
+
+logger = logging.getLogger(__name__)
 
 _CONCEPTS_A_TRANSACTION = 500
 
@@ -43,16 +52,35 @@ def run(project: Workspace, by: str, most: int | None, below: float | None, *, d
     """
     if by != KeyphraseNamer.namer and by not in _OTHERS:
         raise BadData(f"there is no namer {by!r}; expected {', '.join((KeyphraseNamer.namer, *_OTHERS))}")
-    outcomes = [name(project, discard=discard)]
-    if by in _OTHERS:
-        latents = chosen(project, most, below)
-        outcomes.append(name_by(project, _OTHERS[by](project), latents))
+    with alone(project):
+        outcomes = [name(project, discard=discard)]
+        if by in _OTHERS:
+            latents = chosen(project, most, below)
+            outcomes.append(name_by(project, _OTHERS[by](project), latents))
     return outcomes
+
+
+@contextmanager
+def alone(project: Workspace) -> Iterator[None]:
+    """Name or judge while no other process does: what one has paid for is not lost to another's rebuild.
+
+    Raises:
+        ArtifactInUse: another does; it says which.
+    """
+    lock = project.path / ".concepts.unweave-naming"
+    try:
+        with locks.held(lock, wait=False):
+            yield
+    except BlockingIOError as error:
+        raise ArtifactInUse(
+            f"{locks.holder(lock)} is naming or judging the concepts of {project.path}; wait for it to end, or stop it"
+        ) from error
 
 
 def forecast(project: Workspace, most: int | None, below: float | None, *, discard: bool) -> Forecast:
     """What the language model would be asked, and what that would cost."""
-    name(project, discard=discard)
+    with alone(project):
+        name(project, discard=discard)
     latents = chosen(project, most, below)
     return language_model_namer(project).forecast(latents)
 
@@ -74,10 +102,10 @@ def name(project: Workspace, *, discard: bool = False) -> Outcome:
     settings = asdict(config)
     evidence = evidence_of(project)
     namer = KeyphraseNamer(evidence, project.settings.keyphrases)
-    if is_stale(project.path / "concepts", store.KIND, settings, made_from):
+    if is_stale(project.path / "concepts", KIND, settings, made_from) or not _is_sound(project):
         kept = _kept(project, made_from, discard=discard)
         _make_concepts(project, evidence, namer, settings, made_from, kept)
-        manifest = read_manifest(project.path / "concepts", store.KIND)
+        manifest = read_manifest(project.path / "concepts", KIND)
         return Outcome("concepts", True, manifest.seconds, manifest.results)
     watch = Stopwatch()
     database = project.concepts.database
@@ -85,6 +113,14 @@ def name(project: Workspace, *, discard: bool = False) -> Outcome:
     if named:
         _renamed(project)
     return Outcome("concepts", bool(named), watch.seconds, store.summary(database)._asdict())
+
+
+def _is_sound(project: Workspace) -> bool:
+    try:
+        Concepts.load(project.path / "concepts")
+    except CorruptArtifact:
+        return False
+    return True
 
 
 def _renamed(project: Workspace) -> None:
@@ -101,9 +137,21 @@ def _make_concepts(
 ) -> None:
     """Make the concepts folder: every live latent with examples, a name and relations, and what is kept of another."""
     folder = project.path / "concepts"
-    with build(folder, store.KIND, settings=settings, made_from=made_from, mutable=frozenset({store.DATABASE})) as made:
-        database = made.path / store.DATABASE
-        store.create(database)
+    database = in_the_making(folder) / DATABASE
+
+    @contextmanager
+    def with_late_edits(made: Build) -> Iterator[None]:
+        """People may have edited meanwhile; from here on, who edits waits until the new concepts are in place."""
+        with locks.held(lock_of(folder)):
+            if kept is not None:
+                edits.carry_over(kept, database)
+            made.state.update(state_of(database))
+            yield
+
+    with build(
+        folder, KIND, settings=settings, made_from=made_from, mutable=frozenset({DATABASE}), before_swap=with_late_edits
+    ) as made:
+        store.create(database, made_from)
         done = store.stored_latents(database)
         todo = [latent for latent in evidence.live.tolist() if latent not in done]
         with progress.steps("examples", total=len(evidence.live), unit="concepts", done=len(done)) as advance:
@@ -123,24 +171,43 @@ def _make_concepts(
 def _kept(project: Workspace, made_from: Mapping[str, str], *, discard: bool) -> Path | None:
     """The database whose names and edits are still good; None if there is none.
 
+    Any database that opens counts, whatever became of the manifest beside it. What is about to be given up is copied
+    beside the concepts first.
+
     Raises:
-        BadData: there are edits, of another SAE's concepts.
+        BadData: there are edits of another SAE's concepts, or there may be and the database cannot be read.
     """
-    folder = project.path / "concepts"
-    try:
-        there = read_manifest(folder, store.KIND)
-        database = Concepts.load(folder).database
-    except (MissingArtifact, CorruptArtifact):
+    database = project.path / "concepts" / DATABASE
+    if not database.exists():
         return None
-    if there.made_from["sae"] == made_from["sae"]:
-        return database
-    standing = [edit for edit in edits.history(database) if not edit.undone]
+    try:
+        check(database, store.SCHEMA)
+        if store.made_from(database).get("sae") == made_from["sae"]:
+            return database
+        standing = [edit for edit in edits.history(database) if not edit.undone]
+    except CorruptArtifact as error:
+        if not discard:
+            raise BadData(
+                f"{database} cannot be read, and people may have edited it ({error}); put a copy in its place, or give "
+                f"it up: unweave name {project.path} --discard"
+            ) from error
+        _copy_beside(database)
+        return None
     if standing and not discard:
         raise BadData(
-            f"{folder} has {len(standing)} edit(s) by people, of another SAE's concepts than this one's; save them "
-            f"(unweave concepts export {project.path}), then: unweave name {project.path} --discard"
+            f"{database.parent} has {len(standing)} edit(s) by people, of another SAE's concepts than this one's; save "
+            f"them (unweave concepts export {project.path}), then: unweave name {project.path} --discard"
         )
+    if standing:
+        _copy_beside(database)
     return None
+
+
+def _copy_beside(database: Path) -> None:
+    """Copy a database that is given up to `concepts-TIME.sqlite` in the project, and say so."""
+    copy = database.parent.with_name(f"concepts-{time.strftime('%Y%m%d-%H%M%S')}.sqlite")
+    write_atomically(copy, lambda aside: shutil.copyfile(database, aside))
+    logger.warning("what people edited before is in %s; see it with SQLite", copy)
 
 
 def name_by(project: Workspace, namer: Namer, latents: Sequence[int] | None = None) -> Outcome:
@@ -170,7 +237,6 @@ def chosen(project: Workspace, most: int | None = None, below: float | None = No
 def language_model_namer(project: Workspace) -> LanguageModelNamer:
     """What names latents by the language model that the settings name; nothing is sent."""
     database = project.concepts.database
-    store.create(database)  # one that is older than the journal of spending has none
     config = project.settings.evidence
     evidence = evidence_of(project)
     return LanguageModelNamer(

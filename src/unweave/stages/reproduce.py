@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
-from unweave.base.artifact import build, write_atomically
+from unweave.base.building import build
 from unweave.base.extras import require
 from unweave.base.fields import LARGEST
+from unweave.base.files import write_atomically
 from unweave.config import ReproduceConfig
 from unweave.errors import BadData, ScoringUndefined
 from unweave.evaluation.measures import measure

@@ -14,7 +14,8 @@ from typing import overload
 
 from scipy.sparse import csr_array
 
-from unweave.base.artifact import build, write_atomically
+from unweave.base.building import build
+from unweave.base.files import write_atomically
 from unweave.config import SAEConfig
 from unweave.errors import MissingExtra
 from unweave.index.activations import rounded

@@ -19,6 +19,7 @@ from scipy.sparse import csr_array
 
 from unweave import settings
 from unweave.base.artifact import MANIFEST, Manifest, read_manifest
+from unweave.base.files import refuse_links
 from unweave.concepts.namers.lexicon import Lexicon
 from unweave.concepts.store import Concepts
 from unweave.config import PRECOMPUTED
@@ -38,7 +39,7 @@ from unweave.sae import tokens
 from unweave.sae.latents import load_latents
 from unweave.sae.model import SAE
 from unweave.stages.made_with import Unapplied, unapplied
-from unweave.stages.places import ARTIFACTS, EMBEDDED_BESIDE_PASSAGES
+from unweave.stages.places import ARTIFACTS, EMBEDDED_BESIDE_PASSAGES, FOLDERS
 from unweave.texts.collection import Collection
 from unweave.texts.corpus import Corpus
 from unweave.texts.queries import QuerySet, known_judgements
@@ -83,6 +84,7 @@ class Workspace:
         path = Path(path)
         if not (path / settings.FILE).is_file():
             raise MissingArtifact(f"{path} is not a project: it has no {settings.FILE}; make one with: unweave init")
+        refuse_links(path / settings.FILE, *(path / name for name in FOLDERS))
         return cls(path, changes, encoder)
 
     def __repr__(self) -> str:
@@ -119,6 +121,7 @@ class Workspace:
         path = Path(path)
         if (path / settings.FILE).exists():
             raise BadData(f"{path} is a project already; open it, or give a new folder")
+        refuse_links(*(path / name for name in FOLDERS))
         for name in ("corpus", "queries"):
             if (path / name).exists() and not (path / name / MANIFEST).is_file():
                 raise BadData(f"{path / name} is in the way and is not unweave's; give a new or empty project folder")
@@ -155,8 +158,7 @@ class Workspace:
         except MissingArtifact:
             raise MissingArtifact(f"{self.path} has no {name} yet; run: unweave {place.command} {self.path}") from None
         except CorruptArtifact as error:
-            way_out = "make a new project" if place.command == "init" else f"run: unweave {place.command} {self.path}"
-            raise CorruptArtifact(f"{error}; {way_out}") from error
+            raise self._with_way_out(name, error) from error
         for source, fingerprint in manifest.made_from.items():
             if self.manifest(source).fingerprint != fingerprint:
                 raise StaleArtifact(
@@ -228,7 +230,19 @@ class Workspace:
 
     def _read(self, name: str, load: Callable[[Path], T]) -> T:
         """What one artefact holds."""
-        return self.kept(name, [name], lambda: load(self.path / name))
+
+        def opened() -> T:
+            try:
+                return load(self.path / name)
+            except CorruptArtifact as error:
+                raise self._with_way_out(name, error) from error
+
+        return self.kept(name, [name], opened)
+
+    def _with_way_out(self, name: str, error: CorruptArtifact) -> CorruptArtifact:
+        command = ARTIFACTS[name].command
+        way_out = "make a new project" if command == "init" else f"run: unweave {command} {self.path}"
+        return CorruptArtifact(f"{error}; {way_out}")
 
     @property
     def corpus(self) -> Corpus:

@@ -7,7 +7,9 @@
 
 and the table of the metadata's values, see `texts.metadata`.
 
-Everything is memory-mapped, so ten million passages open as fast as ten.
+    sums.npy          the sums of the pages of all these but fields.json, see `base.pages`
+
+Everything is memory-mapped, so ten million passages open as fast as ten, and checked as it is read.
 """
 
 from __future__ import annotations
@@ -15,7 +17,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import mmap
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -26,17 +27,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unweave.base.arrays import ArrayWriter, save_array
-from unweave.base.artifact import Manifest, build, load_array, read_manifest
+from unweave.base.artifact import Manifest, damaged, load_array, read_manifest
+from unweave.base.building import build
+from unweave.base.pages import open_checked, write_sums
 from unweave.base.plain import plain
 from unweave.base.records import Passage
 from unweave.base.stored import read_record
 from unweave.errors import BadData, CorruptArtifact
-from unweave.texts.metadata import Metadata, MetadataWriter, as_texts
+from unweave.texts.metadata import FILES, Metadata, MetadataWriter, as_texts
 
 logger = logging.getLogger(__name__)
 
 _JSON = json.JSONEncoder(ensure_ascii=False, default=str)
 _HASHES = "hashes.npy"  # in corpus order, until they are sorted
+_FILES = {
+    "passages.jsonl": (np.uint8, 1), "offsets": (np.int64, 1), "id_hashes": (np.uint64, 1),
+    "id_positions": (np.int64, 1), **FILES,
+}  # fmt: skip
 _ID = re.compile(rb'\{"passage_id": ("(?:[^"\\]|\\.)*")')
 
 
@@ -48,13 +55,10 @@ class Corpus(Sequence[Passage]):
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.folder = folder
         self.manifest = manifest
-        self._offsets, self._id_hashes, self._id_positions = (
-            load_array(folder / f"{name}.npy", self.kind) for name in ("offsets", "id_hashes", "id_positions")
-        )
-        with (folder / "passages.jsonl").open("rb") as file:
-            self._lines = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        if len(self._offsets) == 0 or int(self._offsets[-1]) != len(self._lines):
-            raise CorruptArtifact(f"{folder}: offsets.npy and passages.jsonl do not belong together")
+        self._opened = open_checked(folder, manifest, _FILES)
+        self._lines, self._offsets = self._opened["passages.jsonl"], self._opened["offsets"]
+        if len(self._offsets) < 2 or self._offsets.at(len(self)) != len(self._lines):
+            raise CorruptArtifact(f"{folder}: offsets.npy and passages.jsonl do not belong together; make it anew")
 
     @classmethod
     def load(cls, folder: Path | str) -> Corpus:
@@ -88,6 +92,7 @@ class Corpus(Sequence[Passage]):
             save_array(made.path / "id_hashes.npy", hashes[order])
             save_array(made.path / "id_positions.npy", order)
             (made.path / _HASHES).unlink()
+            write_sums(made.path, _FILES)
             made.results.update(n_passages=n_passages, n_blank=n_blank)
         return cls.load(folder)
 
@@ -109,8 +114,14 @@ class Corpus(Sequence[Passage]):
             return [self[i] for i in range(*position.indices(len(self)))]
         if not 0 <= position < len(self):
             raise IndexError(f"position {position} is outside a corpus of {len(self)} passages")
-        start, end = int(self._offsets[position]), int(self._offsets[position + 1])
-        return read_record(Passage, json.loads(self._lines[start:end]), self.folder)
+        with damaged(f"{self.folder / 'passages.jsonl'} has no passage in line {position + 1} ({{}}); make it anew"):
+            return read_record(Passage, json.loads(self._line(position)), self.folder)
+
+    def _line(self, position: int) -> bytes:
+        start, end = self._offsets.part(position, position + 2).tolist()
+        if not 0 <= start <= end <= len(self._lines):
+            raise CorruptArtifact(f"{self.folder}: offsets.npy and passages.jsonl do not belong together; make it anew")
+        return bytes(self._lines.part(start, end).data)
 
     def __iter__(self) -> Iterator[Passage]:
         return (self[i] for i in range(len(self)))
@@ -121,11 +132,15 @@ class Corpus(Sequence[Passage]):
         wanted = np.uint64(_id_hash(passage_id))
         slot = int(np.searchsorted(self._id_hashes, wanted))
         while slot < len(self) and self._id_hashes[slot] == wanted:
-            position = int(self._id_positions[slot])
-            if self._id_at(int(self._offsets[position])) == passage_id:
+            position = int(self._opened["id_positions"].at(slot))
+            if self._id_at(position) == passage_id:
                 return position
             slot += 1
         return None
+
+    @cached_property
+    def _id_hashes(self) -> NDArray[np.uint64]:
+        return self._opened["id_hashes"].whole()  # halving leads wherever a changed hash would send it
 
     @cached_property
     def ids(self) -> list[str]:
@@ -134,13 +149,14 @@ class Corpus(Sequence[Passage]):
 
     def ids_at(self, positions: Iterable[int]) -> list[str]:
         """The ids of the passages at some positions, without reading their texts."""
-        return [self._id_at(int(self._offsets[position])) for position in positions]
+        return [self._id_at(position) for position in positions]
 
-    def _id_at(self, start: int) -> str:
-        found = _ID.match(self._lines, start)
+    def _id_at(self, position: int) -> str:
+        found = _ID.match(self._line(position))
         if found is None:
-            raise CorruptArtifact(f"{self.folder / 'passages.jsonl'} does not hold a passage at byte {start}")
-        return str(json.loads(found[1]))
+            raise CorruptArtifact(f"{self.folder / 'passages.jsonl'} has no id in line {position + 1}; make it anew")
+        with damaged(f"{self.folder / 'passages.jsonl'} has no id in line {position + 1} ({{}}); make it anew"):
+            return str(json.loads(found[1]))
 
     def where(self, metadata: Mapping[str, str]) -> NDArray[np.bool_]:
         """Which passages have all of this metadata, (n_passages,).
@@ -168,7 +184,7 @@ class Corpus(Sequence[Passage]):
 
     @cached_property
     def _metadata(self) -> Metadata:
-        return Metadata(self.folder)
+        return Metadata(self.folder, self.manifest, self._opened)
 
 
 def _write_passages(folder: Path, passages: Iterable[Passage]) -> tuple[int, int]:

@@ -21,10 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unweave.base.arrays import ArrayWriter, save_array
-from unweave.base.artifact import load_array
+from unweave.base.artifact import Manifest, damaged, load_array, read_json
 from unweave.base.inverted import by_column, counts_by_column
+from unweave.base.pages import Checked
 from unweave.base.strings import Strings
-from unweave.errors import BadData, CorruptArtifact
+from unweave.errors import BadData
 
 MOST_VALUES = 100_000
 """Values of a field that has lists, at most."""
@@ -124,23 +125,25 @@ class MetadataWriter:
         (self._folder / "fields.json").write_text(json.dumps(fields, ensure_ascii=False, indent=1), encoding="utf-8")
 
 
+FILES = Strings.files_of("values") | {"value_starts": (np.int64, 1), "value_positions": (np.int32, 1)}
+"""The table's large files, as `pages.open_checked` opens them."""
+
+
 class Metadata:
     """The table of a corpus's metadata."""
 
-    def __init__(self, folder: Path) -> None:
-        """Open what `MetadataWriter` left in a corpus's folder.
+    def __init__(self, folder: Path, manifest: Manifest, opened: Mapping[str, Checked]) -> None:
+        """Read what `MetadataWriter` left in a corpus's folder.
+
+        Args:
+            opened: the corpus's large files, those of `FILES` among them.
 
         Raises:
-            CorruptArtifact: it is not there, or damaged.
+            CorruptArtifact: it is damaged.
         """
-        try:
-            self._fields: dict[str, dict[str, int] | None] = json.loads((folder / "fields.json").read_bytes())
-        except (OSError, ValueError) as error:
-            raise CorruptArtifact(f"{folder} has no table of its metadata ({error}); make the corpus anew") from error
-        self._values = Strings(folder, "values", "corpus")
-        self._starts, self._positions = (
-            load_array(folder / f"value_{n}.npy", "corpus") for n in ("starts", "positions")
-        )
+        self._fields: dict[str, dict[str, int] | None] = read_json(folder, manifest, "fields.json")
+        self._values = Strings(opened, "values")
+        self._starts, self._positions = opened["value_starts"], opened["value_positions"]
 
     @property
     def fields(self) -> list[str]:
@@ -159,10 +162,13 @@ class Metadata:
         field = self._fields[name]
         if field is None:
             return None
-        number = self._values.find(_as_stored(value), range(field["first"], field["first"] + field["n_values"]))
+        with damaged("fields.json of the corpus is no table of its metadata ({}); make the corpus anew"):
+            within = range(field["first"], field["first"] + field["n_values"])
+        number = self._values.find(_as_stored(value), within)
         if number is None:
-            return self._positions[:0]
-        return self._positions[self._starts[number] : self._starts[number + 1]]
+            return self._positions.part(0, 0)
+        start, end = self._starts.part(number, number + 2).tolist()
+        return self._positions.part(start, end)
 
 
 def _as_stored(text: str) -> str:

@@ -12,7 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from unweave.base.artifact import Manifest, build, read_manifest
+from unweave.base.artifact import Manifest, check_file, damaged, read_file, read_manifest
+from unweave.base.building import build
 from unweave.base.records import Query
 from unweave.base.stored import read_record
 from unweave.errors import BadData
@@ -89,21 +90,22 @@ class QuerySet:
     @cached_property
     def all(self) -> list[Query]:
         """Every query, judged or not."""
-        with (self.folder / "queries.jsonl").open(encoding="utf-8") as file:
-            return [read_record(Query, json.loads(line), file.name) for line in file]
+        path = self.folder / "queries.jsonl"
+        lines = read_file(self.folder, self.manifest, path.name).splitlines()
+        with damaged(f"{path} does not hold queries ({{}}); make the project anew"):
+            return [read_record(Query, json.loads(line), path) for line in lines]
 
     @property
     def splits(self) -> list[str]:
         """Names of the splits that have judgements."""
-        return sorted(path.stem for path in (self.folder / "qrels").glob("*.tsv"))
+        return sorted(Path(name).stem for name in self.manifest.files if name.startswith("qrels/"))
 
     def qrels(self, split: str) -> Qrels:
         """The judgements of one split."""
-        path = self.folder / "qrels" / f"{split}.tsv"
         if split not in self.splits:
             known = ", ".join(self.splits) or "none"
             raise BadData(f"there are no judgements for split {split!r}; this collection has: {known}")
-        return read_qrels(path)
+        return read_qrels(check_file(self.folder, self.manifest, f"qrels/{split}.tsv"))
 
     def judged(self, split: str) -> list[int]:
         """Positions of the queries that have judgements in a split."""

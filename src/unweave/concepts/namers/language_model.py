@@ -14,6 +14,7 @@ from unweave.base.plain import plain
 from unweave.base.stored import set_otherwise
 from unweave.concepts import prompts, store
 from unweave.concepts.concept import FAILED, Naming
+from unweave.concepts.database import reading, writing
 from unweave.concepts.evidence import Evidence, Samples, bands
 from unweave.concepts.namers.base import digest
 from unweave.concepts.prompts import FORM, MOST_WORDS, PROMPTS, Shown
@@ -112,8 +113,7 @@ class LanguageModelNamer:
         read = sum(len(message["content"]) for messages in asked for message in messages) // _BYTES_A_TOKEN
         written = len(asked) * _ASSUMED_ANSWER
         each = _ASSUMED_SECONDS[self.config.is_local] if seconds is None else seconds
-        store.create(self._database)
-        with store.connected(self._database) as db:
+        with reading(self._database) as db:
             left = self.config.cap - spending.spent(db).cost
         return Forecast(
             len(todo), len(asked), read, written, self.config.cost(read, written), most, max(left, 0.0),
@@ -185,11 +185,11 @@ def ledger(database: Path, cap: float, purpose: str, latent: int | None) -> Ledg
     """Where the requests about a concept are accounted for."""
 
     def reserve(most: float) -> int:
-        with store.connected(database) as db:
+        with writing(database) as db:
             return spending.reserve(db, most, cap, purpose, latent)
 
     def settle(receipt: Receipt) -> None:
-        with store.connected(database) as db:
+        with writing(database) as db:
             spending.settle(db, [receipt])
 
     return Ledger(reserve, settle)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from unweave.base.artifact import file_digest
+from unweave.base.files import file_digest
 from unweave.base.plain import plain
 from unweave.base.records import Passage
 from unweave.concepts.namers.keyphrases import Phrases

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from unweave.concepts import store
+from unweave.concepts.database import writing
 from unweave.concepts.relations.ties import Nearest
 
 GENERIC, BOILERPLATE, HUB = "generic", "boilerplate", "hub"
@@ -73,7 +73,7 @@ def keep(database: Path, flags: Mapping[int, str]) -> None:
     Args:
         flags: of latents, one of `FLAGS`; those that are not named have none.
     """
-    with store.connected(database) as db:
+    with writing(database) as db:
         edited = "SELECT latent FROM edits WHERE action = 'flag' AND NOT undone"
         db.execute(f"UPDATE concepts SET flag = NULL WHERE flag IN (?, ?, ?) AND latent NOT IN ({edited})", FLAGS)  # noqa: S608
         db.executemany(

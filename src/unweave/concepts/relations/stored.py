@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
-from unweave.concepts import store
 from unweave.concepts.concept import Related
+from unweave.concepts.database import reading
 from unweave.concepts.relations import flags
 from unweave.concepts.relations.families import Ties
 from unweave.concepts.relations.ties import Nearest, Together
@@ -54,7 +54,7 @@ class Family(NamedTuple):
 
 def stored_families(database: Path) -> list[Family]:
     """The families of concepts, the largest first; none if relations were not worked out."""
-    with store.connected(database) as db:
+    with reading(database) as db:
         rows = db.execute(
             "SELECT other, latent, weight FROM related WHERE relation = ? ORDER BY weight DESC, latent", (FAMILY,)
         ).fetchall()
@@ -67,7 +67,7 @@ def stored_families(database: Path) -> list[Family]:
 
 def stored_parents(database: Path) -> dict[int, int]:
     """The parent of each latent that has one."""
-    with store.connected(database) as db:
+    with reading(database) as db:
         return dict(db.execute("SELECT latent, other FROM related WHERE relation = ?", (PARENT,)).fetchall())
 
 

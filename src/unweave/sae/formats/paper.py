@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unweave.base.artifact import write_atomically
+from unweave.base.files import write_atomically
 from unweave.config import THRESHOLD
 from unweave.errors import CorruptArtifact, MissingArtifact, MissingExtra
 from unweave.sae.formats.tensors import Floats, Tensors, UnsupportedSAE, assemble, with_unit_directions

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save_file
 
-from unweave.base.artifact import write_atomically
+from unweave.base.files import write_atomically
 from unweave.base.plain import plain
 from unweave.config import THRESHOLD, SAEConfig
 from unweave.errors import CorruptArtifact, MissingArtifact, UnweaveError

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unweave.base.artifact import write_atomically
+from unweave.base.files import write_atomically
 from unweave.errors import MissingExtra
 from unweave.sae.model import SAE
 

@@ -22,8 +22,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from unweave.base import progress
-from unweave.base.artifact import Build, write_atomically
+from unweave.base.building import Build
 from unweave.base.cores import spans
+from unweave.base.files import write_atomically
 from unweave.base.progress import Stopwatch
 from unweave.config import THRESHOLD, SAEConfig, TrainConfig
 from unweave.errors import BadData, CorruptArtifact, DimensionMismatch

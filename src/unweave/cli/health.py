@@ -1,0 +1,55 @@
+"""Commands that look after a project: verify and doctor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from unweave.base.plain import plain
+from unweave.cli.options import JSON, PROJECT, open_project, print_json
+
+
+@click.command()
+@PROJECT
+@JSON
+def verify(project: Path, as_json: bool) -> None:
+    """Read every byte of PROJECT, and say which artefact is not what was written.
+
+    It ends with 1 if one is damaged.
+    """
+    found = open_project(project).verify()
+    if as_json:
+        print_json([one._asdict() for one in found])
+    else:
+        from unweave.cli.show import table
+
+        rows = [{"artefact": one.artifact, "state": one.state, "bytes": f"{one.n_bytes:,}"} for one in found]
+        for line in table(rows):
+            click.echo(line)
+    damaged = [one for one in found if one.state == "damaged"]
+    if damaged:
+        raise click.ClickException(
+            f"{len(damaged)} of {len(found)} artefacts are damaged; first: {plain(damaged[0].said)}; for what to do, "
+            f"run: unweave doctor {project}"
+        )
+
+
+@click.command()
+@PROJECT
+@JSON
+def doctor(project: Path, as_json: bool) -> None:
+    """Say what to do about PROJECT: what is damaged, out of date, left over or missing.
+
+    Nothing is changed; every artefact is read to the last byte.
+    """
+    advice = open_project(project).doctor()
+    if as_json:
+        print_json([one._asdict() for one in advice])
+        return
+    if not advice:
+        click.echo("all is well: nothing is damaged, out of date, left over or missing")
+    for about, run in advice:
+        click.echo(plain(about))
+        if run:
+            click.echo(f"  run: {plain(run)}")
