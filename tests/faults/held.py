@@ -18,7 +18,7 @@ from typing import Any
 from unweave.stages.places import ARTIFACTS
 
 MANIFEST, DATABASE = "config.json", "concepts.sqlite"
-_TIMED = re.compile(r"seconds|ms_|made|checksum|^date|^time|fingerprint")
+_TIMED = re.compile(r"seconds|ms_|made|checksum|^date|^time|fingerprint|^sha256$|^transactions$")
 Unit = dict[str, Any]
 """Digest of each file by its path; of a database, its rows as a frozenset."""
 Units = dict[str, Unit]
@@ -99,8 +99,8 @@ def rows(database: Path) -> frozenset[tuple[Any, ...]] | str:
 
 
 def _numberless(name: str) -> str:
-    """A name without a number that counts up: of a segment, a shard or what was deleted."""
-    return re.sub(r"\d{6}", "N", name)
+    """A name without what is drawn, or counts up: of a segment, a shard or what was deleted."""
+    return re.sub(r"(?<![0-9a-f])\d{6}(?![0-9a-f])", "N", re.sub(r"[0-9a-f]{16}", "R", name))
 
 
 def _content(path: Path) -> str:

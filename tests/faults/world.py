@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import itertools
+import os
 import shutil
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -166,6 +168,7 @@ def problems(scenario: Scenario, of: Undisturbed, case: Path, said: Said | None)
         found.append(Problem(WRONG, "the settings of a command that failed are kept"))
     if scenario.once and units == of.new:
         return found
+    _two_days_later(case)
     again = scenario.act(case)
     if again.traceback:
         found.append(Problem(TRACEBACK, f"run again: {again.traceback}"))
@@ -174,6 +177,13 @@ def problems(scenario: Scenario, of: Undisturbed, case: Path, said: Said | None)
     if again.code == 0 or units == of.new:
         found += [p._replace(what=f"run again: {p.what}") for p in _after_all(scenario, of, case)]
     return found + _of_aside(of, case)
+
+
+def _two_days_later(case: Path) -> None:
+    """Make old what a killed command was filling: until then it may be another's that is still at work."""
+    for path in case.rglob(".*.unweave*"):
+        if path.is_file():
+            os.utime(path, times=(time.time() - 48 * 3600,) * 2)
 
 
 def _after_all(scenario: Scenario, of: Undisturbed, case: Path) -> list[Problem]:
