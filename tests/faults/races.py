@@ -22,7 +22,9 @@ from unweave import settings
 _MEANWHILE = 1.0
 """Seconds that the second may take until it is taken to wait for the first."""
 _SECONDS = 120
-_IN_USE = re.compile(r"edit\(s\) by people|another process|in use|already|again|was made from another|has changed since")
+_IN_USE = re.compile(
+    r"edit\(s\) by people|another process|in use|already|again|was made from another|has changed since"
+)
 """What a command may say that could not be done beside the other."""
 
 
