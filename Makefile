@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 DEMO ?= $(ROOT)/demo
 TORCH := 2.13.0
 
-.PHONY: demo test check test-slow lock clean
+.PHONY: demo test check test-slow faults lock clean
 
 demo: $(READY)
 	$(BIN)/unweave demo "$(DEMO)"
@@ -23,6 +23,11 @@ check:
 # Minutes of work: the whole demo corpus, SciFact (with UNWEAVE_DATA=folder), the dense baseline computed directly.
 test-slow: $(READY)
 	cd "$(ROOT)" && $(BIN)/pytest -q -m slow
+
+# Half an hour of faults: kills, full disks, power cuts, commands at once, flipped bits, links, strangers' projects.
+# It needs Linux and a C compiler.
+faults: $(READY)
+	cd "$(ROOT)" && $(BIN)/python benchmarks/faults.py
 
 # Every package is pinned with its hashes; pip refuses a file that is not among them. PyTorch's CPU build is taken
 # where pip can find it, and first, since a file without a listed hash comes last among several; its build for CUDA,

@@ -30,6 +30,7 @@ import texts
 import training
 import variants
 
+import faults
 from unweave.cli import main as commands
 from unweave.cli.show import table
 
@@ -86,6 +87,7 @@ def blocks() -> dict[str, list[str]]:
         "peers": list(table(results(effectiveness.RESULTS)["peers"])),
         "stability": stability.summary(results(stability.RESULTS)),
         "search": search.summary(results(search.RESULTS)),
+        "faults": faults.summary(results(faults.RESULTS)),
         "start": start.summary(results(start.RESULTS)),
         "keywords": keywords.summary(results(keywords.RESULTS)),
         "naming": naming.summary(results(naming.RESULTS), "demo"),

@@ -134,7 +134,9 @@ def test_two_builders_at_once_are_told_apart(tmp_path):
     command = [sys.executable, "-c", textwrap.dedent(script), str(tmp_path / "a")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:
         assert first.stdout.readline() == "building\n"
-        with pytest.raises(ArtifactInUse, match=r"another process is writing .*/a; wait for it to end"):
+        with pytest.raises(
+            ArtifactInUse, match=r"python \(process \d+, since .*\) is writing .*/a; wait for it to end"
+        ):
             make(tmp_path / "a", "the second builder's")
         first.stdin.close()
         assert first.wait(timeout=60) == 0
@@ -201,7 +203,7 @@ def test_a_kill_between_the_two_renames_of_the_swap_loses_nothing(tmp_path):
         tmp_path / "a",
     )
     assert killed.returncode == -signal.SIGKILL
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".a.unweave-build", ".a.unweave-old"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".a.unweave-build", ".a.unweave-lock", ".a.unweave-old"]
     assert words(tmp_path / "a") == "old"
     make(tmp_path / "a", "newer")
     assert words(tmp_path / "a") == "newer"

@@ -552,7 +552,7 @@ def test_sizes_that_are_no_whole_numbers_are_refused(identity_sae, tmp_path, fie
     manifest = read_manifest(tmp_path / "sae", "sae")
     manifest.settings["sae"][field] = float(manifest.settings["sae"][field])
     write_manifest(tmp_path / "sae", manifest)
-    with pytest.raises(CorruptArtifact, match="are to be whole numbers"):
+    with pytest.raises(CorruptArtifact, match="should be of type int"):
         SAE.load(tmp_path / "sae")
 
 

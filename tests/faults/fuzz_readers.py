@@ -141,7 +141,7 @@ def _bring(folder: Path) -> None:
 def _answer(folder: Path) -> None:
     response = client._Response(200, (folder / "answer").read_bytes(), {}, 0)
     client._usage(response)
-    client._fields(response, {"name": 60, "description": 300})
+    client._fields(client._content(response.body.decode("utf-8", "replace")), {"name": 60, "description": 300})
 
 
 def _bert() -> dict[str, bytes]:

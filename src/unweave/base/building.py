@@ -13,16 +13,16 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from unweave.base import locks
 from unweave.base.artifact import MANIFEST, MARK, Manifest, is_ours, replaced, write_manifest
-from unweave.base.files import file_digest, is_aside, refuse_links, sync, sync_tree, write_atomically
+from unweave.base.files import file_digest, refuse_links, sync, sync_tree, write_atomically
 from unweave.base.progress import Stopwatch
 from unweave.errors import ArtifactInUse, BadData
 
-_PURPOSE, _ELAPSED, _LOCK = "purpose.json", "elapsed", "lock"
-_SCAFFOLD = {_PURPOSE, _ELAPSED, _LOCK, MARK}
+_PURPOSE, _ELAPSED = "purpose.json", "elapsed"
+_SCAFFOLD = {_PURPOSE, _ELAPSED, MARK}
 _SWAPS = 100
 
 
@@ -73,21 +73,17 @@ def build(
     refuse_links(folder)
     if folder.exists() and not is_ours(folder) and (not folder.is_dir() or any(folder.iterdir())):
         raise BadData(f"{folder} is in the way and is not unweave's; move it, or give another folder")
-    partial = in_the_making(folder)
-    with _locked(folder, partial) as lock:
+    with _alone(folder) as partial:
         try:
             made = Build(partial, _resume(partial, kind, settings, made_from))
             yield made
             with before_swap(made):
                 _finish(made, kind, settings, made_from, mutable)
-                if locks.WINDOWS:
-                    lock.close()
                 _swap_in(partial, folder)
         except BaseException:
             if partial.is_dir() and not (partial / _ELAPSED).exists():  # nothing was checkpointed: nothing to keep
                 shutil.rmtree(partial, ignore_errors=True)
             raise
-        (folder / _LOCK).unlink()
 
 
 def in_the_making(folder: Path) -> Path:
@@ -113,6 +109,7 @@ def _finish(
     write_manifest(made.path, manifest)
     for name in (_PURPOSE, _ELAPSED):
         (made.path / name).unlink(missing_ok=True)
+    sync(made.path)
 
 
 def _contents(partial: Path, mutable: frozenset[str]) -> dict[str, dict[str, Any]]:
@@ -130,14 +127,14 @@ def _resume(partial: Path, kind: str, settings: Mapping[str, Any], made_from: Ma
     purpose = json.dumps({"kind": kind, "settings": settings, "made_from": made_from}, sort_keys=True)
     stated = partial / _PURPOSE
     if _is_text(stated, purpose) and not any(path.is_symlink() for path in partial.rglob("*")):
-        for path in partial.rglob("*"):
-            if is_aside(path) and path.is_file():
+        for path in partial.rglob(".*"):  # what others and we ourselves had begun to write
+            if path.name != MARK and path.is_file():
                 path.unlink()
         with suppress(OSError, ValueError):
             return float((partial / _ELAPSED).read_text(encoding="utf-8"))
         return 0.0
     for leftover in partial.iterdir():
-        if leftover.name not in (_LOCK, MARK):
+        if leftover.name != MARK:
             _remove(leftover)
     write_atomically(stated, lambda p: p.write_text(purpose, encoding="utf-8"))
     return 0.0
@@ -159,41 +156,44 @@ def _remove(path: Path) -> None:
 
 
 @contextmanager
-def _locked(folder: Path, partial: Path) -> Iterator[IO[bytes]]:
-    """Hold the lock of a build, whose folder is made if need be and taken away again if the lock cannot be."""
-    made = [parent for parent in (partial, *partial.parents) if not parent.exists()]
+def _alone(folder: Path) -> Iterator[Path]:
+    """The place where an artefact is built, by nobody else; folders that were made for it and hold nothing go again.
+
+    Raises:
+        ArtifactInUse: another process is building it.
+        BadData: something that is not unweave's is in its place.
+    """
+    partial = in_the_making(folder)
+    made = [parent for parent in partial.parents if not parent.exists()]
+    lock = folder.with_name(f".{folder.name}.unweave-lock")
     try:
-        lock = _take_lock(partial)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        for parent in made:
+            sync(parent.parent)
+        with locks.held(lock, wait=False):
+            _open_place(partial)
+            yield partial
     except BlockingIOError as error:
-        raise ArtifactInUse(f"another process is writing {folder}; wait for it to end, or stop it") from error
-    except OSError:
+        raise ArtifactInUse(f"{locks.holder(lock)} is writing {folder}; wait for it to end, or stop it") from error
+    finally:
         _remove_empty(made)
+
+
+def _open_place(partial: Path) -> None:
+    """Make the folder in which an artefact is built, or find it; nothing else may be in its place."""
+    refuse_links(partial)
+    with suppress(FileExistsError):
+        partial.mkdir()
+    if not is_ours(partial) and any(path.name != MARK for path in partial.iterdir()):
+        raise BadData(f"{partial} is in the way and is not unweave's; move it")
+    mark = partial / MARK
+    try:
+        mark.touch(exist_ok=False)  # which follows no link
+    except FileExistsError:
+        refuse_links(mark)
+    except OSError:
+        partial.rmdir()
         raise
-    with lock:
-        try:
-            yield lock
-        except BaseException:
-            _remove_empty(made)
-            raise
-
-
-def _take_lock(partial: Path) -> IO[bytes]:
-    while True:
-        refuse_links(partial)
-        partial.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileExistsError):
-            partial.mkdir()
-        if not is_ours(partial) and any(path.name not in (MARK, _LOCK) for path in partial.iterdir()):
-            raise BadData(f"{partial} is in the way and is not unweave's; move it")
-        with suppress(FileNotFoundError):  # a builder that just ended has moved the folder to its place
-            lock = locks.take(partial / _LOCK, wait=False)
-            try:
-                (partial / MARK).touch()
-            except OSError:  # a full disk: then nothing of this is left
-                lock.close()
-                (partial / _LOCK).unlink(missing_ok=True)
-                raise
-            return lock
 
 
 def _remove_empty(folders: list[Path]) -> None:
@@ -222,8 +222,19 @@ def _swap_in(partial: Path, folder: Path) -> None:
     _remove_ours(old)
 
 
+def clear_replaced(folder: Path) -> None:
+    """Take away what a killed process, or a power cut, left of the artefact that this one replaced."""
+    if folder.is_dir() and is_ours(replaced(folder)):
+        _remove_ours(replaced(folder))
+
+
 def _remove_ours(folder: Path) -> None:
+    """Take an artefact away, its mark last, so that what a power cut leaves of it is still known to be unweave's."""
     if is_ours(folder):
-        shutil.rmtree(folder, ignore_errors=True)
+        for path in folder.iterdir():
+            if path.name != MARK:
+                _remove(path)
+        sync(folder)
+        shutil.rmtree(folder)
     elif folder.is_symlink() or folder.exists():
         raise BadData(f"{folder} is in the way and is not unweave's; move it")

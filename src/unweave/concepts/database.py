@@ -75,7 +75,7 @@ def writing(database: Path) -> Iterator[sqlite3.Connection]:
 
 def lock_of(folder: Path) -> Path:
     """The lock under which a concepts folder is changed or replaced; it stays where it is when the folder goes."""
-    return folder.with_name(f".{folder.name}.unweave-lock")
+    return folder.with_name(f".{folder.name}.unweave-edits")
 
 
 def state_of(database: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from unweave.base.artifact import read_manifest
+from unweave.base.artifact import damaged, read_manifest
 from unweave.base.files import write_atomically
 from unweave.base.owned import OwnFolder
 from unweave.base.records import Trust
@@ -138,6 +138,8 @@ class Concepts(Mapping[int, str]):
 
     def concept(self, latent: int) -> Concept | None:
         """All that is known of one latent; None if it never fired."""
+        if not 0 <= latent < 2**63:
+            return None
         with reading(self.database) as db:
             found = list(_concepts(db, latent))
             if not found:
@@ -175,7 +177,8 @@ class Concepts(Mapping[int, str]):
 
     def _read_shown(self) -> dict[int, tuple[str, Trust]]:
         concepts = {c.latent: c for c in self.by_document_frequency()}
-        shown = {j: c if c.merged_into is None else concepts[c.merged_into] for j, c in concepts.items()}
+        with damaged(f"{self.database} merges concepts into what is none ({{}}); name the concepts again"):
+            shown = {j: c if c.merged_into is None else concepts[c.merged_into] for j, c in concepts.items()}
         return {latent: (c.name, c.trust) for latent, c in shown.items() if c.name is not None}
 
 
@@ -264,6 +267,12 @@ def made_from(file: Path) -> dict[str, str]:
     """What the concepts in a database are of."""
     with reading(file) as db:
         return dict(db.execute("SELECT source, fingerprint FROM made_from").fetchall())
+
+
+def note_made_from(file: Path, source: str, fingerprint: str) -> None:
+    """Note what something in a database was made from."""
+    with writing(file) as db:
+        db.execute("INSERT OR REPLACE INTO made_from VALUES (?, ?)", (source, fingerprint))
 
 
 def stored_latents(database: Path) -> set[int]:

@@ -134,20 +134,23 @@ class IndexWriter:
             index = ConceptIndex.open(self.folder)
             first = 0 if fully else _first_to_merge([segment.n_live for segment in index.segments])
             merged = index.segments[first:]
-            if len(merged) < 2 and all(segment.n_live == segment.n_passages for segment in merged):
-                return index
-            name = self._new_segment()
-            try:
-                batches = (batch for segment in merged for batch in _live_batches(segment))
-                write_segment(self.folder / name, batches, index.scoring, index.n_latents, index.mean_latents)
-                sync_tree(self.folder / name)
-                sync((self.folder / name).parent)
-                with self._committing() as now:
-                    write_manifest(self.folder, self._with_merged(now, merged, name))
-            except BaseException:
-                shutil.rmtree(self.folder / name, ignore_errors=True)
-                raise
-        return self._cleared()
+            if len(merged) > 1 or any(segment.n_live < segment.n_passages for segment in merged):
+                self._merge(index, merged)
+        return self._cleared()  # also of what a killed one left
+
+    def _merge(self, index: ConceptIndex, merged: Sequence[Segment]) -> None:
+        """Commit one segment in the place of several."""
+        name = self._new_segment()
+        try:
+            batches = (batch for segment in merged for batch in _live_batches(segment))
+            write_segment(self.folder / name, batches, index.scoring, index.n_latents, index.mean_latents)
+            sync_tree(self.folder / name)
+            sync((self.folder / name).parent)
+            with self._committing() as now:
+                write_manifest(self.folder, self._with_merged(now, merged, name))
+        except BaseException:
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+            raise
 
     # --- parts of a commit ------------------------------------------------------------------------
 

@@ -90,8 +90,6 @@ class SAE:
         weights_file = check_file(folder, manifest, WEIGHTS)
         with damaged(f"{folder} is not a whole SAE ({{}}); fit it again"):
             config = read_record(SAEConfig, manifest.settings["sae"], folder)
-            if not all(type(n) is int for n in (config.d_in, config.n_latents, config.k)):
-                raise ValueError("d_in, n_latents and k are to be whole numbers")
             try:
                 tensors = load_file(weights_file)
             except SafetensorError as error:

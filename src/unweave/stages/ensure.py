@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from unweave.base.artifact import read_manifest, verify
+from unweave.base.building import clear_replaced
 from unweave.base.stored import differing
 from unweave.errors import CorruptArtifact, MissingArtifact
 from unweave.stages.made_with import DEFAULTS
@@ -52,5 +53,7 @@ def ensure(
     fresh = is_stale(folder, kind, settings, made_from)
     if fresh:
         make()
+    else:
+        clear_replaced(folder)
     manifest = read_manifest(folder, kind)
     return Outcome(name, fresh, manifest.seconds, manifest.results)

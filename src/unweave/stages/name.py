@@ -36,7 +36,7 @@ from unweave.language.client import LanguageModel
 from unweave.stages.embed import embed_texts, encode_passages
 from unweave.stages.ensure import Outcome, ensure, is_stale
 from unweave.stages.evidence import evidence_of
-from unweave.stages.relate import relate
+from unweave.stages.relate import NAMES, names_in, relate
 from unweave.stages.workspace import Workspace
 from unweave.texts.corpus import Corpus
 
@@ -121,8 +121,7 @@ def name(project: Workspace, *, discard: bool = False) -> Outcome:
     watch = Stopwatch()
     database = project.concepts.database
     named = base.run(database, namer, evidence.live.tolist())
-    if named:
-        _renamed(project)
+    _relate_anew(project)
     return Outcome("concepts", bool(named), watch.seconds, store.summary(database)._asdict())
 
 
@@ -134,8 +133,11 @@ def _is_sound(project: Workspace) -> bool:
     return True
 
 
-def _renamed(project: Workspace) -> None:
-    relate(project)  # names are among what tells duplicates
+def _relate_anew(project: Workspace) -> None:
+    """Work out relations again if other names are shown than before: names are among what tells duplicates."""
+    database = project.concepts.database
+    if store.made_from(database).get(NAMES) != names_in(database):
+        relate(project)
 
 
 def _make_concepts(
@@ -226,8 +228,7 @@ def name_by(project: Workspace, namer: Namer, latents: Sequence[int] | None = No
     watch = Stopwatch()
     database = project.concepts.database
     named = base.run(database, namer, sorted(store.stored_latents(database)) if latents is None else latents)
-    if named:
-        _renamed(project)
+    _relate_anew(project)
     return Outcome("concepts", bool(named), watch.seconds, store.named_by(database, namer.namer)._asdict())
 
 

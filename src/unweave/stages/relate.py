@@ -11,6 +11,7 @@ from scipy.sparse import csc_array, csr_array
 
 from unweave.base.records import Hit
 from unweave.concepts import store
+from unweave.concepts.namers.base import digest
 from unweave.concepts.relations import flags
 from unweave.concepts.relations.families import MATRYOSHKA, families, matryoshka_generality, parents
 from unweave.concepts.relations.paths import ConceptPath, paths
@@ -41,6 +42,7 @@ def relate(project: Workspace, database: Path | None = None) -> RelatedSummary:
     measured = remarks_on(project.corpus, by_latent, stored, nearest)
     store.replace_related(database, RELATIONS, as_related(nearest, closest(together), same, above, kin))
     flags.keep(database, measured)
+    store.note_made_from(database, NAMES, names_in(database))  # last: a killed run begins again
     remarks = list(measured.values())
     return RelatedSummary(
         neighbours=nearest.others.size,
@@ -53,6 +55,15 @@ def relate(project: Workspace, database: Path | None = None) -> RelatedSummary:
         boilerplate=remarks.count(flags.BOILERPLATE),
         hubs=remarks.count(flags.HUB),
     )
+
+
+NAMES = "names"
+"""What relations are made from beside the project's artefacts."""
+
+
+def names_in(database: Path) -> str:
+    """A digest of the names that are shown; relations made from another one are out of date."""
+    return digest({str(latent): name for latent, name in Concepts(database).items()})
 
 
 def passage_paths(project: Workspace, passage_id: str) -> list[ConceptPath]:

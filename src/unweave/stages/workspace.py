@@ -7,7 +7,6 @@ concept or a new index at once. Everything here may be called from many threads.
 from __future__ import annotations
 
 import os
-import shutil
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -38,12 +37,13 @@ from unweave.index.concept_index import ConceptIndex
 from unweave.sae import tokens
 from unweave.sae.latents import load_latents
 from unweave.sae.model import SAE
+from unweave.stages.create import create
 from unweave.stages.made_with import Unapplied, unapplied
 from unweave.stages.places import ARTIFACTS, EMBEDDED_BESIDE_PASSAGES, FOLDERS
 from unweave.stages.trust import Ask, Word
 from unweave.texts.collection import Collection
 from unweave.texts.corpus import Corpus
-from unweave.texts.queries import QuerySet, known_judgements
+from unweave.texts.queries import QuerySet
 
 T = TypeVar("T")
 Embed = Callable[[list[str]], Any]
@@ -134,32 +134,8 @@ class Workspace:
         Raises:
             BadData: there is a project already, the corpus is empty, ids repeat, or judgements name unknown ids.
         """
-        path = Path(path)
-        if (path / settings.FILE).exists():
-            raise BadData(f"{path} is a project already; open it, or give a new folder")
-        refuse_links(*(path / name for name in FOLDERS))
-        for name in ("corpus", "queries"):
-            if (path / name).exists() and not (path / name / MANIFEST).is_file():
-                raise BadData(f"{path / name} is in the way and is not unweave's; give a new or empty project folder")
-        made: list[str] = []
-        try:
-            corpus = Corpus.write(path / "corpus", collection.passages, settings={"about": dict(collection.about)})
-            made.append("corpus")
-            qrels = {
-                split: known_judgements(judged, split, corpus, drop_unknown=drop_unknown)
-                for split, judged in collection.qrels.items()
-            }
-            made_from = {"corpus": corpus.manifest.fingerprint}
-            QuerySet.write(path / "queries", collection.queries, qrels, settings={}, made_from=made_from)
-            made.append("queries")
-            settings.write_default(path / settings.FILE)  # last: its presence says that the project is whole
-        except BaseException:
-            for name in made:
-                shutil.rmtree(path / name, ignore_errors=True)
-            if path.is_dir() and not any(path.iterdir()):
-                path.rmdir()
-            raise
-        return cls(path)
+        create(Path(path), collection, drop_unknown=drop_unknown)
+        return cls(Path(path))
 
     def manifest(self, name: str) -> Manifest:
         """The manifest of an artefact that is there and up to date.

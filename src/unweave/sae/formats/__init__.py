@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from unweave.base.artifact import MANIFEST
+from unweave.base.files import new_folder, sync
 from unweave.config import TOP_K
 from unweave.errors import CorruptArtifact, MissingArtifact
 from unweave.sae.formats import latentsae, paper, saelens, sentence_transformers, sparsify
@@ -83,14 +84,12 @@ def export_sae(
     if as_top_k:
         sae = replace(sae, config=replace(sae.config, selection=TOP_K))
     folder = Path(folder)
-    existed = folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
+    if folder.exists():
         module.write(sae, folder)
-    except BaseException:
-        if not existed and not any(folder.iterdir()):
-            folder.rmdir()
-        raise
+        sync(folder.parent)
+    else:
+        with new_folder(folder) as made:
+            module.write(sae, made)
 
 
 def _known(name: str) -> str:
