@@ -66,7 +66,7 @@ def _drop(case: Path, *names: str) -> None:
 
 
 def _set(case: Path, stage: str, **values: object) -> None:
-    settings.update(case / "project" / "unweave.toml", stage, dict(values))
+    settings.update(case / "project" / "unweave.toml", {stage: dict(values)})
 
 
 def _settings(case: Path) -> Said:
