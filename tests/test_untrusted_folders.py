@@ -151,6 +151,21 @@ def test_the_mode_of_a_file_stays_and_a_new_one_has_that_of_the_users_umask(tmp_
         os.umask(umask)
 
 
+def test_every_file_of_a_project_can_be_read_by_whom_the_umask_says(tmp_path, tiny_project_folder):
+    modes = {path.stat().st_mode & 0o777 for path in tiny_project_folder.rglob("*") if path.is_file()}
+    umask = os.umask(0)
+    os.umask(umask)
+    assert modes == {0o666 & ~umask}
+
+
+def test_an_index_that_was_changed_is_said_to_be_when_it_is_built_again(kept_copy, caplog):
+    project = Project.open(kept_copy)
+    IndexWriter(kept_copy / "index" / "default").delete(project.corpus.ids[:2])
+    outcome = next(one for one in Project.open(kept_copy).index() if one.artifact == "index/default")
+    assert (outcome.fresh, outcome.results["n_passages"]) == (False, len(project.corpus) - 2)
+    assert "was changed after it was built and has" in caplog.text
+
+
 def test_what_a_killed_process_left_of_a_file_goes_after_a_day(tmp_path):
     fresh, old = (tmp_path / f".a.csv.{digit * 16}.unweave" for digit in "01")
     others = tmp_path / f".b.csv.{'2' * 16}.unweave"

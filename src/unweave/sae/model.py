@@ -27,6 +27,7 @@ from unweave.base import cores
 from unweave.base.arrays import disk_errors
 from unweave.base.artifact import check_file, damaged, read_manifest
 from unweave.base.building import build
+from unweave.base.files import write_atomically
 from unweave.base.plain import plain
 from unweave.base.stored import read_record
 from unweave.base.vectors import refuse_unusable
@@ -125,8 +126,9 @@ class SAE:
 
     def write_weights(self, path: Path) -> None:
         """The five tensors, as safetensors."""
+        tensors = {name: np.ascontiguousarray(getattr(self, name), np.float32) for name in _TENSORS}
         with disk_errors():
-            save_file({name: np.ascontiguousarray(getattr(self, name), np.float32) for name in _TENSORS}, path)
+            write_atomically(path, lambda aside: save_file(tensors, aside))
 
     def encode(self, embeddings: NDArray[np.floating[Any]], max_latents: int | None = None) -> csr_array:
         """The latents that each embedding activates.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import asdict
 
@@ -15,6 +16,8 @@ from unweave.index.scoring import PROFILES, Scoring
 from unweave.stages.ensure import Outcome, ensure
 from unweave.stages.lexical import bm25
 from unweave.stages.workspace import Workspace
+
+logger = logging.getLogger(__name__)
 
 
 def index(project: Workspace) -> list[Outcome]:
@@ -56,13 +59,15 @@ def build_index(
         )
         built.hits(np.zeros(1, np.int64), np.ones(1))  # so that what is compiled once is compiled now
 
-    return ensure(
-        project,
-        name,
-        make,
-        settings=settings_of(scoring, n_latents),
-        made_from=made_from,
-    )
+    outcome = ensure(project, name, make, settings=settings_of(scoring, n_latents), made_from=made_from)
+    there = ConceptIndex.open(project.path / name)
+    if there.as_built:
+        return outcome
+    logger.warning(
+        "%s was changed after it was built and has %s passages, the corpus %s; it is left so. To build it from the "
+        "corpus, remove its folder first", project.path / name, f"{there.n_passages:,}", f"{len(project.corpus):,}",
+    )  # fmt: skip
+    return outcome._replace(results=outcome.results | {"n_passages": there.n_passages})
 
 
 def _codes(project: Workspace) -> Outcome:

@@ -232,7 +232,7 @@ class Run:
         folder = self.checkpoint.path
         metadata = {"identity": self._identity(), "history": json.dumps(self.history), "step": str(number)}
         if self.best is not None:
-            write_atomically(folder / _BEST, self.best.write_weights)
+            self.best.write_weights(folder / _BEST)
         tensors = {name: tensor.contiguous() for name, tensor in self.state.tensors().items()}
         with disk_errors():
             write_atomically(folder / _CHECKPOINT, lambda path: save_file(tensors, path, metadata))
