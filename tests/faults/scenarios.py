@@ -70,7 +70,7 @@ def _set(case: Path, stage: str, **values: object) -> None:
 
 
 def _settings(case: Path) -> Said:
-    settings.update(case / "project" / "unweave.toml", "fit", {"seed": 7, "patience": 3})
+    settings.update(case / "project" / "unweave.toml", {"fit": {"seed": 7, "patience": 3}})
     return Said(0, "", "")
 
 

@@ -219,7 +219,8 @@ def _swap_in(partial: Path, folder: Path) -> None:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or attempt == _SWAPS - 1:
                 raise
     sync(folder.parent)
-    _remove_ours(old)
+    with suppress(OSError):  # what cannot be taken away now goes with the next run
+        _remove_ours(old)
 
 
 def clear_replaced(folder: Path) -> None:
