@@ -79,8 +79,8 @@ def pairs(scenarios: list[Scenario]) -> list[Pair]:
 
 
 def _other_settings(case: Path) -> Said:
-    settings.update(case / "project" / "unweave.toml", "index", {"code_k": 5})
-    settings.update(case / "project" / "unweave.toml", "evaluate", {"candidates": 17})
+    settings.update(case / "project" / "unweave.toml", {"index": {"code_k": 5}})
+    settings.update(case / "project" / "unweave.toml", {"evaluate": {"candidates": 17}})
     return Said(0, "", "")
 
 

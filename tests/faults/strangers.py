@@ -132,7 +132,7 @@ def _kept_aside(world: World, name: str, words: str, ending: str) -> list[Proble
 
 
 def _set(case: Path, stage: str, **values: object) -> None:
-    settings.update(case / "project" / "unweave.toml", stage, dict(values))
+    settings.update(case / "project" / "unweave.toml", {stage: dict(values)})
 
 
 def _sends_variable(world: World) -> list[Problem]:
