@@ -142,7 +142,7 @@ def test_what_reproducing_needs_is_said_at_once(folder):
 
 def test_a_package_that_nobody_thought_of_is_one_line_too(folder):
     said = "Error: this needs scipy, which is not installed: pip install 'unweave[all]'"
-    assert without("scipy", "index", "verify", folder / "project") == said
+    assert without("scipy", "verify", folder / "project") == said
 
 
 def test_a_k_above_the_latents_is_refused_before_anything_is_ranked(folder):

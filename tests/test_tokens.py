@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from unweave import settings
+from unweave.base.building import build
 from unweave.cli import main
 from unweave.config import PRECOMPUTED, EncoderConfig
 from unweave.encode.encoders import SentenceTransformerEncoder
@@ -119,9 +120,10 @@ def test_a_name_cannot_carry_what_a_terminal_would_obey(identity_sae):
 
 @pytest.mark.parametrize("content", ["[1", "[1, 2]", '{"x": [["a", 1]]}', '{"1": [["a"]]}'])
 def test_damaged_names_are_refused(tmp_path, content):
-    (tmp_path / tokens.WORDS).write_text(content)
-    with pytest.raises(CorruptArtifact, match=r"words\.json does not hold the words"):
-        tokens.read_names(tmp_path)
+    with build(tmp_path / "sae", "sae", settings={}, made_from={}) as made:
+        (made.path / tokens.WORDS).write_text(content)
+    with pytest.raises(CorruptArtifact, match=r"words\.json (does not hold the words|is no JSON)"):
+        tokens.read_names(tmp_path / "sae")
 
 
 def test_of_nothing_no_sample_is_made_up():
@@ -297,7 +299,7 @@ def test_a_fused_search_is_shown_part_by_part(folder):
     [
         (["--system", "BM25 +"], "is no sum of systems"),
         (["--system", "BM25 + BM25"], "each is to be there once"),
-        (["--system", "BM25 + 0 dense"], "with a weight above 0"),
+        (["--system", "BM25 + 0 dense"], "with a finite weight above 0"),
         (["--system", "BM25 by rank"], "it takes at least two"),
         (["--system", "CL-SR rescored", "--boost", "3=2"], "CL-SR rescored cannot be steered by boosts"),
         (["--system", "CL-SR rescored", "--passage-k", "3"], "CL-SR rescored cannot be steered by passage_k"),

@@ -255,7 +255,7 @@ class IndexWriter:
             index = ConceptIndex.open(self.folder)
             listed = index.manifest.files
             refuse_links(self.folder / SEGMENTS)
-            for folder in (self.folder / SEGMENTS).iterdir():
+            for folder in (self.folder / SEGMENTS).glob("*"):  # an index that was always empty has no such folder
                 if not folder.is_dir() or folder.is_symlink():
                     continue  # nobody knows whose it is
                 if not any(Path(path).parent.as_posix() == f"{SEGMENTS}/{folder.name}" for path in listed):
