@@ -23,7 +23,7 @@ _MEANWHILE = 1.0
 """Seconds that the second may take until it is taken to wait for the first."""
 _SECONDS = 120
 _IN_USE = re.compile(
-    r"edit\(s\) by people|another process|in use|already|again|was made from another|has changed since"
+    r"edit\(s\) by people|\(process \d+, since |in use|already|again|was made from another|has changed since"
 )
 """What a command may say that could not be done beside the other."""
 

@@ -165,7 +165,7 @@ def _alone(folder: Path) -> Iterator[Path]:
     """
     partial = in_the_making(folder)
     made = [parent for parent in partial.parents if not parent.exists()]
-    lock = folder.with_name(f".{folder.name}.unweave-lock")
+    lock = _lock_of(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         for parent in made:
@@ -177,6 +177,10 @@ def _alone(folder: Path) -> Iterator[Path]:
         raise ArtifactInUse(f"{locks.holder(lock)} is writing {folder}; wait for it to end, or stop it") from error
     finally:
         _remove_empty(made)
+
+
+def _lock_of(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.unweave-lock")
 
 
 def _open_place(partial: Path) -> None:
@@ -223,15 +227,20 @@ def _swap_in(partial: Path, folder: Path) -> None:
         _remove_ours(old)
 
 
-def clear_replaced(folder: Path) -> None:
-    """Take away what a killed process, or a power cut, left of the artefact that this one replaced."""
-    if folder.is_dir() and is_ours(replaced(folder)):
-        _remove_ours(replaced(folder))
+def clear_leftovers(folder: Path) -> None:
+    """Take away what a killed process, or a power cut, left beside a whole artefact: its lock, the one it replaced."""
+    lock, old = _lock_of(folder), replaced(folder)
+    if lock.exists() or is_ours(old):
+        with suppress(OSError), locks.held(lock, wait=False):  # another process may be making it anew
+            if is_ours(old):
+                _remove_ours(old)
 
 
 def _remove_ours(folder: Path) -> None:
     """Take an artefact away, its mark last, so that what a power cut leaves of it is still known to be unweave's."""
-    if is_ours(folder):
+    if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):
+        folder.rmdir()  # all that was left
+    elif is_ours(folder):
         for path in folder.iterdir():
             if path.name != MARK:
                 _remove(path)

@@ -69,6 +69,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
         OSError: it cannot be written, or is there by now.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
+    clear_abandoned(folder)
     aside = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}.unweave")
     aside.mkdir()
     try:
@@ -88,12 +89,16 @@ def is_aside(path: Path, of: str | None = None) -> bool:
 
 
 def clear_abandoned(path: Path) -> None:
-    """Take away what killed processes left of filling this file; what changed within a day may be another's work."""
+    """Take away what killed processes left of filling this file or folder; what changed within a day may be in work."""
     with suppress(OSError), os.scandir(path.parent) as entries:
         for entry in entries:
             if entry.name.endswith(".unweave") and is_aside(Path(entry.name), path.name):
                 there = entry.stat(follow_symlinks=False)
-                if stat.S_ISREG(there.st_mode) and time.time() - there.st_mtime > _ABANDONED:
+                if time.time() - there.st_mtime < _ABANDONED:
+                    continue
+                if stat.S_ISDIR(there.st_mode):
+                    shutil.rmtree(entry.path)
+                elif stat.S_ISREG(there.st_mode):
                     Path(entry.path).unlink()
 
 

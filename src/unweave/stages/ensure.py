@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from unweave.base.artifact import read_manifest, verify
-from unweave.base.building import clear_replaced
+from unweave.base.building import clear_leftovers
 from unweave.base.stored import differing
 from unweave.errors import CorruptArtifact, MissingArtifact
 from unweave.stages.made_with import DEFAULTS
@@ -30,14 +30,17 @@ def is_stale(folder: Path, kind: str, settings: Mapping[str, Any], made_from: Ma
     """Whether an artefact is missing, damaged, or made with other settings or from other sources.
 
     All of it is read, so that making it again mends whatever has changed. A setting that its manifest lacks has its
-    default; one that is not known here is noted and changes nothing.
+    default; one that is not known here is noted and changes nothing. What a killed process left beside it goes.
     """
     try:
         there = read_manifest(folder, kind)
         verify(folder, there)
     except (MissingArtifact, CorruptArtifact):
         return True
-    return there.made_from != dict(made_from) or bool(differing(there.settings, settings, DEFAULTS[kind], folder))
+    if there.made_from != dict(made_from) or differing(there.settings, settings, DEFAULTS[kind], folder):
+        return True
+    clear_leftovers(folder)
+    return False
 
 
 def ensure(
@@ -53,7 +56,5 @@ def ensure(
     fresh = is_stale(folder, kind, settings, made_from)
     if fresh:
         make()
-    else:
-        clear_replaced(folder)
     manifest = read_manifest(folder, kind)
     return Outcome(name, fresh, manifest.seconds, manifest.results)
