@@ -182,7 +182,7 @@ def problems(scenario: Scenario, of: Undisturbed, case: Path, said: Said | None)
 def _two_days_later(case: Path) -> None:
     """Make old what a killed command was filling: until then it may be another's that is still at work."""
     for path in case.rglob(".*.unweave*"):
-        if path.is_file():
+        if not path.is_symlink():
             os.utime(path, times=(time.time() - 48 * 3600,) * 2)
 
 

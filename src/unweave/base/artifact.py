@@ -91,7 +91,7 @@ def read_manifest(folder: Path, kind: str) -> Manifest:
         MissingArtifact: there is no such folder.
         CorruptArtifact: the manifest is unreadable, of another kind, or a file is missing or truncated.
     """
-    _recover(folder)
+    recover(folder)
     path = folder / MANIFEST
     if not path.is_file():
         raise MissingArtifact(f"there is no {kind} in {folder} ({MANIFEST} not found)")
@@ -223,7 +223,7 @@ def load_array(path: Path, kind: str) -> Any:
         return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
-def _recover(folder: Path) -> None:
+def recover(folder: Path) -> None:
     """Undo a swap that was killed between its two renames."""
     old = replaced(folder)
     if not folder.exists() and is_ours(old):

@@ -230,10 +230,9 @@ def _swap_in(partial: Path, folder: Path) -> None:
 def clear_leftovers(folder: Path) -> None:
     """Take away what a killed process, or a power cut, left beside a whole artefact: its lock, the one it replaced."""
     lock, old = _lock_of(folder), replaced(folder)
-    if lock.exists() or is_ours(old):
-        with suppress(OSError), locks.held(lock, wait=False):  # another process may be making it anew
-            if is_ours(old):
-                _remove_ours(old)
+    if lock.exists() or old.is_dir():
+        with suppress(OSError, BadData), locks.held(lock, wait=False):  # another process may be making it anew
+            _remove_ours(old)
 
 
 def _remove_ours(folder: Path) -> None:

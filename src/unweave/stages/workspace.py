@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 from scipy.sparse import csr_array
 
 from unweave import settings
-from unweave.base.artifact import MANIFEST, Manifest, read_manifest
+from unweave.base.artifact import MANIFEST, Manifest, read_manifest, recover
 from unweave.base.files import refuse_links
 from unweave.concepts.namers.lexicon import Lexicon
 from unweave.concepts.store import Concepts
@@ -91,6 +91,8 @@ class Workspace:
         if not (path / settings.FILE).is_file():
             raise MissingArtifact(f"{path} is not a project: it has no {settings.FILE}; make one with: unweave init")
         refuse_links(path / settings.FILE, *(path / name for name in FOLDERS))
+        for name in ARTIFACTS:
+            recover(path / name)
         return cls(path, changes, encoder, ask)
 
     def __repr__(self) -> str:
