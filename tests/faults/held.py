@@ -1,4 +1,4 @@
-"""What a folder holds, unit by unit, read without the code that is tested: for comparing before and after a fault.
+"""What a folder holds, unit by unit, read without the code that is tested, but for what undoes a broken-off swap.
 
 A unit is an artefact, or a file that stands alone. What differs from run to run (times, and checksums of files with
 times in them) is left out.
@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from unweave.base.artifact import recover
 from unweave.stages.places import ARTIFACTS
 
 MANIFEST, DATABASE = "config.json", "concepts.sqlite"
@@ -27,6 +28,8 @@ Units = dict[str, Unit]
 def held(case: Path) -> Units:
     """What a case holds besides its inputs and the files that are somebody else's."""
     project, units = case / "project", Units()
+    for old in case.rglob(".*.unweave-old"):  # whoever opens an artefact undoes a swap that was broken off
+        recover(old.with_name(old.name[1:].removesuffix(".unweave-old")))
     for name in ARTIFACTS:
         if (project / name / MANIFEST).exists():
             units[name] = dict(_artifact(project / name))
