@@ -21,6 +21,7 @@ from click.testing import CliRunner
 from safetensors.numpy import load_file, save
 from scipy.sparse import csr_array
 
+from invoked import refused, unweave, written
 from unweave.base import foreign
 from unweave.base.artifact import read_manifest, write_manifest
 from unweave.base.foreign import parse_json, shown
@@ -46,22 +47,6 @@ from unweave.texts import readers
 from unweave.texts.collection import Collection
 from unweave.texts.open import open_collection
 from unweave.texts.queries import QuerySet, read_qrels, write_qrels
-
-
-def unweave(*arguments):
-    return CliRunner().invoke(main, [str(a) for a in arguments])
-
-
-def refused(result):
-    assert isinstance(result.exception, SystemExit), f"a traceback: {result.exception!r}"
-    assert result.exit_code == 1
-    return result.stderr
-
-
-def written(path, content):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return path
 
 
 def passages_of(path):

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
+from invoked import refused, unweave, written
 from unweave.base.building import build
 from unweave.base.records import Passage, Query
 from unweave.cli import main
@@ -32,22 +33,6 @@ from unweave.texts.queries import QuerySet, read_qrels
 TWO = '{"_id": "a", "text": "one"}\n{"_id": "b", "text": "two"}\n'
 
 
-def unweave(*arguments):
-    return CliRunner().invoke(main, [str(a) for a in arguments])
-
-
-def refused(result):
-    assert isinstance(result.exception, SystemExit), f"a traceback: {result.exception!r}"
-    assert result.exit_code == 1
-    return result.stderr
-
-
-def write(path, text):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return path
-
-
 @pytest.fixture
 def project(tmp_path):
     passages = [Passage(name, "", f"text of {name}") for name in ("a", "b", "c", "d")]
@@ -56,8 +41,8 @@ def project(tmp_path):
 
 @pytest.mark.parametrize("source", ["good", "empty"])
 def test_init_never_touches_a_folder_of_the_users_that_has_the_name_of_an_artefact(tmp_path, source):
-    write(tmp_path / "corpus" / "mine.txt", "precious")
-    corpus = write(tmp_path / "c.jsonl", TWO if source == "good" else "")
+    written(tmp_path / "corpus" / "mine.txt", "precious")
+    corpus = written(tmp_path / "c.jsonl", TWO if source == "good" else "")
     assert "corpus" in refused(unweave("init", tmp_path, "--corpus", corpus))
     assert (tmp_path / "corpus" / "mine.txt").read_text() == "precious"
 
@@ -76,7 +61,7 @@ def test_brought_embeddings_never_mix_two_files(project, tmp_path, monkeypatch):
 
 def test_ids_that_are_not_as_many_as_the_rows_are_refused(project, tmp_path):
     np.save(tmp_path / "x.npy", np.ones((5, 2), np.float32))
-    write(tmp_path / "ids.txt", "a\nb\nc\nd\n")
+    written(tmp_path / "ids.txt", "a\nb\nc\nd\n")
     with pytest.raises(BadData, match=r"4 ids, but the embeddings have 5 rows"):
         bring_embeddings(project, "passages", tmp_path / "x.npy", tmp_path / "ids.txt")
 
@@ -100,19 +85,19 @@ def test_a_corpus_without_sentences_can_be_embedded(tmp_path):
 )
 def test_no_id_or_text_is_made_up(tmp_path, row):
     with pytest.raises(BadData, match="line 1"):
-        list(open_collection(str(write(tmp_path / "c.jsonl", json.dumps(row)))).passages)
+        list(open_collection(str(written(tmp_path / "c.jsonl", json.dumps(row)))).passages)
 
 
 def test_no_text_of_a_query_is_made_up(tmp_path):
-    write(tmp_path / "b" / "corpus.jsonl", TWO)
-    write(tmp_path / "b" / "queries.jsonl", '{"_id": "q", "text": null}\n')
+    written(tmp_path / "b" / "corpus.jsonl", TWO)
+    written(tmp_path / "b" / "queries.jsonl", '{"_id": "q", "text": null}\n')
     with pytest.raises(BadData, match=r"queries\.jsonl, line 1"):
         list(open_collection(str(tmp_path / "b")).queries)
 
 
 def test_a_query_without_text_is_named_with_its_file(tmp_path):
-    write(tmp_path / "b" / "corpus.jsonl", TWO)
-    write(tmp_path / "b" / "queries.jsonl", '{"_id": "q"}\n')
+    written(tmp_path / "b" / "corpus.jsonl", TWO)
+    written(tmp_path / "b" / "queries.jsonl", '{"_id": "q"}\n')
     with pytest.raises(BadData, match=r"queries\.jsonl, line 1"):
         list(open_collection(str(tmp_path / "b")).queries)
 
@@ -127,34 +112,36 @@ def test_a_gzip_file_with_a_flipped_byte_is_refused(tmp_path):
     whole = bytearray(gzip.compress("".join(f'{{"id": {i}, "text": "{i * 7919}"}}\n' for i in range(3000)).encode()))
     whole[200:202] = bytes(b ^ 255 for b in whole[200:202])
     with pytest.raises(BadData, match=r"c\.jsonl\.gz"):
-        list(open_collection(str(write(tmp_path / "c.jsonl.gz", bytes(whole)))).passages)
+        list(open_collection(str(written(tmp_path / "c.jsonl.gz", bytes(whole)))).passages)
 
 
 def test_a_csv_file_that_is_only_called_gz_is_refused(tmp_path):
     with pytest.raises(BadData, match=r"c\.csv\.gz"):
-        list(open_collection(str(write(tmp_path / "c.csv.gz", "id,text\na,b\n"))).passages)
+        list(open_collection(str(written(tmp_path / "c.csv.gz", "id,text\na,b\n"))).passages)
 
 
 @pytest.mark.parametrize("value", ["1" * 5000, "[" * 100_000 + "]" * 100_000])
 def test_json_that_python_cannot_take_is_refused(tmp_path, value):
     with pytest.raises(BadData, match=r"c\.jsonl, line 1"):
-        list(open_collection(str(write(tmp_path / "c.jsonl", f'{{"_id": "a", "text": "x", "m": {value}}}\n'))).passages)
+        list(
+            open_collection(str(written(tmp_path / "c.jsonl", f'{{"_id": "a", "text": "x", "m": {value}}}\n'))).passages
+        )
 
 
 def test_judgements_that_are_not_utf8_are_refused(tmp_path):
     with pytest.raises(BadData, match=r"test\.tsv"):
-        read_qrels(write(tmp_path / "test.tsv", b"q\t\xff\t1\n"))
+        read_qrels(written(tmp_path / "test.tsv", b"q\t\xff\t1\n"))
 
 
 @pytest.mark.parametrize("content", ["fit = 3\n", "[[fit]]\nk = 3\n"])
 def test_a_stage_that_is_no_table_is_refused(tmp_path, content):
     with pytest.raises(BadData, match="fit"):
-        Settings.read(write(tmp_path / "unweave.toml", content))
+        Settings.read(written(tmp_path / "unweave.toml", content))
 
 
 def test_updating_a_file_that_is_not_toml_is_refused(tmp_path):
     with pytest.raises(BadData, match="not valid TOML"):
-        update(write(tmp_path / "unweave.toml", "[fit\n"), {"fit": {"k": 3}})
+        update(written(tmp_path / "unweave.toml", "[fit\n"), {"fit": {"k": 3}})
 
 
 @pytest.mark.parametrize(
@@ -204,7 +191,7 @@ def test_a_damaged_npy_header_is_refused(project, tmp_path):
 def test_ids_that_are_not_utf8_are_refused(project, tmp_path):
     np.save(tmp_path / "x.npy", np.ones((4, 2), np.float32))
     with pytest.raises(BadData, match=r"ids\.txt"):
-        bring_embeddings(project, "passages", tmp_path / "x.npy", write(tmp_path / "ids.txt", b"\xff"))
+        bring_embeddings(project, "passages", tmp_path / "x.npy", written(tmp_path / "ids.txt", b"\xff"))
 
 
 def test_too_large_numbers_are_refused_without_a_warning(project, tmp_path):
@@ -232,7 +219,7 @@ def test_a_negative_position_is_an_error(tmp_path, monkeypatch):
 def test_ids_with_a_line_separator_are_one_id(tmp_path):
     project = Project.create(tmp_path / "p", Collection(passages=[Passage("a\u2028b", "", "t")]))
     np.save(tmp_path / "x.npy", np.ones((1, 2), np.float32))
-    bring_embeddings(project, "passages", tmp_path / "x.npy", write(tmp_path / "ids.txt", "a\u2028b\n"))
+    bring_embeddings(project, "passages", tmp_path / "x.npy", written(tmp_path / "ids.txt", "a\u2028b\n"))
     assert len(project.embeddings("passages")) == 1
 
 
@@ -285,7 +272,7 @@ def test_init_leaves_nothing_whenever_the_disk_is_full(tmp_path, inodes):
     if not shutil.which("mount") or subprocess.run(command, capture_output=True).returncode:
         pytest.skip("mounting is not allowed here")
     try:
-        assert "No space left" in refused(unweave("init", disk / "p", "--corpus", write(tmp_path / "c.jsonl", TWO)))
+        assert "No space left" in refused(unweave("init", disk / "p", "--corpus", written(tmp_path / "c.jsonl", TWO)))
         assert list(disk.iterdir()) == []
     finally:
         subprocess.run(["umount", "-l", disk], check=True)
@@ -315,7 +302,7 @@ def test_search_before_index_says_so_before_it_loads_a_model(project):
 
 
 def test_terminal_escapes_in_data_do_not_reach_the_terminal(tmp_path):
-    rows = write(tmp_path / "c.jsonl", '{"\\u001b]0;owned\\u0007x": 1}\n')
+    rows = written(tmp_path / "c.jsonl", '{"\\u001b]0;owned\\u0007x": 1}\n')
     done = CliRunner().invoke(main, ["init", str(tmp_path / "p"), "--corpus", str(rows)], color=True)
     assert done.exit_code == 1
     assert "\x1b" not in done.stderr
@@ -333,24 +320,24 @@ def test_a_passage_is_found_by_the_id_it_was_given(tmp_path):
 
 def test_an_unfinished_quote_is_named_by_its_line(tmp_path):
     with pytest.raises(BadData, match="line 3"):
-        list(open_collection(str(write(tmp_path / "c.csv", 'id,text\na,one\nb,"two\n'))).passages)
+        list(open_collection(str(written(tmp_path / "c.csv", 'id,text\na,one\nb,"two\n'))).passages)
 
 
 def test_a_long_text_in_csv_is_read(tmp_path):
     text = "x" * 140_000
-    passages = list(open_collection(str(write(tmp_path / "c.csv", f"id,text\na,{text}\n"))).passages)
+    passages = list(open_collection(str(written(tmp_path / "c.csv", f"id,text\na,{text}\n"))).passages)
     assert passages[0].text == text
 
 
 def test_a_pair_judged_twice_with_two_grades_is_refused(tmp_path):
     with pytest.raises(BadData, match=r"test\.tsv:2"):
-        read_qrels(write(tmp_path / "test.tsv", "q\t0\ta\t1\nq\t0\ta\t0\n"))
+        read_qrels(written(tmp_path / "test.tsv", "q\t0\ta\t1\nq\t0\ta\t0\n"))
 
 
 def test_evaluating_before_embedding_names_the_command(tmp_path):
-    write(tmp_path / "b" / "corpus.jsonl", TWO)
-    write(tmp_path / "b" / "queries.jsonl", '{"_id": "q", "text": "one?"}\n')
-    write(tmp_path / "b" / "qrels" / "test.tsv", "q\t0\ta\t1\n")
+    written(tmp_path / "b" / "corpus.jsonl", TWO)
+    written(tmp_path / "b" / "queries.jsonl", '{"_id": "q", "text": "one?"}\n')
+    written(tmp_path / "b" / "qrels" / "test.tsv", "q\t0\ta\t1\n")
     assert unweave("init", tmp_path / "p", "--corpus", tmp_path / "b").exit_code == 0
     assert "run: unweave embed" in refused(unweave("evaluate", tmp_path / "p"))
 
@@ -361,5 +348,5 @@ def test_an_empty_query_id_is_refused(tmp_path):
 
 
 def test_init_that_fails_leaves_no_parent_folder(tmp_path):
-    refused(unweave("init", tmp_path / "x" / "y" / "p", "--corpus", write(tmp_path / "c.jsonl", "")))
+    refused(unweave("init", tmp_path / "x" / "y" / "p", "--corpus", written(tmp_path / "c.jsonl", "")))
     assert not (tmp_path / "x").exists()

@@ -347,8 +347,8 @@ def test_a_word_that_cannot_be_kept_is_told_and_holds_for_now(stranger, monkeypa
 
 
 def test_escapes_in_what_is_asked_for_do_not_reach_the_terminal(stranger):
-    update(stranger / FILE, {"fit": {"tensorboard": "/tmp/a"}})
-    (stranger / FILE).write_text((stranger / FILE).read_text().replace("/tmp/a", "/tmp/\\u001b[2J"))
+    update(stranger / FILE, {"fit": {"tensorboard": "/elsewhere/a"}})
+    (stranger / FILE).write_text((stranger / FILE).read_text().replace("/elsewhere/a", "/elsewhere/\\u001b[2J"))
     done = run("fit", stranger)
     assert done.exit_code == 1
     assert "\x1b" not in done.output
