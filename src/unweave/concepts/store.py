@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from unweave.base.artifact import damaged, read_manifest
+from unweave.base.artifact import MANIFEST, damaged, read_manifest
 from unweave.base.files import write_atomically
 from unweave.base.owned import OwnFolder
 from unweave.base.records import Trust
@@ -172,8 +172,10 @@ class Concepts(Mapping[int, str]):
         return self._read[1]
 
     def _written(self) -> tuple[int, ...]:
-        found = self.database.stat()
-        return found.st_mtime_ns, found.st_size, found.st_ino
+        # Two writes within one tick of the clock look alike but for the manifest, which is a new file each time.
+        manifest = self.database.with_name(MANIFEST)
+        found = [path.stat() for path in (self.database, manifest) if path.exists()]
+        return tuple(part for one in found for part in (one.st_mtime_ns, one.st_size, one.st_ino))
 
     def _read_shown(self) -> dict[int, tuple[str, Trust]]:
         concepts = {c.latent: c for c in self.by_document_frequency()}
