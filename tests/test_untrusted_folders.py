@@ -66,6 +66,18 @@ def test_a_folder_of_the_user_is_not_replaced(victim):
     assert tree(victim) == before
 
 
+def test_an_artefact_that_came_meanwhile_is_not_replaced_unless_that_is_wanted(tmp_path):
+    make(tmp_path / "a", "first")
+    with (
+        pytest.raises(BadData, match="is there already"),
+        build(tmp_path / "a", KIND, settings={}, made_from={}, replace=False),
+    ):
+        pass
+    assert tree(tmp_path) == {"a/words.txt": "first"} | {
+        name: text for name, text in tree(tmp_path).items() if name in ("a/config.json", "a/.unweave")
+    }
+
+
 @pytest.mark.parametrize("name", ["a", ".a.unweave-build"])
 def test_a_link_in_the_place_of_a_folder_is_refused(tmp_path, victim, name):
     before = tree(victim)

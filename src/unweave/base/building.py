@@ -54,6 +54,7 @@ def build(
     settings: Mapping[str, Any],
     made_from: Mapping[str, str],
     mutable: frozenset[str] = frozenset(),
+    replace: bool = True,
     before_swap: Callable[[Build], AbstractContextManager[object]] = nullcontext,
 ) -> Iterator[Build]:
     """Make the artefact at `folder`: yield a place to write, then swap it in.
@@ -63,17 +64,21 @@ def build(
 
     Args:
         mutable: files that may change after the build (people edit names); the manifest does not list them.
+        replace: another artefact that is there already.
         before_swap: entered when all else is written, and left when the artefact is in its place: what was changed in
             the old one meanwhile can be taken over, and the lock held under which it is changed.
 
     Raises:
         ArtifactInUse: another process is building the same artefact.
-        BadData: something that is not unweave's is in the way.
+        BadData: something that is not unweave's is in the way, or an artefact that is not to be replaced.
     """
     refuse_links(folder)
     if folder.exists() and not is_ours(folder) and (not folder.is_dir() or any(folder.iterdir())):
         raise BadData(f"{folder} is in the way and is not unweave's; move it, or give another folder")
     with _alone(folder) as partial:
+        if not replace and folder.exists():
+            shutil.rmtree(partial)
+            raise BadData(f"{folder} is there already; give another folder")
         try:
             made = Build(partial, _resume(partial, kind, settings, made_from))
             yield made

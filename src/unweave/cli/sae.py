@@ -40,7 +40,7 @@ def import_(source: Path, folder: Path, kind: str | None, threshold: float | Non
         read = import_sae(source, kind, threshold=threshold, encoder=encoder)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
-    read.save(folder)
+    read.save(folder, replace=False)
     _show(read, folder)
 
 

@@ -117,10 +117,18 @@ class SAE:
         training: Mapping[str, Any] | None = None,
         made_from: Mapping[str, str] | None = None,
         results: Mapping[str, Any] | None = None,
+        replace: bool = True,
     ) -> None:
-        """Write the SAE as a folder: `model.safetensors` and `config.json`."""
+        """Write the SAE as a folder: `model.safetensors` and `config.json`.
+
+        Args:
+            replace: the SAE that is there already.
+
+        Raises:
+            BadData: something that is not unweave's is there, or an SAE that is not to be replaced.
+        """
         settings = {"sae": asdict(self.config), "training": dict(training or {})}
-        with build(Path(folder), "sae", settings=settings, made_from=made_from or {}) as made:
+        with build(Path(folder), "sae", settings=settings, made_from=made_from or {}, replace=replace) as made:
             self.write_weights(made.path / WEIGHTS)
             made.results.update(results or {})
 
