@@ -1,9 +1,11 @@
 """Is anything lost, wrong or a traceback when a command is killed, disturbed, or finds a damaged folder?
 
-    python benchmarks/faults.py [--only KIND …] [--jobs N]
+    python benchmarks/faults.py [--only KIND …] [--jobs N] [--kills N] [--full N] [--cuts N] [--pauses N] [--each N]
 
 Every command that changes something, on a project of forty passages that has everything a project can have, disturbed
-in every way that tests/faults knows. A kind that is not measured again keeps its figures. Writes results/faults.json;
+in every way that tests/faults knows. Kills, full disks and power cuts of each command, moments at which the first of
+two commands is stopped, and flips in each file: at most so many, by default all, or many. A kind that is not measured
+again keeps its figures. Writes results/faults.json;
 its last line is one JSON object: how many faults were tried, by kind, and after how many something was lost, wrong or a
 traceback.
 """
