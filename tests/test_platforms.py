@@ -97,16 +97,16 @@ def test_encoding_indexing_and_searching_give_the_same_on_every_platform(tmp_pat
 
 HOLD = """
     from pathlib import Path
-    from unweave.base.locks import locked
-    with locked(Path(sys.argv[1]), shared=sys.argv[2] == "shared"):
+    from unweave.base.locks import take
+    with take(Path(sys.argv[1]), shared=sys.argv[2] == "shared"):
         print("held", flush=True)
         sys.stdin.read()
 """
 TRY = """
     from pathlib import Path
-    from unweave.base.locks import locked
+    from unweave.base.locks import take
     try:
-        with locked(Path(sys.argv[1]), shared=sys.argv[2] == "shared", wait=False):
+        with take(Path(sys.argv[1]), shared=sys.argv[2] == "shared", wait=False):
             print("had")
     except BlockingIOError:
         print("refused")

@@ -43,13 +43,6 @@ _HELD = (errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK)
 
 
 @contextmanager
-def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[None]:
-    """Hold a lock on a file; see `take`."""
-    with take(path, shared=shared, wait=wait):
-        yield
-
-
-@contextmanager
 def held(path: Path, *, wait: bool = True) -> Iterator[None]:
     """Hold a lock whose file says who has it; who has to wait for longer than a second is told for whom.
 

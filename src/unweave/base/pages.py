@@ -7,7 +7,8 @@ lie in its `sums.npy`, one file after the other.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -119,17 +120,20 @@ def open_checked(folder: Path, manifest: Manifest, files: Mapping[str, tuple[Any
             f"{folder} has no sums of its pages: another version made it; rebuild the {manifest.kind}"
         )
     sums = checked_array(folder, manifest, SUMS, np.uint64)
-    opened, at = {}, 0
-    for name, (dtype, ndim) in files.items():
-        path, array = _mapped(folder, name, manifest.kind, dtype, ndim)
-        of_array = sums[at : at + n_pages(array.nbytes)]
-        at += n_pages(array.nbytes)
-        opened[name] = Checked(array, of_array, path, manifest.kind)
-    if at != len(sums):
-        raise CorruptArtifact(
-            f"{folder}: its files have {at} pages, but there are {len(sums)} sums; rebuild the {manifest.kind}"
-        )
-    return opened
+    mapped = {name: _mapped(folder, name, manifest.kind, *of) for name, of in files.items()}
+    cut = _cut(sums, [array.nbytes for _, array in mapped.values()], folder, f"rebuild the {manifest.kind}")
+    return {
+        name: Checked(array, of_array, path, manifest.kind)
+        for (name, (path, array)), of_array in zip(mapped.items(), cut, strict=True)
+    }
+
+
+def _cut(sums: NDArray[np.uint64], sizes: Sequence[int], folder: Path, way_out: str) -> list[NDArray[np.uint64]]:
+    """The sums of each of several arrays of so many bytes; there are as many as pages, or the folder is damaged."""
+    ends = list(accumulate(map(n_pages, sizes), initial=0))
+    if ends[-1] != len(sums):
+        raise CorruptArtifact(f"{folder}: its arrays have {ends[-1]} pages, but there are {len(sums)} sums: {way_out}")
+    return [sums[start:end] for start, end in pairwise(ends)]
 
 
 def _mapped(folder: Path, name: str, kind: str, dtype: Any, ndim: int) -> tuple[Path, NDArray[Any]]:
@@ -153,15 +157,12 @@ def load_paged(folder: Path, arrays: Mapping[str, Any], sums: NDArray[np.uint64]
     Raises:
         CorruptArtifact: one is no array of its type, or there are not as many sums as pages.
     """
-    opened, at = {}, 0
-    for name, dtype in arrays.items():
-        data = typed_array(folder / f"{name}.npy", "index", dtype)
-        of_array = sums[at : at + n_pages(data.nbytes)]
-        at += n_pages(data.nbytes)
-        opened[name] = Paged(data, of_array, np.zeros(len(of_array), np.uint8))
-    if at != len(sums):
-        raise CorruptArtifact(f"{folder}: its arrays have {at} pages, but there are {len(sums)} sums: {WHAT_TO_DO}")
-    return opened
+    mapped = {name: typed_array(folder / f"{name}.npy", "index", dtype) for name, dtype in arrays.items()}
+    cut = _cut(sums, [data.nbytes for data in mapped.values()], folder, WHAT_TO_DO)
+    return {
+        name: Paged(data, of_array, np.zeros(len(of_array), np.uint8))
+        for (name, data), of_array in zip(mapped.items(), cut, strict=True)
+    }
 
 
 def sums_of(folder: Path, names: Iterable[str]) -> NDArray[np.uint64]:
