@@ -41,6 +41,7 @@ from search_peers import OURS, Answer, Worker
 from unweave.cli.show import table
 from unweave.index.activations import rounded
 from unweave.project import Project
+from unweave.retrieval.systems import CLSR
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -152,7 +153,9 @@ def data_of(case: Case) -> Path | None:
 def of_project(case: Case) -> tuple[Iterator[csr_array], csr_array]:
     """Impacts of a project's passages and weights of its first queries, by its default scoring."""
     project = Project.open(ROOT / case.name)
-    searcher = project.searcher("default")
+    found = project.systems["CL-SR"]
+    assert isinstance(found, CLSR)
+    searcher = found.searcher
     embeddings = project.embeddings("queries")
     assert embeddings is not None
     asked = [searcher.read(vector) for vector in embeddings.rows(0, case.n_queries)]

@@ -72,13 +72,10 @@ def _placed(files: dict[str, Path], seed: int) -> Iterator[_Placed]:
         for passage in passages(file.name, READERS[ending(file)](file)):
             name = f"{source}/{passage.passage_id}"
             digest = hashlib.blake2b(name.encode("utf-8", "replace"), digest_size=9, salt=seed.to_bytes(8)).digest()
-            title = passage.title if digest[8] % 2 else ""
-            text = passage if passage.text else passage._replace(text=passage.title)
-            if text.content:
-                yield _Placed(
-                    int.from_bytes(digest[:8]),
-                    Passage(name, title if passage.text else "", text.text, {SOURCE: source}),
-                )
+            title, text = (passage.title, passage.text) if passage.text else ("", passage.title)
+            if text:
+                kept = title if digest[8] % 2 else ""
+                yield _Placed(int.from_bytes(digest[:8]), Passage(name, kept, text, {SOURCE: source}))
 
 
 def _distinct(placed: Iterable[_Placed]) -> Iterator[_Placed]:
