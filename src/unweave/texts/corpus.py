@@ -129,7 +129,7 @@ class Corpus(Sequence[Passage]):
     def position(self, passage_id: str) -> int | None:
         """Where the passage with this id is, or None if there is none."""
         passage_id = passage_id.encode("utf-8", "replace").decode("utf-8")  # as it was stored
-        wanted = np.uint64(_id_hash(passage_id))
+        wanted = np.uint64(text_hash(passage_id))
         slot = int(np.searchsorted(self._id_hashes, wanted))
         while slot < len(self) and self._id_hashes[slot] == wanted:
             position = int(self._opened["id_positions"].at(slot))
@@ -206,7 +206,7 @@ def _write_passages(folder: Path, passages: Iterable[Passage]) -> tuple[int, int
             line = _JSON.encode(passage._asdict()).encode("utf-8", "replace")
             end += lines.write(line + b"\n")
             offsets.add(end)
-            hashes.add(_id_hash(passage.passage_id))
+            hashes.add(text_hash(passage.passage_id))
             metadata.add(position, passage.metadata)
         if not end:
             raise BadData("the corpus is empty: its source holds no passage; check the path and the file's format")
@@ -219,8 +219,9 @@ def _write_passages(folder: Path, passages: Iterable[Passage]) -> tuple[int, int
     return len(hashes), n_blank
 
 
-def _id_hash(passage_id: str) -> int:
-    digest = hashlib.blake2b(passage_id.encode("utf-8", "replace"), digest_size=8).digest()
+def text_hash(text: str) -> int:
+    """A text's 64-bit BLAKE2b as a number; lone surrogates, which UTF-8 has not, count as question marks."""
+    digest = hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest()
     return int.from_bytes(digest, "little")
 
 

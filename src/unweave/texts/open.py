@@ -14,10 +14,10 @@ from unweave.errors import BadData, MissingExtra
 from unweave.texts.collection import Collection
 from unweave.texts.queries import Qrels, read_qrels
 from unweave.texts.readers import (
-    READERS,
     either,
     ending,
     passages,
+    passages_of_file,
     read_jsonl,
     read_queries,
     text_files,
@@ -72,10 +72,7 @@ def _open(source: str) -> Collection:
             f"{source} is neither a file nor a folder, nor a built-in collection ('vital-articles'), nor irds:ID"
             " or mteb:TASK"
         )
-    reader = READERS.get(ending(path))
-    if reader is None:
-        raise BadData(f"{path.name}: cannot tell its format; expected one of {', '.join(sorted(READERS))} or a folder")
-    return Collection(passages=passages(path.name, reader(path)), about=about)
+    return Collection(passages=passages_of_file(path), about=about)
 
 
 def _beir(folder: Path) -> Collection:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from unweave.base.records import Passage
 from unweave.errors import BadData
 from unweave.texts.collection import Collection
-from unweave.texts.readers import READERS, ending, passages
+from unweave.texts.corpus import text_hash
+from unweave.texts.readers import READERS, ending, passages_of_file
 
 SOURCE = "source"
 """In a text's metadata: the name of the file that it comes from, without its ending."""
@@ -36,42 +37,45 @@ def read_pool(paths: Sequence[Path], *, seed: int = 0, most: int | None = None) 
 
     Args:
         paths: files of passages, or folders of such files.
+        seed: at least 0.
         most: only so many, the first in the order.
 
     Raises:
-        BadData: there is no such file, one is of no known format, two have the same name, or there is no text.
+        BadData: there is no such file, one is of no known format, cannot be read, or two have the same name.
     """
-    files = _files(paths)
-    placed = _distinct(_placed(files, seed))
+    sources = _sources(paths)
+    placed = _distinct(_placed(sources, seed))
     chosen = sorted(placed) if most is None else heapq.nsmallest(most, placed)
     return Collection(
         passages=(one.passage for one in chosen),
-        about={"sources": sorted(files), "seed": seed, "most": most},
+        about={"sources": sorted(sources), "seed": seed, "most": most},
     )
 
 
-def _files(paths: Sequence[Path]) -> dict[str, Path]:
-    """By its name without ending, each file that holds passages."""
+def _sources(paths: Sequence[Path]) -> dict[str, Iterator[Passage]]:
+    """The passages of each file, by its name without ending; none is read yet."""
     found: dict[str, Path] = {}
-    for path in paths:
-        if not path.exists():
-            raise BadData(f"{path} is neither a file nor a folder")
-        within = sorted(p for p in path.iterdir() if ending(p) in READERS) if path.is_dir() else [path]
-        for file in within:
-            if ending(file) not in READERS:
-                raise BadData(f"{file.name}: cannot tell its format; expected one of {', '.join(sorted(READERS))}")
-            name = file.name.partition(".")[0]
-            if name in found:
-                raise BadData(f"{found[name]} and {file} have the same name, and texts are named by their file's")
-            found[name] = file
-    return found
+    for file in (file for path in paths for file in _files(path)):
+        name = file.name.partition(".")[0]
+        if name in found:
+            raise BadData(f"{found[name]} and {file} have the same name, and texts are named by their file's")
+        found[name] = file
+    return {name: passages_of_file(file) for name, file in found.items()}
 
 
-def _placed(files: dict[str, Path], seed: int) -> Iterator[_Placed]:
-    for source, file in files.items():
-        for passage in passages(file.name, READERS[ending(file)](file)):
+def _files(path: Path) -> list[Path]:
+    """The file, or those of a folder that hold passages."""
+    if not path.exists():
+        raise BadData(f"{path} is neither a file nor a folder")
+    return sorted(p for p in path.iterdir() if ending(p) in READERS) if path.is_dir() else [path]
+
+
+def _placed(sources: Mapping[str, Iterator[Passage]], seed: int) -> Iterator[_Placed]:
+    salt = seed.to_bytes(8)
+    for source, passages in sources.items():
+        for passage in passages:
             name = f"{source}/{passage.passage_id}"
-            digest = hashlib.blake2b(name.encode("utf-8", "replace"), digest_size=9, salt=seed.to_bytes(8)).digest()
+            digest = hashlib.blake2b(name.encode("utf-8", "replace"), digest_size=9, salt=salt).digest()
             title, text = (passage.title, passage.text) if passage.text else ("", passage.title)
             if text:
                 kept = title if digest[8] % 2 else ""
@@ -80,9 +84,9 @@ def _placed(files: dict[str, Path], seed: int) -> Iterator[_Placed]:
 
 def _distinct(placed: Iterable[_Placed]) -> Iterator[_Placed]:
     """The texts without those whose words there were already."""
-    seen: set[bytes] = set()
+    seen: set[int] = set()
     for one in placed:
-        digest = hashlib.blake2b(one.passage.text.encode("utf-8", "replace"), digest_size=8).digest()
+        digest = text_hash(one.passage.text)
         if digest not in seen:
             seen.add(digest)
             yield one

@@ -282,6 +282,18 @@ READERS: dict[str, Callable[[Path], Iterator[tuple[str, dict[str, Any]]]]] = {
 }
 
 
+def passages_of_file(path: Path) -> Iterator[Passage]:
+    """The passages of one file, which is read as they are taken.
+
+    Raises:
+        BadData: its name ends in no known format; and what `passages` raises.
+    """
+    reader = READERS.get(ending(path))
+    if reader is None:
+        raise BadData(f"{path.name}: cannot tell its format; expected one of {', '.join(sorted(READERS))} or a folder")
+    return passages(path.name, reader(path))
+
+
 def ending(path: Path) -> str:
     """What a file holds, by its name, gzipped or not: `.jsonl`."""
     return (path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix).lower()
