@@ -51,3 +51,9 @@ def test_what_cannot_be_read_is_one_clear_error(files):
         read_pool([files / "README.md"])
     with pytest.raises(BadData, match="have the same name"):
         read_pool([files, files / "law.jsonl"])
+
+
+@pytest.mark.parametrize("options", [{"seed": -1}, {"most": 0}, {"most": -3}])
+def test_a_seed_or_a_number_of_texts_that_is_too_low_is_refused(files, options):
+    with pytest.raises(ValueError, match="at least"):
+        read_pool([files], **options)

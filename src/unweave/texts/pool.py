@@ -38,11 +38,14 @@ def read_pool(paths: Sequence[Path], *, seed: int = 0, most: int | None = None) 
     Args:
         paths: files of passages, or folders of such files.
         seed: at least 0.
-        most: only so many, the first in the order.
+        most: only so many, at least 1, the first in the order.
 
     Raises:
         BadData: there is no such file, one is of no known format, cannot be read, or two have the same name.
+        ValueError: the seed or `most` is too low.
     """
+    if seed < 0 or (most is not None and most < 1):
+        raise ValueError(f"seed must be at least 0 and most at least 1, got {seed} and {most}")
     sources = _sources(paths)
     placed = _distinct(_placed(sources, seed))
     chosen = sorted(placed) if most is None else heapq.nsmallest(most, placed)
