@@ -38,6 +38,11 @@ _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~$:@-])")
 
 
+def is_repository(name: str) -> bool:
+    """Whether this is a name as repositories have it, OWNER/NAME."""
+    return bool(_HUB_NAME.fullmatch(name))
+
+
 def push_to_hub(folder: Path | str, repo_id: str, *, private: bool = False) -> str:
     """Upload an SAE folder; the repository is made if need be.
 
@@ -112,7 +117,7 @@ def model_card(folder: Path | str, repo_id: str = "OWNER/NAME") -> str:
     sae = SAE.load(folder)
     config, results = sae.config, read_manifest(Path(folder), "sae").results
     header = ["library_name: unweave", "tags: [sparse-autoencoder, dense-retrieval, interpretability]"]
-    if _HUB_NAME.fullmatch(config.encoder):
+    if is_repository(config.encoder):
         header.append(f"base_model: {json.dumps(config.encoder)}")
     header.append("# license: yours to choose, e.g. apache-2.0; mind that of the training texts and of the encoder")
     trained_on, held_out = _mapping(results, "trained_on"), _mapping(results, "held_out")
@@ -168,7 +173,7 @@ def _escaped(text: str) -> str:
 
 def _download(repo_id: str, revision: str | None) -> Path:
     hub = _hub("downloading an SAE")
-    if not _HUB_NAME.fullmatch(repo_id):
+    if not is_repository(repo_id):
         raise MissingArtifact(f"there is no folder {repo_id}, and the name of a repository would be OWNER/NAME")
     _refuse_large(hub, repo_id, revision)
     with _hub_errors("download", repo_id):
