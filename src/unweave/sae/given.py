@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unweave.base.fields import shown
-from unweave.config import PRETRAINED, THRESHOLD
+from unweave.config import PRETRAINED, THRESHOLD, SAEConfig
 from unweave.errors import MissingArtifact
 from unweave.sae.formats import import_sae, is_ours
 from unweave.sae.hub import from_pretrained, is_repository
@@ -64,14 +64,20 @@ def joined(given: SAE, own: SAE) -> SAE:
         raise ValueError("latents of another SAE can only be added where both are selected by threshold")
     if not np.array_equal(given.b_pre, own.b_pre):
         raise ValueError("the latents to add were trained beside another dictionary: b_pre differs")
-    config = replace(
-        given.config,
-        n_latents=given.config.n_latents + own.config.n_latents,
-        k=given.config.k + own.config.k,
-        encoder=given.config.encoder or own.config.encoder,
+    return SAE(
+        beside(given.config, own.config),
+        np.concatenate([given.W_enc, own.W_enc]),
+        np.concatenate([given.b_enc, own.b_enc]),
+        np.concatenate([given.W_dec, own.W_dec]),
+        given.b_pre,
+        np.concatenate([thresholds(given), thresholds(own)]),
     )
-    rows = (np.concatenate([getattr(given, n), getattr(own, n)]) for n in ("W_enc", "b_enc", "W_dec"))
-    return SAE(config, *rows, given.b_pre, np.concatenate([thresholds(given), thresholds(own)]))
+
+
+def beside(given: SAEConfig, own: SAEConfig) -> SAEConfig:
+    """What the SAE of both is."""
+    encoder = given.encoder or own.encoder
+    return replace(given, n_latents=given.n_latents + own.n_latents, k=given.k + own.k, encoder=encoder)
 
 
 def thresholds(sae: SAE) -> NDArray[np.float32]:
