@@ -101,8 +101,8 @@ def fit_sae(project: Workspace, folder: Path) -> Outcome | None:
         _say_choices(config, given, plan, len(texts))
         with build(folder, "sae", settings=settings, made_from=made_from) as made:
             _make(project, made, plan, given, texts, drawn)
+        _say_seen_and_unseen(made.results, "--n-latents" if given is None else "--own-latents")
     manifest = read_manifest(folder, "sae")
-    say_seen_and_unseen(manifest.results)
     return Outcome("sae", fresh, manifest.seconds, manifest.results)
 
 
@@ -237,32 +237,34 @@ def _say_report(report: reports.Report) -> None:
     )
 
 
-def say_seen_and_unseen(results: Mapping[str, Any]) -> None:
+def _say_seen_and_unseen(results: Mapping[str, Any], option: str) -> None:
     """One line on how well the SAE gives back texts that it was trained on and others, and a warning if that differs.
 
     Args:
         results: of the SAE's manifest.
+        option: what sets how many latents were trained.
     """
-    seen, unseen = results.get("seen"), results.get("unseen")
-    if not seen or not unseen or not seen["nmse"] or not unseen["nmse"]:
-        return  # made by another version, or all texts of a kind are the same
+    seen, unseen = results["seen"], results["unseen"]
     if not results["trained_on"]:
-        progress.say(
-            f"NMSE {seen['nmse']:.3f} at L0 {seen['l0']:.1f}; the dictionary was trained on none of these texts"
-        )
+        progress.say(f"NMSE {_shown(seen)} on these texts; nothing was trained on them here")
+        return
+    if unseen is None or not unseen["nmse"] or not seen["nmse"]:
+        progress.say(f"NMSE {_shown(seen)} on texts trained on; too few are held out to say more")
         return
     ratio = unseen["nmse"] / seen["nmse"]
-    progress.say(
-        f"NMSE {seen['nmse']:.3f} at L0 {seen['l0']:.1f} on texts trained on, {unseen['nmse']:.3f} at L0 "
-        f"{unseen['l0']:.1f} on unseen ones: {ratio:.2f} times"
-    )
+    progress.say(f"NMSE {_shown(seen)} on texts trained on, {_shown(unseen)} on unseen ones: {ratio:.2f} times")
     if ratio > _BY_HEART:
         n_texts = sum(results["trained_on"].values())
         logger.warning(
-            "the dictionary has learned its texts by heart: its error on unseen ones is %.1f times that on them; "
-            "%s texts carry about %s latents (--n-latents), and a dictionary from elsewhere needs none (--dictionary)",
-            ratio, f"{n_texts:,}", f"{carried(n_texts):,}",
+            "the SAE has learned its texts by heart: on unseen ones its error is %.1f times that on them; %s texts "
+            "carry about %s latents (%s)",
+            ratio, f"{n_texts:,}", f"{carried(n_texts):,}" if carried(n_texts) else "no", option,
         )  # fmt: skip
+
+
+def _shown(measured: Mapping[str, Any]) -> str:
+    nmse = measured["nmse"]
+    return f"{'undefined' if nmse is None else format(nmse, '.3f')} at L0 {measured['l0']:.1f}"
 
 
 def _read(rows: Mapping[str, NDArray[np.int64]]) -> dict[str, NDArray[np.int64]]:

@@ -80,9 +80,9 @@ def _check_encoder(name: str, sae: SAE, encoder: str, sample: NDArray[np.float32
             plain(name, 120), plain(made_for, 80), plain(encoder, 80),
         )  # fmt: skip
     found = sae.measure(sample)
+    wanted, is_for = plain(encoder, 80) or "theirs, which is unknown", plain(made_for, 80) or "which it does not state"
     if found.nmse is not None and found.nmse >= _EXPLAINS_NOTHING:
         raise BadData(
             f"the dictionary {plain(name, 120)} explains next to nothing of these embeddings (NMSE {found.nmse:.2f} at "
-            f"L0 {found.l0:.1f}; 1 is nothing): it was made for another encoder, "
-            f"{plain(made_for, 80) or 'which it does not state'}, than {plain(encoder, 80) or 'theirs, which is unknown'}"
+            f"L0 {found.l0:.1f}; 1 is nothing): it was made for another encoder, {is_for}, than {wanted}"
         )
