@@ -186,7 +186,7 @@ def test_a_dictionary_that_reaches_nothing_outside_is_not_asked_for(tmp_path, na
 def test_paths_inside_the_project_are_free(stranger):
     (stranger / "phrases.txt").write_text("the sea\n")
     (stranger / "model").mkdir()
-    says(stranger, lexicon={"lexicon": str(stranger / "phrases.txt")}, 
+    says(stranger, lexicon={"lexicon": str(stranger / "phrases.txt")},
          fit={"tensorboard": str(stranger / "events"), "dictionary": str(stranger / "sae")},
          encoder={"model": str(stranger / "model")})  # fmt: skip
     opened = Project.open(stranger)
