@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 import threading
-from dataclasses import replace
+from dataclasses import asdict, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
@@ -19,8 +19,10 @@ pytest.importorskip("huggingface_hub")
 from huggingface_hub import constants
 
 from unweave.base.artifact import MANIFEST
+from unweave.base.building import build
 from unweave.cli.sae import sae as commands
 from unweave.errors import CorruptArtifact, MissingArtifact, MissingExtra, ModelUnavailable
+from unweave.sae.given import open_given
 from unweave.sae.hub import from_pretrained, model_card, pull_from_hub, push_to_hub
 from unweave.sae.model import SAE, WEIGHTS
 
@@ -248,6 +250,13 @@ def test_a_downloaded_sae_is_there_without_the_hub(hub, folder, sae, monkeypatch
     same(from_pretrained("someone/an-sae"), sae)
 
 
+def test_a_project_names_a_dictionary_on_the_hub_by_its_repository(hub, folder, sae):
+    push_to_hub(folder, "someone/an-sae")
+    same(open_given("someone/an-sae"), sae)
+    with pytest.raises(ModelUnavailable, match="cannot download someone/nothing"):
+        open_given("someone/nothing")
+
+
 def test_a_folder_on_this_machine_goes_first(folder, sae):
     same(from_pretrained(folder), sae)
     with pytest.raises(ValueError, match="is a folder, which has no revision 'main'"):
@@ -276,6 +285,13 @@ print(from_pretrained("someone/an-sae").config.n_latents)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [f"{hub.address}/someone/an-sae", "24"]
+
+
+def test_a_card_says_which_latents_are_another_dictionarys(sae, tmp_path):
+    settings = {"sae": asdict(sae.config), "given": {"n_latents": 20}}
+    with build(tmp_path / "sae", "sae", settings=settings, made_from={}) as made:
+        sae.write_weights(made.path / WEIGHTS)
+    assert "| The first of them, taken unchanged from another dictionary | 20 |" in model_card(tmp_path / "sae")
 
 
 # --- what goes wrong -------------------------------------------------------------------------------------

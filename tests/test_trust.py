@@ -163,10 +163,31 @@ def test_a_strangers_project_reads_nothing_outside(stranger, tmp_path):
         assert (done.exit_code, (stranger / "lexicon").exists()) == (1, False)
 
 
+@pytest.mark.parametrize("name", ["evil/dictionary", "given", "given/sae.pt"])
+def test_a_strangers_project_takes_no_dictionary_from_elsewhere(stranger, tmp_path, name):
+    (tmp_path / "given").mkdir()
+    (tmp_path / "given/sae.pt").write_bytes(b"not looked at")
+    named = name if name == "evil/dictionary" else str(tmp_path / name)
+    before = (stranger / "sae/config.json").read_bytes()
+    says(stranger, fit={"dictionary": named}, encoder={"model": "precomputed"})
+    done = run("fit", stranger)
+    assert done.exit_code == 1
+    assert f"[fit] dictionary = '{named}' (the dictionary is fetched from the hub, or read from" in done.output
+    assert (stranger / "sae/config.json").read_bytes() == before
+    assert f"allowed: [fit] dictionary = '{named}'" in run("trust", stranger).output
+    assert Project.open(stranger).confirmed("fit").dictionary == named
+
+
+@pytest.mark.parametrize("name", ["own", "pretrained", "no such", "/no/such/folder"])
+def test_a_dictionary_that_reaches_nothing_outside_is_not_asked_for(tmp_path, name):
+    assert trust.reaching(Settings().changed({"fit": {"dictionary": name}}), tmp_path) == []
+
+
 def test_paths_inside_the_project_are_free(stranger):
     (stranger / "phrases.txt").write_text("the sea\n")
     (stranger / "model").mkdir()
-    says(stranger, lexicon={"lexicon": str(stranger / "phrases.txt")}, fit={"tensorboard": str(stranger / "events")},
+    says(stranger, lexicon={"lexicon": str(stranger / "phrases.txt")},
+         fit={"tensorboard": str(stranger / "events"), "dictionary": str(stranger / "sae")},
          encoder={"model": str(stranger / "model")})  # fmt: skip
     opened = Project.open(stranger)
     for stage in STAGES:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from unweave.base import fields
 from unweave.base.addresses import is_address, is_on_this_machine
-from unweave.base.fields import HUB, PATH, one_of, reaches, several_lines
+from unweave.base.fields import DICTIONARY, HUB, PATH, one_of, reaches, several_lines
 
 THRESHOLD, TOP_K, MATCHING_PURSUIT = "threshold", "top_k", "matching_pursuit"
 SELECTIONS = (THRESHOLD, TOP_K, MATCHING_PURSUIT)
@@ -22,6 +22,8 @@ PROMPTS = ("contrastive", "paper")
 MATRYOSHKA_PARTS = (16, 8, 4, 2, 1)
 """Of a Matryoshka SAE, the first n_latents / part latents reconstruct by themselves, for each part."""
 TEXTS_PER_LATENT = 5.0
+OWN, PRETRAINED = "own", "pretrained"
+"""Dictionaries that have no folder or name on the hub."""
 DEEPEST_MEASURE = 100
 """Hits that the deepest measure of an evaluation reads: Recall@100 of fewer would be another figure by that name."""
 
@@ -56,6 +58,10 @@ class EmbedConfig:
 class FitConfig:
     """How the SAE is trained; what is not set is chosen from the number of texts and their width."""
 
+    dictionary: str = reaches(OWN, "the dictionary is fetched from the hub, or read from that folder", DICTIONARY)
+    """Which SAE to use: own trains one; else pretrained, a folder, or OWNER/NAME on the hub, which is kept as it is."""
+    own_latents: int | None = None
+    """Latents to train on what such a dictionary leaves over; by default as many as the texts support; 0: none."""
     variant: str = one_of(VARIANTS, "batch_topk")
     """Kind of SAE to train."""
     k: int = 32
@@ -102,6 +108,8 @@ class FitConfig:
         if not 0 < self.held_out < 1:
             raise ValueError(f"held_out must lie between 0 and 1, got {self.held_out}")
         fields.at_least(self, 1, "k", "n_latents", "steps", "batch_size", "dead_after")
+        fields.at_least(self, 0, "own_latents")
+        fields.not_blank(self, "dictionary")
         _check_steps(self)
         fields.above_zero(self, 1_000_000, "texts_per_latent")
         if self.n_latents is not None and self.k > self.n_latents:

@@ -19,7 +19,7 @@ LARGEST = 2**31 - 1
 """Latents, passages and what is counted of them are 32-bit numbers on disk."""
 LONGEST = 4096
 """Characters of a setting that is a text, at most."""
-ANY, PATH, HUB = "any", "path", "hub"
+ANY, PATH, HUB, DICTIONARY = "any", "path", "hub", "dictionary"
 T = TypeVar("T")
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _JOINERS = "\u200c\u200d"  # which some scripts need between letters
@@ -35,7 +35,8 @@ def reaches(default: T, what: str, kind: str = ANY) -> T:
 
     Args:
         what: what happens with its value, as the question says it.
-        kind: PATH, where a place inside the project is free, HUB, a model's folder or name, or ANY.
+        kind: PATH, where a place inside the project is free, HUB, a model's folder or name, DICTIONARY, that of an SAE,
+            or ANY.
     """
     return field(default=default, metadata={"reaches": what, "kind": kind})
 

@@ -174,8 +174,9 @@ def evaluation(measured: Evaluation) -> Iterator[str]:
     for of, result in sae["held_out"].items():
         found = f"NMSE {_nmse(result['nmse'])}, mean L0 {result['l0']:.1f} ({result['n_texts']:,} texts)"
         yield f"held-out {plain(of)}: {found}"
+    others = "texts trained on" if sae.get("trained", True) else "other texts"
     yield (
-        f"texts trained on: NMSE {_nmse(sae['nmse'])}, mean L0 {sae['l0']:.1f}; "
+        f"{others}: NMSE {_nmse(sae['nmse'])}, mean L0 {sae['l0']:.1f}; "
         f"{sae['live_latents']:,} of {sae['n_latents']:,} latents live"
     )
     yield "ms/query: median time of one search, without embedding the query"

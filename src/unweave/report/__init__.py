@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from unweave.base.artifact import Manifest
 from unweave.base.files import write_atomically
 from unweave.base.plain import plain
 from unweave.base.records import Contribution, Explanation, Hit, Trust
@@ -88,13 +89,14 @@ def write_report(project: Workspace, searches: Sequence[tuple[str, Sequence[Hit]
         embeddings=project.manifest("embeddings/passages").settings["encoder"],
         sae=fitted.settings["sae"],
         fitted=fitted.results,
+        shared=project.shared_latents,
         naming=store.summary(project.concepts.database),
         trusts=list(Trust),
         measured=measured,
         measures=MEASURES,
         labels=LABELS,
         best=_best(measured) if measured else {},
-        training=plots.training_curve(fitted.results["history"], fitted.settings["sae"]["k"]),
+        training=_training(fitted),
         histograms=plots.histograms(project.latents),
         concepts=_concepts(project, measured),
         searches=[(query, _explained(hits)) for query, hits in searches],
@@ -111,6 +113,14 @@ def _evaluation(project: Workspace) -> Evaluation | None:
     except MissingArtifact:
         return None
     return Evaluation.load(project.path / KIND)
+
+
+def _training(fitted: Manifest) -> str:
+    """The curve of the training; empty if there was none."""
+    from unweave.report import plots
+
+    history = fitted.results["history"]
+    return plots.training_curve(history, fitted.settings["sae"]["k"]) if history else ""
 
 
 def _best(measured: Evaluation) -> dict[str, float]:

@@ -38,6 +38,11 @@ _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~$:@-])")
 
 
+def is_repository(name: str) -> bool:
+    """Whether this is a name as repositories have it, OWNER/NAME."""
+    return bool(_HUB_NAME.fullmatch(name))
+
+
 def push_to_hub(folder: Path | str, repo_id: str, *, private: bool = False) -> str:
     """Upload an SAE folder; the repository is made if need be.
 
@@ -110,14 +115,17 @@ def model_card(folder: Path | str, repo_id: str = "OWNER/NAME") -> str:
     Names that come from outside, such as the encoder's, are escaped; a number that is not stated is said not to be.
     """
     sae = SAE.load(folder)
-    config, results = sae.config, read_manifest(Path(folder), "sae").results
+    config, manifest = sae.config, read_manifest(Path(folder), "sae")
+    results, given = manifest.results, _mapping(manifest.settings, "given")
     header = ["library_name: unweave", "tags: [sparse-autoencoder, dense-retrieval, interpretability]"]
-    if _HUB_NAME.fullmatch(config.encoder):
+    if is_repository(config.encoder):
         header.append(f"base_model: {json.dumps(config.encoder)}")
     header.append("# license: yours to choose, e.g. apache-2.0; mind that of the training texts and of the encoder")
     trained_on, held_out = _mapping(results, "trained_on"), _mapping(results, "held_out")
     counts = [f"{_number(n, ',')} {_escaped(of)}" for of, n in trained_on.items()]
     encoder = _escaped(config.encoder) or "not stated"
+    n_shared = _number(given.get("n_latents"), ",")
+    shared = [f"| The first of them, taken unchanged from another dictionary | {n_shared} |"] if given else []
     rows = [("training texts", results), *((f"held-out {_escaped(of)}", each) for of, each in held_out.items())]
     measured = [f"| {name} | {' | '.join(_measures(each))} |" for name, each in rows if isinstance(each, Mapping)]
     return "\n".join(
@@ -129,6 +137,7 @@ def model_card(folder: Path | str, repo_id: str = "OWNER/NAME") -> str:
             f"| Encoder whose embeddings it reads | {encoder} |",
             f"| Dimensions of an embedding | {config.d_in:,} |",
             f"| Latents (`n_latents`) | {config.n_latents:,} |",
+            *shared,
             f"| Active latents a text that training aimed at (`k`) | {config.k:,} |",
             f"| How a text's latents are selected | {_escaped(config.selection)} |",
             f"| Trained on | {', '.join(counts) or 'not stated'} |", "",
@@ -168,7 +177,7 @@ def _escaped(text: str) -> str:
 
 def _download(repo_id: str, revision: str | None) -> Path:
     hub = _hub("downloading an SAE")
-    if not _HUB_NAME.fullmatch(repo_id):
+    if not is_repository(repo_id):
         raise MissingArtifact(f"there is no folder {repo_id}, and the name of a repository would be OWNER/NAME")
     _refuse_large(hub, repo_id, revision)
     with _hub_errors("download", repo_id):

@@ -90,6 +90,7 @@ def _evaluate(project: Workspace, positions: list[int], sums: list[str], runs: P
         )
     fitted = project.manifest("sae").results
     sae = {key: fitted[key] for key in ("held_out", "live_latents", "nmse", "l0")}
+    sae["trained"] = bool(fitted["trained_on"])
     sae["n_latents"] = project.sae.config.n_latents
     return Evaluation(config.split, len(positions), rows, sae, usefulness(project, positions))
 

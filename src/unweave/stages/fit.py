@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,25 +15,27 @@ from numpy.typing import NDArray
 
 from unweave.base import progress
 from unweave.base.artifact import read_manifest
-from unweave.base.building import build
+from unweave.base.building import Build, build
 from unweave.base.cores import is_helper
+from unweave.base.plain import plain
 from unweave.base.room import refuse_beyond_disk, refuse_beyond_memory
-from unweave.config import FitConfig, SAEConfig
+from unweave.config import THRESHOLD, FitConfig, SAEConfig
 from unweave.encode.devices import memory_of, refuse_missing
 from unweave.errors import BadData, MissingExtra
-from unweave.sae.model import WEIGHTS
-from unweave.sae.training.recipe import Recipe, planned
+from unweave.sae.given import beside
+from unweave.sae.model import SAE, WEIGHTS
+from unweave.sae.training.recipe import TEXTS_A_LATENT_CARRIED, Plan, carried, planned, planned_beside
 from unweave.stages.embed import encode_texts
 from unweave.stages.ensure import Outcome, is_stale
+from unweave.stages.given import Given, given_dictionary
 from unweave.stages.workspace import Workspace
 from unweave.texts.queries import TRAIN_SPLIT
 from unweave.texts.sentences import PASSAGE
 
 try:
-    from unweave.config import TrainConfig
     from unweave.sae.training import reports
     from unweave.sae.training.rows import TrainingTexts
-    from unweave.sae.training.run import run_training
+    from unweave.sae.training.run import Trained, run_training
     from unweave.sae.training.variants import VARIANTS
 except ImportError as error:
     raise MissingExtra("training an SAE", "fit") from error
@@ -41,6 +44,10 @@ logger = logging.getLogger(__name__)
 
 TEXTS = ("passages", "sentences", "queries")
 _FEW_TEXTS = 1000
+_CHECKED = 1000
+"""Texts, at most, on which it is seen whether a given dictionary reads these embeddings."""
+_BY_HEART = 1.5
+"""Times the error on texts trained on, from which on unseen ones are said to be far worse."""
 _MEASURED = 100_000
 """Texts, at most, on which NMSE is measured in the end."""
 HISTORY = "history.jsonl"
@@ -77,19 +84,45 @@ def fit_sae(project: Workspace, folder: Path) -> Outcome | None:
     if not len(drawn.trained["passages"]):
         raise BadData(f"held_out = {config.held_out:g} of {len(project.corpus):,} passages leaves none to train on")
     texts = _texts(project, drawn.trained)
-    sae_config, training, recipe = planned(config, len(texts), texts.d_in, project.encoder_of_embeddings)
-    sae_config = replace(sae_config, selection=VARIANTS[config.variant].selection)
-    refuse_without_room(sae_config, project.path, config.device)
-    settings = {"sae": asdict(sae_config), "training": asdict(training), "held_out": config.held_out}
+    given = given_dictionary(project, texts.sample(_CHECKED, config.seed))
+    plan = _planned(project, texts, given)
+    whole = _whole(given, plan)
+    refuse_without_room(whole, project.path, config.device)
+    training = {"steps": 0, "seed": config.seed} if plan is None else asdict(plan.training)
+    settings = {"sae": asdict(whole), "training": training, "held_out": config.held_out}
+    if given is not None:
+        settings["given"] = given.settings()
     fresh = is_stale(folder, "sae", settings, made_from)
     if is_helper():
-        if fresh:
-            run_training(texts, _held_out(project, drawn), sae_config, training, device=config.device)
+        if fresh and plan is not None:
+            _run(config, plan, texts, _held_out(project, drawn), given)
         return None
     if fresh:
-        _fit(project, folder, sae_config, training, recipe, texts, drawn, settings, made_from)
+        _say_choices(config, given, plan, len(texts))
+        with build(folder, "sae", settings=settings, made_from=made_from) as made:
+            _make(project, made, plan, given, texts, drawn)
+        _say_seen_and_unseen(made.results, "--n-latents" if given is None else "--own-latents")
     manifest = read_manifest(folder, "sae")
     return Outcome("sae", fresh, manifest.seconds, manifest.results)
+
+
+def _planned(project: Workspace, texts: TrainingTexts, given: Given | None) -> Plan | None:
+    """What is to be trained; None: nothing, for the given dictionary is taken as it is."""
+    config = project.settings.fit
+    if given is not None:
+        return planned_beside(given.sae.config, config, len(texts))
+    plan = planned(config, len(texts), texts.d_in, project.encoder_of_embeddings)
+    return plan._replace(sae=replace(plan.sae, selection=VARIANTS[config.variant].selection))
+
+
+def _whole(given: Given | None, plan: Plan | None) -> SAEConfig:
+    """What the SAE will be, of the given dictionary and of what is trained."""
+    if given is None:
+        assert plan is not None
+        return plan.sae
+    if plan is None:
+        return given.sae.config
+    return beside(given.sae.config, plan.sae)
 
 
 def refuse_without_room(config: SAEConfig, folder: Path, device: str) -> None:
@@ -124,50 +157,75 @@ def draw_training_texts(project: Workspace) -> Training:
     )
 
 
-def _fit(
-    project: Workspace, folder: Path, sae_config: SAEConfig, training: TrainConfig, recipe: Recipe,
-    texts: TrainingTexts, drawn: Training, settings: Mapping[str, Any], made_from: Mapping[str, str],
-) -> None:  # fmt: skip
+def _make(
+    project: Workspace, made: Build, plan: Plan | None, given: Given | None, texts: TrainingTexts, drawn: Training
+) -> None:
+    """Train what is to be trained, and write and measure the SAE."""
     config = project.settings.fit
-    if len(texts) < _FEW_TEXTS:
-        logger.warning("only %d texts to train on: a dictionary learns concepts from thousands", len(texts))
-    _say_choices(config, training, recipe)
-    with build(folder, "sae", settings=settings, made_from=made_from) as made:
+    held_out = _held_out(project, drawn)
+    if plan is None:
+        assert given is not None
+        trained = Trained(given.sae, [])
+    else:
         reporters = [_say_report, reports.json_lines(made.path / HISTORY)]
         if config.tensorboard:
             reporters.append(reports.tensorboard(Path(config.tensorboard)))
-        trained = run_training(
-            texts,
-            _held_out(project, drawn),
-            sae_config,
-            training,
-            device=config.device,
-            checkpoint=made,
-            reporters=reporters,
-        )
-        trained.sae.write_weights(made.path / WEIGHTS)
-        reports.write_json_lines(made.path / HISTORY, trained.history)
-        made.results.update(
-            n_latents=sae_config.n_latents,
-            steps=training.steps,
-            trained_on={of: len(rows) for of, rows in drawn.trained.items()},
-            **trained.sae.measure(texts.sample(_MEASURED, training.seed))._asdict(),
-            held_out={
-                of: trained.sae.measure(_texts(project, {of: rows}).sample(_MEASURED, training.seed))._asdict()
-                for of, rows in drawn.held_out.items()
-                if len(rows) > 1
-            },
-            threshold=float(trained.sae.threshold.mean()),
-            history=trained.history,
-        )
+        trained = _run(config, plan, texts, held_out, given, checkpoint=made, reporters=reporters)
+    sae = trained.sae
+    sae.write_weights(made.path / WEIGHTS)
+    reports.write_json_lines(made.path / HISTORY, trained.history)
+    measured = partial(_measured, project, sae)
+    made.results.update(
+        n_latents=sae.config.n_latents,
+        steps=plan.training.steps if plan else 0,
+        trained_on={of: len(rows) for of, rows in drawn.trained.items()} if plan else {},
+        **sae.measure(texts.sample(_MEASURED, config.seed))._asdict(),
+        held_out={of: measured({of: rows}) for of, rows in drawn.held_out.items() if len(rows) > 1},
+        seen=measured(_read(drawn.trained)),
+        unseen=measured(_read(drawn.held_out)) if len(held_out) else None,
+        threshold=float(sae.threshold.mean()),
+        history=trained.history,
+    )
 
 
-def _say_choices(config: FitConfig, training: TrainConfig, recipe: Recipe) -> None:
-    chosen = {"n_latents": recipe.n_latents} | {name: getattr(training, name) for name in ("batch_size", "steps", "lr")}
+def _run(
+    config: FitConfig, plan: Plan, texts: TrainingTexts, held_out: NDArray[np.float32], given: Given | None,
+    **kept: Any,
+) -> Trained:  # fmt: skip
+    frozen = None if given is None else given.sae
+    return run_training(texts, held_out, plan.sae, plan.training, given=frozen, device=config.device, **kept)
+
+
+def _measured(project: Workspace, sae: SAE, rows: Mapping[str, NDArray[np.int64]]) -> dict[str, Any]:
+    """NMSE, L0 and live latents on some texts."""
+    return sae.measure(_texts(project, rows).sample(_MEASURED, project.settings.fit.seed))._asdict()
+
+
+def _say_choices(config: FitConfig, given: Given | None, plan: Plan | None, n_texts: int) -> None:
+    if given is not None:
+        shared = given.sae.config.n_latents
+        progress.say(f"dictionary {plain(given.dictionary, 120)}: its {shared:,} latents are taken as they are")
+    if plan is None:
+        progress.say(f"own_latents 0: {_why_none(config, given, n_texts)}")
+        return
+    if n_texts < _FEW_TEXTS:
+        logger.warning("only %d texts to train on: a dictionary learns concepts from thousands", n_texts)
+    size = "n_latents" if given is None else "own_latents"
+    chosen = {size: plan.recipe.n_latents} | {n: getattr(plan.training, n) for n in ("batch_size", "steps", "lr")}
     for name, value in chosen.items():
-        given = getattr(config, name) is not None
+        as_set = getattr(config, name) is not None
         shown = f"{value:,}" if isinstance(value, int) else f"{value:.2g}"
-        progress.say(f"{name} {shown}: {'as set' if given else recipe.reasons[name]}")
+        reason = plan.recipe.reasons["n_latents" if name == size else name]
+        progress.say(f"{name} {shown}: {'as set' if as_set else reason}")
+
+
+def _why_none(config: FitConfig, given: Given | None, n_texts: int) -> str:
+    """Why there are no latents of the corpus's own."""
+    if config.own_latents == 0:
+        return "as set"
+    if given is not None and given.sae.config.selection != THRESHOLD:
+        return f"this dictionary selects by {given.sae.config.selection}, and others beside it would change which"
+    return f"{n_texts:,} texts are too few to learn any from; one takes {TEXTS_A_LATENT_CARRIED}"
 
 
 def _say_report(report: reports.Report) -> None:
@@ -179,10 +237,44 @@ def _say_report(report: reports.Report) -> None:
     )
 
 
+def _say_seen_and_unseen(results: Mapping[str, Any], option: str) -> None:
+    """One line on how well the SAE gives back texts that it was trained on and others, and a warning if that differs.
+
+    Args:
+        results: of the SAE's manifest.
+        option: what sets how many latents were trained.
+    """
+    seen, unseen = results["seen"], results["unseen"]
+    if not results["trained_on"]:
+        progress.say(f"NMSE {_shown(seen)} on these texts; nothing was trained on them here")
+        return
+    if unseen is None or not unseen["nmse"] or not seen["nmse"]:
+        progress.say(f"NMSE {_shown(seen)} on texts trained on; too few are held out to say more")
+        return
+    ratio = unseen["nmse"] / seen["nmse"]
+    progress.say(f"NMSE {_shown(seen)} on texts trained on, {_shown(unseen)} on unseen ones: {ratio:.2f} times")
+    if ratio > _BY_HEART:
+        n_texts = sum(results["trained_on"].values())
+        logger.warning(
+            "the SAE has learned its texts by heart: on unseen ones its error is %.1f times that on them; %s texts "
+            "carry about %s latents (%s)",
+            ratio, f"{n_texts:,}", f"{carried(n_texts):,}" if carried(n_texts) else "no", option,
+        )  # fmt: skip
+
+
+def _shown(measured: Mapping[str, Any]) -> str:
+    nmse = measured["nmse"]
+    return f"{'undefined' if nmse is None else format(nmse, '.3f')} at L0 {measured['l0']:.1f}"
+
+
+def _read(rows: Mapping[str, NDArray[np.int64]]) -> dict[str, NDArray[np.int64]]:
+    """The passages and sentences of these texts: queries are others where they are held out."""
+    return {of: positions for of, positions in rows.items() if of != "queries"}
+
+
 def _held_out(project: Workspace, drawn: Training) -> NDArray[np.float32]:
     """Passages and sentences to report on while training."""
-    rows = {of: positions for of, positions in drawn.held_out.items() if of != "queries"}
-    return _texts(project, rows).sample(_MEASURED, project.settings.fit.seed)
+    return _texts(project, _read(drawn.held_out)).sample(_MEASURED, project.settings.fit.seed)
 
 
 def _texts(project: Workspace, rows: Mapping[str, NDArray[np.int64]]) -> TrainingTexts:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from unweave.base.artifact import Manifest
 from unweave.base.stored import defaults_of
 from unweave.config import (
+    OWN,
     PRECOMPUTED,
     EmbedConfig,
     EncoderConfig,
@@ -34,7 +35,7 @@ DEFAULTS: dict[str, Mapping[str, Any]] = {
     "embeddings": {"encoder": ENCODER},
     "sae": {
         "sae": defaults_of(SAEConfig), "training": defaults_of(TrainConfig), "tokens": defaults_of(TokensConfig),
-        "encoder": ENCODER, "held_out": defaults_of(FitConfig)["held_out"],
+        "encoder": ENCODER, "held_out": defaults_of(FitConfig)["held_out"], "given": None,
     },
     "latents": {},
     "concepts": defaults_of(EvidenceConfig),
@@ -124,11 +125,16 @@ def _of_encoder(identity: Mapping[str, Any], settings: Settings) -> dict[str, An
 
 
 def _of_training(stored: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
-    """What the SAE was trained with, what was left to be chosen left out; nothing of one that was trained elsewhere."""
-    training, sae = stored.get("training"), stored.get("sae", {})
+    """What the SAE was fitted with, what was left to be chosen left out; nothing of one that was trained elsewhere."""
+    training, sae, given = stored.get("training"), stored.get("sae", {}), stored.get("given")
     if not training:
         return {}
-    used = {**training, "k": sae.get("k"), "n_latents": sae.get("n_latents"), "held_out": stored.get("held_out")}
+    used = {**training, "held_out": stored.get("held_out"), "dictionary": OWN}
+    if given is None:
+        used |= {"k": sae.get("k"), "n_latents": sae.get("n_latents")}
+    else:
+        used |= {"dictionary": given["dictionary"], "own_latents": sae["n_latents"] - given["n_latents"]}
+        del used["steps" if not training["steps"] else "variant"]  # neither is read there
     return {
         f.name: used[f.name]
         for f in fields(FitConfig)

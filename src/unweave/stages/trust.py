@@ -16,13 +16,14 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from unweave.base.fields import HUB, PATH, shown
+from unweave.base.fields import DICTIONARY, HUB, PATH, shown
 from unweave.base.files import write_atomically
 from unweave.base.locks import held
 from unweave.base.plain import plain
-from unweave.config import PRECOMPUTED
+from unweave.config import PRECOMPUTED, PRETRAINED
 from unweave.encode.encoders import is_fetched
 from unweave.errors import BadData, NotTrusted
+from unweave.sae.hub import is_repository
 from unweave.settings import FILE as SETTINGS
 from unweave.settings import Settings, default_of
 
@@ -124,11 +125,13 @@ def reaching(settings: Settings, project: Path, stages: Iterable[str] | None = N
 
 def _reached(value: Any, kind: str, project: Path) -> str | None:
     """What a value that is not the default reaches, as it is remembered; None: nothing outside."""
-    if kind == PATH or (kind == HUB and Path(value).is_dir()):
+    if kind == PATH or (kind in (HUB, DICTIONARY) and Path(value).exists()):
         whole = os.path.realpath(value)
         inside = Path(whole).is_relative_to(os.path.realpath(project))
         return None if inside else whole
     if kind == HUB and (value == PRECOMPUTED or not is_fetched(value)):
+        return None
+    if kind == DICTIONARY and (value == PRETRAINED or not is_repository(value)):
         return None
     return str(value)
 

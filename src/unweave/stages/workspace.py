@@ -315,6 +315,12 @@ class Workspace:
         return self._read("sae", SAE.load)
 
     @property
+    def shared_latents(self) -> int:
+        """How many of the SAE's latents, its first, are a given dictionary's; 0 if the project trained its own."""
+        given = self.manifest("sae").settings.get("given")
+        return 0 if given is None else int(given["n_latents"])
+
+    @property
     def latents(self) -> csr_array:
         """The passages' latents, (n_passages, n_latents)."""
         return self._read("latents", load_latents)

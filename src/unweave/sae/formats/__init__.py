@@ -21,7 +21,7 @@ from unweave.sae.formats import latentsae, paper, saelens, sentence_transformers
 from unweave.sae.formats.tensors import SettingsFile, UnsupportedSAE
 from unweave.sae.model import SAE
 
-__all__ = ["FORMATS", "UnsupportedSAE", "export_sae", "import_sae"]
+__all__ = ["FORMATS", "UnsupportedSAE", "export_sae", "import_sae", "is_ours"]
 
 _MODULES = {
     "saelens": saelens,
@@ -92,6 +92,15 @@ def export_sae(
             module.write(sae, made)
 
 
+def is_ours(path: Path) -> bool:
+    """Whether a folder holds an SAE of unweave, which needs no reading into ours.
+
+    Raises:
+        CorruptArtifact: its settings are no JSON.
+    """
+    return (path / MANIFEST).is_file() and SettingsFile(path / MANIFEST).values.get("kind") == "sae"
+
+
 def _known(name: str) -> str:
     if name not in _MODULES:
         raise ValueError(f"there is no format {name!r}; those known are {', '.join(FORMATS)}")
@@ -114,7 +123,7 @@ def _detect(path: Path) -> str:
         settings = SettingsFile(path / MANIFEST)
         if "input_dim" in settings and "hidden_dim" in settings:
             return "sentence-transformers"
-        if settings.values.get("kind") == "sae":
+        if is_ours(path):
             raise UnsupportedSAE(f"{path} is an SAE of unweave already: SAE.load opens it as it is")
     if paper.only_file(path) is not None:
         return "paper"

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
 from unweave.base.fields import LARGEST
-from unweave.config import TEXTS_PER_LATENT, FitConfig, SAEConfig, TrainConfig
+from unweave.config import TEXTS_PER_LATENT, THRESHOLD, FitConfig, SAEConfig, TrainConfig
+from unweave.errors import BadData
 
 _MOST_EXPANSION = 32
 _PASSES = 20
 _STEPS_OF_MANY = 5000
 _CHOSEN = ("steps", "batch_size", "lr", "warmup_steps", "dead_after")
 _LR, _LR_BATCH, _LR_STEPS = 6e-3, 1024, 300
+TEXTS_A_LATENT_CARRIED = 30
+"""Texts that a latent takes if it is to be as good on unseen texts; fewer are learned by heart."""
+_MOST_OWN, _FEWEST_OWN = 2048, 16
+_OWN_SHARE_OF_K = 4
+"""Beside k latents of a given dictionary, a k-th share of latents of the corpus's own is active on average."""
 _SHARES_MISSED = 40
 """A latent is dead when it was silent while an average one was active so often."""
 
@@ -73,6 +79,7 @@ class Plan(NamedTuple):
     """All that one training run needs to be told."""
 
     sae: SAEConfig
+    """What is trained; beside a given dictionary, the corpus's own latents alone."""
     training: TrainConfig
     recipe: Recipe
     """What was chosen where nothing was said, and why."""
@@ -85,6 +92,43 @@ def planned(config: FitConfig, n_texts: int, d_in: int, encoder: str) -> Plan:
         n_latents=config.n_latents, batch_size=config.batch_size, steps=config.steps,
         texts_per_latent=config.texts_per_latent,
     )  # fmt: skip
+    sae = SAEConfig(d_in=d_in, n_latents=recipe.n_latents, k=config.k, encoder=encoder)
+    return Plan(sae, _training(config, recipe), recipe)
+
+
+def planned_beside(given: SAEConfig, config: FitConfig, n_texts: int) -> Plan | None:
+    """How latents of the corpus's own are trained beside a given dictionary; None: there are to be none.
+
+    Raises:
+        BadData: a person asked for some, and the dictionary takes none beside it.
+    """
+    asked = config.own_latents
+    if given.selection != THRESHOLD:
+        if asked:
+            raise BadData(
+                f"own_latents = {asked}, but this dictionary selects by {given.selection}, so that others beside it "
+                "would change which of its latents are active; give own_latents = 0, or one that has thresholds"
+            )
+        return None
+    n_latents = carried(n_texts, _MOST_OWN) if asked is None else asked
+    if not n_latents:
+        return None
+    k = min(n_latents, max(1, given.k // _OWN_SHARE_OF_K))
+    recipe = recommend(
+        n_texts, given.d_in, k, n_latents=n_latents, batch_size=config.batch_size, steps=config.steps
+    )  # fmt: skip
+    why = f"one for {TEXTS_A_LATENT_CARRIED} texts, {_MOST_OWN:,} at most; more learn texts by heart"
+    recipe = recipe._replace(reasons=recipe.reasons | {"n_latents": why})
+    sae = SAEConfig(d_in=given.d_in, n_latents=n_latents, k=k, encoder=given.encoder)
+    return Plan(sae, replace(_training(config, recipe), variant="batch_topk"), recipe)
+
+
+def carried(n_texts: int, most: int | None = None) -> int:
+    """How many latents so many texts can carry, at most; 0 if that is too few to be of use."""
+    n_latents = n_texts // TEXTS_A_LATENT_CARRIED
+    return 0 if n_latents < _FEWEST_OWN else min(n_latents, most or n_latents)
+
+
+def _training(config: FitConfig, recipe: Recipe) -> TrainConfig:
     shared = {field.name for field in fields(TrainConfig)} & {field.name for field in fields(FitConfig)}
-    training = recipe.training(**{name: getattr(config, name) for name in shared})
-    return Plan(SAEConfig(d_in=d_in, n_latents=recipe.n_latents, k=config.k, encoder=encoder), training, recipe)
+    return recipe.training(**{name: getattr(config, name) for name in shared})

@@ -30,6 +30,7 @@ from unweave.base.progress import Stopwatch
 from unweave.base.vectors import refuse_scale
 from unweave.config import THRESHOLD, SAEConfig, TrainConfig
 from unweave.errors import BadData, CorruptArtifact, DimensionMismatch
+from unweave.sae.given import fingerprint, joined
 from unweave.sae.model import SAE
 from unweave.sae.training.arithmetic import Adam, Engine, Parameters, engine_for
 from unweave.sae.training.parallel import World, own_device, world_of
@@ -37,6 +38,7 @@ from unweave.sae.training.reports import Report, Window
 from unweave.sae.training.rows import TrainingTexts, ahead
 from unweave.sae.training.variants import VARIANTS, Step, Variant
 from unweave.sae.training.variants.base import hint_from_few, strongest_of_batch
+from unweave.sae.training.variants.residual import Residual
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +78,7 @@ def run_training(
     sae_config: SAEConfig,
     config: TrainConfig,
     *,
+    given: SAE | None = None,
     device: str = "cpu",
     checkpoint: Build | None = None,
     reporters: Iterable[Callable[[Report], None]] = (),
@@ -88,6 +91,8 @@ def run_training(
 
     Args:
         held_out: (m, d_in) embeddings that are never trained on, to report NMSE and L0.
+        given: a dictionary to leave as it is, selecting by threshold. The SAE that is described and trained is then
+            `batch_topk` on what that one leaves over, and what is returned, and measured on the way, is both in one.
         checkpoint: an artefact in the making; training saves its state there and goes on from it.
         reporters: called with each report.
 
@@ -104,7 +109,8 @@ def run_training(
     with world_of(device) as world:
         if config.batch_size % world.size:
             raise BadData(f"a batch of {config.batch_size} cannot be shared evenly by {world.size} processes")
-        run = Run(texts, held_out, sae_config, config, device, world, checkpoint if world.rank == 0 else None)
+        kept = checkpoint if world.rank == 0 else None
+        run = Run(texts, held_out, sae_config, config, device, world, kept, given)
         with run.engine.running():
             return run.to_the_end(tuple(reporters) if world.rank == 0 else ())
 
@@ -114,11 +120,16 @@ class Run:
 
     def __init__(
         self, texts: TrainingTexts, held_out: NDArray[np.float32], sae_config: SAEConfig, config: TrainConfig,
-        device: str, world: World, checkpoint: Build | None,
+        device: str, world: World, checkpoint: Build | None, given: SAE | None = None,
     ) -> None:  # fmt: skip
         self.texts, self.held_out, self.sae_config, self.config = texts, held_out, sae_config, config
         self.engine, self.device, self.world, self.checkpoint = engine_for(device), device, world, checkpoint
-        self.variant: Variant = VARIANTS[config.variant](config, sae_config.k)
+        self.given = given
+        self.variant: Variant = (
+            VARIANTS[config.variant](config, sae_config.k)
+            if given is None
+            else Residual(config, sae_config.k, given, device)
+        )
         sample = texts.sample(_SAMPLE_ROWS, config.seed)
         refuse_scale(sample, "the texts to train on")
         self.state = initial_state(sample, texts, sae_config, config, self.engine, self.variant, device)
@@ -151,7 +162,7 @@ class Run:
             for name in (_CHECKPOINT, _BEST):
                 (self.checkpoint.path / name).unlink(missing_ok=True)
         sae = self.best or self._calibrated(self.texts.sample(_CALIBRATION_ROWS, config.seed))
-        return Trained(sae, self.history)
+        return Trained(self._whole(sae), self.history)
 
     def first_hint(self) -> float:
         """Where to begin to look for a batch's active entries before there was one."""
@@ -181,6 +192,10 @@ class Run:
         window.add(done.loss, fired > 0)
         return done
 
+    def _whole(self, sae: SAE) -> SAE:
+        """The SAE that was trained, behind the given one if there is one."""
+        return sae if self.given is None else joined(self.given, sae)
+
     def _calibrated(self, sample: NDArray[np.float32]) -> SAE:
         """The SAE as it is now, with the threshold at which a sample has k active latents a text on average."""
         p = self.state.parameters
@@ -193,7 +208,7 @@ class Run:
     def _report(self, number: int, reporters: Iterable[Callable[[Report], None]]) -> None:
         state, config = self.state, self.config
         sample, held_out = self.sample[:_REPORT_ROWS], self.held_out[:_REPORT_ROWS]
-        sae = self._calibrated(sample)
+        sae = self._whole(self._calibrated(sample))
         dead = int((state.texts_since_fired > config.dead_after).sum())
         if not torch.isfinite(state.window.loss):
             raise BadData(
@@ -224,7 +239,9 @@ class Run:
 
     def _identity(self) -> str:
         """What a checkpoint must share with the run that goes on from it."""
-        return json.dumps({"sae": asdict(self.sae_config), "training": asdict(self.config), "texts": len(self.texts)})
+        given = self.given and fingerprint(self.given)
+        settings = {"sae": asdict(self.sae_config), "training": asdict(self.config)}
+        return json.dumps(settings | {"texts": len(self.texts), "given": given})
 
     def _save(self, number: int) -> None:
         if self.checkpoint is None:
@@ -289,21 +306,22 @@ def initial_state(
     sample: NDArray[np.float32], texts: TrainingTexts, sae_config: SAEConfig, config: TrainConfig, engine: Engine,
     variant: Variant, device: str,
 ) -> _State:  # fmt: skip
-    """Directions drawn from the texts, b_pre at their mean, and the encoder scaled to fit a sample best.
+    """Directions drawn from the target of texts, b_pre at its start, and the encoder scaled to fit a sample best.
 
     Directions that lie where texts lie win activations from the first step on, so that hardly any die.
     """
     n_latents, d_in = sae_config.n_latents, sae_config.d_in
     random = np.random.default_rng(config.seed)
-    b_pre = torch.from_numpy(sample.mean(axis=0))
+    b_pre = torch.from_numpy(variant.centre(sample))
     drawn = random.integers(len(texts), size=n_latents)
     order = np.argsort(drawn, kind="stable")
     rows = np.empty((n_latents, d_in), np.float32)
     rows[order] = texts.take(drawn[order])
     noise = torch.from_numpy(random.standard_normal((n_latents, d_in), np.float32))
     x = torch.from_numpy(sample)
-    spread = (x - b_pre).square().mean().sqrt()
-    W_dec = nn.functional.normalize(torch.from_numpy(rows) - b_pre + _INITIAL_NOISE * spread * noise)
+    left, drawn_left = (variant.target(engine, (t - b_pre).to(device)) for t in (x, torch.from_numpy(rows)))
+    spread = left.cpu().square().mean().sqrt()
+    W_dec = nn.functional.normalize(drawn_left.cpu() + _INITIAL_NOISE * spread * noise)
     zeros = torch.zeros(n_latents)
     p = Parameters(*(t.to(device).clone() for t in (W_dec, zeros, W_dec, b_pre, zeros)))
     x = x.to(device)
@@ -311,7 +329,7 @@ def initial_state(
     hint = hint_from_few(engine, p, centred, budget, World())
     entries, _ = strongest_of_batch(engine, p, centred, budget, hint, World())
     guess = engine.decode(entries, p.W_dec, len(x))
-    p.W_enc.mul_((centred * guess).sum() / guess.square().sum().clamp_min(1e-12))
+    p.W_enc.mul_((left * guess).sum() / guess.square().sum().clamp_min(1e-12))
     variant.prepare(p, engine, x)
     moments = {
         f"{name}.{moment}": torch.zeros_like(parameter)

@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from unweave.config import THRESHOLD
@@ -74,6 +76,14 @@ class Variant:
         """Weight of each plane's error in the loss; they sum to 1."""
         return (1.0,)
 
+    def centre(self, sample: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Where b_pre begins, (d_in,): at the mean of a sample of texts, (n, d_in)."""
+        return np.asarray(sample.mean(axis=0))
+
+    def target(self, engine: Engine, centred: Tensor) -> Tensor:
+        """What is to be reconstructed of x - b_pre, (n_rows, d_in): all of it."""
+        return centred
+
     def prepare(self, p: Parameters, engine: Engine, x: Tensor) -> None:
         """Set what depends on the data before the first step, from a sample of texts x, (n, d_in)."""
 
@@ -90,24 +100,26 @@ class Variant:
     def step(self, engine: Engine, p: Parameters, x: Tensor, *, dead: Tensor, hint: float, world: World) -> Step:
         """Loss and gradients of one batch, of which x, (n_rows, d_in), is this process's share.
 
-        loss = sum_g weight_g |x - x_hat_g|^2 / n_texts + aux_alpha |e - e_hat|^2 / n_aux + what `through` adds,
-        where e = x - x_hat is held fixed, e_hat is what the k strongest dead latents make of it (AuxK, Gao et al.
-        2024, arXiv 2406.04093), and n_aux counts the texts that this term sums over, every AUX_EVERY-th. Nothing
-        dead: no such term.
+        loss = sum_g weight_g |t - W_dec.T z_g|^2 / n_texts + aux_alpha |e - e_hat|^2 / n_aux + what `through` adds,
+        where t is the `target`, for most variants x - b_pre, e = t - W_dec.T z is held fixed, e_hat is what the k
+        strongest dead latents make of it (AuxK, Gao et al. 2024, arXiv 2406.04093), and n_aux counts the texts that
+        this term sums over, every AUX_EVERY-th. Nothing dead: no such term.
 
         Args:
             dead: (n_dead,) int64, the latents that count as dead.
         """
         n_texts = len(x) * world.size
         centred = x - p.b_pre
+        target = self.target(engine, centred)
         entries, next_hint = self.select(engine, p, centred, hint, world)
         weights = self.weights()
         extra, retrieval = None, 0.0
         if self.config.retrieval_weight:
             x_hat = engine.decode(entries, p.W_dec, len(x)) + p.b_pre
+            x_hat = x_hat if target is centred else x_hat + (centred - target)
             retrieval, extra = retrieval_gradient(x, x_hat, self.config, world)
         scaled = tuple(weight / n_texts for weight in weights)
-        back = engine.backward(entries, p.W_dec, centred, scaled, extra)
+        back = engine.backward(entries, p.W_dec, target, scaled, extra)
         loss = (back.losses * back.losses.new_tensor(scaled)).sum() + retrieval / world.size
         # b_pre is also added to x_hat, beside being taken from x before encoding.
         b_pre = back.G[0].sum(dim=0)
@@ -116,7 +128,7 @@ class Variant:
         active = entries.values > 0
         sparse = SparseGradient(entries, through.dz, back.G, centred)
         if len(dead) and self.config.aux_alpha:
-            aux_loss, sparse = self._with_auxk(engine, p, sparse, dead, world)
+            aux_loss, sparse = self._with_auxk(engine, p, sparse, target, dead, world)
             loss = loss + aux_loss
         b_enc = torch.zeros_like(p.b_enc).index_add_(0, sparse.entries.columns, sparse.dz)
         b_pre -= b_enc @ p.W_enc
@@ -125,7 +137,7 @@ class Variant:
         return Step(loss, Gradients(sparse, b_enc, b_pre, threshold), fired, next_hint)
 
     def _with_auxk(
-        self, engine: Engine, p: Parameters, sparse: SparseGradient, dead: Tensor, world: World
+        self, engine: Engine, p: Parameters, sparse: SparseGradient, target: Tensor, dead: Tensor, world: World
     ) -> tuple[Tensor, SparseGradient]:
         """The auxiliary loss, and the gradient with the dead latents' entries, in a plane of their own."""
         n_rows = len(sparse.centred)
@@ -134,7 +146,7 @@ class Variant:
         centred = sparse.centred[some]
         theirs = sparse.entries.where((sparse.entries.rows - first) % AUX_EVERY == 0)
         theirs = theirs._replace(rows=(theirs.rows - first) // AUX_EVERY)
-        error = centred - engine.decode(theirs, p.W_dec, len(some))
+        error = target[some] - engine.decode(theirs, p.W_dec, len(some))
         products = torch.addmm(p.b_enc[dead], centred, p.W_enc[dead].T)
         values, nth = products.topk(min(len(dead), self.k), dim=1)
         columns, order = dead[nth].sort(dim=1)

@@ -1,0 +1,85 @@
+"""A dictionary that was made elsewhere, and the one SAE that it makes with latents of a corpus's own behind it.
+
+The given latents come first and stay what they were, bit for bit, so a latent has the same number, direction and
+threshold in every corpus. After SAE Boost (arXiv 2507.12990).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unweave.base.fields import shown
+from unweave.config import PRETRAINED, THRESHOLD, SAEConfig
+from unweave.errors import MissingArtifact
+from unweave.sae.formats import import_sae, is_ours
+from unweave.sae.hub import from_pretrained, is_repository
+from unweave.sae.model import SAE
+
+
+def open_given(name: str) -> SAE:
+    """The SAE of this name: `pretrained`, a folder or file of unweave's or another tool's, or OWNER/NAME on the hub.
+
+    Raises:
+        MissingArtifact, CorruptArtifact: there is none, or it is damaged.
+        UnsupportedSAE: it does what ours cannot.
+        ModelUnavailable: the hub cannot be reached, or has no such repository.
+    """
+    if name == PRETRAINED:
+        raise MissingArtifact("no dictionary comes with unweave yet; give a folder or OWNER/NAME on the hub, or own")
+    path = Path(name)
+    if path.exists():
+        return SAE.load(path) if is_ours(path) else import_sae(path)
+    if is_repository(name):
+        return from_pretrained(name)
+    raise MissingArtifact(
+        f"there is no dictionary {shown(name)}: no such folder is here, and a repository on the hub would be OWNER/NAME"
+    )
+
+
+def fingerprint(sae: SAE) -> str:
+    """SHA-256 of all that decides activations and reconstructions, as hex; the encoder's name is not among it."""
+    c = sae.config
+    digest = hashlib.sha256(json.dumps([c.d_in, c.n_latents, c.k, c.selection]).encode())
+    for tensor in (sae.W_enc, sae.b_enc, sae.W_dec, sae.b_pre, sae.threshold):
+        digest.update(np.ascontiguousarray(tensor, "<f4").data)
+    return digest.hexdigest()
+
+
+def joined(given: SAE, own: SAE) -> SAE:
+    """One SAE of both dictionaries' latents, the given ones first; every latent keeps its threshold.
+
+    Args:
+        own: trained beside the given one, so that both take the same b_pre from an embedding.
+
+    Raises:
+        ValueError: they do not fit together: one of them does not select by threshold, or b_pre differs.
+    """
+    if {given.config.selection, own.config.selection} != {THRESHOLD}:
+        raise ValueError("latents of another SAE can only be added where both are selected by threshold")
+    if not np.array_equal(given.b_pre, own.b_pre):
+        raise ValueError("the latents to add were trained beside another dictionary: b_pre differs")
+    return SAE(
+        beside(given.config, own.config),
+        np.concatenate([given.W_enc, own.W_enc]),
+        np.concatenate([given.b_enc, own.b_enc]),
+        np.concatenate([given.W_dec, own.W_dec]),
+        given.b_pre,
+        np.concatenate([thresholds(given), thresholds(own)]),
+    )
+
+
+def beside(given: SAEConfig, own: SAEConfig) -> SAEConfig:
+    """What the SAE of both is."""
+    encoder = given.encoder or own.encoder
+    return replace(given, n_latents=given.n_latents + own.n_latents, k=given.k + own.k, encoder=encoder)
+
+
+def thresholds(sae: SAE) -> NDArray[np.float32]:
+    """The threshold of each latent, (n_latents,)."""
+    return np.broadcast_to(sae.threshold, sae.b_enc.shape)
