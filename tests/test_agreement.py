@@ -323,7 +323,7 @@ def test_a_project_and_a_folder_are_compared_on_the_projects_passages(kept_copy,
     assert lines[0].endswith(f"; {len(passages)} passages of {kept_copy}")
     assert lines[2].split() == ["all", "rare", "middle", "common", "random"]
     share = f"{found.found['all'].contribution_above_07:.0%}"
-    (row,) = (line.split() for line in lines if line.startswith("contribution returning "))
+    (row,) = (line.split() for line in lines if line.startswith("contribution returning  "))
     assert row[2] == share
     assert lines[-1] == f"share of contribution that returns: {share}, from other seeds, on the same texts"
 
