@@ -109,8 +109,11 @@ def controls(training: Floats, n: int) -> Iterator[tuple[str, SAE]]:
     yield "ICA axes", of_directions(np.concatenate([axes, -axes]), training)
 
 
-def matched(one: SAE, other: SAE) -> dict[str, float]:
-    """How alike the concepts of two seeds are: each direction's best cosine in the other dictionary."""
+def nearest(one: SAE, other: SAE) -> dict[str, float]:
+    """Each direction's best cosine in the other dictionary: decoders alone, many to one.
+
+    Laxer than `unweave.agreement`, one to one and by encoders too. The recorded results are of this.
+    """
     directions = one.W_dec
     starts = range(0, len(directions), 1024)
     every = np.concatenate([(directions[start : start + 1024] @ other.W_dec.T).max(axis=1) for start in starts])

@@ -122,7 +122,7 @@ def of_seed(name: str, model: str, seed: int, steps: int | None) -> dict[str, An
         latents = dictionaries.token_latents(name, model, seed, steps or dictionaries.TOKEN_STEPS)
         found = one_collection(collection(name, model), dictionaries.training_texts(name, model), sae, latents, seed)
         if seed:
-            found["matched"] = dictionaries.matched(
+            found["matched"] = dictionaries.nearest(
                 dictionaries.pooled(name, model, 0, steps or dictionaries.STEPS), sae
             )
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -3,7 +3,8 @@
     python benchmarks/stability.py [COLLECTION …]
 
 Dictionaries of several sizes of a collection's embeddings, trained as in dictionaries.py, two seeds each. A concept's
-match is its best cosine among the other seed's decoder directions; beside it the same of two random dictionaries.
+match is its best cosine among the other seed's decoder directions, many to one, which is laxer than `unweave sae
+compare`; beside it the same of two random dictionaries.
 Writes results/stability.json.
 """
 
@@ -63,8 +64,8 @@ def of_collection(of: Collection) -> Iterator[dict[str, Any]]:
             "texts a latent": n / config.n_latents,
             "nmse": one.measure(training[:20_000]).nmse,
             **shares_of_dense(of, one),
-            "matched": dictionaries.matched(one, other),
-            "random": dictionaries.matched(*random),
+            "matched": dictionaries.nearest(one, other),
+            "random": dictionaries.nearest(*random),
         }
 
 

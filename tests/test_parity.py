@@ -20,6 +20,7 @@ NOT_OF_ONE_PROJECT = {
     "sae import": "is about an SAE's folder: unweave.import_sae",
     "sae export": "is about an SAE's folder: unweave.export_sae",
     "sae push": "is about an SAE's folder: unweave.push_to_hub",
+    "sae compare": "is about two SAEs, with or without projects: unweave.agreement, stages.agree.compare_saes",
     "sae pull": "is about an SAE's folder: unweave.from_pretrained",
 }
 OF_CONCEPTS = {

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from unweave.project import Project
     from unweave.retrieval.query_reader import QueryReader
     from unweave.retrieval.steering import Steering
+    from unweave.sae.agreement import agreement
     from unweave.sae.formats import export_sae, import_sae
     from unweave.sae.hub import from_pretrained, push_to_hub
     from unweave.sae.model import SAE, pursue
@@ -50,6 +51,7 @@ __all__ = [
     "Scoring",
     "Steering",
     "UnweaveError",
+    "agreement",
     "explain",
     "export_sae",
     "from_pretrained",
@@ -80,6 +82,7 @@ _HOME = {
     "Scoring": "unweave.index.scoring",
     "Steering": "unweave.retrieval.steering",
     "UnweaveError": "unweave.errors",
+    "agreement": "unweave.sae.agreement",
     "explain": "unweave.explaining.accounting",
     "export_sae": "unweave.sae.formats",
     "from_pretrained": "unweave.sae.hub",

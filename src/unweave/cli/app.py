@@ -69,7 +69,7 @@ SECTIONS = {
                             "project."),
     },
     "SAEs and language models": {
-        "sae": _Place("sae", "Bring an SAE from another tool or the hub, or take one there."),
+        "sae": _Place("sae", "Bring an SAE from another tool or the hub, take one there, or compare two."),
         "serve-model": _Place("serve_model", "Serve a language model on this machine, for: unweave name --namer "
                               "language-model"),
     },

@@ -1,4 +1,4 @@
-"""The commands about one SAE: to and from other tools' formats, to and from the hub."""
+"""The commands about SAEs: to and from other tools' formats, to and from the hub, and one beside another."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING
 import click
 
 from unweave.base.plain import plain
+from unweave.cli.options import JSON, print_json
 
 if TYPE_CHECKING:
     from unweave.sae.model import SAE
 
 # As in unweave.sae.formats, which is imported where it is used: importing the command line stays cheap.
 _FORMAT = click.Choice(["saelens", "sparsify", "latentsae", "sentence-transformers", "paper"])
+_SAE = click.Path(exists=True, file_okay=False, path_type=Path)
 _FOLDER = click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 
 
 @click.group()
 def sae() -> None:
-    """Bring an SAE from another tool or the hub, or take one there."""
+    """Bring an SAE from another tool or the hub, take one there, or compare two."""
 
 
 @sae.command("import")
@@ -84,6 +86,36 @@ def pull(repo: str, folder: Path, revision: str | None) -> None:
 
     _refuse_existing(folder)
     _show(pull_from_hub(repo, folder, revision), folder)
+
+
+@sae.command()
+@click.argument("one", type=_SAE)
+@click.argument("other", type=_SAE)
+@click.option("--on", type=_SAE, help="Project whose embedded passages are read; by default ONE or OTHER, if it is a "
+              "project.")  # fmt: skip
+@click.option("--fail-under", type=click.FloatRange(0, 1), metavar="SHARE", help="End with status 1 if less returns: a "
+              "share of what ONE's latents contribute or, without passages, of its latents.")  # fmt: skip
+@JSON
+def compare(one: Path, other: Path, on: Path | None, fail_under: float | None, as_json: bool) -> None:
+    """Show how much of the SAE ONE returns in the SAE OTHER, each a folder of an SAE or a project.
+
+    Latents are matched one to one; one returns if its partner's directions, the encoder's and the decoder's, have a
+    cosine of at least .7 with its own. At most 20,000 passages are read, drawn evenly.
+    """
+    from unweave.cli import show
+    from unweave.stages.agree import compare_saes
+
+    compared = compare_saes(one, other, on)
+    if as_json:
+        print_json(compared.record())
+    else:
+        for line in show.agreement(compared):
+            click.echo(line)
+    figure, value = compared.gate
+    if fail_under is not None and not (value is not None and value >= fail_under):
+        raise click.ClickException(
+            f"the {figure}, {'undefined' if value is None else f'{value:.4f}'}, is below --fail-under {fail_under:g}"
+        )
 
 
 def _refuse_existing(folder: Path) -> None:

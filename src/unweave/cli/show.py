@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from unweave.base.plain import plain, printable
 from unweave.base.records import Contribution, Explanation, Hit, Trust
@@ -14,6 +14,10 @@ from unweave.evaluation.table import Evaluation
 from unweave.evaluation.table import table as systems_table
 from unweave.stages.ensure import Outcome
 from unweave.stages.recall import Recall
+
+if TYPE_CHECKING:
+    from unweave.sae.agreement import Agreement, Shares
+    from unweave.stages.agree import Compared
 
 _UNITS = {
     "nDCG@10": "{:.3f}",
@@ -66,6 +70,57 @@ def reproduction(found: Reproduction) -> Iterator[str]:
             yield f"{plain(row.system)}, k={row.k}: {plain(row.note)}"
     yield "different from the published code:"
     yield from (f"- {plain(difference)}" for difference in found.differences)
+
+
+def agreement(compared: Compared) -> Iterator[str]:
+    """How much of one SAE returns in another: a table, what its words mean, and what may be said of it."""
+    found = compared.agreement
+    one, other = plain(str(compared.one)), plain(str(compared.other))
+    kind = "latents" if found.n_texts is None else "live latents"
+    read = "" if found.n_texts is None else f"; {found.n_texts:,} passages of {plain(str(compared.on))}"
+    yield f"{found.found['all'].n_latents:,} {kind} of {one}, matched with {found.n_other:,} of {other}{read}"
+    yield ""
+    yield from table(list(_agreement_rows(found)))
+    yield ""
+    yield "returning: has a partner of its own whose decoder and encoder have cosines of at least .7; closely: .9"
+    if found.n_texts is None:
+        yield "random: random directions that spread as the other's do, in their place"
+    else:
+        yield "contribution: what a latent adds to the passages' reconstructions, |z (w . (x - b_pre))|, summed up"
+        yield "rare, middle, common: a third of the live latents each, by how many passages activate them"
+        yield "random: random directions that spread as the other's do, in their place; last row: of another passage"
+    yield ""
+    yield _verdict(compared)
+
+
+def _agreement_rows(found: Agreement) -> Iterator[dict[str, str]]:
+    columns = {**found.found, "random": found.random["all"]}
+    rows: dict[str, Callable[[Shares], str]] = {
+        "latents": lambda of: f"{of.n_latents:,}",
+        "returning": lambda of: _percent(of.latents_above_07),
+        "returning closely": lambda of: _percent(of.latents_above_09),
+        "contribution returning": lambda of: _percent(of.contribution_above_07),
+        "contribution returning closely": lambda of: _percent(of.contribution_above_09),
+        "mean cosine of decoders": lambda of: _two_digits(of.decoder),
+        "mean cosine of encoders": lambda of: _two_digits(of.encoder),
+    }
+    for name, cell in rows.items():
+        if found.n_texts is not None or not name.startswith("contribution"):
+            yield {"": name, **{column: cell(of) for column, of in columns.items()}}
+    if found.n_texts is not None:
+        last = {"all": _percent(found.top5), "random": _percent(found.top5_random)}
+        yield {"": "five strongest of a passage", **{column: last.get(column, "") for column in columns}}
+
+
+def _verdict(compared: Compared) -> str:
+    """The last line: one share, and whether more can be said of it than that it was found again."""
+    figure, value = compared.gate
+    said = compared.runs.said
+    if compared.runs.independent:
+        return f"{figure}: {_percent(value)}, {said}"
+    if compared.runs.kind == "not stated":
+        return f"{figure}: {_percent(value)}; whether that is stable cannot be told: {said}"
+    return f"{figure}: {_percent(value)}, which is reproducible ({said}) and does not show that it is stable"
 
 
 def table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
@@ -153,6 +208,14 @@ def _cell(name: str, value: Any) -> str:
     if value is None:
         return "undefined" if name == "nDCG@10" else "-"
     return _UNITS[name].format(value) if name in _UNITS else printable(str(value))
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.0%}"
+
+
+def _two_digits(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
 
 
 def _nmse(value: float | None) -> str:

@@ -1,0 +1,166 @@
+"""How much of one SAE returns in another, and what the folders of both say of how they began."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from unweave import settings
+from unweave.base.artifact import MANIFEST, Manifest, read_manifest
+from unweave.base.plain import plain
+from unweave.errors import BadData, MissingArtifact
+from unweave.sae.agreement import Agreement, agreement
+from unweave.sae.model import SAE
+from unweave.stages.workspace import Workspace
+
+MOST_TEXTS = 20_000
+"""Passages that are read, at most, drawn evenly."""
+SAME, SHARED_START, SAME_TEXTS, SOME_TEXTS, OTHER_TEXTS, UNKNOWN = (
+    "the same", "shared start", "the same texts", "some texts the same", "other texts", "not stated",
+)  # fmt: skip
+
+
+class Runs(NamedTuple):
+    """How the trainings of two SAEs are related, as far as their folders state it."""
+
+    kind: str
+    """The same, shared start, the same texts, some texts the same, other texts, or not stated."""
+    said: str
+    """That in words, to stand after a figure."""
+
+    @property
+    def independent(self) -> bool:
+        """Whether what the two share can be called returning: other seeds are stated, and nothing was taken over."""
+        return self.kind in (SAME_TEXTS, SOME_TEXTS, OTHER_TEXTS)
+
+
+class Compared(NamedTuple):
+    """Two SAEs, and how much of the first returns in the other."""
+
+    one: Path
+    other: Path
+    on: Path | None
+    """The project whose passages were read; None: there was none."""
+    runs: Runs
+    agreement: Agreement
+
+    @property
+    def gate(self) -> tuple[str, float | None]:
+        """The one figure to hold a change against, with its name: by contribution if there were texts."""
+        every = self.agreement.found["all"]
+        if self.agreement.n_texts is None:
+            return "share of latents that return", every.latents_above_07
+        return "share of contribution that returns", every.contribution_above_07
+
+    def record(self) -> dict[str, Any]:
+        """All figures, without what is known of each latent, as JSON."""
+        found, (figure, value) = self.agreement, self.gate
+        return {
+            "one": str(self.one), "other": str(self.other), "on": None if self.on is None else str(self.on),
+            "runs": self.runs._asdict(), "figure": figure, "value": value, "n_texts": found.n_texts,
+            "n_other": found.n_other, "n_identical": found.n_identical,
+            "found": {band: shares._asdict() for band, shares in found.found.items()},
+            "random": {band: shares._asdict() for band, shares in found.random.items()},
+            "top5": found.top5, "top5_random": found.top5_random,
+        }  # fmt: skip
+
+
+def compare_saes(one: Path, other: Path, on: Path | None = None) -> Compared:
+    """Match the latents of two SAEs, and say how their trainings are related.
+
+    Args:
+        one: folder of an SAE, or of a project that has one.
+        other: likewise.
+        on: the project whose embedded passages are read; by default `one` or `other`, if one is a project.
+
+    Raises:
+        MissingArtifact: a folder is neither, or the project has no SAE or no embeddings yet.
+        BadData, DimensionMismatch: the SAEs, or the passages, are of other encoders; see `sae.agreement`.
+    """
+    opened = [_opened(folder) for folder in (one, other)]
+    (first, stated), (second, stated_by_other) = opened
+    on = on or next((folder for folder in (one, other) if _is_project(folder)), None)
+    embeddings = None
+    if on is not None:
+        project = Workspace.open(on)
+        passages = project.embedded("passages")
+        for sae in (first, second):
+            _refuse_other_encoder(sae, project)
+        n = len(passages)
+        embeddings = passages.take(np.linspace(0, n - 1, min(n, MOST_TEXTS)).astype(np.int64))
+    found = agreement(first, second, embeddings)
+    return Compared(one, other, on, related(stated, stated_by_other, found.n_identical), found)
+
+
+def related(one: Manifest, other: Manifest, n_identical: int = 0) -> Runs:
+    """How two trainings are related, by what their manifests state.
+
+    Directions are drawn from the texts by the seed; the same seed on other texts counts as a shared start too, since
+    part of what is drawn is the same.
+
+    Args:
+        n_identical: latents that are the same in both, bit for bit.
+    """
+    if one.files == other.files and one.fingerprint == other.fingerprint:
+        return Runs(SAME, "they are one and the same SAE")
+    if _names(one, other) or _names(other, one):
+        return Runs(SHARED_START, "one began from the other")
+    if n_identical:
+        return Runs(SHARED_START, f"{n_identical:,} latents are the same in both, bit for bit: taken over, not learned")
+    seeds = [_seed(of) for of in (one, other)]
+    if seeds[0] is None or seeds[1] is None:
+        return Runs(UNKNOWN, "their folders do not state from which seeds they began")
+    if seeds[0] == seeds[1]:
+        return Runs(SHARED_START, f"both began from seed {seeds[0]}")
+    return _by_texts(one.made_from, other.made_from)
+
+
+def _by_texts(one: Mapping[str, Any], other: Mapping[str, Any]) -> Runs:
+    if not one or not other:
+        return Runs(UNKNOWN, "from other seeds; their folders do not state on which texts")
+    if dict(one) == dict(other):
+        return Runs(SAME_TEXTS, "from other seeds, on the same texts")
+    if {(name, str(of)) for name, of in one.items()} & {(name, str(of)) for name, of in other.items()}:
+        return Runs(SOME_TEXTS, "from other seeds, on texts of which some are the same")
+    return Runs(OTHER_TEXTS, "from other seeds, on other texts as far as their folders state it")
+
+
+def _names(one: Manifest, other: Manifest) -> bool:
+    """Whether a manifest names another's fingerprint as something that its own SAE was made of, under whatever key."""
+    return other.fingerprint in json.dumps([one.settings, one.made_from, one.results])
+
+
+def _seed(of: Manifest) -> int | None:
+    training = of.settings.get("training")
+    seed = training.get("seed") if isinstance(training, Mapping) else None
+    return seed if isinstance(seed, int) and not isinstance(seed, bool) else None
+
+
+def _is_project(folder: Path) -> bool:
+    return (folder / settings.FILE).is_file()
+
+
+def _opened(folder: Path) -> tuple[SAE, Manifest]:
+    if _is_project(folder):
+        project = Workspace.open(folder)
+        return project.sae, project.manifest("sae")
+    try:
+        return SAE.load(folder), read_manifest(folder, "sae")
+    except MissingArtifact:
+        raise MissingArtifact(
+            f"{folder} is neither an SAE's folder ({MANIFEST} not found) nor a project ({settings.FILE} not found); "
+            "one of another tool is read by: unweave sae import"
+        ) from None
+
+
+def _refuse_other_encoder(sae: SAE, project: Workspace) -> None:
+    encoder = project.encoder_of_embeddings
+    if encoder and sae.config.encoder and encoder != sae.config.encoder:
+        raise BadData(
+            f"the passages of {project.path} were embedded with {plain(encoder, 80)}, and an SAE to compare reads "
+            f"embeddings of {plain(sae.config.encoder, 80)}; give a project of that encoder: --on"
+        )
