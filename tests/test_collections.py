@@ -256,7 +256,7 @@ def test_a_bad_judgement_is_named_by_its_line(tmp_path, line, said):
 
 
 def write_queries(folder: Path, queries: list[Query], qrels) -> QuerySet:
-    return QuerySet.write(folder, queries, qrels, settings={}, made_from={})
+    return QuerySet.write(folder, queries, qrels, settings={})
 
 
 def test_queries_and_judgements_come_back_as_they_were_written(tmp_path):

@@ -115,9 +115,10 @@ class Corpus(Sequence[Passage]):
         if not 0 <= position < len(self):
             raise IndexError(f"position {position} is outside a corpus of {len(self)} passages")
         with damaged(f"{self.folder / 'passages.jsonl'} has no passage in line {position + 1} ({{}}); make it anew"):
-            return read_record(Passage, json.loads(self._line(position)), self.folder)
+            return read_record(Passage, json.loads(self.line(position)), self.folder)
 
-    def _line(self, position: int) -> bytes:
+    def line(self, position: int) -> bytes:
+        """A passage as it is stored, see `as_line`."""
         start, end = self._offsets.part(position, position + 2).tolist()
         if not 0 <= start <= end <= len(self._lines):
             raise CorruptArtifact(f"{self.folder}: offsets.npy and passages.jsonl do not belong together; make it anew")
@@ -138,6 +139,10 @@ class Corpus(Sequence[Passage]):
             slot += 1
         return None
 
+    def has(self, passage_id: str) -> bool:
+        """Whether a passage has this id."""
+        return self.position(passage_id) is not None
+
     @cached_property
     def _id_hashes(self) -> NDArray[np.uint64]:
         return self._opened["id_hashes"].whole()  # halving leads wherever a changed hash would send it
@@ -152,7 +157,7 @@ class Corpus(Sequence[Passage]):
         return [self._id_at(position) for position in positions]
 
     def _id_at(self, position: int) -> str:
-        found = _ID.match(self._line(position))
+        found = _ID.match(self.line(position))
         if found is None:
             raise CorruptArtifact(f"{self.folder / 'passages.jsonl'} has no id in line {position + 1}; make it anew")
         with damaged(f"{self.folder / 'passages.jsonl'} has no id in line {position + 1} ({{}}); make it anew"):
@@ -203,8 +208,7 @@ def _write_passages(folder: Path, passages: Iterable[Passage]) -> tuple[int, int
             if not passage.content:
                 first_blank = first_blank or passage.passage_id
                 n_blank += 1
-            line = _JSON.encode(passage._asdict()).encode("utf-8", "replace")
-            end += lines.write(line + b"\n")
+            end += lines.write(as_line(passage))
             offsets.add(end)
             hashes.add(_id_hash(passage.passage_id))
             metadata.add(position, passage.metadata)
@@ -217,6 +221,11 @@ def _write_passages(folder: Path, passages: Iterable[Passage]) -> tuple[int, int
             plain(first_blank, 60),
         )
     return len(hashes), n_blank
+
+
+def as_line(passage: Passage) -> bytes:
+    """A passage as a line of `passages.jsonl`; two are the same if their lines are."""
+    return _JSON.encode(passage._asdict()).encode("utf-8", "replace") + b"\n"
 
 
 def _id_hash(passage_id: str) -> int:
