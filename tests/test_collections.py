@@ -326,6 +326,15 @@ def test_at_most_so_many_sentences_are_drawn_in_corpus_order_and_always_the_same
     assert drawn == list(draw_sentences(corpus, most, "en"))
 
 
+@pytest.mark.parametrize("most", [1, 2, 3, 4])
+def test_of_a_corpus_that_grows_the_same_sentences_are_drawn_but_for_those_that_new_ones_displace(corpus, most):
+    before = {sentence.passage_id for sentence in draw_sentences(corpus, most, "en")}
+    more = [Passage("ice", "", "Ice floats on cold water. It melts in the sun.")]
+    now = {sentence.passage_id for sentence in draw_sentences([*corpus, *more], most, "en")}
+    assert len(now) == most
+    assert now <= before | {"ice#0", "ice#1"}
+
+
 def test_a_sentence_names_the_position_of_its_passage(corpus):
     for sentence in draw_sentences(corpus, 4, "en"):
         assert sentence.text in corpus[sentence.metadata["passage"]].text

@@ -201,14 +201,16 @@ def test_shards_of_different_widths_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(embeddings, "SHARD_ROWS", 2)
     with pytest.raises(UnweaveError, match="wide"):
         Embeddings.write(
-            tmp_path / "e", 4, lambda a, b: np.ones((b - a, 2 + a)), label="x", settings={}, made_from={}
+            tmp_path / "e", np.arange(4, dtype=np.uint64), lambda at: np.ones((len(at), 2 + at[0])), label="x",
+            settings={}, made_from={},
         )  # fmt: skip
 
 
 def test_a_negative_position_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(embeddings, "SHARD_ROWS", 2)
     rows = np.ones((4, 2))
-    written = Embeddings.write(tmp_path / "e", 4, lambda a, b: rows[a:b], label="x", settings={}, made_from={})
+    digests = np.arange(4, dtype=np.uint64)
+    written = Embeddings.write(tmp_path / "e", digests, rows.__getitem__, label="x", settings={}, made_from={})
     with pytest.raises(IndexError):
         written.take([-1])
 

@@ -14,7 +14,6 @@ Everything is memory-mapped, so ten million passages open as fast as ten, and ch
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import re
@@ -29,6 +28,7 @@ from numpy.typing import NDArray
 from unweave.base.arrays import ArrayWriter, save_array
 from unweave.base.artifact import Manifest, damaged, load_array, read_manifest
 from unweave.base.building import build
+from unweave.base.digests import digest_of
 from unweave.base.pages import open_checked, write_sums
 from unweave.base.plain import plain
 from unweave.base.records import Passage
@@ -130,7 +130,7 @@ class Corpus(Sequence[Passage]):
     def position(self, passage_id: str) -> int | None:
         """Where the passage with this id is, or None if there is none."""
         passage_id = passage_id.encode("utf-8", "replace").decode("utf-8")  # as it was stored
-        wanted = np.uint64(_id_hash(passage_id))
+        wanted = np.uint64(digest_of(passage_id))
         slot = int(np.searchsorted(self._id_hashes, wanted))
         while slot < len(self) and self._id_hashes[slot] == wanted:
             position = int(self._opened["id_positions"].at(slot))
@@ -192,6 +192,25 @@ class Corpus(Sequence[Passage]):
         return Metadata(self.folder, self.manifest, self._opened)
 
 
+class Contents(Sequence[str]):
+    """What the encoder reads of each passage, read from disk when it is asked for."""
+
+    def __init__(self, passages: Sequence[Passage]) -> None:
+        self._passages = passages
+
+    def __len__(self) -> int:
+        return len(self._passages)
+
+    @overload
+    def __getitem__(self, position: int) -> str: ...
+    @overload
+    def __getitem__(self, position: slice) -> list[str]: ...
+    def __getitem__(self, position: int | slice) -> str | list[str]:
+        if isinstance(position, slice):
+            return [passage.content for passage in self._passages[position]]
+        return self._passages[position].content
+
+
 def _write_passages(folder: Path, passages: Iterable[Passage]) -> tuple[int, int]:
     """Write the lines, their offsets, the hash of each id and the metadata; how many passages, and how many blank."""
     n_blank, first_blank, end = 0, "", 0
@@ -210,7 +229,7 @@ def _write_passages(folder: Path, passages: Iterable[Passage]) -> tuple[int, int
                 n_blank += 1
             end += lines.write(as_line(passage))
             offsets.add(end)
-            hashes.add(_id_hash(passage.passage_id))
+            hashes.add(digest_of(passage.passage_id))
             metadata.add(position, passage.metadata)
         if not end:
             raise BadData("the corpus is empty: its source holds no passage; check the path and the file's format")
@@ -226,11 +245,6 @@ def _write_passages(folder: Path, passages: Iterable[Passage]) -> tuple[int, int
 def as_line(passage: Passage) -> bytes:
     """A passage as a line of `passages.jsonl`; two are the same if their lines are."""
     return _JSON.encode(passage._asdict()).encode("utf-8", "replace") + b"\n"
-
-
-def _id_hash(passage_id: str) -> int:
-    digest = hashlib.blake2b(passage_id.encode("utf-8", "replace"), digest_size=8).digest()
-    return int.from_bytes(digest, "little")
 
 
 def _refuse_repeated_ids(folder: Path, hashes: NDArray[np.uint64], order: NDArray[np.int64]) -> None:
