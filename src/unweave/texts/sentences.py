@@ -33,7 +33,7 @@ def draw_sentences(corpus: Iterable[Passage], most: int, language: str) -> Itera
     for position, passage in enumerate(corpus):
         chosen = np.flatnonzero(drawn[starts[position] : starts[position + 1]])
         sentences = split(passage.text, language) if len(chosen) else []
-        for nth in chosen:
+        for nth in chosen.tolist():
             yield Passage(_id(passage, nth), "", sentences[nth], {PASSAGE: position})
 
 
