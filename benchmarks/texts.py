@@ -29,7 +29,7 @@ from unweave.base import progress
 from unweave.base.arrays import ArrayWriter
 from unweave.cli.bars import Bars
 from unweave.config import DEFAULT_MODEL, EmbedConfig, EncoderConfig
-from unweave.encode.embeddings import Embeddings
+from unweave.encode.embeddings import Embeddings, digests_of
 from unweave.encode.encoders import SentenceTransformerEncoder
 from unweave.errors import MissingArtifact
 from unweave.sae.tokens import unit_tokens
@@ -52,8 +52,8 @@ def embeddings(source: str, model: str = MINILM, most: int | None = None) -> NDA
         with progress.watched(Bars()):
             made = Embeddings.write(
                 folder,
-                len(texts),
-                lambda a, b: encoder(model).encode_passages(texts[a:b]),
+                digests_of(texts),
+                lambda at: encoder(model).encode_passages([texts[i] for i in at.tolist()]),
                 label=f"embedding {source} with {model}",
                 settings={"model": model},
                 made_from={},

@@ -256,7 +256,7 @@ def test_a_bad_judgement_is_named_by_its_line(tmp_path, line, said):
 
 
 def write_queries(folder: Path, queries: list[Query], qrels) -> QuerySet:
-    return QuerySet.write(folder, queries, qrels, settings={}, made_from={})
+    return QuerySet.write(folder, queries, qrels, settings={})
 
 
 def test_queries_and_judgements_come_back_as_they_were_written(tmp_path):
@@ -324,6 +324,15 @@ def test_at_most_so_many_sentences_are_drawn_in_corpus_order_and_always_the_same
     assert len(drawn) == most
     assert drawn == [sentence for sentence in SENTENCES if sentence in drawn]
     assert drawn == list(draw_sentences(corpus, most, "en"))
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 4])
+def test_of_a_corpus_that_grows_the_same_sentences_are_drawn_but_for_those_that_new_ones_displace(corpus, most):
+    before = {sentence.passage_id for sentence in draw_sentences(corpus, most, "en")}
+    more = [Passage("ice", "", "Ice floats on cold water. It melts in the sun.")]
+    now = {sentence.passage_id for sentence in draw_sentences([*corpus, *more], most, "en")}
+    assert len(now) == most
+    assert now <= before | {"ice#0", "ice#1"}
 
 
 def test_a_sentence_names_the_position_of_its_passage(corpus):

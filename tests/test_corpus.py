@@ -87,7 +87,7 @@ def test_any_unicode_survives_the_disk(passages):
 
 def test_different_ids_with_the_same_hash_are_told_apart(tmp_path, monkeypatch):
     # Two ids with one 64-bit hash cannot be found by trying, so here every id has hash 7.
-    monkeypatch.setattr("unweave.texts.corpus.text_hash", lambda text: 7)
+    monkeypatch.setattr("unweave.texts.corpus.digest_of", lambda passage_id: 7)
     corpus = write(tmp_path / "c", TIDES, WIND, ICE)
     assert [corpus.position(name) for name in ("i1", "t1", "w1", "?")] == [2, 0, 1, None]
     with pytest.raises(BadData, match=r"1 passage id\(s\) occur more than once, first 'w1' at positions 1 and 2"):

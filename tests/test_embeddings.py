@@ -1,5 +1,6 @@
 """Embeddings and latents on disk, embeddings brought from elsewhere, and what names an encoder."""
 
+import hashlib
 import io
 import os
 import pickle
@@ -19,7 +20,7 @@ from unweave.base.artifact import read_manifest
 from unweave.base.records import Passage, Query
 from unweave.config import PRECOMPUTED, EncoderConfig
 from unweave.encode import embeddings as module
-from unweave.encode.embeddings import Embeddings
+from unweave.encode.embeddings import Embeddings, digests_of
 from unweave.encode.encoder import Remembering
 from unweave.encode.encoders import NoEncoder, SentenceTransformerEncoder, open_encoder
 from unweave.errors import BadData, CorruptArtifact, UnweaveError
@@ -47,8 +48,13 @@ def ten_rows(tmp_path_factory, four_rows_a_shard) -> Embeddings:
 
 def write(folder, rows) -> Embeddings:
     return Embeddings.write(
-        folder, len(rows), lambda a, b: rows[a:b], label="embedding passages", settings={}, made_from={}
+        folder, numbered(len(rows)), rows.__getitem__, label="embedding passages", settings={}, made_from={}
     )
+
+
+def numbered(n: int) -> np.ndarray:
+    """Digests of n texts, none twice."""
+    return np.arange(n, dtype=np.uint64)
 
 
 def replaced(position: int, row) -> np.ndarray:
@@ -164,13 +170,14 @@ def test_a_killed_run_embeds_only_the_shards_that_are_missing(tmp_path):
         embeddings.SHARD_ROWS = 4
         folder, last_start = Path(sys.argv[1]), int(sys.argv[2])
 
-        def rows(start, end):
-            print(start, end, flush=True)
-            if start > last_start:
+        def rows(at):
+            print(at[0], at[-1] + 1, flush=True)
+            if at[0] > last_start:
                 os.kill(os.getpid(), signal.SIGKILL)
-            return np.arange(2 * start + 1, 2 * end + 1, dtype=np.float32).reshape(-1, 2)
+            return np.stack([2 * at + 1, 2 * at + 2], axis=1)
 
-        embeddings.Embeddings.write(folder, 10, rows, label="", settings={}, made_from={})
+        digests = np.arange(10, dtype=np.uint64)
+        embeddings.Embeddings.write(folder, digests, rows, label="", settings={}, made_from={})
     """
 
     def run(last_start: int) -> tuple[int, list[str]]:
@@ -182,6 +189,50 @@ def test_a_killed_run_embeds_only_the_shards_that_are_missing(tmp_path):
     assert run(last_start=10) == (0, ["8 10"])
     np.testing.assert_array_equal(Embeddings.load(tmp_path / "e").rows(), ROWS)
     assert [path.name for path in tmp_path.iterdir()] == ["e"]
+
+
+# --- texts that were embedded before ---------------------------------------------------------------
+
+
+def by_number(asked: list[int]):
+    """Text number i has the row (i + 1, -i); what is made is noted."""
+
+    def rows(at):
+        asked.extend(at.tolist())
+        return np.stack([at + 1, -at], axis=1).astype(np.float32)
+
+    return rows
+
+
+@given(before=st.lists(st.integers(0, 15), max_size=14), now=st.lists(st.integers(0, 15), max_size=14))
+def test_only_texts_that_are_not_known_are_embedded_and_each_has_its_own_row(tmp_path_factory, before, now):
+    folder = tmp_path_factory.mktemp("e")
+    known_rows = np.stack([np.array(before) + 1, np.array(before) * 10.0], axis=1) if before else np.ones((0, 2))
+    of = {"label": "", "settings": {}, "made_from": {}}
+    known = Embeddings.write(folder / "old", np.array(before, np.uint64), known_rows.__getitem__, **of)
+    asked: list[int] = []
+    rows = by_number(asked)
+    texts = np.array(now, np.uint64)
+    written = Embeddings.write(folder / "new", texts, lambda at: rows(texts[at].astype(np.int64)), known=known, **of)
+    assert sorted(asked) == sorted(text for text in now if text not in before)
+    expected = [[text + 1, text * 10.0 if text in before else -text] for text in now]
+    np.testing.assert_array_equal(written.rows(), np.array(expected, np.float32).reshape(len(now), written.d_in))
+    assert written.manifest.results == {"kept": len(now) - len(asked), "new": len(asked)}
+
+
+def test_an_encoder_of_another_width_under_the_same_name_is_noticed(tmp_path, ten_rows):
+    with pytest.raises(BadData, match="gave rows 3 wide, but 2 wide before"):
+        Embeddings.write(
+            tmp_path / "e", np.array([3, 99], np.uint64), lambda at: np.ones((len(at), 3)), label="", settings={},
+            made_from={}, known=ten_rows,
+        )  # fmt: skip
+
+
+def test_a_text_has_the_digest_of_its_bytes_in_utf_8():
+    # blake2b("a", digest_size=8) read from its last byte to its first; a lone surrogate is stored, and read, as "?".
+    assert digests_of(["a", "b"]).tolist() != digests_of(["b", "a"]).tolist()
+    assert digests_of(["a"])[0] == int.from_bytes(hashlib.blake2b(b"a", digest_size=8).digest(), "little")
+    assert digests_of(["\ud800"])[0] == digests_of(["?"])[0]
 
 
 # --- embeddings brought from elsewhere ------------------------------------------------------------

@@ -233,7 +233,7 @@ def test_a_text_file_that_is_too_large_is_refused(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("line", ['{"query_id": "q"}', "[1]", "{", "\udc80"])
 def test_damaged_queries_of_a_project_are_one_error(tmp_path, tamper, line):
-    QuerySet.write(tmp_path / "q", [], {}, settings={}, made_from={})
+    QuerySet.write(tmp_path / "q", [], {}, settings={})
     tamper(tmp_path / "q" / "queries.jsonl", f"{line}\n".encode(errors="surrogateescape"))
     with pytest.raises(CorruptArtifact, match=r"queries\.jsonl does not hold queries"):
         _ = QuerySet.load(tmp_path / "q").all

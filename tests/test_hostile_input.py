@@ -68,10 +68,7 @@ def test_ids_that_are_not_as_many_as_the_rows_are_refused(project, tmp_path):
 
 def test_judgements_of_ids_with_quotes_come_back(tmp_path):
     qrels = {"test": {'q"1': {'d"1': 1}}}
-    assert (
-        QuerySet.write(tmp_path / "q", [Query('q"1', "t")], qrels, settings={}, made_from={}).qrels("test")
-        == qrels["test"]
-    )
+    assert QuerySet.write(tmp_path / "q", [Query('q"1', "t")], qrels, settings={}).qrels("test") == qrels["test"]
 
 
 def test_a_corpus_without_sentences_can_be_embedded(tmp_path):
@@ -204,14 +201,16 @@ def test_shards_of_different_widths_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(embeddings, "SHARD_ROWS", 2)
     with pytest.raises(UnweaveError, match="wide"):
         Embeddings.write(
-            tmp_path / "e", 4, lambda a, b: np.ones((b - a, 2 + a)), label="x", settings={}, made_from={}
+            tmp_path / "e", np.arange(4, dtype=np.uint64), lambda at: np.ones((len(at), 2 + at[0])), label="x",
+            settings={}, made_from={},
         )  # fmt: skip
 
 
 def test_a_negative_position_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(embeddings, "SHARD_ROWS", 2)
     rows = np.ones((4, 2))
-    written = Embeddings.write(tmp_path / "e", 4, lambda a, b: rows[a:b], label="x", settings={}, made_from={})
+    digests = np.arange(4, dtype=np.uint64)
+    written = Embeddings.write(tmp_path / "e", digests, rows.__getitem__, label="x", settings={}, made_from={})
     with pytest.raises(IndexError):
         written.take([-1])
 
@@ -344,7 +343,7 @@ def test_evaluating_before_embedding_names_the_command(tmp_path):
 
 def test_an_empty_query_id_is_refused(tmp_path):
     with pytest.raises(BadData, match="empty id"):
-        QuerySet.write(tmp_path / "q", [Query("", "t")], {}, settings={}, made_from={})
+        QuerySet.write(tmp_path / "q", [Query("", "t")], {}, settings={})
 
 
 def test_init_that_fails_leaves_no_parent_folder(tmp_path):

@@ -165,9 +165,9 @@ def test_a_corpus_that_has_been_read_can_be_copied_and_pickled(tmp_path):
 def test_what_a_corpus_and_its_queries_hold_is_said(tmp_path):
     assert repr(write(tmp_path / "c", *TOPICS)) == f"Corpus(4 passages in {tmp_path}/c)"
     queries, qrels = [Query("q1", "tides"), Query("q2", "ice")], {"test": {"q1": {"p0": 1}}}
-    written = QuerySet.write(tmp_path / "q", queries, qrels, settings={}, made_from={})
+    written = QuerySet.write(tmp_path / "q", queries, qrels, settings={})
     assert repr(written) == f"QuerySet(2 queries, judged in test; in {tmp_path}/q)"
-    alone = QuerySet.write(tmp_path / "r", queries, {}, settings={}, made_from={})
+    alone = QuerySet.write(tmp_path / "r", queries, {}, settings={})
     assert repr(alone) == f"QuerySet(2 queries in {tmp_path}/r)"
 
 

@@ -45,6 +45,7 @@ SETTINGS = {
 }  # fmt: skip
 OTHERWISE = {
     "init": {"project": "path", "corpus": "collection", "queries": "collection", "qrels": "collection"},
+    "add": dict.fromkeys(("corpus", "queries", "qrels"), "collection"),
     "embed": dict.fromkeys(("passages", "passage_ids", "queries", "query_ids"), "bring_embeddings"),
     "name": {"namer": "by", "dry_run": "forecast"},
     "judge": {"other_encoder": "other"},

@@ -217,7 +217,7 @@ def test_embeddings_with_nan_name_the_shard_and_the_row(texts, tmp_path, tamper)
     damaged, file = np.load(folder / "000001.npy"), io.BytesIO()
     damaged[5, 3] = np.nan
     np.save(file, damaged)
-    tamper(folder / "000001.npy", file.getvalue(), sorted(path.stem for path in folder.glob("0*.npy")))
+    tamper(folder / "000001.npy", file.getvalue(), [*sorted(path.stem for path in folder.glob("0*.npy")), "texts"])
     embeddings = Embeddings.load(folder)
     rows = TrainingTexts([(embeddings, np.arange(len(embeddings)))], in_memory_bytes=0)
     with pytest.raises(BadData, match=r"000001\.npy: row 5 holds NaN"):
@@ -370,7 +370,8 @@ def test_a_report_counts_every_latent_in_its_histogram_of_density(trained):
 
 
 def write_embeddings(folder, array):
-    return Embeddings.write(folder, len(array), lambda a, b: array[a:b], label="embedding", settings={}, made_from={})
+    digests = np.arange(len(array), dtype=np.uint64)
+    return Embeddings.write(folder, digests, array.__getitem__, label="embedding", settings={}, made_from={})
 
 
 def test_texts_read_from_disk_train_the_same_sae_as_texts_in_memory(texts, trained, tmp_path):

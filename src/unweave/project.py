@@ -34,6 +34,7 @@ from unweave.index.writer import IndexWriter
 from unweave.retrieval.steering import AS_IT_IS, Steering
 from unweave.retrieval.sums import is_sum
 from unweave.stages import trust
+from unweave.stages.add import Added
 from unweave.stages.asked import Asked, QueryId, check_text, read_all, vector_of
 from unweave.stages.catalogue import Catalogue, named_by_concepts
 from unweave.stages.compare import Diff
@@ -42,6 +43,7 @@ from unweave.stages.health import Advice, Found
 from unweave.stages.recall import Recall
 from unweave.stages.trust import Reach
 from unweave.stages.workspace import Workspace
+from unweave.texts.collection import Collection
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +55,12 @@ class Project(Workspace):
     """One corpus and all that is made of it."""
 
     # --- make: resumable; what is there, up to date, is not made again ------------------------------
+
+    def add(self, collection: Collection, *, drop_unknown: bool = False) -> Added:
+        """Add a collection's passages, queries and judgements to those that are there; see `stages.add`."""
+        from unweave.stages import add
+
+        return add.add(self, collection, drop_unknown=drop_unknown)
 
     def embed(self) -> list[Outcome]:
         """Embed the queries, the passages and, as the settings say, sentences of the passages."""

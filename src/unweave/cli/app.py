@@ -26,6 +26,7 @@ class _Place(NamedTuple):
 SECTIONS = {
     "Build a project": {
         "init": _Place("build", "Make a PROJECT folder from a corpus, with its queries and judgements if it has any."),
+        "add": _Place("build", "Add passages, queries and judgements to those of PROJECT."),
         "embed": _Place("build", "Embed the corpus, its sentences and its queries, or bring embeddings made "
                         "elsewhere."),
         "fit": _Place("build", "Train the sparse autoencoder, and encode the passages with it."),

@@ -1,7 +1,8 @@
-"""The commands that make a project: init, embed, fit, name, index, tokens."""
+"""The commands that make a project: init, add, embed, fit, name, index, tokens."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,15 +25,25 @@ if TYPE_CHECKING:
     from unweave.concepts.namers.language_model import Forecast
 
 
+def _collection_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Where a collection comes from: init and add read the same."""
+    file = click.Path(exists=True, dir_okay=False, path_type=Path)
+    for option in (
+        click.option("--drop-unknown", is_flag=True,
+                     help="Leave out judgements of passages that the corpus does not have."),
+        click.option("--qrels", type=file, help="Judgements of your own, in TREC's or BEIR's format."),
+        click.option("--queries", type=file,
+                     help="Queries of your own: .jsonl as BEIR has them, or lines of an id, a tab and a text."),
+        click.option("--corpus", required=True, help="BEIR folder, .jsonl, .csv, .tsv or .parquet file, folder of text "
+                     "files, irds:beir/scifact/test, mteb:SciFact, or the built-in 'vital-articles'."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
 @click.command()
 @PROJECT
-@click.option("--corpus", required=True, help="BEIR folder, .jsonl, .csv, .tsv or .parquet file, folder of text "
-              "files, irds:beir/scifact/test, mteb:SciFact, or the built-in 'vital-articles'.")  # fmt: skip
-@click.option("--queries", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-              help="Queries of your own: .jsonl as BEIR has them, or lines of an id, a tab and a text.")  # fmt: skip
-@click.option("--qrels", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-              help="Judgements of your own, in TREC's or BEIR's format.")  # fmt: skip
-@click.option("--drop-unknown", is_flag=True, help="Leave out judgements of passages that the corpus does not have.")
+@_collection_options
 @JSON
 def init(
     project: Path, corpus: str, queries: Path | None, qrels: Path | None, drop_unknown: bool, as_json: bool
@@ -56,6 +67,30 @@ def init(
         + (judged and f" ({judged})")
     )
     click.echo(f"settings: {plain(str(project / 'unweave.toml'))}")
+
+
+@click.command()
+@PROJECT
+@_collection_options
+@JSON
+def add(
+    project: Path, corpus: str, queries: Path | None, qrels: Path | None, drop_unknown: bool, as_json: bool
+) -> None:
+    """Add passages, queries and judgements to those of PROJECT.
+
+    New passages stand after the old ones. One whose id is there already takes the old one's place, as in a search
+    engine, and is counted. A query or a judgement that says something else than the one that is there is refused. Then
+    embed, fit, name and index again: each does what is new, and names and edits of concepts stay.
+    """
+    from unweave.cli import show
+    from unweave.texts.open import open_collection
+
+    added = open_project(project).add(open_collection(corpus, queries, qrels), drop_unknown=drop_unknown)
+    if as_json:
+        print_json({"project": str(project), **added._asdict()})
+        return
+    for line in show.added(str(project), added):
+        click.echo(line)
 
 
 @click.command(epilog=KEPT)

@@ -12,6 +12,7 @@ from unweave.evaluation.reproduction import Reproduction
 from unweave.evaluation.reproduction import table as reproduced_rows
 from unweave.evaluation.table import Evaluation
 from unweave.evaluation.table import table as systems_table
+from unweave.stages.add import Added
 from unweave.stages.ensure import Outcome
 from unweave.stages.recall import Recall
 
@@ -146,6 +147,17 @@ def outcome(done: Outcome) -> str:
     said = ", ".join(f"{plain(name.replace('_', ' '))} {_number(value)}" for name, value in simple.items())
     state = f"made in {done.seconds:.1f} s" if done.fresh else "already there"
     return f"{done.artifact}: {state}" + (f" ({said})" if said else "")
+
+
+def added(project: str, done: Added) -> Iterator[str]:
+    """What became of a collection that was added to a project, and what to run."""
+    yield (
+        f"{plain(project)}: {done.n_passages:,} passages ({done.new:,} new, {done.replaced:,} replaced, "
+        f"{done.unchanged:,} as they were), {done.n_queries:,} queries ({done.new_queries:,} new), "
+        f"{done.new_judgements:,} new judgements"
+    )
+    if done.new or done.replaced or done.new_queries:
+        yield f"next: unweave embed {plain(project)}, then fit, name and index build"
 
 
 def forecast(of: Forecast) -> Iterator[str]:

@@ -49,11 +49,10 @@ def _fill(path: Path, collection: Collection, *, drop_unknown: bool) -> None:
         corpus = Corpus.write(path / "corpus", collection.passages, settings={"about": dict(collection.about)})
         made.append("corpus")
         qrels = {
-            split: known_judgements(judged, split, corpus, drop_unknown=drop_unknown)
+            split: known_judgements(judged, split, corpus.has, drop_unknown=drop_unknown)
             for split, judged in collection.qrels.items()
         }
-        made_from = {"corpus": corpus.manifest.fingerprint}
-        QuerySet.write(path / "queries", collection.queries, qrels, settings={}, made_from=made_from)
+        QuerySet.write(path / "queries", collection.queries, qrels, settings={})
         made.append("queries")
         settings.write_default(path / settings.FILE)  # last: its presence says that the project is whole
     except BaseException:

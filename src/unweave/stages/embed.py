@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,17 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from unweave.base.artifact import read_manifest
+from unweave.base.artifact import read_manifest, verify
 from unweave.base.files import file_digest
 from unweave.config import AUTO, PRECOMPUTED
 from unweave.encode.brought import open_vectors, refuse_other_encoder
-from unweave.encode.embeddings import Embeddings
-from unweave.encode.encoder import Encoder, same_encoder
+from unweave.encode.embeddings import Embeddings, digests_of
+from unweave.encode.encoder import same_encoder
 from unweave.errors import BadData, CorruptArtifact, MissingArtifact
 from unweave.sae.latents import write_latents
 from unweave.stages.ensure import Outcome, ensure
 from unweave.stages.workspace import Workspace
-from unweave.texts.corpus import Corpus
+from unweave.texts.corpus import Contents, Corpus
 from unweave.texts.readers import read_lines
 from unweave.texts.sentences import draw_sentences, has_sentences
 
@@ -51,43 +51,48 @@ def embed(project: Workspace) -> list[Outcome]:
             )
         )
     # Passages first: whether other texts can be embedded depends on what embedded them.
-    outcomes.append(embed_texts(project, "passages", len(project.corpus), _rows(encoder, project.corpus)))
+    outcomes.append(embed_texts(project, "passages", Contents(project.corpus), encoder.encode_passages))
     if len(project.queries):
-        texts = [query.text for query in project.queries.all]
-        encode = project.encoder.encode_queries
-        outcomes.append(embed_texts(project, "queries", len(texts), lambda a, b: encode(texts[a:b])))
+        outcomes.append(embed_texts(project, "queries", _asked(project), project.encoder.encode_queries))
     if config.sentences and (sentences := project.sentences) is not None:
-        rows = encode_passages(project, sentences)
-        outcomes.append(embed_texts(project, "sentences", len(sentences), rows))
+        outcomes.append(embed_texts(project, "sentences", Contents(sentences), project.encoder.encode_passages))
     return outcomes
 
 
-def encode_passages(project: Workspace, corpus: Corpus) -> Callable[[int, int], NDArray[np.float32]]:
-    """The embeddings of texts start to end - 1 of a corpus, by (start, end), beside those of the project's passages."""
-    return _rows(project.encoder, corpus)
-
-
-def _rows(encoder: Encoder, corpus: Corpus) -> Callable[[int, int], NDArray[np.float32]]:
-    return lambda a, b: encoder.encode_passages([passage.content for passage in corpus[a:b]])
-
-
-def embed_texts(project: Workspace, of: str, n: int, rows: Callable[[int, int], NDArray[np.float32]]) -> Outcome:
+def embed_texts(
+    project: Workspace, of: str, texts: Sequence[str], encode: Callable[[list[str]], NDArray[np.float32]]
+) -> Outcome:
     """Embed passages, sentences, queries or a lexicon's phrases, unless they are embedded.
 
-    Args:
-        rows: called with (start, end), returns their embeddings, (end - start, d_in).
+    Where the texts have changed since they were embedded, those that are among the old ones keep their rows.
     """
     name = f"embeddings/{of}"
     settings, made_from = {"encoder": _identity(project, of)}, project.made_from(_source(of))
-    return ensure(
-        project,
-        name,
-        lambda: Embeddings.write(
-            project.path / name, n, rows, label=f"embedding {of}", settings=settings, made_from=made_from
-        ),
-        settings=settings,
-        made_from=made_from,
-    )
+
+    def make() -> None:
+        Embeddings.write(
+            project.path / name, digests_of(texts), lambda at: encode([texts[i] for i in at.tolist()]),
+            label=f"embedding {of}", settings=settings, made_from=made_from,
+            known=_known(project.path / name, settings),
+        )  # fmt: skip
+
+    return ensure(project, name, make, settings=settings, made_from=made_from)
+
+
+def _known(folder: Path, settings: Mapping[str, Any]) -> Embeddings | None:
+    """The embeddings that are there, whatever of, if they are whole and were made with these settings."""
+    try:
+        manifest = read_manifest(folder, Embeddings.kind)
+        if manifest.settings != settings:
+            return None
+        verify(folder, manifest)
+        return Embeddings.load(folder)
+    except (MissingArtifact, CorruptArtifact):
+        return None
+
+
+def _asked(project: Workspace) -> list[str]:
+    return [query.text for query in project.queries.all]
 
 
 def _identity(project: Workspace, of: str) -> dict[str, Any]:
@@ -134,8 +139,8 @@ def bring_embeddings(
     digests = {path.name: file_digest(path) for path in (vectors, ids) if path is not None}
     Embeddings.write(
         project.path / "embeddings" / of,
-        len(order),
-        lambda a, b: _as_float32(array[order[a:b]]),
+        digests_of(Contents(project.corpus) if of == "passages" else _asked(project)),
+        lambda at: _as_float32(array[order[at]]),
         label=f"reading {of} from {vectors.name}",
         settings={"encoder": identity | {"files": digests}},
         made_from=project.made_from(_source(of)),

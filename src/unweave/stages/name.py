@@ -33,12 +33,12 @@ from unweave.concepts.store import Concepts
 from unweave.encode.encoders import SentenceTransformerEncoder
 from unweave.errors import ArtifactInUse, BadData, CorruptArtifact
 from unweave.language.client import LanguageModel
-from unweave.stages.embed import embed_texts, encode_passages
+from unweave.stages.embed import embed_texts
 from unweave.stages.ensure import Outcome, ensure, is_stale
 from unweave.stages.evidence import evidence_of
 from unweave.stages.relate import NAMES, names_in, relate
 from unweave.stages.workspace import Workspace
-from unweave.texts.corpus import Corpus
+from unweave.texts.corpus import Contents, Corpus
 
 logger = logging.getLogger(__name__)
 
@@ -271,7 +271,7 @@ def lexicon_namer(project: Workspace) -> LexiconNamer:
     make = partial(_write_phrases, path, phrases, settings, made_from)
     ensure(project, "lexicon", make, settings=settings, made_from=made_from)
     entries = Corpus.load(path)
-    embed_texts(project, "lexicon", len(entries), encode_passages(project, entries))
+    embed_texts(project, "lexicon", Contents(entries), project.encoder.encode_passages)
     made_of = project.made_from("sae", "embeddings/lexicon")
     return LexiconNamer(project.sae.W_dec, project.lexicon, config, base.digest(made_of))
 

@@ -33,7 +33,9 @@ ARTIFACTS = {
     "evaluation": _Place("evaluation", "evaluate"),
 }
 """Where each artefact lies below the project's folder."""
-FOLDERS = sorted({*ARTIFACTS, *(name.partition("/")[0] for name in ARTIFACTS), "reproduction"})
+STAGED = ".added"
+"""Folder of a project where passages that are being added lie until they are in the corpus."""
+FOLDERS = sorted({*ARTIFACTS, *(name.partition("/")[0] for name in ARTIFACTS), "reproduction", STAGED})
 """Folders of a project that are written, none of which may be a link: it would lead what is written elsewhere."""
 EMBEDDED_BESIDE_PASSAGES = frozenset({"embeddings/queries", "embeddings/sentences", "embeddings/lexicon"})
 """Embeddings that are compared with those of the passages, so one encoder has to make both."""

@@ -14,7 +14,6 @@ Everything is memory-mapped, so ten million passages open as fast as ten, and ch
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import re
@@ -29,6 +28,7 @@ from numpy.typing import NDArray
 from unweave.base.arrays import ArrayWriter, save_array
 from unweave.base.artifact import Manifest, damaged, load_array, read_manifest
 from unweave.base.building import build
+from unweave.base.digests import digest_of
 from unweave.base.pages import open_checked, write_sums
 from unweave.base.plain import plain
 from unweave.base.records import Passage
@@ -115,9 +115,10 @@ class Corpus(Sequence[Passage]):
         if not 0 <= position < len(self):
             raise IndexError(f"position {position} is outside a corpus of {len(self)} passages")
         with damaged(f"{self.folder / 'passages.jsonl'} has no passage in line {position + 1} ({{}}); make it anew"):
-            return read_record(Passage, json.loads(self._line(position)), self.folder)
+            return read_record(Passage, json.loads(self.line(position)), self.folder)
 
-    def _line(self, position: int) -> bytes:
+    def line(self, position: int) -> bytes:
+        """A passage as it is stored, see `as_line`."""
         start, end = self._offsets.part(position, position + 2).tolist()
         if not 0 <= start <= end <= len(self._lines):
             raise CorruptArtifact(f"{self.folder}: offsets.npy and passages.jsonl do not belong together; make it anew")
@@ -129,7 +130,7 @@ class Corpus(Sequence[Passage]):
     def position(self, passage_id: str) -> int | None:
         """Where the passage with this id is, or None if there is none."""
         passage_id = passage_id.encode("utf-8", "replace").decode("utf-8")  # as it was stored
-        wanted = np.uint64(text_hash(passage_id))
+        wanted = np.uint64(digest_of(passage_id))
         slot = int(np.searchsorted(self._id_hashes, wanted))
         while slot < len(self) and self._id_hashes[slot] == wanted:
             position = int(self._opened["id_positions"].at(slot))
@@ -137,6 +138,10 @@ class Corpus(Sequence[Passage]):
                 return position
             slot += 1
         return None
+
+    def has(self, passage_id: str) -> bool:
+        """Whether a passage has this id."""
+        return self.position(passage_id) is not None
 
     @cached_property
     def _id_hashes(self) -> NDArray[np.uint64]:
@@ -152,7 +157,7 @@ class Corpus(Sequence[Passage]):
         return [self._id_at(position) for position in positions]
 
     def _id_at(self, position: int) -> str:
-        found = _ID.match(self._line(position))
+        found = _ID.match(self.line(position))
         if found is None:
             raise CorruptArtifact(f"{self.folder / 'passages.jsonl'} has no id in line {position + 1}; make it anew")
         with damaged(f"{self.folder / 'passages.jsonl'} has no id in line {position + 1} ({{}}); make it anew"):
@@ -187,6 +192,25 @@ class Corpus(Sequence[Passage]):
         return Metadata(self.folder, self.manifest, self._opened)
 
 
+class Contents(Sequence[str]):
+    """What the encoder reads of each passage, read from disk when it is asked for."""
+
+    def __init__(self, passages: Sequence[Passage]) -> None:
+        self._passages = passages
+
+    def __len__(self) -> int:
+        return len(self._passages)
+
+    @overload
+    def __getitem__(self, position: int) -> str: ...
+    @overload
+    def __getitem__(self, position: slice) -> list[str]: ...
+    def __getitem__(self, position: int | slice) -> str | list[str]:
+        if isinstance(position, slice):
+            return [passage.content for passage in self._passages[position]]
+        return self._passages[position].content
+
+
 def _write_passages(folder: Path, passages: Iterable[Passage]) -> tuple[int, int]:
     """Write the lines, their offsets, the hash of each id and the metadata; how many passages, and how many blank."""
     n_blank, first_blank, end = 0, "", 0
@@ -203,10 +227,9 @@ def _write_passages(folder: Path, passages: Iterable[Passage]) -> tuple[int, int
             if not passage.content:
                 first_blank = first_blank or passage.passage_id
                 n_blank += 1
-            line = _JSON.encode(passage._asdict()).encode("utf-8", "replace")
-            end += lines.write(line + b"\n")
+            end += lines.write(as_line(passage))
             offsets.add(end)
-            hashes.add(text_hash(passage.passage_id))
+            hashes.add(digest_of(passage.passage_id))
             metadata.add(position, passage.metadata)
         if not end:
             raise BadData("the corpus is empty: its source holds no passage; check the path and the file's format")
@@ -219,10 +242,9 @@ def _write_passages(folder: Path, passages: Iterable[Passage]) -> tuple[int, int
     return len(hashes), n_blank
 
 
-def text_hash(text: str) -> int:
-    """A text's 64-bit BLAKE2b as a number; lone surrogates, which UTF-8 has not, count as question marks."""
-    digest = hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest()
-    return int.from_bytes(digest, "little")
+def as_line(passage: Passage) -> bytes:
+    """A passage as a line of `passages.jsonl`; two are the same if their lines are."""
+    return _JSON.encode(passage._asdict()).encode("utf-8", "replace") + b"\n"
 
 
 def _refuse_repeated_ids(folder: Path, hashes: NDArray[np.uint64], order: NDArray[np.int64]) -> None:

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from unweave.base.digests import digest_of
 from unweave.base.records import Passage
 from unweave.errors import BadData
 from unweave.texts.collection import Collection
-from unweave.texts.corpus import text_hash
 from unweave.texts.readers import READERS, ending, passages_of_file
 
 SOURCE = "source"
@@ -89,7 +89,7 @@ def _distinct(placed: Iterable[_Placed]) -> Iterator[_Placed]:
     """The texts without those whose words there were already."""
     seen: set[int] = set()
     for one in placed:
-        digest = text_hash(one.passage.text)
+        digest = digest_of(one.passage.text)
         if digest not in seen:
             seen.add(digest)
             yield one

@@ -7,7 +7,7 @@ qrels/SPLIT.tsv    query-id, corpus-id, score: graded judgements of one split, a
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ from unweave.base.foreign import HIGHEST_GRADE, LONGEST_ID, shown
 from unweave.base.records import Query
 from unweave.base.stored import read_record
 from unweave.errors import BadData
-from unweave.texts.corpus import Corpus
 from unweave.texts.readers import read_lines
 
 Qrels = dict[str, dict[str, int]]
@@ -51,14 +50,16 @@ class QuerySet:
         qrels: Mapping[str, Qrels],
         *,
         settings: Mapping[str, Any],
-        made_from: Mapping[str, str],
     ) -> QuerySet:
         """Store queries and judgements.
+
+        They are made from nothing, so that passages can be added to the corpus that they judge and they stay as they
+        are; that their passages are there is for the caller to see to, by `known_judgements`.
 
         Raises:
             BadData: a query id is empty or occurs twice, or a judged query is not among the queries.
         """
-        with build(folder, cls.kind, settings=settings, made_from=made_from) as made:
+        with build(folder, cls.kind, settings=settings, made_from={}) as made:
             seen: set[str] = set()
             with (made.path / "queries.jsonl").open("w", encoding="utf-8", errors="replace") as file:
                 for query in queries:
@@ -165,15 +166,16 @@ def write_qrels(path: Path, qrels: Qrels) -> None:
                 file.write(f"{query_id}\t{passage_id}\t{grade}\n")
 
 
-def known_judgements(
-    judged: dict[str, dict[str, int]], split: str, corpus: Corpus, *, drop_unknown: bool
-) -> dict[str, dict[str, int]]:
+def known_judgements(judged: Qrels, split: str, has: Callable[[str], bool], *, drop_unknown: bool) -> Qrels:
     """Judgements of passages that the corpus has.
+
+    Args:
+        has: whether it has a passage of this id.
 
     Raises:
         BadData: others are judged too, and `drop_unknown` does not say to leave them out.
     """
-    unknown = [(q, d) for q, grades in judged.items() for d in grades if corpus.position(d) is None]
+    unknown = [(q, d) for q, grades in judged.items() for d in grades if not has(d)]
     if unknown and not drop_unknown:
         query_id, passage_id = unknown[0]
         raise BadData(
