@@ -22,7 +22,7 @@ _OWN_SHARE_OF_K = 4
 """Beside k latents of a given dictionary, a k-th share of latents of the corpus's own is active on average."""
 _SHARES_MISSED = 40
 """A latent is dead when it was silent while an average one was active so often."""
-_REFIT_STEPS, _REFIT_LR = 0.25, 0.1
+_REFIT_STEPS, _REFIT_LR = 0.5, 0.5
 """Of what a training from the beginning takes, when it goes on from an SAE; see `benchmarks/refit.py`."""
 
 
