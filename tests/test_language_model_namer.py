@@ -15,6 +15,7 @@ import pytest
 from killed_namers import A_KILL, TESTS, show, spent
 from misbehaving_server import in_turn, serving, subject
 from unweave.concepts import prompts, store
+from unweave.concepts.carrying import carry_names
 from unweave.concepts.concept import Concept, Naming
 from unweave.concepts.database import writing
 from unweave.concepts.namers import base
@@ -232,7 +233,7 @@ def test_what_was_spent_moves_to_renewed_concepts(database, tmp_path):
     renewed = tmp_path / "renewed.sqlite"
     store.create(renewed)
     store.add(renewed, [Concept(3, 1, 1.0)])
-    store.carry_names(database, renewed)
+    carry_names(database, renewed)
     assert names(renewed) == {3: "about concept-3"}
     assert spent(renewed) == spent(database)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -18,7 +18,7 @@ from unweave.base.artifact import MANIFEST, damaged, read_manifest
 from unweave.base.files import write_atomically
 from unweave.base.owned import OwnFolder
 from unweave.base.records import Trust
-from unweave.concepts.concept import BANDS, KEPT, PERSON, Concept, Example, Naming, Related, Score, shown_first
+from unweave.concepts.concept import BANDS, Concept, Example, Naming, Related, Score, shown_first
 from unweave.concepts.database import DATABASE, KIND, check, make, reading, writing
 from unweave.errors import CorruptArtifact
 from unweave.language import spending
@@ -300,37 +300,6 @@ def add(database: Path, concepts: Iterable[Concept]) -> None:
                 )
             _add_related(db, ((c.latent, one) for one in c.related))
             _add_namings(db, ((c.latent, naming) for naming in c.namings))
-
-
-def carry_names(database: Path, into: Path, latents: Collection[int] | None = None) -> None:
-    """Copy namers' names of latents that both databases have, and the journal of spending.
-
-    A person's names are edits, not here. Scores are not copied: what a name is judged by may be other texts now. But a
-    name that was made of other texts than these cannot be judged by these, so it is marked as `KEPT`, and keeps its
-    scores.
-
-    Args:
-        latents: those of another SAE that are what they were; by default all, for both databases are of one SAE.
-    """
-    there = stored_latents(into)
-    with reading(database) as old:
-        rows = old.execute("SELECT * FROM names WHERE namer != ?", (PERSON,)).fetchall()
-        scores = old.execute("SELECT * FROM scores").fetchall()
-    rows = [row for row in rows if row[0] in there]
-    if latents is not None:
-        rows = [(*row[:-1], _as_kept(row[-1])) for row in rows if row[0] in latents and row[2] is not None]
-    kept = {row[:2] for row in rows if KEPT in json.loads(row[-1])}
-    with writing(into) as db:
-        db.executemany("INSERT OR REPLACE INTO names VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
-        db.executemany(
-            "INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?, ?, ?, ?)", [row for row in scores if row[:2] in kept]
-        )
-    with reading(database) as old, writing(into) as db:
-        spending.carry_over(old, db)
-
-
-def _as_kept(provenance: str) -> str:
-    return json.dumps({**json.loads(provenance), KEPT: True}, ensure_ascii=False)
 
 
 def made_with(database: Path, namer: str) -> dict[int, str]:

@@ -14,6 +14,7 @@ import numpy as np
 from unweave.base.files import write_atomically
 from unweave.base.plain import plain
 from unweave.concepts import edits, identity, store
+from unweave.concepts.carrying import carry_names
 from unweave.concepts.database import DATABASE, check
 from unweave.concepts.store import Concepts
 from unweave.errors import BadData, CorruptArtifact, MissingArtifact
@@ -109,7 +110,7 @@ def kept_of(project: Workspace, made_from: Mapping[str, str], *, discard: bool) 
 def take_over(kept: Kept, database: Path) -> None:
     """Bring the names and edits that are kept into a database in the making."""
     if kept.database is not None:
-        store.carry_names(kept.database, database, kept.latents)
+        carry_names(kept.database, database, kept.latents)
         edits.carry_over(kept.database, database, kept.latents)
 
 

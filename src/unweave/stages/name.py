@@ -16,6 +16,7 @@ from unweave.base.building import Build, build, in_the_making
 from unweave.base.progress import Stopwatch
 from unweave.base.records import Passage
 from unweave.concepts import identity, store
+from unweave.concepts.carrying import forget_kept
 from unweave.concepts.concept import DETECTION
 from unweave.concepts.database import DATABASE, KIND, lock_of, state_of
 from unweave.concepts.evidence import Evidence
@@ -43,8 +44,13 @@ logger = logging.getLogger(__name__)
 _CONCEPTS_A_TRANSACTION = 500
 
 
-def run(project: Workspace, by: str, most: int | None, below: float | None, *, discard: bool) -> list[Outcome]:
+def run(
+    project: Workspace, by: str, most: int | None, below: float | None, *, discard: bool, anew: bool
+) -> list[Outcome]:
     """Name every live latent by keyphrases, and those that are chosen by another namer too.
+
+    Args:
+        anew: make the names by this namer anew that were kept when the SAE was trained on.
 
     Raises:
         BadData: there is no such namer, or edits would be lost.
@@ -54,6 +60,9 @@ def run(project: Workspace, by: str, most: int | None, below: float | None, *, d
     _check(project, by)
     with alone(project):
         outcomes = [name(project, discard=discard)]
+        if anew:
+            forget_kept(project.concepts.database, by)
+            outcomes = [name(project)]
         if by in _OTHERS:
             latents = chosen(project, most, below)
             outcomes.append(name_by(project, _OTHERS[by](project), latents))

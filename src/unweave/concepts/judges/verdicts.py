@@ -79,6 +79,12 @@ def judge_each(known: Concepts, evidence: Evidence, *, other: Encoder | None = N
             todo = [j for j, c in concepts.items() if again or c.score(embedding.COHERENCE, ITSELF) is None]
             _keep(known, ITSELF, embedding.judge_coherence(evidence, todo, other))
             advance(1)
+        kept = sum(naming.kept for concept in concepts.values() for naming in concept.namings)
+        if kept:
+            progress.say(
+                f"{kept:,} names were kept when the SAE was trained on, and keep the judgement that they had; to make "
+                "and judge them anew: unweave name --anew"
+            )
         for namer in namers:
             todo = [j for j, c in concepts.items() if again or c.score(DETECTION, namer) is None]
             namings = _of_these_texts(by_namer(concepts.values(), namer))
