@@ -15,9 +15,9 @@ import pytest
 from killed_namers import A_KILL, TESTS, show, spent
 from misbehaving_server import in_turn, serving, subject
 from unweave.concepts import prompts, store
-from unweave.concepts.carrying import carry_names
 from unweave.concepts.concept import Concept, Naming
 from unweave.concepts.database import writing
+from unweave.concepts.keeping import carry_names
 from unweave.concepts.namers import base
 from unweave.concepts.namers.language_model import LanguageModelNamer, at_once, unusable
 from unweave.concepts.prompts import Shown, as_in_the_paper, contrastive

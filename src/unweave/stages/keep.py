@@ -14,8 +14,8 @@ import numpy as np
 from unweave.base.files import write_atomically
 from unweave.base.plain import plain
 from unweave.concepts import edits, identity, store
-from unweave.concepts.carrying import carry_names
 from unweave.concepts.database import DATABASE, check
+from unweave.concepts.keeping import carry_names
 from unweave.concepts.store import Concepts
 from unweave.errors import BadData, CorruptArtifact, MissingArtifact
 from unweave.sae.agreement import Directions, directions_of

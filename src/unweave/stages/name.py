@@ -16,10 +16,10 @@ from unweave.base.building import Build, build, in_the_making
 from unweave.base.progress import Stopwatch
 from unweave.base.records import Passage
 from unweave.concepts import identity, store
-from unweave.concepts.carrying import forget_kept
 from unweave.concepts.concept import DETECTION
 from unweave.concepts.database import DATABASE, KIND, lock_of, state_of
 from unweave.concepts.evidence import Evidence
+from unweave.concepts.keeping import forget_kept
 from unweave.concepts.namers import base
 from unweave.concepts.namers.base import Namer
 from unweave.concepts.namers.keyphrases import KeyphraseNamer
