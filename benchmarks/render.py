@@ -23,6 +23,7 @@ import keywords
 import naming
 import picture
 import pursuit
+import refit
 import search
 import stability
 import start
@@ -86,6 +87,7 @@ def blocks() -> dict[str, list[str]]:
         "encoders": list(table(results(effectiveness.RESULTS)["encoders"])),
         "peers": list(table(results(effectiveness.RESULTS)["peers"])),
         "stability": stability.summary(results(stability.RESULTS)),
+        "refit": refit.summary(results(refit.RESULTS)),
         "search": search.summary(results(search.RESULTS)),
         "faults": faults.summary(results(faults.RESULTS)),
         "start": start.summary(results(start.RESULTS)),
