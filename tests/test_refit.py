@@ -16,7 +16,7 @@ from invoked import unweave
 from unweave.base.building import build
 from unweave.base.records import Passage
 from unweave.concepts import edits, identity, store
-from unweave.concepts.concept import KEPT, PERSON, Score
+from unweave.concepts.concept import DETECTION, KEPT, PERSON, Score
 from unweave.concepts.database import DATABASE
 from unweave.config import FitConfig, SAEConfig, TrainConfig
 from unweave.errors import BadData, DimensionMismatch
@@ -27,7 +27,7 @@ from unweave.sae.model import SAE
 from unweave.sae.training.recipe import continued, planned
 from unweave.sae.training.run import run_training
 from unweave.stages.agree import compare_saes
-from unweave.stages.refit import Stayed, said_of, stayed
+from unweave.stages.refit import Last, Stayed, planned_on, said_of, stayed
 from unweave.texts.collection import Collection
 
 SMALL = SAEConfig(d_in=16, n_latents=24, k=2)
@@ -73,11 +73,12 @@ def test_what_was_named_is_kept_so_that_small_moves_do_not_add_up_unseen():
     # Twice 20°: each move alone is one of cos 20° = .94, together one of cos 40° = .77.
     first, second, third = (Directions(turned(angle), turned(angle)) for angle in (0, 20, 40))
     kept = identity.stayed(first, second)
-    named = identity.renewed(first, second, kept)
+    named = identity.renewed(first, second, [0])
     assert kept.tolist() == [True]
     assert identity.stayed(second, third).tolist() == [True]
     assert identity.stayed(named, third).tolist() == [False]
-    assert identity.renewed(named, third, np.array([False])).decoder is not named.decoder
+    np.testing.assert_array_equal(identity.renewed(named, third, []).decoder, third.decoder)
+    assert identity.renewed(None, third, [0]) is third
 
 
 def test_live_latents_that_moved_are_listed_the_furthest_first(identity_sae):
@@ -179,6 +180,13 @@ def test_what_a_person_chose_is_not_made_smaller_when_it_is_trained_on():
     asked = FitConfig(steps=70, lr=1e-3)
     chosen = continued(planned(asked, 30_000, 384, "m"), asked)
     assert (chosen.training.steps, chosen.training.lr) == (70, 1e-3)
+
+
+def test_as_many_latents_as_there_are_are_trained_on_however_many_the_texts_would_take(first):
+    last = Last(first, first, {}, [])
+    plan = planned_on(last, FitConfig(k=2), None, lambda config: planned(config, 30_000, 16, "m"))
+    assert plan.sae.n_latents == 24
+    assert "so many texts would take 512 (--refit anew)" in plan.recipe.reasons["n_latents"]
 
 
 # --- a project ------------------------------------------------------------------------------------
@@ -409,3 +417,31 @@ def test_concepts_that_do_not_say_which_directions_they_name_are_of_another_sae(
     (project / "concepts" / "directions.npy").unlink()
     with pytest.raises(BadData, match="of another SAE's concepts"):
         Project.open(project).name()
+
+
+def test_a_corpus_grows_from_end_to_end_and_its_concepts_stay(kept_copy):
+    before = Project.open(kept_copy)
+    rows, names = before.embedded("passages").rows(), dict(before.concepts)
+    before_judged = before.concepts.by_document_frequency()
+    kites = Passage("kites", "", "A kite is held in the air by the wind that its line turns against it.", {"page": "x"})
+    before.add(Collection(passages=[kites]))
+    embedded = {done.artifact: done.results for done in Project.open(kept_copy).embed()}
+    assert embedded["embeddings/passages"] == {"kept": len(rows), "new": 1}
+    grown = Project.open(kept_copy)
+    np.testing.assert_array_equal(grown.embedded("passages").rows()[:-1], rows)
+    grown.fit()
+    grown.name()
+    grown.index()
+    changes = grown.manifest("concepts").results["changes"]
+    moved = {renamed["latent"] for renamed in changes["renamed"]}
+    assert len(moved) == changes["moved"] < 0.2 * len(names)
+    now = dict(grown.concepts)
+    assert all(now[latent] == name for latent, name in names.items() if latent not in moved and latent in now)
+    judged = {c.latent: c.score(DETECTION, "keyphrases") for c in before_judged}
+    grown.judge()
+    for concept in grown.concepts.by_document_frequency():
+        naming = concept.naming("keyphrases")
+        if naming is not None and naming.kept:
+            assert concept.score(DETECTION, "keyphrases") == judged[concept.latent]
+    assert grown.search("what holds a kite in the air", 1)[0].passage.passage_id == "kites"
+    assert grown.manifest("sae").settings["began_from"] == [fingerprint(before.sae)]

@@ -8,6 +8,7 @@ those that were named. They are kept as they were, so that many small moves do n
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -48,12 +49,12 @@ def stayed(named: Directions, now: Directions) -> NDArray[np.bool_]:
     return found
 
 
-def renewed(named: Directions | None, now: Directions, kept: NDArray[np.bool_]) -> Directions:
-    """The directions that names are given to: those that were named where the names are kept, else those of now."""
+def renewed(named: Directions | None, now: Directions, kept: Collection[int]) -> Directions:
+    """The directions that names are given to: those that were named where names are kept, else those that are now."""
     if named is None or named.decoder.shape[1:] != now.decoder.shape[1:]:
         return now
-    of_now = [directions.copy() for directions in now]
-    places = np.flatnonzero(kept[: len(named.decoder)])
-    for mine, theirs in zip(of_now, named, strict=True):
+    both = Directions(*(directions.copy() for directions in now))
+    places = sorted(latent for latent in kept if latent < len(named.decoder))
+    for mine, theirs in zip(both, named, strict=True):
         mine[places] = theirs[places]
-    return Directions(*of_now)
+    return both

@@ -91,9 +91,9 @@ def kept_of(project: Workspace, made_from: Mapping[str, str], *, discard: bool) 
         return nothing
     named = _named(folder)
     if same:
-        return Kept(database, None, identity.renewed(named, now, np.ones(len(now.decoder), np.bool_)))
-    mask = np.zeros(len(now.decoder), np.bool_) if named is None else identity.stayed(named, now)
-    latents = frozenset(np.flatnonzero(mask).tolist()) & there
+        return Kept(database, None, identity.renewed(named, now, range(len(now.decoder))))
+    stayed = [] if named is None else np.flatnonzero(identity.stayed(named, now)).tolist()
+    latents = frozenset(stayed) & there
     lost = [edit for edit in edits.left_behind(history, latents) if not edit.undone]
     if lost and not discard and len(latents) < _SAME_DICTIONARY * len(there):
         raise BadData(
@@ -104,7 +104,7 @@ def kept_of(project: Workspace, made_from: Mapping[str, str], *, discard: bool) 
         if lost:
             copy_beside(database)
         return nothing
-    return Kept(database, latents, identity.renewed(named, now, mask))
+    return Kept(database, latents, identity.renewed(named, now, latents))
 
 
 def take_over(kept: Kept, database: Path) -> None:

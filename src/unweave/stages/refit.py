@@ -132,8 +132,8 @@ def _obstacle(project: Workspace, there: Manifest, sae: SAE, given: Given | None
     size, n_latents = "n_latents" if given is None else "own_latents", _n_own(sae, given)
     if getattr(config, size) is not None:
         made_with[size] = n_latents
-    elif given is None and n_latents != _chosen(there, config, sae.config):
-        return f"it has {n_latents:,} latents, which the settings did not ask for then, either"
+    elif given is None and n_latents != (chosen := _chosen(there, config, sae.config)):
+        return f"it has {n_latents:,} latents, where the settings of now would have taken {chosen:,}"
     for name, value in made_with.items():
         if getattr(config, name) != value:
             return f"{name} is {getattr(config, name)!r} now, and it was made with {value!r}"
