@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import textwrap
 from dataclasses import replace
 from pathlib import Path
 
@@ -229,6 +233,34 @@ def test_a_fit_goes_on_from_the_sae_that_is_there_when_texts_were_added(project)
     assert opened.unapplied() == []
     shown = json.loads(unweave("fit", str(project), "--json").output)
     assert shown["sae"]["results"]["refit"] == stated.results["refit"]
+
+
+def test_a_fit_that_was_killed_while_it_was_training_on_goes_on_to_the_same_sae(project, tmp_path):
+    grow(project)
+    other = shutil.copytree(project, tmp_path / "other")
+    script = """
+        import os, signal, sys
+        from unweave.project import Project
+        from unweave.sae.training import run
+
+        save = run.Run._save
+
+        def dies(self, number):
+            save(self, number)
+            if number > 10:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        run.Run._save, run._CHECKPOINT_SECONDS = dies, 0.0
+        Project.open(sys.argv[1]).fit()
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script), str(project)]
+    assert subprocess.run(command, timeout=300).returncode == -signal.SIGKILL
+    before = fingerprint(SAE.load(project / "sae"))  # which is still there
+    for folder in (project, other):
+        Project.open(folder).fit()
+    killed, whole = (Project.open(folder) for folder in (project, other))
+    assert fingerprint(killed.sae) == fingerprint(whole.sae)
+    assert killed.manifest("sae").settings["began_from"] == [before]
 
 
 def test_anew_is_what_it_says_and_is_noticed_when_it_is_set_later(project):
