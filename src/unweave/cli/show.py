@@ -37,6 +37,7 @@ _LABELS = {
     "concepts": ("concept score", "concepts"),
     "dense": ("dense score", "concepts"),
     "rescored": ("score by codes", "concepts"),
+    "embedding": ("squared length", "concepts"),
     "terms": ("BM25", "terms"),
     "sum": ("sum", "systems"),
 }
@@ -198,9 +199,10 @@ def explain(explanation: Explanation, top: int = 5) -> Iterator[str]:
     others = explanation.contributions[top:]
     if others:
         yield f"  {sum(c.value for c in others):+9.4f}  {len(others)} more {kind}"
-    if explanation.bias or explanation.of in ("dense", "rescored"):
+    if explanation.bias or explanation.of in ("dense", "rescored", "embedding"):
         yield f"  {explanation.bias:+9.4f}  shared by all passages (bias)"
-    note = "nothing is left over" if explanation.of != "dense" else f"{explanation.explained_share:.0%} explained"
+    leaves = explanation.of in ("dense", "embedding")
+    note = f"{explanation.explained_share:.0%} explained" if leaves else "nothing is left over"
     yield f"  {explanation.residual:+9.4f}  residual: {note}"
 
 

@@ -78,30 +78,38 @@ def push_to_hub(folder: Path | str, repo_id: str, *, private: bool = False) -> s
     return address
 
 
-def from_pretrained(repo_id_or_folder: str | Path, revision: str | None = None) -> SAE:
-    """Open an SAE by the name of its repository, or a folder on this machine.
+def download(repo_id: str, revision: str | None = None) -> Path:
+    """The folder of an SAE on the hub, which is fetched if it is not on this machine already.
 
     Args:
-        repo_id_or_folder: "OWNER/NAME", or a folder, which goes first if there is one.
+        repo_id: "OWNER/NAME".
         revision: branch, tag or commit of the repository.
 
     Raises:
         MissingArtifact, CorruptArtifact: there is no SAE in it, it is damaged, or larger than `LARGEST_DOWNLOAD`.
-        ModelUnavailable: there is neither such a folder nor such a repository, or the hub cannot be reached.
+        ModelUnavailable: there is no such repository, or the hub cannot be reached.
     """
-    if Path(repo_id_or_folder).is_dir():
-        if revision is not None:
-            raise ValueError(f"{repo_id_or_folder} is a folder, which has no revision {revision!r}")
-        return SAE.load(repo_id_or_folder)
-    return SAE.load(_download(str(repo_id_or_folder), revision))
+    hub = _hub("downloading an SAE")
+    if not is_repository(repo_id):
+        raise MissingArtifact(f"there is no folder {repo_id}, and the name of a repository would be OWNER/NAME")
+    _refuse_large(hub, repo_id, revision)
+    with _hub_errors("download", repo_id):
+        folder = Path(hub.snapshot_download(repo_id, revision=revision, allow_patterns=list(_FILES)))
+    if not (folder / MANIFEST).is_file() or not (folder / WEIGHTS).is_file():
+        raise MissingArtifact(
+            f"the repository {repo_id} holds no SAE of unweave ({MANIFEST} and {WEIGHTS}); one of another tool is "
+            "downloaded with that tool and read by `unweave sae import`"
+        )
+    _verified(folder)
+    return folder
 
 
 def pull_from_hub(repo_id: str, folder: Path | str, revision: str | None = None) -> SAE:
-    """Download an SAE into a folder, which must not exist yet; the same errors as `from_pretrained`."""
+    """Download an SAE into a folder, which must not exist yet; the same errors as `download`."""
     folder = Path(folder)
     if folder.exists():
         raise ValueError(f"{folder} exists already; give a folder that does not")
-    downloaded = _download(repo_id, revision)
+    downloaded = download(repo_id, revision)
     sae = SAE.load(downloaded)
     with new_folder(folder) as made:
         for name in _verified(downloaded):
@@ -147,7 +155,7 @@ def model_card(folder: Path | str, repo_id: str = "OWNER/NAME") -> str:
             "| --- | ---: | ---: | ---: | ---: | ---: |", *measured, "",
             "## How to load it", "",
             "```python", "import unweave as uw", "",
-            f"sae = uw.from_pretrained({json.dumps(plain(repo_id))})",
+            f"sae = uw.from_pretrained({json.dumps(plain(repo_id))}).sae",
             "latents = sae.encode(embeddings)  # (n, d_in) as the encoder gives them -> (n, n_latents), sparse",
             "```", "",
         ]
@@ -173,22 +181,6 @@ def _mapping(results: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 def _escaped(text: str) -> str:
     """Untrusted text as one line that Markdown and HTML show as it is."""
     return _MARKDOWN.sub(r"\\\1", html.escape(plain(text, 120), quote=False))
-
-
-def _download(repo_id: str, revision: str | None) -> Path:
-    hub = _hub("downloading an SAE")
-    if not is_repository(repo_id):
-        raise MissingArtifact(f"there is no folder {repo_id}, and the name of a repository would be OWNER/NAME")
-    _refuse_large(hub, repo_id, revision)
-    with _hub_errors("download", repo_id):
-        folder = Path(hub.snapshot_download(repo_id, revision=revision, allow_patterns=list(_FILES)))
-    if not (folder / MANIFEST).is_file() or not (folder / WEIGHTS).is_file():
-        raise MissingArtifact(
-            f"the repository {repo_id} holds no SAE of unweave ({MANIFEST} and {WEIGHTS}); one of another tool is "
-            "downloaded with that tool and read by `unweave sae import`"
-        )
-    _verified(folder)
-    return folder
 
 
 def _refuse_large(hub: ModuleType, repo_id: str, revision: str | None) -> None:
