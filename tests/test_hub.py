@@ -21,8 +21,8 @@ from huggingface_hub import constants
 from unweave.base.artifact import MANIFEST
 from unweave.base.building import build
 from unweave.cli.sae import sae as commands
-from unweave.errors import CorruptArtifact, MissingArtifact, MissingExtra, ModelUnavailable
 from unweave.dictionaries.dictionary import from_pretrained
+from unweave.errors import CorruptArtifact, MissingArtifact, MissingExtra, ModelUnavailable
 from unweave.sae.given import open_given
 from unweave.sae.hub import model_card, pull_from_hub, push_to_hub
 from unweave.sae.model import SAE, WEIGHTS

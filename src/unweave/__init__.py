@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from unweave.concepts.concept import Concept
     from unweave.concepts.naming import name
     from unweave.concepts.store import Concepts
+    from unweave.dictionaries.dictionary import Dictionary, from_pretrained
     from unweave.errors import UnweaveError
     from unweave.explaining.accounting import explain
-    from unweave.dictionaries.dictionary import Dictionary, from_pretrained
     from unweave.index.concept_index import ConceptIndex
     from unweave.index.hits import IndexHit
     from unweave.index.scoring import Scoring

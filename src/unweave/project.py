@@ -101,6 +101,12 @@ class Project(Workspace):
 
         return name.run(self, by, most, below, discard=discard)
 
+    def pretrain(self) -> list[Outcome]:
+        """Embed, train, name, and pack what came of it as a dictionary for others, in the folder `dictionary`."""
+        from unweave.stages import pretrain
+
+        return pretrain.pretrain(self)
+
     def forecast(self, *, most: int | None = None, below: float | None = None, discard: bool = False) -> Forecast:
         """What naming by a language model would take and cost; nothing is sent to it."""
         from unweave.stages import name

@@ -35,6 +35,8 @@ SECTIONS = {
         "index": _Place("build", "Build the concept index, and look after it."),
         "tokens": _Place("build", "Learn concepts of single tokens, name them by their words, and index them beside "
                          "those of whole texts."),
+        "pretrain": _Place("build", "Make a dictionary that reads any text, from many texts: embed, train, name, and "
+                           "pack."),
         "trust": _Place("trust", "Allow what PROJECT's settings reach outside of its folder: addresses, variables, "
                         "paths, models, money."),
     },

@@ -19,6 +19,7 @@ from unweave.stages.recall import Recall
 if TYPE_CHECKING:
     from unweave.sae.agreement import Agreement, Shares
     from unweave.stages.agree import Compared
+    from unweave.stages.pretrain import Cost
 
 _UNITS = {
     "nDCG@10": "{:.3f}",
@@ -159,6 +160,14 @@ def added(project: str, done: Added) -> Iterator[str]:
     )
     if done.new or done.replaced or done.new_queries:
         yield f"next: unweave embed {plain(project)}, then fit, name and index build"
+
+
+def cost(of: Cost) -> Iterator[str]:
+    """What a dictionary takes to make."""
+    yield f"texts       {of.texts:>12,}"
+    yield f"embedding   {of.embedding / 60:>12,.0f} min, and {of.n_bytes / 1e9:.2f} GB on disk"
+    yield f"training    {of.training / 60:>12,.0f} min"
+    yield "by a sample of the texts, on this machine; naming comes on top"
 
 
 def forecast(of: Forecast) -> Iterator[str]:

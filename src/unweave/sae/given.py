@@ -21,7 +21,6 @@ from unweave.sae.formats import import_sae, is_ours
 from unweave.sae.hub import download, is_repository
 from unweave.sae.model import SAE
 
-
 _PACKAGED = Path(__file__).parents[1] / PRETRAINED
 
 

@@ -134,7 +134,9 @@ def model_card(folder: Path | str, repo_id: str = "OWNER/NAME") -> str:
     encoder = _escaped(config.encoder) or "not stated"
     n_shared = _number(given.get("n_latents"), ",")
     shared = [f"| The first of them, taken unchanged from another dictionary | {n_shared} |"] if given else []
+    precision = _mapping(results, "precision")
     rows = [("training texts", results), *((f"held-out {_escaped(of)}", each) for of, each in held_out.items())]
+    rows += [(f"held-out passages, directions in {_escaped(of)} precision", each) for of, each in precision.items()]
     measured = [f"| {name} | {' | '.join(_measures(each))} |" for name, each in rows if isinstance(each, Mapping)]
     return "\n".join(
         [
@@ -153,6 +155,7 @@ def model_card(folder: Path | str, repo_id: str = "OWNER/NAME") -> str:
             _MEASURES, "",
             "| measured on | texts | NMSE | L0 | live latents | cosine |",
             "| --- | ---: | ---: | ---: | ---: | ---: |", *measured, "",
+            *_sources(results),
             "## How to load it", "",
             "```python", "import unweave as uw", "",
             f"sae = uw.from_pretrained({json.dumps(plain(repo_id))}).sae",
@@ -160,6 +163,15 @@ def model_card(folder: Path | str, repo_id: str = "OWNER/NAME") -> str:
             "```", "",
         ]
     )  # fmt: skip
+
+
+def _sources(results: Mapping[str, Any]) -> list[str]:
+    """How many texts are from where, if that is stated."""
+    counts = _mapping(results, "sources")
+    if not counts:
+        return []
+    rows = [f"| {_escaped(source)} | {_number(n, ',')} |" for source, n in counts.items()]
+    return ["## Where its texts come from", "", "| source | texts |", "| --- | ---: |", *rows, ""]
 
 
 def _measures(results: Mapping[str, Any]) -> list[str]:

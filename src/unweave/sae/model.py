@@ -144,6 +144,11 @@ class SAE:
         with disk_errors():
             write_atomically(path, lambda aside: save_file(tensors, aside))
 
+    def in_half_precision(self) -> SAE:
+        """The SAE that is read back when this one is stored with directions in half precision."""
+        W_enc, W_dec = (_in_full(directions.astype(np.float16)) for directions in (self.W_enc, self.W_dec))
+        return replace(self, W_enc=W_enc, W_dec=W_dec)
+
     def encode(self, embeddings: NDArray[np.floating[Any]], max_latents: int | None = None) -> csr_array:
         """The latents that each embedding activates.
 
