@@ -77,7 +77,7 @@ def test_a_dictionary_of_another_encoder_asks_for_it_and_reads_embeddings(identi
 
 
 def test_another_tools_sae_is_a_dictionary_without_names(random_sae, tmp_path):
-    export_sae(random_sae(0), tmp_path / "theirs", "sentence-transformers")
+    export_sae(random_sae(0), tmp_path / "theirs", "saelens")
     assert from_pretrained(tmp_path / "theirs").latents == ()
 
 

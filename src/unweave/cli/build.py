@@ -205,7 +205,7 @@ def _show_forecast(forecast: Forecast, as_json: bool) -> None:
               "Without it, PROJECT is there already.")  # fmt: skip
 @click.option("--most", type=click.IntRange(min=1), help="Texts to take, at most, drawn evenly from all files.")
 @click.option("--dry-run", is_flag=True, help="Say how long it would take, by a sample, and stop.")
-@stage_options("encoder")
+@stage_options("encoder", without=("device", "batch_size"))
 @stage_options("fit")
 @JSON
 def pretrain(
@@ -221,6 +221,7 @@ def pretrain(
     from unweave.stages import pretrain as stage
 
     stages = by_stage(options, "encoder", "fit")
+    del stages["encoder"]["batch_size"]  # --batch-size is that of training, --device that of both
     if texts:
         stage.prepare(project, texts, most)
         stages["embed"] = {"sentences": 0}  # the texts are short themselves
