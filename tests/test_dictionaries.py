@@ -95,7 +95,7 @@ def test_what_is_known_of_latents_survives_the_disk(identity_sae, tmp_path):
         '{"latent": 0, "name": ["a"], "share": 0.1, "median": 1}',
         '{"latent": 0, "name": "a", "share": NaN, "median": 1}',
         '{"latent": 0, "name": "a", "share": 0.1, "median": 1e999}',
-        '{"latent": 0, "name": "a"}',
+        '{"latent": 0}',
         "[0]",
         "{",
         "[" * 100_000,
@@ -114,6 +114,40 @@ def test_a_strangers_names_reach_no_terminal_as_they_are(identity_sae, tmp_path)
     folder = packed(identity_sae, tmp_path / "d", [Latent(0, "\x1b[31mred\x07" + "a" * 999, 0.1, 1)])
     (only,) = from_pretrained(folder).latents
     assert "\x1b" not in only.name and "\x07" not in only.name and len(only.name) <= 200
+
+
+# --- another tool's labels --------------------------------------------------------------------------
+
+
+def test_labels_as_latent_taxonomy_lays_them_out_are_imported_beside_the_sae(random_sae, tmp_path):
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    export_sae(random_sae(0), tmp_path / "theirs", "latentsae")
+    labels = ["[FAILED]", "tides and currents", " \x1b[31mwind ", ""]
+    columns = {"feature": [0, 3, 7, 9], "label": labels, "max_act": [1.0] * 4, "top_tokens": ["a, b"] * 4}
+    pq.write_table(pa.table(columns), tmp_path / "labels.parquet")
+    said(["sae", "import", str(tmp_path / "theirs"), str(tmp_path / "ours"),
+          "--labels", str(tmp_path / "labels.parquet"), "--encoder", "toy"])  # fmt: skip
+    read = from_pretrained(tmp_path / "ours")
+    assert read.names[3] == "tides and currents" and set(read.names) == {3, 7} and "\x1b" not in read.names[7]
+    assert read.sae.config.encoder == "toy"
+
+
+@pytest.mark.parametrize(
+    ("table", "wrong"),
+    [
+        ("feature,name\n0,a\n", "has no label; expected the columns feature and label"),
+        ("feature,label\n24,a\n", "'24' is no latent; there are 0 to 23"),
+        ("feature,label\n-1,a\n", "'-1' is no latent"),
+        ("feature,label\n1.5,a\n", "'1.5' is no latent"),
+        ("feature,label\n1,a\n1,b\n", "the latent 1 has a label already"),
+    ],
+)
+def test_a_table_that_is_none_of_this_saes_labels_is_refused_and_nothing_is_made(random_sae, tmp_path, table, wrong):
+    export_sae(random_sae(0), tmp_path / "theirs", "saelens")
+    (tmp_path / "labels.csv").write_text(table)
+    arguments = ["sae", "import", str(tmp_path / "theirs"), str(tmp_path / "ours")]
+    assert wrong in said([*arguments, "--labels", str(tmp_path / "labels.csv")], 1)
+    assert not (tmp_path / "ours").exists()
 
 
 def test_an_sae_of_half_precision_is_read_back_as_it_was_packed(random_sae, tmp_path):

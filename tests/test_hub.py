@@ -23,6 +23,7 @@ from unweave.base.building import build
 from unweave.cli.sae import sae as commands
 from unweave.dictionaries.dictionary import from_pretrained
 from unweave.errors import CorruptArtifact, MissingArtifact, MissingExtra, ModelUnavailable
+from unweave.sae.formats import export_sae
 from unweave.sae.given import open_given
 from unweave.sae.hub import model_card, pull_from_hub, push_to_hub
 from unweave.sae.model import SAE, WEIGHTS
@@ -258,6 +259,24 @@ def test_a_project_names_a_dictionary_on_the_hub_by_its_repository(hub, folder, 
         open_given("someone/nothing")
 
 
+def test_an_sae_of_another_tool_is_read_from_a_folder_of_its_repository(hub, sae, tmp_path):
+    # As latentsae's are laid out: a folder for each k and expansion; the encoder's own weights are left where they are.
+    export_sae(sae, tmp_path / "theirs", "latentsae")
+    files = {path.name: path.read_bytes() for path in (tmp_path / "theirs").iterdir()}
+    hub.repositories["someone/saes"] = {f"64_32/{name}": content for name, content in files.items()} | {
+        "model.safetensors": b"an encoder", "64_32/train.py": b"raise", "128_4/sae.safetensors": b"another",
+    }  # fmt: skip
+    for read in (from_pretrained("someone/saes/64_32").sae, pull_from_hub("someone/saes/64_32", tmp_path / "ours"),
+                 SAE.load(tmp_path / "ours")):  # fmt: skip
+        for name in ("W_enc", "W_dec", "b_pre"):
+            np.testing.assert_array_equal(getattr(read, name), getattr(sae, name))
+        np.testing.assert_array_equal(read.threshold, np.broadcast_to(sae.threshold, read.b_enc.shape))
+    fetched = {call.rpartition("/")[2] for call in hub.calls if "/resolve/" in call}
+    assert fetched == set(files)
+    with pytest.raises(MissingArtifact, match=r"holds no SAE in 32_32/: none of .*; if one of its folders does, name"):
+        from_pretrained("someone/saes/32_32")
+
+
 def test_a_folder_on_this_machine_goes_first(folder, sae):
     same(from_pretrained(folder).sae, sae)
     with pytest.raises(ValueError, match="has no revision 'main'"):
@@ -318,16 +337,16 @@ def test_a_token_that_is_refused_is_one_clear_error(hub, folder, monkeypatch):
         push_to_hub(folder, "someone/an-sae")
 
 
-@pytest.mark.parametrize("name", ["nothing", "../up", "a/b/c", "https://example.org/x"])
+@pytest.mark.parametrize("name", ["nothing", "../up", "a/b/../c", "https://example.org/x"])
 def test_a_name_that_no_repository_has_is_not_asked_for(name, hub):
-    with pytest.raises(MissingArtifact, match="the name of a repository would be OWNER/NAME"):
+    with pytest.raises(MissingArtifact, match="a repository on the hub would be OWNER/NAME"):
         from_pretrained(name)
     assert hub.calls == []
 
 
 def test_a_repository_without_an_sae_says_so(hub):
     hub.repositories["someone/text"] = {"README.md": b"hello", "config.json": b"{}"}
-    with pytest.raises(MissingArtifact, match="holds no SAE of unweave"):
+    with pytest.raises(MissingArtifact, match="holds no SAE: none of model.safetensors"):
         from_pretrained("someone/text")
 
 

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from unweave.base.artifact import damaged, read_file, read_manifest
+from unweave.base.building import build
 from unweave.base.plain import plain
 from unweave.base.stored import read_record
 from unweave.errors import CorruptArtifact
+from unweave.sae.model import SAE, WEIGHTS
 
 LATENTS = "latents.jsonl"
 LONGEST_NAME = 200
@@ -27,10 +30,10 @@ class Latent(NamedTuple):
     latent: int
     name: str | None
     """None: no namer found one."""
-    share: float
-    """Of the training texts, the share that activate it."""
-    median: float
-    """Its median activation where it is active, in units of the embedding's length."""
+    share: float | None = None
+    """Of the training texts, the share that activate it; None: not stated."""
+    median: float | None = None
+    """Its median activation where it is active, in units of the embedding's length; None: not stated."""
 
 
 def read_latents(folder: Path, n_latents: int) -> tuple[Latent, ...]:
@@ -51,6 +54,19 @@ def read_latents(folder: Path, n_latents: int) -> tuple[Latent, ...]:
     return latents
 
 
+def save(folder: Path, sae: SAE, latents: Iterable[Latent]) -> None:
+    """Write a new folder of an SAE and what is known of its latents, if that is anything.
+
+    Raises:
+        BadData: something is there already.
+    """
+    settings = {"sae": asdict(sae.config), "training": {}}
+    with build(folder, "sae", settings=settings, made_from={}, replace=False) as made:
+        sae.write_weights(made.path / WEIGHTS)
+        if known := tuple(latents):
+            write_latents(made.path / LATENTS, known)
+
+
 def write_latents(path: Path, latents: Iterable[Latent]) -> None:
     """Write what is known of a dictionary's latents, by number."""
     ordered = sorted(latents, key=lambda one: one.latent)
@@ -60,6 +76,7 @@ def write_latents(path: Path, latents: Iterable[Latent]) -> None:
 def _checked(one: Latent) -> Latent:
     if type(one.latent) is not int or not (one.name is None or isinstance(one.name, str)):
         raise ValueError(f"latent {one.latent!r} with the name {one.name!r}")
-    if not all(isinstance(number, int | float) and abs(number) < np.inf for number in (one.share, one.median)):
+    stated = [number for number in (one.share, one.median) if number is not None]
+    if not all(isinstance(number, int | float) and abs(number) < np.inf for number in stated):
         raise ValueError(f"latent {one.latent} has values that are no numbers")
     return one._replace(name=None if one.name is None else plain(one.name, LONGEST_NAME))

@@ -119,24 +119,26 @@ class SAE:
         made_from: Mapping[str, str] | None = None,
         results: Mapping[str, Any] | None = None,
         replace: bool = True,
-        half: bool = False,
     ) -> None:
         """Write the SAE as a folder: `model.safetensors` and `config.json`.
 
         Args:
             replace: the SAE that is there already.
-            half: store directions in half precision, in half the space; they are read back as float32.
 
         Raises:
             BadData: something that is not unweave's is there, or an SAE that is not to be replaced.
         """
         settings = {"sae": asdict(self.config), "training": dict(training or {})}
         with build(Path(folder), "sae", settings=settings, made_from=made_from or {}, replace=replace) as made:
-            self.write_weights(made.path / WEIGHTS, half=half)
+            self.write_weights(made.path / WEIGHTS)
             made.results.update(results or {})
 
     def write_weights(self, path: Path, *, half: bool = False) -> None:
-        """The five tensors, as safetensors; half: directions in half precision."""
+        """The five tensors, as safetensors.
+
+        Args:
+            half: store directions in half precision, in half the space; they are read back as float32.
+        """
         tensors = {
             name: np.ascontiguousarray(getattr(self, name), np.float16 if half and name in _DIRECTIONS else np.float32)
             for name in _TENSORS
