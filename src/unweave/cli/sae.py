@@ -30,8 +30,8 @@ def sae() -> None:
 @click.option("--format", "kind", type=_FORMAT, help="What wrote it; found out from the files if left out.")
 @click.option("--threshold", type=float, help="Of a paper's .pt file whose name does not state it.")
 @click.option("--encoder", help="Model whose embeddings it reads, where the files do not state it.")
-@click.option("--labels", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-              help="Names of its latents: a .parquet, .csv, .tsv or .jsonl file of feature and label.")  # fmt: skip
+@click.option("--labels", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Names of its latents: a "
+              ".parquet, .csv, .tsv or .jsonl file with the columns feature and label.")  # fmt: skip
 def import_(
     source: Path, folder: Path, kind: str | None, threshold: float | None, encoder: str | None, labels: Path | None
 ) -> None:
