@@ -346,7 +346,7 @@ def test_a_name_that_no_repository_has_is_not_asked_for(name, hub):
 
 def test_a_repository_without_an_sae_says_so(hub):
     hub.repositories["someone/text"] = {"README.md": b"hello", "config.json": b"{}"}
-    with pytest.raises(MissingArtifact, match="holds no SAE: none of model.safetensors"):
+    with pytest.raises(MissingArtifact, match=r"holds no SAE: none of model\.safetensors"):
         from_pretrained("someone/text")
 
 
