@@ -56,7 +56,9 @@ OTHERWISE = {
     "prevalent": {"query": "hits", "cutoff": "hits"},
     "carrying": {"concept": "latent"},
     "compare": {"systems": "first", "runs": "second"},
-    "decompose": {"top": "k"},
+    "phrases": {"top": "k"},
+    "explain": {"words": "query", "dictionary": "decompose"},
+    "decompose": {"words": "text", "dictionary": "decompose"},
     "reproduce cl-sr": dict.fromkeys(ReproduceConfig.__dataclass_fields__, "config"),
 }  # fmt: skip
 """Parameters that the method calls otherwise, or that another method takes: `create`'s collection is opened from what

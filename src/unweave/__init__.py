@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from unweave.concepts.concept import Concept
     from unweave.concepts.naming import name
     from unweave.concepts.store import Concepts
+    from unweave.dictionaries.dictionary import Dictionary, from_pretrained
     from unweave.errors import UnweaveError
     from unweave.explaining.accounting import explain
     from unweave.index.concept_index import ConceptIndex
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from unweave.retrieval.steering import Steering
     from unweave.sae.agreement import agreement
     from unweave.sae.formats import export_sae, import_sae
-    from unweave.sae.hub import from_pretrained, push_to_hub
+    from unweave.sae.hub import push_to_hub
     from unweave.sae.model import SAE, pursue
     from unweave.sae.training.from_array import train
     from unweave.stages.asked import QueryId
@@ -38,6 +39,7 @@ __all__ = [
     "ConceptIndex",
     "Concepts",
     "Contribution",
+    "Dictionary",
     "Explanation",
     "Hit",
     "HitList",
@@ -68,6 +70,7 @@ _HOME = {
     "ConceptIndex": "unweave.index.concept_index",
     "Concepts": "unweave.concepts.store",
     "Contribution": "unweave.base.records",
+    "Dictionary": "unweave.dictionaries.dictionary",
     "Explanation": "unweave.base.records",
     "Hit": "unweave.base.records",
     "HitList": "unweave.base.records",
@@ -85,7 +88,7 @@ _HOME = {
     "agreement": "unweave.sae.agreement",
     "explain": "unweave.explaining.accounting",
     "export_sae": "unweave.sae.formats",
-    "from_pretrained": "unweave.sae.hub",
+    "from_pretrained": "unweave.dictionaries.dictionary",
     "import_sae": "unweave.sae.formats",
     "name": "unweave.concepts.naming",
     "open_collection": "unweave.texts.open",

@@ -27,7 +27,7 @@ from unweave.errors import BadData
 from unweave.evaluation.rank import with_ids
 from unweave.evaluation.reproduction import Reproduction
 from unweave.evaluation.table import KIND, Evaluation
-from unweave.explaining.accounting import explain_dense
+from unweave.explaining.accounting import decompose, explain_dense
 from unweave.explaining.sentences import Sentence
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.writer import IndexWriter
@@ -101,6 +101,12 @@ class Project(Workspace):
 
         return name.run(self, by, most, below, discard=discard)
 
+    def pretrain(self) -> list[Outcome]:
+        """Embed, train, name, and pack what came of it as a dictionary for others, in the folder `dictionary`."""
+        from unweave.stages import pretrain
+
+        return pretrain.pretrain(self)
+
     def forecast(self, *, most: int | None = None, below: float | None = None, discard: bool = False) -> Forecast:
         """What naming by a language model would take and cost; nothing is sent to it."""
         from unweave.stages import name
@@ -134,7 +140,11 @@ class Project(Workspace):
 
     # --- ask --------------------------------------------------------------------------------------
 
-    def decompose(self, text: Asked, k: int | None = None) -> list[Ingredient]:
+    def decompose(self, text: Asked) -> Explanation:
+        """What an embedding is made of: the squared length of a text's, or of one given, (d_in,), in named concepts."""
+        return decompose(vector_of(self, text), self.sae, self.concepts)
+
+    def phrases(self, text: Asked, k: int | None = None) -> list[Ingredient]:
         """Write a text's embedding, or an embedding, (d_in,), in phrases: what sets it apart from the mean passage.
 
         Args:
