@@ -11,6 +11,7 @@ the test says what sets them apart, not that it did so by chance.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -37,6 +38,8 @@ class Prevalent(NamedTuple):
     """The hits that activate it most, the strongest first: positions in the corpus."""
     activations: tuple[float, ...]
     """How strongly each does."""
+    returns: bool | None = None
+    """Whether a second run found the concept again; None where that is not known."""
 
 
 def prevalent_latents(
@@ -46,8 +49,11 @@ def prevalent_latents(
     *,
     top: int = 10,
     proofs: int = 3,
+    returning: Mapping[int, bool] | None = None,
 ) -> list[Prevalent]:
     """The latents that set some passages apart from their corpus, those that do so most first.
+
+    Latents that are known not to return are no findings: they come after all others.
 
     Args:
         latents: (n_passages, n_latents) of the whole corpus.
@@ -55,6 +61,7 @@ def prevalent_latents(
         weights: (n_hits,) how much each counts for the share, above 0; by default all the same.
         top: how many latents at most.
         proofs: how many passages stand with each, at most.
+        returning: whether a latent returns, of those of which it is known: `SAE.returns`.
 
     Raises:
         ValueError: a passage is given twice, or a weight is not above 0.
@@ -83,7 +90,9 @@ def prevalent_latents(
     lift = share[present] * latents.shape[0] / frequency[present]
     surplus = share[present] * np.log(lift)
     prevalent = (p[present] <= FALSE_DISCOVERIES) & (surplus > 0)
-    best = np.flatnonzero(prevalent)[np.argsort(-surplus[prevalent], kind="stable")[:top]]
+    returns = [(returning or {}).get(latent) for latent in present.tolist()]
+    no_finding = np.array([found is False for found in returns])
+    best = np.flatnonzero(prevalent)[np.lexsort((-surplus[prevalent], no_finding[prevalent]))[:top]]
     chosen = []
     for i in best.tolist():
         latent = int(present[i])
@@ -93,7 +102,7 @@ def prevalent_latents(
         chosen.append(
             Prevalent(
                 latent, int(counts[latent]), float(share[latent]), float(lift[i]), float(p[latent]),
-                tuple(hits[rows[strongest]].tolist()), tuple(activations[strongest].tolist()),
+                tuple(hits[rows[strongest]].tolist()), tuple(activations[strongest].tolist()), returns[i],
             )
         )  # fmt: skip
     return chosen
