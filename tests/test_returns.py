@@ -396,7 +396,7 @@ def test_the_sign_stands_behind_the_mark_and_names_stand_below_each_other():
 def test_an_explanation_tells_its_share_and_what_the_sign_means():
     why = Explanation("concepts", 4.0, (contribution(3, True, 12, "wind"), contribution(1, False, 9)))
     assert list(show.explain(why)) == [
-        "concept score 4.0000, ↻ 75%, =", "    +3.0000  ●↻ wind  #12", "    +1.0000  ●  sea  #9",
+        "concept score 4.0000 (↻ 75%) =", "    +3.0000  ●↻ wind  #12", "    +1.0000  ●  sea  #9",
         "    +0.0000  residual: nothing is left over",
     ]  # fmt: skip
     (said,) = show.legend([None, why])

@@ -277,8 +277,9 @@ class Project(Workspace):
 
     def families(self) -> list[Family]:
         """Concepts that are active together, the largest family first; last, those whose head does not return."""
-        names = self.concepts
-        return sorted(stored_families(names.database), key=lambda family: names.returns(family.head) is False)
+        returning = self.concepts.returning()
+        found = stored_families(self.concepts.database)
+        return sorted(found, key=lambda family: returning.get(family.head) is False)
 
     def carrying(self, passage_id: str, latent: int) -> list[Sentence]:
         """The sentences of a passage, and what each has to do with a concept."""

@@ -197,7 +197,7 @@ def explain(explanation: Explanation, top: int = 5) -> Iterator[str]:
     """A score as the sum of its parts: the largest contributions, the others together, bias and residual."""
     label, kind = _LABELS[explanation.of]
     share = explanation.returning_share
-    yield f"{label} {explanation.score:.4f}{'' if share is None else f', {RETURNS} {share:.0%},'} ="
+    yield f"{label} {explanation.score:.4f}{'' if share is None else f' ({RETURNS} {share:.0%})'} ="
     if explanation.parts:
         for part in explanation.parts:
             where = "not found" if part.rank is None else f"rank {part.rank}"

@@ -69,11 +69,8 @@ def prevalent_latents(
     from scipy.stats import false_discovery_control, hypergeom  # takes .5 s, which other commands need not wait for
 
     hits = np.asarray(hits, np.int64)
-    if len(np.unique(hits)) != len(hits):
-        raise ValueError("a passage is given twice among the hits; give each one once")
     weights = np.ones(len(hits)) if weights is None else np.asarray(weights, np.float64)
-    if weights.shape != hits.shape or not (weights > 0).all():
-        raise ValueError(f"weights of shape {weights.shape} must be above 0, one for each of the {len(hits)} hits")
+    _check(hits, weights)
     found = csr_array(latents[hits]).tocsc()
     counts = np.diff(found.indptr)
     present = np.flatnonzero(counts)
@@ -89,10 +86,10 @@ def prevalent_latents(
     share = np.asarray(active.T @ (weights / weights.sum()))
     lift = share[present] * latents.shape[0] / frequency[present]
     surplus = share[present] * np.log(lift)
-    prevalent = (p[present] <= FALSE_DISCOVERIES) & (surplus > 0)
     returns = [(returning or {}).get(latent) for latent in present.tolist()]
-    no_finding = np.array([found is False for found in returns])
-    best = np.flatnonzero(prevalent)[np.lexsort((-surplus[prevalent], no_finding[prevalent]))[:top]]
+    no_finding = np.array([known is False for known in returns])
+    order = np.lexsort((-surplus, no_finding))
+    best = order[(p[present] <= FALSE_DISCOVERIES)[order] & (surplus > 0)[order]][:top]
     chosen = []
     for i in best.tolist():
         latent = int(present[i])
@@ -106,3 +103,10 @@ def prevalent_latents(
             )
         )  # fmt: skip
     return chosen
+
+
+def _check(hits: NDArray[np.int64], weights: NDArray[np.float64]) -> None:
+    if len(np.unique(hits)) != len(hits):
+        raise ValueError("a passage is given twice among the hits; give each one once")
+    if weights.shape != hits.shape or not (weights > 0).all():
+        raise ValueError(f"weights of shape {weights.shape} must be above 0, one for each of the {len(hits)} hits")

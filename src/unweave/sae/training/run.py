@@ -34,7 +34,7 @@ from unweave.sae.given import fingerprint, joined
 from unweave.sae.model import SAE
 from unweave.sae.training.arithmetic import Adam, Engine, Parameters, engine_for
 from unweave.sae.training.parallel import World, own_device, world_of
-from unweave.sae.training.reports import Report, Window
+from unweave.sae.training.reports import Report, Window, report_steps
 from unweave.sae.training.rows import TrainingTexts, ahead
 from unweave.sae.training.variants import VARIANTS, Step, Variant
 from unweave.sae.training.variants.base import hint_from_few, strongest_of_batch
@@ -48,7 +48,7 @@ _CHECKPOINT_SECONDS = 60.0
 _SAMPLE_ROWS = 2048
 _CALIBRATION_ROWS = 200_000
 _INITIAL_NOISE = 0.3
-_REPORTS, _REPORT_ROWS = 12, 1024
+_REPORT_ROWS = 1024
 
 
 class Trained(NamedTuple):
@@ -146,7 +146,7 @@ class Run:
         config, texts = self.config, self.texts
         done = first = self._restore()
         hint = self.first_hint()
-        report_after = _report_steps(config.steps)
+        report_after = report_steps(config.steps)
         watch = Stopwatch()
         batches = texts.batches(first, config.steps, config.batch_size, config.seed)
         shares = (self.world.share(positions) for positions in batches)
@@ -397,8 +397,3 @@ def to_sae(p: Parameters, config: SAEConfig) -> SAE:
     if config.selection == "matching_pursuit":
         W_enc = W_dec
     return SAE(config, W_enc, b_enc, W_dec, b_pre, threshold)
-
-
-def _report_steps(steps: int) -> set[int]:
-    """After which steps to measure: a dozen times, more often early, and at the end."""
-    return {max(1, round(steps * (i / _REPORTS) ** 1.5)) for i in range(1, _REPORTS + 1)}
