@@ -105,7 +105,7 @@ def prevalent_latents(
     return chosen
 
 
-def _check(hits: NDArray[np.int64], weights: NDArray[np.float64]) -> None:
+def _check(hits: NDArray[np.int64], weights: NDArray[np.floating]) -> None:
     if len(np.unique(hits)) != len(hits):
         raise ValueError("a passage is given twice among the hits; give each one once")
     if weights.shape != hits.shape or not (weights > 0).all():

@@ -67,8 +67,9 @@ def run_with_twin(
         twin = run(replace(config, seed=config.seed ^ _OTHER_SEED), _TWIN)
     if is_helper():
         return first
-    for kept_as in (_FIRST, _TWIN) if checkpoint else ():
-        forget(checkpoint, kept_as)
+    if checkpoint is not None:
+        forget(checkpoint, _FIRST)
+        forget(checkpoint, _TWIN)
     rows = texts if isinstance(texts, TrainingTexts) else TrainingTexts.of(texts)
     sample, n_given = rows.sample(_MATCHED_ON, config.seed), 0 if given is None else given.config.n_latents
     return first._replace(sae=_matched(first.sae, twin.sae, sample, n_given))
