@@ -271,7 +271,10 @@ class Project(Workspace):
         return explain_dense(scores, vector, rows, self.sae, self.concepts, latents)
 
     def prevalent(self, hits: Sequence[Hit], top: int = 10) -> list[Prevalent]:
-        """The concepts that found passages have more often than the corpus, those that set them apart most first."""
+        """The concepts that found passages have more often than the corpus, those that set them apart most first.
+
+        Those that are known not to return are no findings: they come after all others.
+        """
         from unweave.stages import relate
 
         return relate.prevalent(self, hits, top)
@@ -283,8 +286,10 @@ class Project(Workspace):
         return relate.passage_paths(self, passage_id)
 
     def families(self) -> list[Family]:
-        """Concepts that are active together, the largest family first."""
-        return stored_families(self.concepts.database)
+        """Concepts that are active together, the largest family first; last, those whose head does not return."""
+        returning = self.concepts.returning()
+        found = stored_families(self.concepts.database)
+        return sorted(found, key=lambda family: returning.get(family.head) is False)
 
     def carrying(self, passage_id: str, latent: int) -> list[Sentence]:
         """The sentences of a passage, and what each has to do with a concept."""

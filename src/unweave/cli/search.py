@@ -137,6 +137,8 @@ def _show_hits(query: str, hits: Sequence[Hit], as_json: bool) -> None:
     for hit in hits:
         for line in show.hit(hit):
             click.echo(line)
+    for line in show.legend(why for hit in hits for why in (hit.explanation, hit.dense_explanation)):
+        click.echo(line, err=True)
     if not hits:
         click.echo("no passage shares anything with this query", err=True)
 
@@ -239,3 +241,5 @@ def _show_explanation(asked: dict[str, str], explanation: Explanation, top: int,
         return
     for line in show.explain(explanation, top):
         click.echo(line)
+    for line in show.legend([explanation]):
+        click.echo(line, err=True)

@@ -79,7 +79,7 @@ def explain_dense(
             Explanation(
                 of="dense",
                 score=score,
-                contributions=contributions(active, products[active], activations, labels),
+                contributions=contributions(active, products[active], activations, labels, sae.returns),
                 bias=bias,
                 residual=float(missed @ q),
             )
@@ -105,7 +105,9 @@ def explain_rescored(
     held = np.concatenate([np.empty(0, np.int64), *(latents for latents, _ in passages)])
     products, bias, labels = _products(sae, held, q), float(sae.b_pre @ q), labels_of(names)
     return [
-        Explanation("rescored", score, contributions(latents, products[latents], activations, labels), bias)
+        Explanation(
+            "rescored", score, contributions(latents, products[latents], activations, labels, sae.returns), bias
+        )
         for score, (latents, activations) in zip(scores, passages, strict=True)
     ]
 

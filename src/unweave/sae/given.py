@@ -70,7 +70,7 @@ def read_sae(path: Path) -> SAE:
 
 
 def fingerprint(sae: SAE) -> str:
-    """SHA-256 of all that decides activations and reconstructions, as hex; the encoder's name is not among it."""
+    """SHA-256 of all that decides activations and reconstructions, as hex; the encoder's name and a twin do not."""
     c = sae.config
     digest = hashlib.sha256(json.dumps([c.d_in, c.n_latents, c.k, c.selection]).encode())
     for tensor in (sae.W_enc, sae.b_enc, sae.W_dec, sae.b_pre, sae.threshold):
@@ -98,7 +98,14 @@ def joined(given: SAE, own: SAE) -> SAE:
         np.concatenate([given.W_dec, own.W_dec]),
         given.b_pre,
         np.concatenate([thresholds(given), thresholds(own)]),
+        _twins(given, own),
     )
+
+
+def _twins(given: SAE, own: SAE) -> NDArray[np.float32] | None:
+    """What twins of both say; NaN for the latents of one that had none."""
+    known = [sae.twin if sae.twin is not None else np.full(len(sae.b_enc), np.nan, np.float32) for sae in (given, own)]
+    return None if given.twin is None and own.twin is None else np.concatenate(known)
 
 
 def beside(given: SAEConfig, own: SAEConfig) -> SAEConfig:

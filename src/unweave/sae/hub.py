@@ -22,7 +22,7 @@ from unweave.base.foreign import LARGEST_DOWNLOAD
 from unweave.base.plain import plain
 from unweave.errors import CorruptArtifact, MissingArtifact, MissingExtra, ModelUnavailable
 from unweave.sae.formats import FILES, import_sae, is_ours
-from unweave.sae.model import SAE, WEIGHTS
+from unweave.sae.model import RETURNING, SAE, WEIGHTS
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -160,6 +160,7 @@ def model_card(folder: Path | str, repo_id: str = "OWNER/NAME") -> str:
             f"| Dimensions of an embedding | {config.d_in:,} |",
             f"| Latents (`n_latents`) | {config.n_latents:,} |",
             *shared,
+            *_returning(sae),
             f"| Active latents a text that training aimed at (`k`) | {config.k:,} |",
             f"| How a text's latents are selected | {_escaped(config.selection)} |",
             f"| Trained on | {', '.join(counts) or 'not stated'} |", "",
@@ -184,6 +185,15 @@ def _sources(results: Mapping[str, Any]) -> list[str]:
         return []
     rows = [f"| {_escaped(source)} | {_number(n, ',')} |" for source, n in counts.items()]
     return ["## Where its texts come from", "", "| source | texts |", "| --- | ---: |", *rows, ""]
+
+
+def _returning(sae: SAE) -> list[str]:
+    if not sae.returns:
+        return []
+    found = f"{sum(sae.returns.values()):,} of {len(sae.returns):,}"
+    return [
+        f"| Latents that a second run, from another seed, found again (agreement of {RETURNING:g} at least) | {found} |"
+    ]
 
 
 def _measures(results: Mapping[str, Any]) -> list[str]:

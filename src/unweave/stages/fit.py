@@ -22,6 +22,7 @@ from unweave.base.room import refuse_beyond_disk, refuse_beyond_memory
 from unweave.config import THRESHOLD, FitConfig, SAEConfig
 from unweave.encode.devices import memory_of, refuse_missing
 from unweave.errors import BadData, MissingExtra
+from unweave.sae.agreement import returning
 from unweave.sae.given import beside
 from unweave.sae.model import SAE, WEIGHTS
 from unweave.sae.training.recipe import TEXTS_A_LATENT_CARRIED, Plan, carried, planned, planned_beside
@@ -36,6 +37,7 @@ try:
     from unweave.sae.training import reports
     from unweave.sae.training.rows import TrainingTexts
     from unweave.sae.training.run import Trained, run_training
+    from unweave.sae.training.twin import run_with_twin
     from unweave.sae.training.variants import VARIANTS
 except ImportError as error:
     raise MissingExtra("training an SAE", "fit") from error
@@ -90,6 +92,8 @@ def fit_sae(project: Workspace, folder: Path) -> Outcome | None:
     refuse_without_room(whole, project.path, config.device)
     training = {"steps": 0, "seed": config.seed} if plan is None else asdict(plan.training)
     settings = {"sae": asdict(whole), "training": training, "held_out": config.held_out}
+    if plan is not None:
+        settings["twin"] = config.twin
     if given is not None:
         settings["given"] = given.settings()
     fresh = is_stale(folder, "sae", settings, made_from)
@@ -101,6 +105,7 @@ def fit_sae(project: Workspace, folder: Path) -> Outcome | None:
         _say_choices(config, given, plan, len(texts))
         with build(folder, "sae", settings=settings, made_from=made_from) as made:
             _make(project, made, plan, given, texts, drawn)
+        _say_returning(made.results)
         _say_seen_and_unseen(made.results, "--n-latents" if given is None else "--own-latents")
     manifest = read_manifest(folder, "sae")
     return Outcome("sae", fresh, manifest.seconds, manifest.results)
@@ -183,6 +188,7 @@ def _make(
         held_out={of: measured({of: rows}) for of, rows in drawn.held_out.items() if len(rows) > 1},
         seen=measured(_read(drawn.trained)),
         unseen=measured(_read(drawn.held_out)) if len(held_out) else None,
+        returning=_returning(project, sae),
         threshold=float(sae.threshold.mean()),
         history=trained.history,
     )
@@ -193,7 +199,16 @@ def _run(
     **kept: Any,
 ) -> Trained:  # fmt: skip
     frozen = None if given is None else given.sae
-    return run_training(texts, held_out, plan.sae, plan.training, given=frozen, device=config.device, **kept)
+    run = run_with_twin if config.twin else run_training
+    return run(texts, held_out, plan.sae, plan.training, given=frozen, device=config.device, **kept)
+
+
+def _returning(project: Workspace, sae: SAE) -> dict[str, Any] | None:
+    """What of the SAE a second run found again; None if there was none."""
+    passages = project.embedded("passages")
+    some = np.linspace(0, len(passages) - 1, min(len(passages), _MEASURED)).astype(np.int64)
+    found = returning(sae, passages.take(some)) if sae.returns else None
+    return found and found._asdict()
 
 
 def _measured(project: Workspace, sae: SAE, rows: Mapping[str, NDArray[np.int64]]) -> dict[str, Any]:
@@ -235,6 +250,16 @@ def _say_report(report: reports.Report) -> None:
         f"step {report['step']:,}: NMSE {report['nmse'] or math.nan:.3f}{unseen}; "
         f"{report['live_latents']:,} latents live, {report['dead_latents']:,} dead"
     )
+
+
+def _say_returning(results: Mapping[str, Any]) -> None:
+    """One line on how many latents a second run found again, and how much of the passages they make up."""
+    found = results["returning"]
+    if found is not None:
+        progress.say(
+            f"{found['latents']:,} of {found['known']:,} live latents return: a second run found them again; they make "
+            f"up {found['contribution']:.0%} of what latents contribute to the passages"
+        )
 
 
 def _say_seen_and_unseen(results: Mapping[str, Any], option: str) -> None:

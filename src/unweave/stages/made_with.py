@@ -35,7 +35,7 @@ DEFAULTS: dict[str, Mapping[str, Any]] = {
     "embeddings": {"encoder": ENCODER},
     "sae": {
         "sae": defaults_of(SAEConfig), "training": defaults_of(TrainConfig), "tokens": defaults_of(TokensConfig),
-        "encoder": ENCODER, "held_out": defaults_of(FitConfig)["held_out"], "given": None,
+        "encoder": ENCODER, "held_out": defaults_of(FitConfig)["held_out"], "given": None, "twin": True,
     },
     "latents": {},
     "concepts": defaults_of(EvidenceConfig),
@@ -46,7 +46,7 @@ DEFAULTS: dict[str, Mapping[str, Any]] = {
     "reproduction": defaults_of(ReproduceConfig),
 }  # fmt: skip
 """By kind of artefact, the settings that its manifest may lack and what that means. Whatever is added later is listed
-with the value that stands for what was done before."""
+with the value that stands for what was done before; but no SAE is trained anew for want of a twin alone."""
 
 
 class Unapplied(NamedTuple):
@@ -130,6 +130,7 @@ def _of_training(stored: Mapping[str, Any], settings: Settings) -> dict[str, Any
     if not training:
         return {}
     used = {**training, "held_out": stored.get("held_out"), "dictionary": OWN}
+    used["twin"] = stored.get("twin")
     if given is None:
         used |= {"k": sae.get("k"), "n_latents": sae.get("n_latents")}
     else:

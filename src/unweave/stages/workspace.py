@@ -343,7 +343,7 @@ class Workspace:
     @property
     def concepts(self) -> Concepts:
         """The latents' names."""
-        return self._read("concepts", Concepts.load)
+        return self._read("concepts", lambda folder: Concepts.load(folder, returning=lambda: self.sae.returns))
 
     @property
     def lexicon(self) -> Lexicon:
