@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from unweave.sae.training.from_array import train
     from unweave.stages.asked import QueryId
     from unweave.texts.open import open_collection
+    from unweave.texts.pool import read_pool
 
 __version__ = "0.1.0"
 __all__ = [
@@ -62,6 +63,7 @@ __all__ = [
     "open_collection",
     "pursue",
     "push_to_hub",
+    "read_pool",
     "train",
 ]
 
@@ -92,6 +94,7 @@ _HOME = {
     "import_sae": "unweave.sae.formats",
     "name": "unweave.concepts.naming",
     "open_collection": "unweave.texts.open",
+    "read_pool": "unweave.texts.pool",
     "pursue": "unweave.sae.model",
     "push_to_hub": "unweave.sae.hub",
     "train": "unweave.sae.training.from_array",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +49,9 @@ logger = logging.getLogger(__name__)
 
 _MEAN_OF = 16_384
 """Passages that the mean is taken of, at most."""
+
+if TYPE_CHECKING:
+    from unweave.stages.pretrain import Cost
 
 
 class Project(Workspace):
@@ -102,10 +105,19 @@ class Project(Workspace):
         return name.run(self, by, most, below, discard=discard)
 
     def pretrain(self) -> list[Outcome]:
-        """Embed, train, name, and pack what came of it as a dictionary for others, in the folder `dictionary`."""
+        """Embed, train, name, and pack what came of it as a dictionary for others, in the folder `dictionary`.
+
+        The texts are best those of `read_pool`, many and of many kinds.
+        """
         from unweave.stages import pretrain
 
         return pretrain.pretrain(self)
+
+    def pretraining_cost(self) -> Cost:
+        """How long `pretrain` takes on this machine, by a sample, and how much the embeddings take on disk."""
+        from unweave.stages import pretrain
+
+        return pretrain.cost(self)
 
     def forecast(self, *, most: int | None = None, below: float | None = None, discard: bool = False) -> Forecast:
         """What naming by a language model would take and cost; nothing is sent to it."""

@@ -226,7 +226,7 @@ def pretrain(
         stage.prepare(project, texts, most)
         stages["embed"] = {"sentences": 0}  # the texts are short themselves
     with opened_with(project, **stages) as opened:
-        forecast = stage.cost(opened)
+        forecast = opened.pretraining_cost()
         if dry_run and as_json:
             print_json(forecast._asdict())
         elif not as_json:
