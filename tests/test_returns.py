@@ -21,6 +21,7 @@ from safetensors.numpy import load_file, save
 from scipy.sparse import csr_array
 
 import unweave as uw
+from unweave import report
 from unweave.base.artifact import MANIFEST, Manifest, write_manifest
 from unweave.base.building import build
 from unweave.base.contributions import contributions
@@ -33,7 +34,6 @@ from unweave.concepts.relations.stored import FAMILY
 from unweave.config import SAEConfig, TrainConfig
 from unweave.errors import BadData, CorruptArtifact
 from unweave.project import Project
-from unweave.report import write_report
 from unweave.sae.agreement import returning, with_twin
 from unweave.sae.formats import export_sae, import_sae
 from unweave.sae.given import fingerprint, joined
@@ -518,13 +518,20 @@ def test_the_prevalent_concepts_of_a_project_know_which_return(project):
     assert all(one.returns == (one.latent % 2 == 0) for one in found)
 
 
-def test_the_report_shows_no_concept_that_does_not_return_among_those_that_stand_out(project):
+def test_the_report_sets_apart_what_does_not_return_among_what_stands_out(project, monkeypatch):
+    monkeypatch.setattr(report, "_CONCEPTS_SHOWN", 12)  # of sixteen: eight even ones, and room for four others
     opened = Project.open(project)
     query = opened.embedded("queries").rows(0, 1)[0]
-    page = write_report(opened, [("moon", opened.search(query, 3, explain=True))]).read_text(encoding="utf-8")
+    page = report.write_report(opened, [("moon", opened.search(query, 3, explain=True))]).read_text(encoding="utf-8")
     stand_out, sums = page.split("<h2>Searches, explained</h2>")
-    cards = re.findall(r"<h4>(.*?)</h4>", stand_out, flags=re.DOTALL)
-    assert cards and all("↻" in card and int(card.rpartition("#")[2].split("<")[0]) % 2 == 0 for card in cards)
+    for section in re.split("<h3>", stand_out)[1:]:
+        findings, _, rest = section.partition("so not to be taken for findings")
+        for cards, even in ((findings, True), (rest, False)):
+            shown = re.findall(r"<h4>(.*?)</h4>", cards, flags=re.DOTALL)
+            assert shown or not even
+            assert all(("↻" in card) == even for card in shown)
+            assert all((int(card.rpartition("#")[2].split("<")[0]) % 2 == 0) == even for card in shown)
+    assert "so not to be taken for findings" in stand_out
     assert re.search(r"from another seed, found again: \d+ of \d+, which make up \d+ %", stand_out)
     assert re.search(r"concept score, ↻ \d+ % by concepts that return", sums)
     assert re.search(r"% explained, ↻ \d+ % by concepts that return", sums)

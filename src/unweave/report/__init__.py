@@ -131,18 +131,20 @@ def _best(measured: Evaluation) -> dict[str, float]:
 
 
 def _concepts(project: Workspace, measured: Evaluation | None) -> dict[str, list[ConceptCard]]:
-    """What stands out; a concept that is known not to return is no finding, and has no place among them."""
+    """What stands out. A concept that is known not to return is no finding: it comes last, if there is room left."""
     names = project.concepts
-    by_frequency = [c for c in names.by_document_frequency() if c.document_frequency and c.returns is not False]
+    by_frequency = [c for c in names.by_document_frequency() if c.document_frequency]
     n = len(project.corpus)
     rare = [c for c in reversed(by_frequency) if c.document_frequency >= _FEWEST_FOR_RARE]
-    useful = [(j, gain) for j, gain in measured.usefulness if names.returns(j) is not False] if measured else []
+    returning = names.returning()  # sorting keeps the order of equals: those that return, or may, stay as they were
+    frequent, rare = (sorted(some, key=lambda c: c.returns is False)[:_CONCEPTS_SHOWN] for some in (by_frequency, rare))
+    useful = sorted(measured.usefulness if measured else [], key=lambda one: returning.get(one[0]) is False)
     return {
         "useful": list(
             _cards(project, ((j, f"+{gain:.2f} score to relevant passages") for j, gain in useful[:_CONCEPTS_SHOWN]))
         ),
-        "frequent": list(_cards(project, _by_share(by_frequency[:_CONCEPTS_SHOWN], n))),
-        "rare": list(_cards(project, _by_share(rare[:_CONCEPTS_SHOWN], n))),
+        "frequent": list(_cards(project, _by_share(frequent, n))),
+        "rare": list(_cards(project, _by_share(rare, n))),
     }
 
 
