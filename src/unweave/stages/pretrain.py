@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unweave import settings
+from unweave.base import progress
 from unweave.base.artifact import read_manifest
 from unweave.base.building import build
 from unweave.base.files import write_atomically
@@ -52,7 +53,7 @@ class Cost(NamedTuple):
     embedding: float
     """Seconds; 0 if the texts are embedded."""
     training: float
-    """Seconds, of all runs; 0 if the SAE is there."""
+    """Seconds, the twin's included; 0 if the SAE is there."""
     n_bytes: int
     """What the embeddings take on disk."""
 
@@ -150,11 +151,15 @@ def _timed_training(project: Workspace, rows: NDArray[np.float32]) -> float:
     config = project.settings.fit
     plan = planned(config, round(len(project.corpus) * (1 - config.held_out)), rows.shape[1], "")
     texts = TrainingTexts([(ArrayRows(rows), np.arange(len(rows)))])
-    few = replace(plan.training, steps=_TIMED_STEPS, warmup_steps=1)
-    seconds = []
-    for training in (replace(few, steps=1), few):
+
+    def seconds_of(steps: int) -> float:
         watch = Stopwatch()
-        run_training(texts, rows[:2], plan.sae, training, device=config.device)
-        seconds.append(watch.seconds)
-    a_step = max(0.0, seconds[1] - seconds[0]) / (_TIMED_STEPS - 1)
-    return seconds[0] + a_step * plan.training.steps
+        few = replace(plan.training, steps=steps, warmup_steps=1)
+        run_training(texts, rows[:2], plan.sae, few, device=config.device)
+        return watch.seconds
+
+    with progress.watched(progress.SILENT):
+        seconds_of(1)  # what is compiled once is compiled now
+        begun = seconds_of(1)
+        a_step = max(0.0, seconds_of(1 + _TIMED_STEPS) - begun) / _TIMED_STEPS
+    return (begun + a_step * plan.training.steps) * (2 if config.twin else 1)
