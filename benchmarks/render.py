@@ -24,6 +24,7 @@ import million
 import naming
 import picture
 import pursuit
+import refit
 import search
 import stability
 import start
@@ -87,6 +88,7 @@ def blocks() -> dict[str, list[str]]:
         "encoders": list(table(results(effectiveness.RESULTS)["encoders"])),
         "peers": list(table(results(effectiveness.RESULTS)["peers"])),
         "stability": stability.summary(results(stability.RESULTS)),
+        "refit": refit.summary(results(refit.RESULTS)),
         "search": search.summary(results(search.RESULTS)),
         "faults": faults.summary(results(faults.RESULTS)),
         "million": million.summary(results(million.RESULTS)),

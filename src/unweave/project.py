@@ -90,8 +90,9 @@ class Project(Workspace):
         return tokens.fit_tokens(self)
 
     def name(
-        self, by: str = "keyphrases", *, most: int | None = None, below: float | None = None, discard: bool = False
-    ) -> list[Outcome]:
+        self, by: str = "keyphrases", *, most: int | None = None, below: float | None = None, discard: bool = False,
+        anew: bool = False,
+    ) -> list[Outcome]:  # fmt: skip
         """Gather the evidence for every live latent, name it, and work out how concepts relate.
 
         Args:
@@ -99,10 +100,11 @@ class Project(Workspace):
             most: concepts that another namer names, at most, the most frequent.
             below: another namer names only concepts whose shown name has a detection below this, or was not judged.
             discard: name the concepts of another SAE although people edited the old ones.
+            anew: make the namer's names anew that were kept when the SAE was trained on.
         """
         from unweave.stages import name
 
-        return name.run(self, by, most, below, discard=discard)
+        return name.run(self, by, most, below, discard=discard, anew=anew)
 
     def pretrain(self) -> list[Outcome]:
         """Embed, train, name, and pack what came of it as a dictionary for others, in the folder `dictionary`.

@@ -164,6 +164,7 @@ def fit(project: Path, as_json: bool, **options: Any) -> None:
 @stage_options("lexicon")
 @stage_options("language_model")
 @click.option("--discard", is_flag=True, help="Name the concepts of another SAE although people edited the old ones.")
+@click.option("--anew", is_flag=True, help="Make the namer's names anew that were kept when the SAE was trained on.")
 @JSON
 def name(
     project: Path,
@@ -172,12 +173,14 @@ def name(
     below: float | None,
     dry_run: bool,
     discard: bool,
+    anew: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
     """Gather the evidence for every live concept, name it, and work out how concepts relate.
 
-    Names of several namers stand side by side; the one that detection trusts most is shown. See: unweave judge
+    Names of several namers stand side by side; the one that detection trusts most is shown. See: unweave judge. When
+    the SAE was trained on, a concept keeps its names, their judgement and people's edits unless its latent moved.
     """
     if dry_run and namer != "language-model":
         raise click.BadParameter("only a language model costs anything; give --namer language-model")
@@ -185,7 +188,7 @@ def name(
         if dry_run:
             _show_forecast(opened.forecast(most=most, below=below, discard=discard), as_json)
             return
-        show_outcomes(opened.name(namer, most=most, below=below, discard=discard), as_json)
+        show_outcomes(opened.name(namer, most=most, below=below, discard=discard, anew=anew), as_json)
 
 
 def _show_forecast(forecast: Forecast, as_json: bool) -> None:
