@@ -89,8 +89,8 @@ def pretrain(project: Workspace) -> list[Outcome]:
     """
     if project.settings.fit.dictionary != OWN:
         raise BadData(f"a dictionary is to be made here, and [fit] dictionary is not {OWN!r}; set it so")
-    return [*embed.embed(project), *fit.fit(project), *name.run(project, "keyphrases", None, None, discard=False, anew=False),
-            pack(project)]  # fmt: skip
+    outcomes = [*embed.embed(project), *fit.fit(project)]
+    return [*outcomes, *name.run(project, "keyphrases", None, None, discard=False, anew=False), pack(project)]
 
 
 def pack(project: Workspace) -> Outcome:
