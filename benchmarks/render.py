@@ -20,6 +20,7 @@ import effectiveness
 import gpu
 import growth
 import keywords
+import million
 import naming
 import picture
 import pursuit
@@ -90,6 +91,7 @@ def blocks() -> dict[str, list[str]]:
         "refit": refit.summary(results(refit.RESULTS)),
         "search": search.summary(results(search.RESULTS)),
         "faults": faults.summary(results(faults.RESULTS)),
+        "million": million.summary(results(million.RESULTS)),
         "start": start.summary(results(start.RESULTS)),
         "keywords": keywords.summary(results(keywords.RESULTS)),
         "naming": naming.summary(results(naming.RESULTS), "demo"),

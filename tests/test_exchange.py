@@ -69,7 +69,7 @@ def test_a_row_holds_what_a_name_is_judged_by(database, tmp_path):
     assert export(Concepts(database), tmp_path / "out.jsonl", content) == 4
     first, second, nameless, merged = map(json.loads, (tmp_path / "out.jsonl").read_text().splitlines())
     assert first == {
-        "latent": 0, "name": "kites", "namer": "language-model", "trust": "fair", "detection": 0.75,
+        "latent": 0, "name": "kites", "namer": "language-model", "trust": "fair", "returns": None, "detection": 0.75,
         "document_frequency": 9, "flag": None, "merged_into": None, "description": "Texts about kites.",
         "keyphrases": "kite festival",
         "examples": ["Kites fly in the wind.", "x" * 199 + "…", "=HYPERLINK(A1)"],

@@ -31,7 +31,7 @@ from unweave.sae.model import SAE
 from unweave.sae.training.recipe import continued, planned
 from unweave.sae.training.run import run_training
 from unweave.stages.agree import compare_saes
-from unweave.stages.refit import Last, Stayed, planned_on, said_of, stayed
+from unweave.stages.refit import Last, Stayed, agreement_kept, planned_on, said_of, stayed
 from unweave.texts.collection import Collection
 
 SMALL = SAEConfig(d_in=16, n_latents=24, k=2)
@@ -477,3 +477,17 @@ def test_a_corpus_grows_from_end_to_end_and_its_concepts_stay(kept_copy):
             assert concept.score(DETECTION, "keyphrases") == judged[concept.latent]
     assert grown.search("what holds a kite in the air", 1)[0].passage.passage_id == "kites"
     assert grown.manifest("sae").settings["began_from"] == [first]
+
+
+# --- what a twin found ------------------------------------------------------------------------------
+
+
+def test_a_latent_that_stayed_keeps_what_a_twin_said_of_it_and_one_that_moved_does_not(random_sae):
+    before = random_sae(0)
+    assert agreement_kept(before, before) is None
+    twin = np.linspace(0.1, 1, before.config.n_latents, dtype=np.float32)
+    W_enc = before.W_enc.copy()
+    W_enc[3] *= -1  # its decoder alone is as it was
+    kept = agreement_kept(replace(before, twin=twin), replace(before, W_enc=W_enc))
+    assert np.isnan(kept[3])
+    np.testing.assert_array_equal(np.delete(kept, 3), np.delete(twin, 3))

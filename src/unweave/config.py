@@ -98,6 +98,8 @@ class FitConfig:
     """Temperature of the retrieval loss: what it divides similarities by."""
     patience: int = 0
     """Reports, of a dozen in a training, without a lower held-out NMSE after which it stops; 0: it goes on."""
+    twin: bool = True
+    """Train once more from another seed, which takes as long again, to mark the latents that return."""
     tensorboard: str = reaches("", "files are written there", PATH)
     """Folder for TensorBoard events of the training; empty: none are written."""
     held_out: float = 0.05

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ from unweave.errors import BadData
 from unweave.evaluation.rank import with_ids
 from unweave.evaluation.reproduction import Reproduction
 from unweave.evaluation.table import KIND, Evaluation
-from unweave.explaining.accounting import explain_dense
+from unweave.explaining.accounting import decompose, explain_dense
 from unweave.explaining.sentences import Sentence
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.writer import IndexWriter
@@ -49,6 +49,9 @@ logger = logging.getLogger(__name__)
 
 _MEAN_OF = 16_384
 """Passages that the mean is taken of, at most."""
+
+if TYPE_CHECKING:
+    from unweave.stages.pretrain import Cost
 
 
 class Project(Workspace):
@@ -103,6 +106,21 @@ class Project(Workspace):
 
         return name.run(self, by, most, below, discard=discard, anew=anew)
 
+    def pretrain(self) -> list[Outcome]:
+        """Embed, train, name, and pack what came of it as a dictionary for others, in the folder `dictionary`.
+
+        The texts are best those of `read_pool`, many and of many kinds.
+        """
+        from unweave.stages import pretrain
+
+        return pretrain.pretrain(self)
+
+    def pretraining_cost(self) -> Cost:
+        """How long `pretrain` takes on this machine, by a sample, and how much the embeddings take on disk."""
+        from unweave.stages import pretrain
+
+        return pretrain.cost(self)
+
     def forecast(self, *, most: int | None = None, below: float | None = None, discard: bool = False) -> Forecast:
         """What naming by a language model would take and cost; nothing is sent to it."""
         from unweave.stages import name
@@ -136,7 +154,11 @@ class Project(Workspace):
 
     # --- ask --------------------------------------------------------------------------------------
 
-    def decompose(self, text: Asked, k: int | None = None) -> list[Ingredient]:
+    def decompose(self, text: Asked) -> Explanation:
+        """What an embedding is made of: the squared length of a text's, or of one given, (d_in,), in named concepts."""
+        return decompose(vector_of(self, text), self.sae, self.concepts)
+
+    def phrases(self, text: Asked, k: int | None = None) -> list[Ingredient]:
         """Write a text's embedding, or an embedding, (d_in,), in phrases: what sets it apart from the mean passage.
 
         Args:
@@ -263,7 +285,10 @@ class Project(Workspace):
         return explain_dense(scores, vector, rows, self.sae, self.concepts, latents)
 
     def prevalent(self, hits: Sequence[Hit], top: int = 10) -> list[Prevalent]:
-        """The concepts that found passages have more often than the corpus, those that set them apart most first."""
+        """The concepts that found passages have more often than the corpus, those that set them apart most first.
+
+        Those that are known not to return are no findings: they come after all others.
+        """
         from unweave.stages import relate
 
         return relate.prevalent(self, hits, top)
@@ -275,8 +300,10 @@ class Project(Workspace):
         return relate.passage_paths(self, passage_id)
 
     def families(self) -> list[Family]:
-        """Concepts that are active together, the largest family first."""
-        return stored_families(self.concepts.database)
+        """Concepts that are active together, the largest family first; last, those whose head does not return."""
+        returning = self.concepts.returning()
+        found = stored_families(self.concepts.database)
+        return sorted(found, key=lambda family: returning.get(family.head) is False)
 
     def carrying(self, passage_id: str, latent: int) -> list[Sentence]:
         """The sentences of a passage, and what each has to do with a concept."""

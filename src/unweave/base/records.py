@@ -35,6 +35,10 @@ class Query(NamedTuple):
     text: str
 
 
+RETURNS = "↻"
+"""The sign, beside the mark of trust, of a concept that a second run found again: see `sae.model.SAE.returns`."""
+
+
 class Trust(StrEnum):
     """How far a name is to be trusted: by the low end of its detection interval, which takes few decisions as few."""
 
@@ -58,6 +62,15 @@ class Trust(StrEnum):
 _MARKS = {Trust.CONFIRMED: "✓", Trust.GOOD: "●", Trust.FAIR: "◐", Trust.WEAK: "○", Trust.UNSCORED: "·"}
 
 
+def marks(trust: Trust | None, returns: bool | None) -> str:
+    """The signs before a concept: how far its name is to be trusted, and whether the concept returns.
+
+    Where that is known of concepts, each has two places, so that names stand below each other; else it is one.
+    """
+    of_name = trust.mark if trust else ""
+    return of_name if returns is None else f"{of_name or ' '}{RETURNS if returns else ' '}"
+
+
 class Contribution(NamedTuple):
     """What one latent adds to a score."""
 
@@ -72,6 +85,8 @@ class Contribution(NamedTuple):
     """query * passage."""
     trust: Trust | None = None
     """How far the name is to be trusted; None without a name."""
+    returns: bool | None = None
+    """Whether a second run found the concept again; None where that is not known."""
 
 
 class Part(NamedTuple):
@@ -90,8 +105,8 @@ class Explanation:
     """A score and the parts that add up to it: contributions + bias + residual + parts = score."""
 
     of: str
-    """Which score: `dense` (the retriever's), `concepts` (CL-SR), `rescored` (codes, dense query), `terms` (BM25)
-    or `sum` (several systems')."""
+    """Which score: `dense` (the retriever's), `concepts` (CL-SR), `rescored` (codes, dense query), `terms` (BM25),
+    `sum` (several systems'), or `embedding`: one text's squared length."""
     score: float
     """The score as the retriever gave it."""
     contributions: tuple[Contribution, ...]
@@ -140,6 +155,18 @@ class Explanation:
         accounted, left = (math.fsum(column) for column in zip(*accounts, strict=True))
         return accounted / (accounted + left) if accounted + left else 1.0
 
+    @property
+    def returning_share(self) -> float | None:
+        """The share of concepts that return in what all concepts add or take away: sums of |value|.
+
+        One of which that is not known counts as one that does not. None where it is known of none, and of a sum: each
+        of its parts has its own.
+        """
+        if all(c.returns is None for c in self.contributions):
+            return None
+        whole = math.fsum(abs(c.value) for c in self.contributions)
+        return math.fsum(abs(c.value) for c in self.contributions if c.returns) / whole if whole else None
+
     def _account(self) -> tuple[float, float]:
         return abs(self.explained + self.bias), abs(self.residual)
 
@@ -170,6 +197,7 @@ class Explanation:
             "bias": self.bias,
             "residual": self.residual,
             "explained_share": self.explained_share,
+            "returning_share": self.returning_share,
         }
         if self.parts:
             explained = [part.explanation and part.explanation.to_dict() for part in self.parts]
@@ -195,8 +223,8 @@ class Explanation:
 
 
 def _piece(c: Contribution) -> notebook.Piece:
-    mark = f" {c.trust.mark}" if c.trust else ""
-    label = f"#{c.latent}" if c.name is None else f"{c.name}{mark} #{c.latent}"
+    mark = marks(c.trust if c.name else None, c.returns).strip()
+    label = " ".join(filter(None, (c.name, mark, f"#{c.latent}")))
     return notebook.Piece(label, c.value, f"{c.query:.4g} \u00d7 {c.passage:.4g}")
 
 

@@ -1,4 +1,4 @@
-"""The commands that make a project: init, add, embed, fit, name, index, tokens."""
+"""The commands that make a project: init, add, embed, fit, name, index, tokens; and pretrain."""
 
 from __future__ import annotations
 
@@ -199,6 +199,44 @@ def _show_forecast(forecast: Forecast, as_json: bool) -> None:
         return
     for line in show.forecast(forecast):
         click.echo(line)
+
+
+@click.command(epilog=KEPT)
+@PROJECT
+@click.option("--texts", multiple=True, type=click.Path(exists=True, path_type=Path),
+              help="A .jsonl, .csv, .tsv or .parquet file of texts, or a folder of such files; may be repeated. "
+              "Without it, PROJECT is there already.")  # fmt: skip
+@click.option("--most", type=click.IntRange(min=1), help="Texts to take, at most, drawn evenly from all files.")
+@click.option("--dry-run", is_flag=True, help="Say how long it would take, by a sample, and stop.")
+@stage_options("encoder", without=("device", "batch_size"))
+@stage_options("fit")
+@JSON
+def pretrain(
+    project: Path, texts: tuple[Path, ...], most: int | None, dry_run: bool, as_json: bool, **options: Any
+) -> None:
+    """Make a dictionary that reads any text, from many texts: embed, train, name, and pack.
+
+    The dictionary lies in PROJECT/dictionary, a folder that `unweave decompose`, `unweave fit --dictionary` and
+    `unweave sae push` take. What was broken off goes on where it stopped when the same command is run again. How long
+    it takes is said before it begins.
+    """
+    from unweave.cli import show
+    from unweave.stages import pretrain as stage
+
+    stages = by_stage(options, "encoder", "fit")
+    del stages["encoder"]["batch_size"]  # --batch-size is that of training, --device that of both
+    if texts:
+        stage.prepare(project, texts, most)
+        stages["embed"] = {"sentences": 0}  # the texts are short themselves
+    with opened_with(project, **stages) as opened:
+        forecast = opened.pretraining_cost()
+        if dry_run and as_json:
+            print_json(forecast._asdict())
+        elif not as_json:
+            for line in show.cost(forecast):
+                click.echo(line)
+        if not dry_run:
+            show_outcomes(opened.pretrain(), as_json)
 
 
 @click.group()

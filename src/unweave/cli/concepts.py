@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from unweave.base.plain import plain
-from unweave.base.records import Trust
+from unweave.base.records import RETURNS, Trust
 from unweave.cli.options import JSON, PROJECT, open_project, print_json
 from unweave.concepts.concept import BANDS, DETECTION, ITSELF, trust_of
 
@@ -43,6 +43,7 @@ def concepts() -> None:
 @JSON
 def list_(project: Path, top: int, trust: str | None, remark: str | None, words: str | None, as_json: bool) -> None:
     """List concepts, the most frequent first."""
+    from unweave.cli.show import RETURNS_MEANS
 
     names = open_project(project).concepts
     found = [
@@ -58,6 +59,8 @@ def list_(project: Path, top: int, trust: str | None, remark: str | None, words:
     for concept in found[:top]:
         click.echo(f"{concept.document_frequency:>9,}  {_shown(names, concept.latent)}{_remarks(concept)}")
     click.echo(f"{min(top, len(found)):,} of {len(found):,} concepts, by the passages they are in", err=True)
+    if names.returning():
+        click.echo(RETURNS_MEANS, err=True)
 
 
 @concepts.command()
@@ -78,6 +81,8 @@ def show(project: Path, latent: int, as_json: bool) -> None:
         return
     click.echo(f"{_shown(names, latent)}{_remarks(concept)}")
     click.echo(f"in {concept.document_frequency:,} passages; strongest activation {concept.strongest:.3f}")
+    if concept.returns is not None:
+        click.echo(f"{RETURNS + ' ' if concept.returns else 'not '}found again by a second run, from another seed")
     for line in (*_naming_lines(concept), *_example_lines(concept, content), *_related_lines(names, concept)):
         click.echo(line)
 
@@ -251,6 +256,7 @@ def _of(names: Concepts, concept: Concept) -> dict[str, Any]:
         "latent": concept.latent,
         "name": names.get(concept.latent),
         "trust": None if trust is None else trust.value,
+        "returns": concept.returns,
         "document_frequency": concept.document_frequency,
         "flag": concept.flag,
         "merged_into": concept.merged_into,
@@ -309,7 +315,7 @@ def _related_lines(names: Concepts, concept: Concept) -> Iterator[str]:
 def _shown(names: Concepts, latent: int) -> str:
     from unweave.cli.show import named
 
-    return named(latent, names.get(latent), names.trust(latent))
+    return named(latent, names.get(latent), names.trust(latent), names.returns(latent))
 
 
 def _remarks(concept: Concept) -> str:

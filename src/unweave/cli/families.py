@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -12,6 +13,8 @@ from unweave.cli.options import JSON, PROJECT, open_project, print_json
 
 if TYPE_CHECKING:
     from unweave.concepts.store import Concepts
+
+T = TypeVar("T")
 
 _SHOWN_MEMBERS = 12
 
@@ -36,12 +39,13 @@ def families(project: Path, top: int, as_json: bool) -> None:
             ],
         })  # fmt: skip
         return
-    for family in found[:top]:
+    for family in _set_apart(found[:top], lambda family: names.returns(family.head)):
         click.echo(f"{1 + len(family.members):>4}  {_shown(names, family.head)}")
         for member, weight in zip(family.members[:_SHOWN_MEMBERS], family.weights, strict=False):
             click.echo(f"        {weight:.2f}  {_shown(names, member)}")
         if len(family.members) > _SHOWN_MEMBERS:
             click.echo(f"              {len(family.members) - _SHOWN_MEMBERS} more")
+    _legend(names)
     if not found:
         click.echo(f"no families are stored for these concepts; run: unweave name {plain(str(project))}", err=True)
 
@@ -72,6 +76,7 @@ def paths(project: Path, passage_id: str, as_json: bool) -> None:
             for latent, activation in zip(*path, strict=True)
         ]
         click.echo(f"{path.strength:7.3f}  {' > '.join(steps)}")
+    _legend(names)
     if any(0 in path.activations for path in found):
         click.echo("in brackets: concepts on the way that the passage does not activate")
     if not found:
@@ -103,10 +108,11 @@ def prevalent(project: Path, query: str, cutoff: int, top: int, as_json: bool) -
             ],
         })  # fmt: skip
         return
-    for one in found:
+    for one in _set_apart(found, lambda one: one.returns):
         click.echo(f"{one.n_hits:>3} of {len(hits)}  {one.lift:7.1f} x  {_shown(names, one.latent)}")
         for passage in (opened.corpus[position] for position in one.passages):
             click.echo(f"       {plain(passage.title or passage.text, 80)}  [{plain(passage.passage_id, 60)}]")
+    _legend(names)
     if found:
         click.echo("x: how many times as frequent as in the whole corpus")
     else:
@@ -139,10 +145,33 @@ def carrying(project: Path, passage_id: str, concept: int, as_json: bool) -> Non
 
 def _named(names: Concepts, latent: int) -> dict[str, Any]:
     trust = names.trust(latent)
-    return {"latent": latent, "name": names.get(latent), "trust": None if trust is None else trust.value}
+    return {
+        "latent": latent, "name": names.get(latent), "trust": None if trust is None else trust.value,
+        "returns": names.returns(latent),
+    }  # fmt: skip
+
+
+def _set_apart(found: Iterable[T], returns: Callable[[T], bool | None]) -> Iterator[T]:
+    """The same, and before the first of those that do not return, which stand last, what they are."""
+    from unweave.cli import show
+
+    said = False
+    for one in found:
+        if returns(one) is False and not said:
+            click.echo(show.NOT_FOUND_AGAIN)
+            said = True
+        yield one
 
 
 def _shown(names: Concepts, latent: int) -> str:
     from unweave.cli import show
 
-    return show.named(latent, names.get(latent), names.trust(latent))
+    return show.named(latent, names.get(latent), names.trust(latent), names.returns(latent))
+
+
+def _legend(names: Concepts) -> None:
+    """What the sign of a concept that returns means, if it is known of one."""
+    from unweave.cli import show
+
+    if names.returning():
+        click.echo(show.RETURNS_MEANS, err=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from unweave.base.plain import plain, printable
-from unweave.base.records import Contribution, Explanation, Hit, Trust
+from unweave.base.records import RETURNS, Contribution, Explanation, Hit, Trust, marks
 from unweave.concepts.namers.language_model import Forecast
 from unweave.evaluation.reproduction import Reproduction
 from unweave.evaluation.reproduction import table as reproduced_rows
@@ -19,6 +19,7 @@ from unweave.stages.recall import Recall
 if TYPE_CHECKING:
     from unweave.sae.agreement import Agreement, Shares
     from unweave.stages.agree import Compared
+    from unweave.stages.pretrain import Cost
 
 _UNITS = {
     "nDCG@10": "{:.3f}",
@@ -37,6 +38,7 @@ _LABELS = {
     "concepts": ("concept score", "concepts"),
     "dense": ("dense score", "concepts"),
     "rescored": ("score by codes", "concepts"),
+    "embedding": ("squared length", "concepts"),
     "terms": ("BM25", "terms"),
     "sum": ("sum", "systems"),
 }
@@ -160,6 +162,14 @@ def added(project: str, done: Added) -> Iterator[str]:
         yield f"next: unweave embed {plain(project)}, then fit, name and index build"
 
 
+def cost(of: Cost) -> Iterator[str]:
+    """What a dictionary takes to make."""
+    yield f"texts       {of.texts:>12,}"
+    yield f"embedding   {of.embedding / 60:>12,.0f} min, and {of.n_bytes / 1e9:.2f} GB on disk"
+    yield f"training    {of.training / 60:>12,.0f} min"
+    yield "by a sample of the texts, on this machine; naming comes on top"
+
+
 def forecast(of: Forecast) -> Iterator[str]:
     """What naming by a language model would take."""
     yield f"concepts        {of.concepts:>12,}"
@@ -170,6 +180,18 @@ def forecast(of: Forecast) -> Iterator[str]:
     yield f"time            {of.seconds / 60:>12.1f}   minutes, about"
     if of.most > of.left:
         yield "the most that it can cost is above what is left of the cap; it stops there, what is named is kept"
+
+
+RETURNS_MEANS = f"{RETURNS}: a second run, on the same texts from another seed, found the concept again"
+NOT_FOUND_AGAIN = "not found again by a second run, so not to be taken for findings:"
+
+
+def legend(explanations: Iterable[Explanation | None]) -> Iterator[str]:
+    """What the sign of a concept that returns means, if it is known of one that is shown."""
+    whys = [why for why in explanations if why is not None]
+    whys += [part.explanation for why in whys for part in why.parts if part.explanation is not None]
+    if any(c.returns is not None for why in whys for c in why.contributions):
+        yield f"{RETURNS_MEANS}; {RETURNS} 50%: such concepts make up half of what concepts add or take away"
 
 
 def hit(found: Hit, top: int = 5) -> Iterator[str]:
@@ -184,7 +206,8 @@ def hit(found: Hit, top: int = 5) -> Iterator[str]:
 def explain(explanation: Explanation, top: int = 5) -> Iterator[str]:
     """A score as the sum of its parts: the largest contributions, the others together, bias and residual."""
     label, kind = _LABELS[explanation.of]
-    yield f"{label} {explanation.score:.4f} ="
+    share = explanation.returning_share
+    yield f"{label} {explanation.score:.4f}{'' if share is None else f' ({RETURNS} {share:.0%})'} ="
     if explanation.parts:
         for part in explanation.parts:
             where = "not found" if part.rank is None else f"rank {part.rank}"
@@ -198,22 +221,24 @@ def explain(explanation: Explanation, top: int = 5) -> Iterator[str]:
     others = explanation.contributions[top:]
     if others:
         yield f"  {sum(c.value for c in others):+9.4f}  {len(others)} more {kind}"
-    if explanation.bias or explanation.of in ("dense", "rescored"):
+    if explanation.bias or explanation.of in ("dense", "rescored", "embedding"):
         yield f"  {explanation.bias:+9.4f}  shared by all passages (bias)"
-    note = "nothing is left over" if explanation.of != "dense" else f"{explanation.explained_share:.0%} explained"
+    leaves = explanation.of in ("dense", "embedding")
+    note = f"{explanation.explained_share:.0%} explained" if leaves else "nothing is left over"
     yield f"  {explanation.residual:+9.4f}  residual: {note}"
 
 
 def concept(contribution: Contribution) -> str:
-    """A latent by the mark of trust and its name, and its number to look it up with."""
-    return named(contribution.latent, contribution.name, contribution.trust)
+    """A latent by its marks and its name, and its number to look it up with."""
+    return named(contribution.latent, contribution.name, contribution.trust, contribution.returns)
 
 
-def named(latent: int, name: str | None, trust: Trust | None) -> str:
-    """A latent as it is shown everywhere: `● wind turbine  #12`, or `(unnamed)  #12`."""
-    if name is None:
-        return f"(unnamed)  #{latent}"
-    return f"{(trust or Trust.UNSCORED).mark} {plain(name, 60)}  #{latent}"
+def named(latent: int, name: str | None, trust: Trust | None, returns: bool | None) -> str:
+    """A latent as it is shown everywhere: `● wind turbine  #12`, `●↻ wind turbine  #12` if it returns, or without a
+    name `(unnamed)  #12`, ` ↻ (unnamed)  #12`."""
+    before = marks(None if name is None else trust or Trust.UNSCORED, returns)
+    said = "(unnamed)" if name is None else plain(name, 60)
+    return f"{before}{' ' if before else ''}{said}  #{latent}"
 
 
 def _cell(name: str, value: Any) -> str:

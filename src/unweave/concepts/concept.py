@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from unweave.base import notebook
 from unweave.base.plain import plain
-from unweave.base.records import Trust
+from unweave.base.records import RETURNS, Trust
 from unweave.language.client import Receipt
 
 PERSON = "person"
@@ -126,16 +126,23 @@ class Concept:
     """A remark: generic, boilerplate, hub, or a person's."""
     merged_into: int | None = None
     """The latent that means the same, as a person said."""
+    returns: bool | None = None
+    """Whether a second run found it again; None where that is not known. See `sae.model.SAE.returns`."""
 
     def __repr__(self) -> str:
         name = "no name" if self.name is None else f"{plain(self.name, LONGEST_NAME)!r} {self.trust.mark}"
-        return f"Concept({self.latent}, {name}, {self.document_frequency:,} passages)"
+        returns = f" {RETURNS}" if self.returns else ""
+        return f"Concept({self.latent}, {name}{returns}, {self.document_frequency:,} passages)"
 
     def _repr_html_(self) -> str:
         """Name, trust, what other namers say, and the examples whose texts are known, for notebooks."""
         facts = [f"#{self.latent}", f"{self.document_frequency:,} passages", f"strongest {self.strongest:.3f}"]
         if self.name is not None:
             facts.insert(0, f"{self.trust.mark} {self.trust} (by {self.namer})")
+        if self.returns is not None:
+            facts.append(
+                f"{RETURNS} found again by a second run" if self.returns else "not found again by a second run"
+            )
         facts += [f"{n.namer}: {plain(n.name, LONGEST_NAME)}" for n in self.namings[1:] if n.name is not None]
         facts += [plain(self.flag, LONGEST_NAME)] if self.flag else []
         groups = [(band, [(e.activation, e.text) for e in self.band(band) if e.text is not None]) for band in BANDS]

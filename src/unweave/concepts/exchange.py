@@ -19,8 +19,8 @@ from unweave.concepts.store import Concepts
 from unweave.errors import BadData
 
 COLUMNS = (
-    "latent", "name", "namer", "trust", "detection", "document_frequency", "flag", "merged_into", "description",
-    "keyphrases", "examples",
+    "latent", "name", "namer", "trust", "returns", "detection", "document_frequency", "flag", "merged_into",
+    "description", "keyphrases", "examples",
 )  # fmt: skip
 CHANGEABLE = ("name", "description", "flag", "merged_into")
 """Columns that are read back."""
@@ -117,6 +117,7 @@ def _row(concept: Concept, examples: list[str]) -> dict[str, Any]:
         "name": plain(concept.name or "") or None,
         "namer": concept.namer,
         "trust": concept.trust.value,
+        "returns": concept.returns,
         "detection": detection and detection.value,
         "document_frequency": concept.document_frequency,
         "flag": plain(concept.flag or "") or None,

@@ -85,7 +85,7 @@ def name(
         latents=sae.encode(rows) if latents is None else latents,
     )
     folder = OwnFolder()
-    concepts = Concepts(folder.path / DATABASE, texts=texts, owned=folder)
+    concepts = Concepts(folder.path / DATABASE, texts=texts, owned=folder, returning=lambda: sae.returns)
     store.create(concepts.database)
     live = evidence.live.tolist()
     store.add(concepts.database, evidence.concepts(live))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -93,15 +93,20 @@ class Concepts(Mapping[int, str]):
     A latent that a person merged into another has the other's name.
     """
 
-    def __init__(self, database: Path, *, texts: Sequence[str] | None = None, owned: OwnFolder | None = None) -> None:
+    def __init__(
+        self, database: Path, *, texts: Sequence[str] | None = None, owned: OwnFolder | None = None,
+        returning: Callable[[], Mapping[int, bool]] = dict,
+    ) -> None:  # fmt: skip
         """Read names from a database.
 
         Args:
             texts: of all passages, where the examples are of passages alone; they are read with a concept.
             owned: the folder of a database that goes away with this object.
+            returning: gives whether each latent returns, as `SAE.returns` has it; asked when it is needed.
         """
         self.database = database
         self._texts, self._owned = texts, owned
+        self.returning = returning
         self._read: tuple[tuple[int, ...], dict[int, tuple[str, Trust]]] | None = None
 
     def __repr__(self) -> str:
@@ -111,8 +116,11 @@ class Concepts(Mapping[int, str]):
         return f"Concepts({len(self):,} names{': ' if marks else ''}{marks}, in {where})"
 
     @classmethod
-    def load(cls, folder: Path | str) -> Self:
+    def load(cls, folder: Path | str, returning: Callable[[], Mapping[int, bool]] = dict) -> Self:
         """Open a concepts folder.
+
+        Args:
+            returning: gives whether each latent of their SAE returns.
 
         Raises:
             MissingArtifact, CorruptArtifact: there is none, or it is damaged.
@@ -121,7 +129,7 @@ class Concepts(Mapping[int, str]):
         if not (Path(folder) / DATABASE).is_file():
             raise CorruptArtifact(f"{folder} has lost its {DATABASE}; name the concepts again")
         check(Path(folder) / DATABASE, SCHEMA, manifest)
-        return cls(Path(folder) / DATABASE)
+        return cls(Path(folder) / DATABASE, returning=returning)
 
     def __getitem__(self, latent: int) -> str:
         return self.shown()[latent][0]
@@ -135,6 +143,10 @@ class Concepts(Mapping[int, str]):
     def trust(self, latent: int) -> Trust | None:
         """How far the shown name of a latent is to be trusted; None: it has no name."""
         return self.shown().get(latent, (None, None))[1]
+
+    def returns(self, latent: int) -> bool | None:
+        """Whether a second run found a latent again; None: that is not known."""
+        return self.returning().get(latent)
 
     def concept(self, latent: int) -> Concept | None:
         """All that is known of one latent; None if it never fired."""
@@ -154,12 +166,17 @@ class Concepts(Mapping[int, str]):
         by_band = sorted((Example(*row) for row in examples), key=lambda example: BANDS.index(example.band))
         if self._texts is not None:
             by_band = [example._replace(text=self._texts[example.position]) for example in by_band]
-        return replace(found[0], examples=tuple(by_band), related=tuple(Related(*row) for row in related))
+        return replace(
+            found[0], examples=tuple(by_band), related=tuple(Related(*row) for row in related),
+            returns=self.returns(latent),
+        )  # fmt: skip
 
     def by_document_frequency(self) -> list[Concept]:
         """Every live concept, without its examples and relations, the most frequent first."""
         with reading(self.database) as db:
-            return list(_concepts(db))
+            found = list(_concepts(db))
+        returning = self.returning()
+        return [replace(c, returns=returning[c.latent]) if c.latent in returning else c for c in found]
 
     def shown(self) -> Mapping[int, tuple[str, Trust]]:
         """The name of each latent that has one and how far it is to be trusted.
@@ -178,7 +195,8 @@ class Concepts(Mapping[int, str]):
         return tuple(part for one in found for part in (one.st_mtime_ns, one.st_size, one.st_ino))
 
     def _read_shown(self) -> dict[int, tuple[str, Trust]]:
-        concepts = {c.latent: c for c in self.by_document_frequency()}
+        with reading(self.database) as db:
+            concepts = {c.latent: c for c in _concepts(db)}
         with damaged(f"{self.database} merges concepts into what is none ({{}}); name the concepts again"):
             shown = {j: c if c.merged_into is None else concepts[c.merged_into] for j, c in concepts.items()}
         return {latent: (c.name, c.trust) for latent, c in shown.items() if c.name is not None}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,18 @@ def explain(
             raise DimensionMismatch(f"expected one vector of {sae.config.d_in} values, got shape {vector.shape}")
     (explanation,) = explain_dense([float(q @ d)], q, d[None], sae, names)
     return explanation
+
+
+def decompose(embedding: NDArray[np.floating[Any]], sae: SAE, names: Names | None = None) -> Explanation:
+    """The squared length of an embedding, (d_in,), as named concepts, bias and residual.
+
+    Of an embedding of length 1, each part is the share of it that the concept makes up: x . x, accounted for as a score
+    is.
+
+    Raises:
+        DimensionMismatch: it is not d_in wide.
+    """
+    return replace(explain(embedding, embedding, sae, names), of="embedding")
 
 
 def explain_dense(
@@ -66,7 +79,7 @@ def explain_dense(
             Explanation(
                 of="dense",
                 score=score,
-                contributions=contributions(active, products[active], activations, labels),
+                contributions=contributions(active, products[active], activations, labels, sae.returns),
                 bias=bias,
                 residual=float(missed @ q),
             )
@@ -92,7 +105,9 @@ def explain_rescored(
     held = np.concatenate([np.empty(0, np.int64), *(latents for latents, _ in passages)])
     products, bias, labels = _products(sae, held, q), float(sae.b_pre @ q), labels_of(names)
     return [
-        Explanation("rescored", score, contributions(latents, products[latents], activations, labels), bias)
+        Explanation(
+            "rescored", score, contributions(latents, products[latents], activations, labels, sae.returns), bias
+        )
         for score, (latents, activations) in zip(scores, passages, strict=True)
     ]
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from unweave.base.contributions import Names, contributions, labels_of
+from unweave.base.contributions import Names, contributions, labels_of, returning
 from unweave.base.records import Explanation
 from unweave.errors import BadData, DimensionMismatch
 from unweave.index.scoring import Scoring, query_weights
@@ -60,11 +60,12 @@ def explain_concepts(
         latents, weights: the query's, (n_active,) each, as they were searched with.
         passages: of each passage its latents and impacts that count, (n_kept,) each.
     """
-    labels, weight_of = labels_of(names), dict(zip(latents.tolist(), weights.tolist(), strict=True))
+    labels, returns = labels_of(names), returning(names)
+    weight_of = dict(zip(latents.tolist(), weights.tolist(), strict=True))
     explanations = []
     for score, (held, impacts) in zip(scores, passages, strict=True):
         shared = np.array([latent in weight_of for latent in held.tolist()], np.bool_)
         in_query = np.array([weight_of[latent] for latent in held[shared].tolist()])
-        summed = contributions(held[shared], in_query, impacts[shared], labels)
+        summed = contributions(held[shared], in_query, impacts[shared], labels, returns)
         explanations.append(Explanation(of="concepts", score=score, contributions=summed))
     return explanations

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from unweave.base.artifact import Manifest
 from unweave.base.files import write_atomically
 from unweave.base.plain import plain
-from unweave.base.records import Contribution, Explanation, Hit, Trust
+from unweave.base.records import RETURNS, Contribution, Explanation, Hit, Trust, marks
 from unweave.concepts import store
 from unweave.concepts.concept import Concept
 from unweave.errors import MissingArtifact, MissingExtra
@@ -34,6 +34,7 @@ class ConceptCard(NamedTuple):
     latent: int
     name: str | None
     trust: Trust
+    returns: bool | None
     coverage: float | None
     document_frequency: int
     note: str
@@ -92,6 +93,7 @@ def write_report(project: Workspace, searches: Sequence[tuple[str, Sequence[Hit]
         shared=project.shared_latents,
         naming=store.summary(project.concepts.database),
         trusts=list(Trust),
+        returns=RETURNS,
         measured=measured,
         measures=MEASURES,
         labels=LABELS,
@@ -129,14 +131,20 @@ def _best(measured: Evaluation) -> dict[str, float]:
 
 
 def _concepts(project: Workspace, measured: Evaluation | None) -> dict[str, list[ConceptCard]]:
-    by_frequency = [c for c in project.concepts.by_document_frequency() if c.document_frequency]
+    """What stands out. A concept that is known not to return is no finding: it comes last, if there is room left."""
+    names = project.concepts
+    by_frequency = [c for c in names.by_document_frequency() if c.document_frequency]
     n = len(project.corpus)
     rare = [c for c in reversed(by_frequency) if c.document_frequency >= _FEWEST_FOR_RARE]
-    useful = measured.usefulness[:_CONCEPTS_SHOWN] if measured else []
+    returning = names.returning()  # sorting keeps the order of equals: those that return, or may, stay as they were
+    frequent, rare = (sorted(some, key=lambda c: c.returns is False)[:_CONCEPTS_SHOWN] for some in (by_frequency, rare))
+    useful = sorted(measured.usefulness if measured else [], key=lambda one: returning.get(one[0]) is False)
     return {
-        "useful": list(_cards(project, ((j, f"+{gain:.2f} score to relevant passages") for j, gain in useful))),
-        "frequent": list(_cards(project, _by_share(by_frequency[:_CONCEPTS_SHOWN], n))),
-        "rare": list(_cards(project, _by_share(rare[:_CONCEPTS_SHOWN], n))),
+        "useful": list(
+            _cards(project, ((j, f"+{gain:.2f} score to relevant passages") for j, gain in useful[:_CONCEPTS_SHOWN]))
+        ),
+        "frequent": list(_cards(project, _by_share(frequent, n))),
+        "rare": list(_cards(project, _by_share(rare, n))),
     }
 
 
@@ -165,6 +173,7 @@ def _cards(project: Workspace, chosen: Iterable[tuple[int, str]]) -> Iterable[Co
             latent,
             concept.name,
             concept.trust,
+            concept.returns,
             concept.coverage,
             concept.document_frequency,
             note,
@@ -193,6 +202,7 @@ def _bars(explanation: Explanation | None) -> list[Bar]:
 
 
 def _label(contribution: Contribution) -> str:
+    before = marks(contribution.trust or Trust.UNSCORED if contribution.name else None, contribution.returns).strip()
     if contribution.name is None:
-        return "(unnamed)"
-    return f"{(contribution.trust or Trust.UNSCORED).mark} {plain(contribution.name, 60)}"
+        return f"{before} (unnamed)".strip()
+    return f"{before} {plain(contribution.name, 60)}"

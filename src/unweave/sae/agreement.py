@@ -71,6 +71,17 @@ class Shares(NamedTuple):
     contribution_above_09: float | None
 
 
+class Returning(NamedTuple):
+    """How much of an SAE its twin found again."""
+
+    known: int
+    """Latents of which it is known whether they return."""
+    latents: int
+    """Those of them that do."""
+    contribution: float
+    """Of what all latents contribute to texts, the share of those; see `Agreement.contribution`. 0 where none acts."""
+
+
 class Agreement(NamedTuple):
     """How much of a first SAE returns in another."""
 
@@ -94,7 +105,7 @@ class Agreement(NamedTuple):
     n_texts: int | None
 
 
-class _Reading(NamedTuple):
+class Reading(NamedTuple):
     """What an SAE makes of texts."""
 
     frequency: NDArray[np.int64]  # (n_latents,) texts that activate each
@@ -117,7 +128,7 @@ def agreement(one: SAE, other: SAE, embeddings: NDArray[np.floating[Any]] | None
             not finite, the weights leave float32, or the matching does not fit into memory.
     """
     refuse_other_space(one, other)
-    readings = [] if embeddings is None else [_read(sae, embeddings) for sae in (one, other)]
+    readings = [] if embeddings is None else [_read_live(sae, embeddings) for sae in (one, other)]
     ours, theirs = [np.flatnonzero(of.frequency) for of in readings] or [np.arange(len(s.W_dec)) for s in (one, other)]
     mine, yours = directions_of(one, ours), directions_of(other, theirs)
     found, floor = match(mine, yours), match(mine, random_directions(yours))
@@ -144,6 +155,38 @@ def agreement(one: SAE, other: SAE, embeddings: NDArray[np.floating[Any]] | None
         n_identical=int((one.W_dec[paired] == other.W_dec[matching.partners[paired]]).all(axis=1).sum()),
         n_texts=n_texts,
     )
+
+
+def with_twin(sae: SAE, twin: SAE, embeddings: NDArray[np.floating[Any]], *, first: int = 0) -> NDArray[np.float32]:
+    """How closely a second run found the latents of a first one again: what `SAE.twin` holds.
+
+    Args:
+        twin: the same training from another seed.
+        embeddings: (n, d_in), texts that both were trained on; the latents that they activate are matched.
+        first: latents before this one are a given dictionary's, the same in both, and are not matched.
+
+    Returns:
+        (n_latents,) each latent's agreement; 0 for one that has no partner, NaN for one that is not matched.
+    """
+    ours, theirs = (_live(one, embeddings, first) for one in (sae, twin))
+    agreements = np.full(sae.config.n_latents, np.nan, np.float32)
+    agreements[ours] = 0
+    if len(ours) and len(theirs):
+        found = match(directions_of(sae, ours), directions_of(twin, theirs)).agreement
+        agreements[ours] = np.nan_to_num(found)
+    return agreements
+
+
+def returning(sae: SAE, embeddings: NDArray[np.floating[Any]]) -> Returning:
+    """How many of an SAE's latents return, by what its twin says, and how much they contribute to texts, (n, d_in).
+
+    Raises:
+        DimensionMismatch, BadData: as `agreement`.
+    """
+    contribution = read(sae, embeddings).contribution
+    returns = np.array([latent for latent, found in sae.returns.items() if found], np.int64)
+    whole = float(contribution.sum())
+    return Returning(len(sae.returns), len(returns), float(contribution[returns].sum()) / whole if whole else 0.0)
 
 
 def refuse_other_space(one: SAE, other: SAE) -> None:
@@ -221,7 +264,12 @@ def random_directions(of: Directions, seed: int = _SEED) -> Directions:
     return Directions(unit_rows(decoder), unit_rows(encoder))
 
 
-def _read(sae: SAE, embeddings: NDArray[np.floating[Any]]) -> _Reading:
+def read(sae: SAE, embeddings: NDArray[np.floating[Any]]) -> Reading:
+    """How often, and how strongly, an SAE's latents act on texts, (n, d_in).
+
+    Raises:
+        DimensionMismatch, BadData: as `agreement`.
+    """
     embeddings = sae.checked(embeddings)
     frequency, contribution = np.zeros(sae.config.n_latents, np.int64), np.zeros(sae.config.n_latents)
     kept = [csr_array((0, sae.config.n_latents), dtype=np.float32)]
@@ -237,12 +285,23 @@ def _read(sae: SAE, embeddings: NDArray[np.floating[Any]]) -> _Reading:
         kept.append(strongest(latents, STRONGEST))
     if not np.isfinite(contribution).all():
         raise BadData(f"{sae!r} has weights so large that activations leave float32; was it imported whole?")
-    if not frequency.any():
+    return Reading(frequency, contribution, csr_array(vstack(kept, format="csr")))
+
+
+def _read_live(sae: SAE, embeddings: NDArray[np.floating[Any]]) -> Reading:
+    reading = read(sae, embeddings)
+    if not reading.frequency.any():
         raise BadData(
             f"none of the {len(embeddings):,} texts activates a latent of {sae!r}; give texts that are embedded as "
             "those that it was trained on"
         )
-    return _Reading(frequency, contribution, csr_array(vstack(kept, format="csr")))
+    return reading
+
+
+def _live(sae: SAE, embeddings: NDArray[np.floating[Any]], first: int) -> NDArray[np.int64]:
+    """The latents from `first` on that texts, (n, d_in), activate, ascending."""
+    active = np.unique(sae.encode(embeddings).indices).astype(np.int64)
+    return active[active >= first]
 
 
 def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -18,32 +18,59 @@ from unweave.base.fields import shown
 from unweave.config import PRETRAINED, THRESHOLD, SAEConfig
 from unweave.errors import MissingArtifact
 from unweave.sae.formats import import_sae, is_ours
-from unweave.sae.hub import from_pretrained, is_repository
+from unweave.sae.hub import download, is_repository
 from unweave.sae.model import SAE
+
+_PACKAGED = Path(__file__).parents[1] / PRETRAINED
 
 
 def open_given(name: str) -> SAE:
     """The SAE of this name: `pretrained`, a folder or file of unweave's or another tool's, or OWNER/NAME on the hub.
 
+    Raises: as `located` and `read_sae` do.
+    """
+    return read_sae(located(name))
+
+
+def located(name: str | Path, revision: str | None = None) -> Path:
+    """The folder or file of a dictionary; one on the hub is downloaded if it is not on this machine already.
+
+    Args:
+        name: `pretrained`, a folder or file of unweave's or another tool's, or OWNER/NAME on the hub.
+        revision: branch, tag or commit of the repository.
+
     Raises:
         MissingArtifact, CorruptArtifact: there is none, or it is damaged.
-        UnsupportedSAE: it does what ours cannot.
         ModelUnavailable: the hub cannot be reached, or has no such repository.
+        ValueError: a revision of what is not on the hub was asked for.
     """
-    if name == PRETRAINED:
-        raise MissingArtifact("no dictionary comes with unweave yet; give a folder or OWNER/NAME on the hub, or own")
-    path = Path(name)
+    path = _PACKAGED if str(name) == PRETRAINED else Path(name)
+    if path == _PACKAGED and not path.is_dir():
+        raise MissingArtifact("this build of unweave carries no dictionary; give a folder or OWNER/NAME on the hub")
     if path.exists():
-        return SAE.load(path) if is_ours(path) else import_sae(path)
-    if is_repository(name):
-        return from_pretrained(name)
+        if revision is not None:
+            raise ValueError(f"{name} is on this machine and has no revision {revision!r}, as repositories do")
+        return path
+    if is_repository(str(name)):
+        return download(str(name), revision)
     raise MissingArtifact(
-        f"there is no dictionary {shown(name)}: no such folder is here, and a repository on the hub would be OWNER/NAME"
+        f"there is no dictionary {shown(str(name))}: no such folder is here, and a repository on the hub would be "
+        "OWNER/NAME"
     )
 
 
+def read_sae(path: Path) -> SAE:
+    """The SAE of a folder or file, unweave's or another tool's.
+
+    Raises:
+        MissingArtifact, CorruptArtifact: there is none, or it is damaged.
+        UnsupportedSAE: it does what ours cannot.
+    """
+    return SAE.load(path) if is_ours(path) else import_sae(path)
+
+
 def fingerprint(sae: SAE) -> str:
-    """SHA-256 of all that decides activations and reconstructions, as hex; the encoder's name is not among it."""
+    """SHA-256 of all that decides activations and reconstructions, as hex; the encoder's name and a twin do not."""
     c = sae.config
     digest = hashlib.sha256(json.dumps([c.d_in, c.n_latents, c.k, c.selection]).encode())
     for tensor in (sae.W_enc, sae.b_enc, sae.W_dec, sae.b_pre, sae.threshold):
@@ -71,7 +98,14 @@ def joined(given: SAE, own: SAE) -> SAE:
         np.concatenate([given.W_dec, own.W_dec]),
         given.b_pre,
         np.concatenate([thresholds(given), thresholds(own)]),
+        _twins(given, own),
     )
+
+
+def _twins(given: SAE, own: SAE) -> NDArray[np.float32] | None:
+    """What twins of both say; NaN for the latents of one that had none."""
+    known = [sae.twin if sae.twin is not None else np.full(len(sae.b_enc), np.nan, np.float32) for sae in (given, own)]
+    return None if given.twin is None and own.twin is None else np.concatenate(known)
 
 
 def beside(given: SAEConfig, own: SAEConfig) -> SAEConfig:

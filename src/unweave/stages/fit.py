@@ -22,6 +22,7 @@ from unweave.base.room import refuse_beyond_disk, refuse_beyond_memory
 from unweave.config import THRESHOLD, FitConfig, SAEConfig
 from unweave.encode.devices import memory_of, refuse_missing
 from unweave.errors import BadData, MissingExtra
+from unweave.sae.agreement import returning
 from unweave.sae.given import beside
 from unweave.sae.model import SAE, WEIGHTS
 from unweave.sae.training.recipe import TEXTS_A_LATENT_CARRIED, Plan, carried, planned, planned_beside
@@ -29,7 +30,7 @@ from unweave.stages.embed import encode_texts
 from unweave.stages.ensure import Outcome, is_stale
 from unweave.stages.given import Given, given_dictionary
 from unweave.stages.made_with import BEGAN_FROM
-from unweave.stages.refit import Last, Stayed, last_sae, planned_on, said_of, stayed
+from unweave.stages.refit import Last, Stayed, agreement_kept, last_sae, planned_on, said_of, stayed
 from unweave.stages.workspace import Workspace
 from unweave.texts.queries import TRAIN_SPLIT
 from unweave.texts.sentences import PASSAGE
@@ -38,6 +39,7 @@ try:
     from unweave.sae.training import reports
     from unweave.sae.training.rows import TrainingTexts
     from unweave.sae.training.run import Trained, run_training
+    from unweave.sae.training.twin import run_with_twin
     from unweave.sae.training.variants import VARIANTS
 except ImportError as error:
     raise MissingExtra("training an SAE", "fit") from error
@@ -106,6 +108,7 @@ def fit_sae(project: Workspace, folder: Path) -> Outcome | None:
             _make(project, made, plan, given, last, texts, drawn)
         if last is not None:
             progress.say(said_of(Stayed(**made.results["refit"])))
+        _say_returning(made.results)
         _say_seen_and_unseen(made.results, "--n-latents" if given is None else "--own-latents")
     manifest = read_manifest(folder, "sae")
     return Outcome("sae", fresh, manifest.seconds, manifest.results)
@@ -122,6 +125,8 @@ def _planned(
     refuse_without_room(whole, project.path, config.device)
     training = {"steps": 0, "seed": config.seed} if plan is None else asdict(plan.training)
     settings: dict[str, Any] = {"sae": asdict(whole), "training": training, "held_out": config.held_out}
+    if plan is not None:
+        settings["twin"] = config.twin
     if given is not None:
         settings["given"] = given.settings()
     if last is not None:
@@ -207,6 +212,7 @@ def _make(
         held_out={of: measured({of: rows}) for of, rows in drawn.held_out.items() if len(rows) > 1},
         seen=measured(_read(drawn.trained)),
         unseen=measured(_read(drawn.held_out)) if len(held_out) else None,
+        returning=_returning(project, sae),
         threshold=float(sae.threshold.mean()),
         history=trained.history,
     )
@@ -218,10 +224,23 @@ def _run(
     config: FitConfig, plan: Plan, texts: TrainingTexts, held_out: NDArray[np.float32], given: Given | None,
     last: Last | None, **kept: Any,
 ) -> Trained:  # fmt: skip
-    frozen, start = given and given.sae, last and last.own
-    return run_training(
-        texts, held_out, plan.sae, plan.training, given=frozen, start=start, device=config.device, **kept
+    frozen = given and given.sae
+    if last is None:
+        run = run_with_twin if config.twin else run_training
+        return run(texts, held_out, plan.sae, plan.training, given=frozen, device=config.device, **kept)
+    trained = run_training(
+        texts, held_out, plan.sae, plan.training, given=frozen, start=last.own, device=config.device, **kept
     )
+    twin = agreement_kept(last.sae, trained.sae) if config.twin else None
+    return trained._replace(sae=replace(trained.sae, twin=twin))
+
+
+def _returning(project: Workspace, sae: SAE) -> dict[str, Any] | None:
+    """What of the SAE a second run found again; None if there was none."""
+    passages = project.embedded("passages")
+    some = np.linspace(0, len(passages) - 1, min(len(passages), _MEASURED)).astype(np.int64)
+    found = returning(sae, passages.take(some)) if sae.returns else None
+    return found and found._asdict()
 
 
 def _measured(project: Workspace, sae: SAE, rows: Mapping[str, NDArray[np.int64]]) -> dict[str, Any]:
@@ -263,6 +282,16 @@ def _say_report(report: reports.Report) -> None:
         f"step {report['step']:,}: NMSE {report['nmse'] or math.nan:.3f}{unseen}; "
         f"{report['live_latents']:,} latents live, {report['dead_latents']:,} dead"
     )
+
+
+def _say_returning(results: Mapping[str, Any]) -> None:
+    """One line on how many latents a second run found again, and how much of the passages they make up."""
+    found = results["returning"]
+    if found is not None:
+        progress.say(
+            f"{found['latents']:,} of {found['known']:,} live latents return: a second run found them again; they make "
+            f"up {found['contribution']:.0%} of what latents contribute to the passages"
+        )
 
 
 def _say_seen_and_unseen(results: Mapping[str, Any], option: str) -> None:

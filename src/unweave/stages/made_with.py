@@ -38,7 +38,7 @@ DEFAULTS: dict[str, Mapping[str, Any]] = {
     "embeddings": {"encoder": ENCODER},
     "sae": {
         "sae": defaults_of(SAEConfig), "training": defaults_of(TrainConfig), "tokens": defaults_of(TokensConfig),
-        "encoder": ENCODER, "held_out": defaults_of(FitConfig)["held_out"], "given": None,
+        "encoder": ENCODER, "held_out": defaults_of(FitConfig)["held_out"], "given": None, "twin": True,
         BEGAN_FROM: [],
     },
     "latents": {},
@@ -50,7 +50,7 @@ DEFAULTS: dict[str, Mapping[str, Any]] = {
     "reproduction": defaults_of(ReproduceConfig),
 }  # fmt: skip
 """By kind of artefact, the settings that its manifest may lack and what that means. Whatever is added later is listed
-with the value that stands for what was done before."""
+with the value that stands for what was done before; but no SAE is trained anew for want of a twin alone."""
 
 
 class Unapplied(NamedTuple):
@@ -134,6 +134,7 @@ def _of_training(stored: Mapping[str, Any], settings: Settings) -> dict[str, Any
     if not training:
         return {}
     used = {**training, "held_out": stored.get("held_out"), "dictionary": OWN}
+    used["twin"] = stored.get("twin")
     used["refit"] = CONTINUE if stored.get(BEGAN_FROM) else None  # anew is what a first fit is, too
     if given is None:
         used |= {"k": sae.get("k"), "n_latents": sae.get("n_latents")}

@@ -17,7 +17,7 @@ from unweave.base.progress import Stopwatch
 from unweave.base.records import Passage
 from unweave.concepts import identity, store
 from unweave.concepts.concept import DETECTION
-from unweave.concepts.database import DATABASE, KIND, lock_of, state_of
+from unweave.concepts.database import DATABASE, KIND, clear_leftovers, lock_of, state_of
 from unweave.concepts.evidence import Evidence
 from unweave.concepts.keeping import forget_kept
 from unweave.concepts.namers import base
@@ -126,6 +126,7 @@ def name(project: Workspace, *, discard: bool = False) -> Outcome:
         _make_concepts(project, evidence, namer, settings, made_from, kept)
         manifest = read_manifest(project.path / "concepts", KIND)
         return Outcome("concepts", True, manifest.seconds, manifest.results)
+    clear_leftovers(project.path / "concepts")
     watch = Stopwatch()
     database = project.concepts.database
     named = base.run(database, namer, evidence.live.tolist())
@@ -193,6 +194,7 @@ def _make_concepts(
 
 def name_by(project: Workspace, namer: Namer, latents: Sequence[int] | None = None) -> Outcome:
     """Have another namer name latents, by default all that are live, beside the names that are there."""
+    clear_leftovers(project.path / "concepts")
     watch = Stopwatch()
     database = project.concepts.database
     named = base.run(database, namer, sorted(store.stored_latents(database)) if latents is None else latents)

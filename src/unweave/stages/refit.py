@@ -107,6 +107,18 @@ def stayed(last: SAE, now: SAE, embeddings: NDArray[np.float32]) -> Stayed:
     return Stayed(len(live), len(live) - len(moved), moved[:_MOST_STATED].tolist())
 
 
+def agreement_kept(last: SAE, now: SAE) -> NDArray[np.float32] | None:
+    """What is known of how closely a twin found each latent again, (n_latents,), where it has stayed; else NaN.
+
+    A latent that has moved is another one, of which nothing is known; and nothing is where there was no twin.
+    """
+    if last.twin is None:
+        return None
+    every = np.arange(now.config.n_latents)
+    agreement = by_number(directions_of(last, every), directions_of(now, every))
+    return np.where(agreement >= CLOSELY, last.twin, np.float32(np.nan))
+
+
 def said_of(found: Stayed) -> str:
     """One line on which latents stayed."""
     n_moved = found.live - found.stayed

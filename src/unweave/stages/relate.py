@@ -78,10 +78,10 @@ def passage_paths(project: Workspace, passage_id: str) -> list[ConceptPath]:
 
 
 def prevalent(project: Workspace, hits: Sequence[Hit], top: int = 10) -> list[Prevalent]:
-    """The concepts that found passages have more often than the corpus, those that set them apart most first."""
+    """The concepts that found passages have more often than the corpus; see `prevalent_latents`."""
     found = (project.corpus.position(hit.passage.passage_id) for hit in hits)
     known = np.array([position for position in found if position is not None], np.int64)  # an index may hold others
-    return prevalent_latents(project.latents, known, top=top)
+    return prevalent_latents(project.latents, known, top=top, returning=project.sae.returns)
 
 
 def _generality(project: Workspace) -> NDArray[np.int64] | None:

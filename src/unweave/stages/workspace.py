@@ -343,7 +343,14 @@ class Workspace:
     @property
     def concepts(self) -> Concepts:
         """The latents' names."""
-        return self._read("concepts", Concepts.load)
+        return self._read("concepts", lambda folder: Concepts.load(folder, self._returning))
+
+    def _returning(self) -> Mapping[int, bool]:
+        """Which latents return; of none it is known where no SAE can be read, for names are there without one."""
+        try:
+            return self.sae.returns
+        except UnweaveError:
+            return {}
 
     @property
     def lexicon(self) -> Lexicon:

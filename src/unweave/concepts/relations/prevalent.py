@@ -11,6 +11,7 @@ the test says what sets them apart, not that it did so by chance.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -37,6 +38,8 @@ class Prevalent(NamedTuple):
     """The hits that activate it most, the strongest first: positions in the corpus."""
     activations: tuple[float, ...]
     """How strongly each does."""
+    returns: bool | None = None
+    """Whether a second run found the concept again; None where that is not known."""
 
 
 def prevalent_latents(
@@ -46,8 +49,11 @@ def prevalent_latents(
     *,
     top: int = 10,
     proofs: int = 3,
+    returning: Mapping[int, bool] | None = None,
 ) -> list[Prevalent]:
     """The latents that set some passages apart from their corpus, those that do so most first.
+
+    Latents that are known not to return are no findings: they come after all others.
 
     Args:
         latents: (n_passages, n_latents) of the whole corpus.
@@ -55,6 +61,7 @@ def prevalent_latents(
         weights: (n_hits,) how much each counts for the share, above 0; by default all the same.
         top: how many latents at most.
         proofs: how many passages stand with each, at most.
+        returning: whether a latent returns, of those of which it is known: `SAE.returns`.
 
     Raises:
         ValueError: a passage is given twice, or a weight is not above 0.
@@ -62,11 +69,8 @@ def prevalent_latents(
     from scipy.stats import false_discovery_control, hypergeom  # takes .5 s, which other commands need not wait for
 
     hits = np.asarray(hits, np.int64)
-    if len(np.unique(hits)) != len(hits):
-        raise ValueError("a passage is given twice among the hits; give each one once")
     weights = np.ones(len(hits)) if weights is None else np.asarray(weights, np.float64)
-    if weights.shape != hits.shape or not (weights > 0).all():
-        raise ValueError(f"weights of shape {weights.shape} must be above 0, one for each of the {len(hits)} hits")
+    _check(hits, weights)
     found = csr_array(latents[hits]).tocsc()
     counts = np.diff(found.indptr)
     present = np.flatnonzero(counts)
@@ -82,8 +86,10 @@ def prevalent_latents(
     share = np.asarray(active.T @ (weights / weights.sum()))
     lift = share[present] * latents.shape[0] / frequency[present]
     surplus = share[present] * np.log(lift)
-    prevalent = (p[present] <= FALSE_DISCOVERIES) & (surplus > 0)
-    best = np.flatnonzero(prevalent)[np.argsort(-surplus[prevalent], kind="stable")[:top]]
+    returns = [(returning or {}).get(latent) for latent in present.tolist()]
+    no_finding = np.array([known is False for known in returns])
+    order = np.lexsort((-surplus, no_finding))
+    best = order[(p[present] <= FALSE_DISCOVERIES)[order] & (surplus > 0)[order]][:top]
     chosen = []
     for i in best.tolist():
         latent = int(present[i])
@@ -93,7 +99,14 @@ def prevalent_latents(
         chosen.append(
             Prevalent(
                 latent, int(counts[latent]), float(share[latent]), float(lift[i]), float(p[latent]),
-                tuple(hits[rows[strongest]].tolist()), tuple(activations[strongest].tolist()),
+                tuple(hits[rows[strongest]].tolist()), tuple(activations[strongest].tolist()), returns[i],
             )
         )  # fmt: skip
     return chosen
+
+
+def _check(hits: NDArray[np.int64], weights: NDArray[np.floating]) -> None:
+    if len(np.unique(hits)) != len(hits):
+        raise ValueError("a passage is given twice among the hits; give each one once")
+    if weights.shape != hits.shape or not (weights > 0).all():
+        raise ValueError(f"weights of shape {weights.shape} must be above 0, one for each of the {len(hits)} hits")

@@ -8,6 +8,7 @@ that are: z_j becomes |w_j| z_j.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +22,9 @@ from unweave.sae.formats import latentsae, paper, saelens, sentence_transformers
 from unweave.sae.formats.tensors import SettingsFile, UnsupportedSAE
 from unweave.sae.model import SAE
 
-__all__ = ["FORMATS", "UnsupportedSAE", "export_sae", "import_sae", "is_ours"]
+__all__ = ["FILES", "FORMATS", "UnsupportedSAE", "export_sae", "import_sae", "is_ours"]
+
+logger = logging.getLogger(__name__)
 
 _MODULES = {
     "saelens": saelens,
@@ -31,6 +34,8 @@ _MODULES = {
     "paper": paper,
 }
 FORMATS = tuple(_MODULES)
+FILES = frozenset({saelens.CONFIG, saelens.WEIGHTS, sparsify.CONFIG, sparsify.WEIGHTS})
+"""Files of the formats that one folder of a repository on the hub holds."""
 
 
 def import_sae(
@@ -81,6 +86,8 @@ def export_sae(
         UnsupportedSAE: the tool cannot do what this SAE does.
     """
     module = _MODULES[_known(format)]
+    if sae.twin is not None:
+        logger.warning("%s has no place for which latents a second run found again; that is left out", format)
     if as_top_k:
         sae = replace(sae, config=replace(sae.config, selection=TOP_K))
     folder = Path(folder)

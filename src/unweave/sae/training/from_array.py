@@ -27,6 +27,7 @@ def train(
     seed: int = 0,
     device: str = "cpu",
     encoder: str = "",
+    twin: bool = False,
 ) -> SAE:
     """Train a sparse autoencoder on embeddings.
 
@@ -38,6 +39,7 @@ def train(
         k: active latents per embedding, on average.
         held_out: share of the embeddings that is never trained on; the log tells the error on them.
         encoder: name of the model that made the embeddings; it is kept with the SAE.
+        twin: train once more from another seed, so that `SAE.returns` says which latents that run found again.
 
     Raises:
         BadData: the embeddings are no matrix, too few, all the same, or one is zero or not finite.
@@ -46,6 +48,7 @@ def train(
     """
     try:
         from unweave.sae.training.run import run_training
+        from unweave.sae.training.twin import run_with_twin
     except ImportError as error:
         raise MissingExtra("training an SAE", "fit") from error
     config = FitConfig(
@@ -59,4 +62,5 @@ def train(
     held = np.random.default_rng(seed).random(len(rows)) < held_out
     held[0], held[1:3] = True, False  # neither is ever empty
     plan = planned(config, int((~held).sum()), rows.shape[1], encoder)
-    return run_training(rows[~held], rows[held], plan.sae, plan.training, device=device).sae
+    run = run_with_twin if twin else run_training
+    return run(rows[~held], rows[held], plan.sae, plan.training, device=device).sae

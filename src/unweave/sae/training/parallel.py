@@ -71,9 +71,15 @@ def own_device(device: str) -> str:
 
 @contextmanager
 def world_of(device: str) -> Iterator[World]:
-    """The processes that `torchrun` started, talking over nccl on GPUs and gloo on CPUs; else this one alone."""
+    """The processes that `torchrun` started, talking over nccl on GPUs and gloo on CPUs; else this one alone.
+
+    Where they talk already, as in the second of two runs, they talk on: they cannot begin twice.
+    """
     if not launched():
         yield World()
+        return
+    if dist.is_initialized():
+        yield World(dist.get_rank(), dist.get_world_size())
         return
     if device.startswith("cuda"):
         torch.cuda.set_device(device)

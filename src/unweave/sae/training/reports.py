@@ -24,6 +24,9 @@ DENSITY_EDGES = (-np.inf, -4.0, -3.0, -2.5, -2.0, -1.5, -1.0, -0.5, 0.0)
 """log10 of the share of batches in which a latent was active; the first bin also holds those never active."""
 
 
+_REPORTS = 12
+
+
 class Window(NamedTuple):
     """Sums since the last report."""
 
@@ -79,6 +82,11 @@ class Window(NamedTuple):
             "dead_latents": dead,
             "density": density.tolist(),
         }
+
+
+def report_steps(steps: int) -> set[int]:
+    """After which of so many steps to report: a dozen times, more often early, and at the end."""
+    return {max(1, round(steps * (i / _REPORTS) ** 1.5)) for i in range(1, _REPORTS + 1)}
 
 
 def json_lines(path: Path) -> Callable[[Report], None]:

@@ -34,7 +34,7 @@ from unweave.sae.given import fingerprint, joined
 from unweave.sae.model import SAE
 from unweave.sae.training.arithmetic import Adam, Engine, Parameters, engine_for
 from unweave.sae.training.parallel import World, own_device, world_of
-from unweave.sae.training.reports import Report
+from unweave.sae.training.reports import Report, report_steps
 from unweave.sae.training.rows import TrainingTexts, ahead
 from unweave.sae.training.state import initial_state, state_of
 from unweave.sae.training.variants import VARIANTS, Step, Variant
@@ -44,10 +44,11 @@ from unweave.sae.training.variants.residual import Residual
 logger = logging.getLogger(__name__)
 
 _CHECKPOINT, _BEST = "checkpoint.safetensors", "best.safetensors"
+"""Of a run that is kept when it is done, its name stands before."""
 _CHECKPOINT_SECONDS = 60.0
 _SAMPLE_ROWS = 2048
 _CALIBRATION_ROWS = 200_000
-_REPORTS, _REPORT_ROWS = 12, 1024
+_REPORT_ROWS = 1024
 
 
 class Trained(NamedTuple):
@@ -67,6 +68,7 @@ def run_training(
     start: SAE | None = None,
     device: str = "cpu",
     checkpoint: Build | None = None,
+    kept_as: str = "",
     reporters: Iterable[Callable[[Report], None]] = (),
 ) -> Trained:
     """Train an SAE on embeddings, (n, d_in), and calibrate its threshold so that their mean L0 is k.
@@ -81,6 +83,8 @@ def run_training(
             `batch_topk` on what that one leaves over, and what is returned, and measured on the way, is both in one.
         start: an SAE like the one that is described, to train on from; by default directions are drawn from the texts.
         checkpoint: an artefact in the making; training saves its state there and goes on from it.
+        kept_as: a name under which the last state stays there, so that the same call gives the same at once; until
+            `forget`. By default nothing stays when the training is done.
         reporters: called with each report.
 
     Raises:
@@ -97,7 +101,7 @@ def run_training(
         if config.batch_size % world.size:
             raise BadData(f"a batch of {config.batch_size} cannot be shared evenly by {world.size} processes")
         kept = checkpoint if world.rank == 0 else None
-        run = Run(texts, held_out, sae_config, config, device, world, kept, given, start)
+        run = Run(texts, held_out, sae_config, config, device, world, kept, given, start, kept_as)
         with run.engine.running():
             return run.to_the_end(tuple(reporters) if world.rank == 0 else ())
 
@@ -108,10 +112,11 @@ class Run:
     def __init__(
         self, texts: TrainingTexts, held_out: NDArray[np.float32], sae_config: SAEConfig, config: TrainConfig,
         device: str, world: World, checkpoint: Build | None, given: SAE | None = None, start: SAE | None = None,
+        kept_as: str = "",
     ) -> None:  # fmt: skip
         self.texts, self.held_out, self.sae_config, self.config = texts, held_out, sae_config, config
         self.engine, self.device, self.world, self.checkpoint = engine_for(device), device, world, checkpoint
-        self.given, self.start = given, start
+        self.given, self.start, self.kept_as = given, start, kept_as
         self.variant: Variant = (
             VARIANTS[config.variant](config, sae_config.k)
             if given is None
@@ -131,9 +136,9 @@ class Run:
     def to_the_end(self, reporters: Iterable[Callable[[Report], None]]) -> Trained:
         """Do the steps that are left to do."""
         config, texts = self.config, self.texts
-        first = self._restore()
+        done = first = self._restore()
         hint = self.first_hint()
-        report_after = _report_steps(config.steps)
+        report_after = report_steps(config.steps)
         watch = Stopwatch()
         batches = texts.batches(first, config.steps, config.batch_size, config.seed)
         shares = (self.world.share(positions) for positions in batches)
@@ -141,17 +146,18 @@ class Run:
             for number, x in enumerate(ahead(texts, shares, pinned=self.device.startswith("cuda")), first):
                 if self._out_of_patience():
                     break
-                done = self.learn(self.on_device(x), number, hint)
-                hint = done.hint
+                hint = self.learn(self.on_device(x), number, hint).hint
+                done = number + 1
                 advance(1)
                 if number + 1 in report_after:
                     self._report(number + 1, reporters)
                 if watch.seconds > _CHECKPOINT_SECONDS:
                     self._save(number + 1)
                     watch = Stopwatch()
-        if self.checkpoint:
-            for name in (_CHECKPOINT, _BEST):
-                (self.checkpoint.path / name).unlink(missing_ok=True)
+        if self.kept_as:
+            self._save(done)
+        elif self.checkpoint:
+            forget(self.checkpoint, self.kept_as)
         sae = self.best or self._calibrated(self.texts.sample(_CALIBRATION_ROWS, config.seed))
         return Trained(self._whole(sae), self.history)
 
@@ -240,16 +246,16 @@ class Run:
         folder = self.checkpoint.path
         metadata = {"identity": self._identity(), "history": json.dumps(self.history), "step": str(number)}
         if self.best is not None:
-            self.best.write_weights(folder / _BEST)
+            self.best.write_weights(_place(folder, _BEST, self.kept_as))
         tensors = {name: tensor.contiguous() for name, tensor in self.state.tensors().items()}
         with disk_errors():
-            write_atomically(folder / _CHECKPOINT, lambda path: save_file(tensors, path, metadata))
+            write_atomically(_place(folder, _CHECKPOINT, self.kept_as), lambda path: save_file(tensors, path, metadata))
         self.checkpoint.checkpoint()
 
     def _restore(self) -> int:
         """Go on from a killed run's checkpoint, if there is one: the step to do next."""
         first = torch.zeros((), dtype=torch.int64, device=self.device)
-        path = self.checkpoint.path / _CHECKPOINT if self.checkpoint else None
+        path = _place(self.checkpoint.path, _CHECKPOINT, self.kept_as) if self.checkpoint else None
         if path is not None and path.exists():
             first += self._read(path)
         if self.world.size > 1:  # the other processes get what the first one read
@@ -271,11 +277,21 @@ class Run:
             )
         for name, tensor in self.state.tensors().items():
             tensor.copy_(tensors[name])
-        best = path.with_name(_BEST)
+        best = _place(path.parent, _BEST, self.kept_as)
         if best.exists():
             self.best = SAE(self.sae_config, **{name: t.numpy() for name, t in load_file(best).items()})
         self.history = history
         return step
+
+
+def forget(checkpoint: Build, kept_as: str = "") -> None:
+    """Take away the state of a run that nothing goes on from any more."""
+    for name in (_CHECKPOINT, _BEST):
+        _place(checkpoint.path, name, kept_as).unlink(missing_ok=True)
+
+
+def _place(folder: Path, name: str, kept_as: str) -> Path:
+    return folder / (f"{kept_as}-{name}" if kept_as else name)
 
 
 def _checked(texts: NDArray[np.float32], sae_config: SAEConfig) -> TrainingTexts:
@@ -335,8 +351,3 @@ def to_sae(p: Parameters, config: SAEConfig) -> SAE:
     if config.selection == "matching_pursuit":
         W_enc = W_dec
     return SAE(config, W_enc, b_enc, W_dec, b_pre, threshold)
-
-
-def _report_steps(steps: int) -> set[int]:
-    """After which steps to measure: a dozen times, more often early, and at the end."""
-    return {max(1, round(steps * (i / _REPORTS) ** 1.5)) for i in range(1, _REPORTS + 1)}
