@@ -64,13 +64,24 @@ def main() -> None:
     }  # fmt: skip
     if options.texts >= 1_000_000:
         RESULTS.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    for rows in (steps, checks):
-        print(*table(rows), "", sep="\n")
+    print(*summary(record), sep="\n")
     print(
         json.dumps(
             {"n_passages": n, "peak_gb": max(s["peak_gb"] for s in steps), "seconds": sum(s["seconds"] for s in steps)}
         )
     )
+
+
+def summary(results: dict[str, Any]) -> list[str]:
+    """What each command took, and what comparing with checksums takes where something is first read."""
+    commands = [{"command": s["command"], "seconds": f"{s['seconds']:,.0f}", "most memory, GB": f"{s['peak_gb']:.1f}"}
+                for s in results["steps"]]  # fmt: skip
+    checks = [
+        {"read": c["read"], "opened, ms": f"{c['open_ms']:.0f}", "first, compared, ms": f"{c['first_ms']:.0f}",
+         "again, ms": f"{c['second_ms']:.0f}"}
+        for c in results["checks"]
+    ]  # fmt: skip
+    return [*table(commands), "", *table(checks)]
 
 
 # --- what goes in ----------------------------------------------------------------------------------

@@ -20,9 +20,11 @@ import effectiveness
 import gpu
 import growth
 import keywords
+import million
 import naming
 import picture
 import pursuit
+import refit
 import search
 import stability
 import start
@@ -86,8 +88,10 @@ def blocks() -> dict[str, list[str]]:
         "encoders": list(table(results(effectiveness.RESULTS)["encoders"])),
         "peers": list(table(results(effectiveness.RESULTS)["peers"])),
         "stability": stability.summary(results(stability.RESULTS)),
+        "refit": refit.summary(results(refit.RESULTS)),
         "search": search.summary(results(search.RESULTS)),
         "faults": faults.summary(results(faults.RESULTS)),
+        "million": million.summary(results(million.RESULTS)),
         "start": start.summary(results(start.RESULTS)),
         "keywords": keywords.summary(results(keywords.RESULTS)),
         "naming": naming.summary(results(naming.RESULTS), "demo"),

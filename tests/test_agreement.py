@@ -23,7 +23,7 @@ from unweave.config import SAEConfig
 from unweave.errors import BadData, DimensionMismatch
 from unweave.sae.agreement import BANDS, Directions, match, random_directions
 from unweave.sae.model import SAE
-from unweave.stages.agree import OTHER_TEXTS, SAME, SAME_TEXTS, SHARED_START, SOME_TEXTS, UNKNOWN, related
+from unweave.stages.agree import OTHER_TEXTS, SAME, SAME_TEXTS, SHARED_START, SOME_TEXTS, UNKNOWN, Origin, related
 
 AXES = np.eye(4)
 
@@ -256,25 +256,29 @@ def test_a_matching_that_does_not_fit_into_memory_is_refused_before_it_begins(mo
 # --- how two runs are related ---------------------------------------------------------------------
 
 
-def manifest(seed: object = None, weights: str = "a", **made_from: str) -> Manifest:
+def origin(seed: object = None, weights: str = "a", began_from: object = (), **made_from: str) -> Origin:
+    """What an SAE's folder states; `weights` stands for its fingerprint."""
     training = {} if seed is None else {"seed": seed}
-    files = {"model.safetensors": {"bytes": 1, "sha256": weights}}
-    return Manifest("sae", {"sae": {}, "training": training}, made_from, files)
+    stated = Manifest("sae", {"sae": {}, "training": training, "began_from": began_from}, made_from, {})
+    return Origin.of(sae_of(AXES), stated)._replace(weights=weights)
 
 
 @pytest.mark.parametrize(
     ("one", "other", "kind", "said"),
     [
-        (manifest(0), manifest(0), SAME, "one and the same SAE"),
-        (manifest(0), manifest(0, "b"), SHARED_START, "both began from seed 0"),
-        (manifest(1), manifest(2, "b", sae=manifest(1).fingerprint), SHARED_START, "one began from the other"),
-        (manifest(1, corpus="c"), manifest(2, corpus="c"), SAME_TEXTS, "from other seeds, on the same texts"),
-        (manifest(1, corpus="c", e="1"), manifest(2, corpus="c", e="2"), SOME_TEXTS, "some are the same"),
-        (manifest(1, corpus="c"), manifest(2, corpus="d"), OTHER_TEXTS, "on other texts as far as"),
-        (manifest(1, corpus="c"), manifest(2), UNKNOWN, "do not state on which texts"),
-        (manifest(), manifest(2), UNKNOWN, "do not state from which seeds"),
-        (manifest("0"), manifest("0", "b"), UNKNOWN, "do not state from which seeds"),
-        (manifest(True), manifest(1, "b"), UNKNOWN, "do not state from which seeds"),
+        (origin(0), origin(0), SAME, "one and the same SAE"),
+        (origin(0), origin(0, "b"), SHARED_START, "both began from seed 0"),
+        (origin(1), origin(2, "b", ["a"]), SHARED_START, "one began from the other"),
+        (origin(1), origin(2, "b", ["c", "a"]), SHARED_START, "one began from the other"),
+        (origin(1, "a", ["d", "c"]), origin(2, "b", ["c"]), SHARED_START, "both began from one SAE"),
+        (origin(1, "a", "c"), origin(2, "b", {"c": 1}), UNKNOWN, "do not state on which texts"),
+        (origin(1, corpus="c"), origin(2, "b", corpus="c"), SAME_TEXTS, "from other seeds, on the same texts"),
+        (origin(1, corpus="c", e="1"), origin(2, "b", corpus="c", e="2"), SOME_TEXTS, "some are the same"),
+        (origin(1, corpus="c"), origin(2, "b", corpus="d"), OTHER_TEXTS, "on other texts as far as"),
+        (origin(1, corpus="c"), origin(2, "b"), UNKNOWN, "do not state on which texts"),
+        (origin(), origin(2, "b"), UNKNOWN, "do not state from which seeds"),
+        (origin("0"), origin("0", "b"), UNKNOWN, "do not state from which seeds"),
+        (origin(True), origin(1, "b"), UNKNOWN, "do not state from which seeds"),
     ],
 )
 def test_independent_are_runs_that_state_other_seeds(one, other, kind, said):
@@ -288,7 +292,7 @@ def test_latents_that_are_the_same_bit_for_bit_were_not_learned_twice():
     assert uw.agreement(sae_of(AXES), sae_of(AXES + 1e-6)).n_identical == 0
     found = uw.agreement(sae_of(AXES), sae_of(AXES[[2, 0]]))
     assert found.n_identical == 2
-    runs = related(manifest(1, corpus="c"), manifest(2, corpus="d"), found.n_identical)
+    runs = related(origin(1, corpus="c"), origin(2, "b", corpus="d"), found.n_identical)
     assert (runs.kind, runs.independent) == (SHARED_START, False)
 
 

@@ -173,6 +173,7 @@ def test_init_on_a_full_disk_leaves_nothing(small_disk, tmp_path):
 
 ARGUMENTS = {
     "search": ["sea"], "explain": ["sea", "a"], "prevalent": ["sea"], "paths": ["a"], "decompose": ["sea"],
+    "phrases": ["sea"], "add": ["--corpus", "nowhere"],
     "carrying": ["a", "0"], "compare": ["dense", "BM25"],
     **{f"concepts {name}": ["0"] for name in ("show", "lock", "unlock")},
     "concepts rename": ["0", "tides"], "concepts flag": ["0", "mine"], "concepts merge": ["0", "1"],
@@ -362,7 +363,7 @@ def test_the_help_lists_every_command_under_what_it_is_used_for():
     listed = {title: [line.split()[0] for line in lines if line[2] != " "] for title, lines in sections.items()}
     assert listed == {title: list(places) for title, places in SECTIONS.items()}
     assert [name for names in listed.values() for name in names] == COMMANDS
-    assert listed["Build a project"][:5] == ["init", "embed", "fit", "name", "index"]
+    assert listed["Build a project"][:6] == ["init", "add", "embed", "fit", "name", "index"]
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 from contextlib import suppress
 from dataclasses import replace
@@ -242,7 +243,7 @@ def unweave(command: str, *arguments: object) -> str:
 def test_a_given_dictionary_serves_for_all_that_a_trained_one_does(project, given, tmp_path):
     said = unweave("fit", project, "--dictionary", given)
     assert f"dictionary {given}: its 16 latents are taken as they are" in said
-    assert "own_latents 0: 60 texts are too few to learn any from" in said.replace("57", "60").replace("58", "60")
+    assert re.search(r"own_latents 0: 5\d texts are too few to learn any from", said)
     opened = Project.open(project)
     assert opened.settings.fit.dictionary == str(given)
     assert fingerprint(opened.sae) == fingerprint(SAE.load(given))
@@ -343,7 +344,7 @@ def test_what_is_no_dictionary_is_refused_with_what_would_be_one(project, tmp_pa
     (tmp_path / "empty").mkdir()
     assert "holds no SAE of a known format" in refused(project, tmp_path / "empty")
     assert "there is no dictionary '/no/such'" in refused(project, "/no/such")
-    assert "no dictionary comes with unweave yet" in refused(project, "pretrained")
+    assert "this build of unweave carries no dictionary" in refused(project, "pretrained")
     assert "where this project's own dictionary is written" in refused(project, project / "sae")
 
 

@@ -21,9 +21,11 @@ from huggingface_hub import constants
 from unweave.base.artifact import MANIFEST
 from unweave.base.building import build
 from unweave.cli.sae import sae as commands
+from unweave.dictionaries.dictionary import from_pretrained
 from unweave.errors import CorruptArtifact, MissingArtifact, MissingExtra, ModelUnavailable
+from unweave.sae.formats import export_sae
 from unweave.sae.given import open_given
-from unweave.sae.hub import from_pretrained, model_card, pull_from_hub, push_to_hub
+from unweave.sae.hub import model_card, pull_from_hub, push_to_hub
 from unweave.sae.model import SAE, WEIGHTS
 
 # huggingface_hub's, about its own call of its HTTP library.
@@ -212,20 +214,20 @@ def test_what_is_uploaded_is_what_is_downloaded(hub, folder, sae):
     assert push_to_hub(folder, "someone/an-sae") == f"{hub.address}/someone/an-sae"
     assert set(hub.repositories["someone/an-sae"]) == {MANIFEST, WEIGHTS, "README.md"}
     assert len(hub.large) == 1, "the weights went as a large file"
-    same(from_pretrained("someone/an-sae"), sae)
+    same(from_pretrained("someone/an-sae").sae, sae)
 
 
 def test_uploading_again_replaces_the_files_and_keeps_the_repository(hub, folder, sae, random_sae, tmp_path):
     push_to_hub(folder, "someone/an-sae")
     random_sae(8).save(tmp_path / "other")
     push_to_hub(tmp_path / "other", "someone/an-sae")
-    same(from_pretrained("someone/an-sae"), random_sae(8))
+    same(from_pretrained("someone/an-sae").sae, random_sae(8))
     assert list(hub.repositories) == ["someone/an-sae"]
 
 
 def test_a_revision_is_the_commit_that_was_asked_for(hub, folder, sae):
     push_to_hub(folder, "someone/an-sae")
-    same(from_pretrained("someone/an-sae", commit(hub.repositories["someone/an-sae"])), sae)
+    same(from_pretrained("someone/an-sae", commit(hub.repositories["someone/an-sae"])).sae, sae)
     with pytest.raises(ModelUnavailable, match=r"cannot download someone/an-sae .*check the name"):
         from_pretrained("someone/an-sae", "no-such-branch")
 
@@ -240,14 +242,14 @@ def test_a_model_card_in_the_folder_is_the_one_that_is_uploaded(hub, folder, sae
     (folder / "README.md").write_text("# Mine\n")
     push_to_hub(folder, "someone/an-sae")
     assert hub.repositories["someone/an-sae"]["README.md"] == b"# Mine\n"
-    same(from_pretrained("someone/an-sae"), sae)
+    same(from_pretrained("someone/an-sae").sae, sae)
 
 
 def test_a_downloaded_sae_is_there_without_the_hub(hub, folder, sae, monkeypatch, tmp_path):
     push_to_hub(folder, "someone/an-sae")
     from_pretrained("someone/an-sae")
     use(monkeypatch, "http://127.0.0.1:9", tmp_path / "cache")
-    same(from_pretrained("someone/an-sae"), sae)
+    same(from_pretrained("someone/an-sae").sae, sae)
 
 
 def test_a_project_names_a_dictionary_on_the_hub_by_its_repository(hub, folder, sae):
@@ -257,9 +259,27 @@ def test_a_project_names_a_dictionary_on_the_hub_by_its_repository(hub, folder, 
         open_given("someone/nothing")
 
 
+def test_an_sae_of_another_tool_is_read_from_a_folder_of_its_repository(hub, sae, tmp_path):
+    # As latentsae's are laid out: a folder for each k and expansion; the encoder's own weights are left where they are.
+    export_sae(sae, tmp_path / "theirs", "latentsae")
+    files = {path.name: path.read_bytes() for path in (tmp_path / "theirs").iterdir()}
+    hub.repositories["someone/saes"] = {f"64_32/{name}": content for name, content in files.items()} | {
+        "model.safetensors": b"an encoder", "64_32/train.py": b"raise", "128_4/sae.safetensors": b"another",
+    }  # fmt: skip
+    for read in (from_pretrained("someone/saes/64_32").sae, pull_from_hub("someone/saes/64_32", tmp_path / "ours"),
+                 SAE.load(tmp_path / "ours")):  # fmt: skip
+        for name in ("W_enc", "W_dec", "b_pre"):
+            np.testing.assert_array_equal(getattr(read, name), getattr(sae, name))
+        np.testing.assert_array_equal(read.threshold, np.broadcast_to(sae.threshold, read.b_enc.shape))
+    fetched = {call.rpartition("/")[2] for call in hub.calls if "/resolve/" in call}
+    assert fetched == set(files)
+    with pytest.raises(MissingArtifact, match=r"holds no SAE in 32_32/: none of .*; if one of its folders does, name"):
+        from_pretrained("someone/saes/32_32")
+
+
 def test_a_folder_on_this_machine_goes_first(folder, sae):
-    same(from_pretrained(folder), sae)
-    with pytest.raises(ValueError, match="is a folder, which has no revision 'main'"):
+    same(from_pretrained(folder).sae, sae)
+    with pytest.raises(ValueError, match="has no revision 'main'"):
         from_pretrained(folder, "main")
 
 
@@ -276,9 +296,10 @@ def test_pulling_makes_an_sae_folder_of_plain_files(hub, folder, sae, tmp_path):
 def test_the_hub_of_the_environment_is_used(hub, folder, tmp_path):
     # In a process of its own: the client reads its settings once, when it is imported.
     script = f"""
-from unweave.sae.hub import from_pretrained, push_to_hub
+from unweave.dictionaries.dictionary import from_pretrained
+from unweave.sae.hub import push_to_hub
 print(push_to_hub({str(folder)!r}, "someone/an-sae"))
-print(from_pretrained("someone/an-sae").config.n_latents)
+print(from_pretrained("someone/an-sae").sae.config.n_latents)
 """
     environment = {"HF_ENDPOINT": hub.address, "HF_HOME": str(tmp_path / "home"), "HF_TOKEN": "hf_test",
                    "HF_HUB_DISABLE_XET": "1", "PATH": "/usr/bin:/bin"}  # fmt: skip
@@ -316,16 +337,16 @@ def test_a_token_that_is_refused_is_one_clear_error(hub, folder, monkeypatch):
         push_to_hub(folder, "someone/an-sae")
 
 
-@pytest.mark.parametrize("name", ["nothing", "../up", "a/b/c", "https://example.org/x"])
+@pytest.mark.parametrize("name", ["nothing", "../up", "a/b/../c", "https://example.org/x"])
 def test_a_name_that_no_repository_has_is_not_asked_for(name, hub):
-    with pytest.raises(MissingArtifact, match="the name of a repository would be OWNER/NAME"):
+    with pytest.raises(MissingArtifact, match="a repository on the hub would be OWNER/NAME"):
         from_pretrained(name)
     assert hub.calls == []
 
 
 def test_a_repository_without_an_sae_says_so(hub):
     hub.repositories["someone/text"] = {"README.md": b"hello", "config.json": b"{}"}
-    with pytest.raises(MissingArtifact, match="holds no SAE of unweave"):
+    with pytest.raises(MissingArtifact, match=r"holds no SAE: none of model\.safetensors"):
         from_pretrained("someone/text")
 
 
@@ -385,7 +406,7 @@ def test_the_card_states_data_nmse_l0_and_live_latents(folder):
         "| Trained on | 12,345 passages, 678 queries |",
         "| training texts | 4,096 | 0.2134 | 31.5 | 23 | 0.9100 |",
         "| held-out passages | 512 | 0.2571 | 30.4 | 21 | 0.8900 |",
-        'sae = uw.from_pretrained("someone/an-sae")',
+        'sae = uw.from_pretrained("someone/an-sae").sae',
     ]:
         assert line in card.splitlines()
 

@@ -17,6 +17,7 @@ from misbehaving_server import in_turn, serving, subject
 from unweave.concepts import prompts, store
 from unweave.concepts.concept import Concept, Naming
 from unweave.concepts.database import writing
+from unweave.concepts.keeping import carry_names
 from unweave.concepts.namers import base
 from unweave.concepts.namers.language_model import LanguageModelNamer, at_once, unusable
 from unweave.concepts.prompts import Shown, as_in_the_paper, contrastive
@@ -232,7 +233,7 @@ def test_what_was_spent_moves_to_renewed_concepts(database, tmp_path):
     renewed = tmp_path / "renewed.sqlite"
     store.create(renewed)
     store.add(renewed, [Concept(3, 1, 1.0)])
-    store.carry_names(database, renewed)
+    carry_names(database, renewed)
     assert names(renewed) == {3: "about concept-3"}
     assert spent(renewed) == spent(database)
 

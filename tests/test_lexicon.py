@@ -222,19 +222,19 @@ def test_what_is_named_is_not_named_again(project):
     assert not naming.name_by(project, naming.lexicon_namer(project)).fresh
 
 
-def test_a_text_is_decomposed_into_what_it_is_about(project):
-    assert project.decompose("a volcano erupts")[0].phrase == "volcano"
-    assert project.decompose(project.encoder.encode_passages(["an opera singer"])[0], k=1)[0].phrase == "opera"
+def test_a_text_is_written_in_phrases_of_what_it_is_about(project):
+    assert project.phrases("a volcano erupts")[0].phrase == "volcano"
+    assert project.phrases(project.encoder.encode_passages(["an opera singer"])[0], k=1)[0].phrase == "opera"
 
 
 def test_the_command_prints_a_mix(project):
-    done = CliRunner().invoke(main, ["decompose", str(project.path), "the game of chess", "--top", "2", "--json"])
+    done = CliRunner().invoke(main, ["phrases", str(project.path), "the game of chess", "--top", "2", "--json"])
     mix = json.loads(done.stdout)["mix"]
     assert mix[0]["phrase"] == "chess" and len(mix) <= 2
-    shown = CliRunner().invoke(main, ["decompose", str(project.path), "the game of chess"]).stdout
+    shown = CliRunner().invoke(main, ["phrases", str(project.path), "the game of chess"]).stdout
     assert shown.splitlines()[0].endswith("chess")
 
 
 def test_without_a_lexicon_the_command_that_makes_it_is_named(project_folder):
     with pytest.raises(MissingArtifact, match=r"run: unweave name --namer lexicon"):
-        Project.open(project_folder).decompose("a text")
+        Project.open(project_folder).phrases("a text")

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 
 from unweave.base import progress
 from unweave.base.artifact import MANIFEST, read_manifest, write_manifest
+from unweave.base.files import is_aside
 from unweave.cli import main
 from unweave.concepts import edits
 from unweave.concepts.concept import PERSON
@@ -137,6 +138,15 @@ def edited(folder: Path) -> dict[int, str]:
     for latent, name in names.items():
         edits.rename(folder / "concepts" / DATABASE, latent, name)
     return names
+
+
+def test_what_a_killed_edit_left_goes_with_the_next_naming(kept_copy):
+    left = [kept_copy / ".concepts.unweave-edits", kept_copy / "concepts" / f".config.json.{'0' * 16}.unweave"]
+    for path in left:
+        path.write_text("{}")
+    assert is_aside(left[1], "config.json")
+    Project.open(kept_copy).name()
+    assert not any(path.exists() for path in left)
 
 
 @pytest.mark.parametrize("damage", ["flipped", "lost", "empty"])

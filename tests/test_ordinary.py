@@ -96,7 +96,8 @@ COMMANDS = (
     "concepts list P", "concepts show P 3", "concepts rename P 3 mine", "concepts lock P 5", "concepts flag P 5 odd",
     "concepts merge P 7 3", "concepts history P", "concepts undo P", "concepts export P P/names.csv",
     "concepts import P P/names.csv", "families P", "evaluate P", "compare P BM25 dense", "leaderboard P",
-    "index compact P", "index recall P", "name P", "name P --namer lexicon", "decompose P wind", "index build P",
+    "index compact P", "index recall P", "name P", "name P --namer lexicon", "decompose P wind", "phrases P wind",
+    "index build P",
     "sae export P/sae P/out --format saelens", "sae import P/out P/in", "trust P", "fit P --steps 20",
     "name P --discard",
 )  # fmt: skip

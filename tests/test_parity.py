@@ -41,13 +41,14 @@ STAGES = {stage: set(type(getattr(Settings(), stage)).__dataclass_fields__) for 
 """The fields of each stage's settings: `Project.open(path, {stage: changes})` takes them."""
 SETTINGS = {
     "embed": ("encoder", "embed"), "fit": ("fit",), "tokens": ("tokens",), "evaluate": ("evaluate",),
-    "name": ("evidence", "keyphrases", "lexicon", "language_model"),
+    "name": ("evidence", "keyphrases", "lexicon", "language_model"), "pretrain": ("encoder", "fit"),
 }  # fmt: skip
 OTHERWISE = {
     "init": {"project": "path", "corpus": "collection", "queries": "collection", "qrels": "collection"},
     "add": dict.fromkeys(("corpus", "queries", "qrels"), "collection"),
     "embed": dict.fromkeys(("passages", "passage_ids", "queries", "query_ids"), "bring_embeddings"),
     "name": {"namer": "by", "dry_run": "forecast"},
+    "pretrain": {**dict.fromkeys(("texts", "most"), "create"), "dry_run": "pretraining_cost"},
     "judge": {"other_encoder": "other"},
     "search": {
         **dict.fromkeys(("boosts", "banned", "query_k", "passage_k", "effort"), "steering"),
@@ -56,7 +57,9 @@ OTHERWISE = {
     "prevalent": {"query": "hits", "cutoff": "hits"},
     "carrying": {"concept": "latent"},
     "compare": {"systems": "first", "runs": "second"},
-    "decompose": {"top": "k"},
+    "phrases": {"top": "k"},
+    "explain": {"words": "query", "dictionary": "decompose"},
+    "decompose": {"words": "text", "dictionary": "decompose"},
     "reproduce cl-sr": dict.fromkeys(ReproduceConfig.__dataclass_fields__, "config"),
 }  # fmt: skip
 """Parameters that the method calls otherwise, or that another method takes: `create`'s collection is opened from what

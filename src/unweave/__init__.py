@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from unweave.concepts.concept import Concept
     from unweave.concepts.naming import name
     from unweave.concepts.store import Concepts
+    from unweave.dictionaries.dictionary import Dictionary, from_pretrained
     from unweave.errors import UnweaveError
     from unweave.explaining.accounting import explain
     from unweave.index.concept_index import ConceptIndex
@@ -25,11 +26,12 @@ if TYPE_CHECKING:
     from unweave.retrieval.steering import Steering
     from unweave.sae.agreement import agreement
     from unweave.sae.formats import export_sae, import_sae
-    from unweave.sae.hub import from_pretrained, push_to_hub
+    from unweave.sae.hub import push_to_hub
     from unweave.sae.model import SAE, pursue
     from unweave.sae.training.from_array import train
     from unweave.stages.asked import QueryId
     from unweave.texts.open import open_collection
+    from unweave.texts.pool import read_pool
 
 __version__ = "0.1.0"
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "ConceptIndex",
     "Concepts",
     "Contribution",
+    "Dictionary",
     "Explanation",
     "Hit",
     "HitList",
@@ -60,6 +63,7 @@ __all__ = [
     "open_collection",
     "pursue",
     "push_to_hub",
+    "read_pool",
     "train",
 ]
 
@@ -68,6 +72,7 @@ _HOME = {
     "ConceptIndex": "unweave.index.concept_index",
     "Concepts": "unweave.concepts.store",
     "Contribution": "unweave.base.records",
+    "Dictionary": "unweave.dictionaries.dictionary",
     "Explanation": "unweave.base.records",
     "Hit": "unweave.base.records",
     "HitList": "unweave.base.records",
@@ -85,10 +90,11 @@ _HOME = {
     "agreement": "unweave.sae.agreement",
     "explain": "unweave.explaining.accounting",
     "export_sae": "unweave.sae.formats",
-    "from_pretrained": "unweave.sae.hub",
+    "from_pretrained": "unweave.dictionaries.dictionary",
     "import_sae": "unweave.sae.formats",
     "name": "unweave.concepts.naming",
     "open_collection": "unweave.texts.open",
+    "read_pool": "unweave.texts.pool",
     "pursue": "unweave.sae.model",
     "push_to_hub": "unweave.sae.hub",
     "train": "unweave.sae.training.from_array",

@@ -24,6 +24,8 @@ MATRYOSHKA_PARTS = (16, 8, 4, 2, 1)
 TEXTS_PER_LATENT = 5.0
 OWN, PRETRAINED = "own", "pretrained"
 """Dictionaries that have no folder or name on the hub."""
+CONTINUE, ANEW = "continue", "anew"
+"""What a fit does with the SAE that is there."""
 DEEPEST_MEASURE = 100
 """Hits that the deepest measure of an evaluation reads: Recall@100 of fewer would be another figure by that name."""
 
@@ -62,6 +64,8 @@ class FitConfig:
     """Which SAE to use: own trains one; else pretrained, a folder, or OWNER/NAME on the hub, which is kept as it is."""
     own_latents: int | None = None
     """Latents to train on what such a dictionary leaves over; by default as many as the texts support; 0: none."""
+    refit: str = one_of((CONTINUE, ANEW), CONTINUE)
+    """When texts have changed: continue trains on from the SAE that is there, which keeps most latents; or anew."""
     variant: str = one_of(VARIANTS, "batch_topk")
     """Kind of SAE to train."""
     k: int = 32

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ from unweave.errors import BadData
 from unweave.evaluation.rank import with_ids
 from unweave.evaluation.reproduction import Reproduction
 from unweave.evaluation.table import KIND, Evaluation
-from unweave.explaining.accounting import explain_dense
+from unweave.explaining.accounting import decompose, explain_dense
 from unweave.explaining.sentences import Sentence
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.writer import IndexWriter
@@ -49,6 +49,9 @@ logger = logging.getLogger(__name__)
 
 _MEAN_OF = 16_384
 """Passages that the mean is taken of, at most."""
+
+if TYPE_CHECKING:
+    from unweave.stages.pretrain import Cost
 
 
 class Project(Workspace):
@@ -87,8 +90,9 @@ class Project(Workspace):
         return tokens.fit_tokens(self)
 
     def name(
-        self, by: str = "keyphrases", *, most: int | None = None, below: float | None = None, discard: bool = False
-    ) -> list[Outcome]:
+        self, by: str = "keyphrases", *, most: int | None = None, below: float | None = None, discard: bool = False,
+        anew: bool = False,
+    ) -> list[Outcome]:  # fmt: skip
         """Gather the evidence for every live latent, name it, and work out how concepts relate.
 
         Args:
@@ -96,10 +100,26 @@ class Project(Workspace):
             most: concepts that another namer names, at most, the most frequent.
             below: another namer names only concepts whose shown name has a detection below this, or was not judged.
             discard: name the concepts of another SAE although people edited the old ones.
+            anew: make the namer's names anew that were kept when the SAE was trained on.
         """
         from unweave.stages import name
 
-        return name.run(self, by, most, below, discard=discard)
+        return name.run(self, by, most, below, discard=discard, anew=anew)
+
+    def pretrain(self) -> list[Outcome]:
+        """Embed, train, name, and pack what came of it as a dictionary for others, in the folder `dictionary`.
+
+        The texts are best those of `read_pool`, many and of many kinds.
+        """
+        from unweave.stages import pretrain
+
+        return pretrain.pretrain(self)
+
+    def pretraining_cost(self) -> Cost:
+        """How long `pretrain` takes on this machine, by a sample, and how much the embeddings take on disk."""
+        from unweave.stages import pretrain
+
+        return pretrain.cost(self)
 
     def forecast(self, *, most: int | None = None, below: float | None = None, discard: bool = False) -> Forecast:
         """What naming by a language model would take and cost; nothing is sent to it."""
@@ -134,7 +154,11 @@ class Project(Workspace):
 
     # --- ask --------------------------------------------------------------------------------------
 
-    def decompose(self, text: Asked, k: int | None = None) -> list[Ingredient]:
+    def decompose(self, text: Asked) -> Explanation:
+        """What an embedding is made of: the squared length of a text's, or of one given, (d_in,), in named concepts."""
+        return decompose(vector_of(self, text), self.sae, self.concepts)
+
+    def phrases(self, text: Asked, k: int | None = None) -> list[Ingredient]:
         """Write a text's embedding, or an embedding, (d_in,), in phrases: what sets it apart from the mean passage.
 
         Args:

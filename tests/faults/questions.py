@@ -65,6 +65,7 @@ def answers(path: Path, *, report: bool = False) -> Answers:
         "paths": lambda: project.paths("p3"),
         "carrying": lambda: [project.carrying(f"p{i}", j) for i, j in _active(project)],
         "decompose": lambda: project.decompose("the tower by the sea"),
+        "phrases": lambda: project.phrases("the tower by the sea"),
         "evaluation": lambda: _table(Evaluation.load(project.path / "evaluation")),
         "passage": lambda: project.explain("moon over the sea", "p5"),
         "activations": lambda: _digest(project.sae.encode(project.embedded("passages").rows()).toarray().tolist()),

@@ -240,6 +240,21 @@ def clear_leftovers(folder: Path) -> None:
             _remove_ours(old)
 
 
+def discard(folder: Path) -> None:
+    """Take away an artefact that is not to be made again.
+
+    Raises:
+        ArtifactInUse: another process is building it.
+        BadData: it is not unweave's.
+    """
+    lock = _lock_of(folder)
+    try:
+        with locks.held(lock, wait=False):
+            _remove_ours(folder)
+    except BlockingIOError as error:
+        raise ArtifactInUse(f"{locks.holder(lock)} is writing {folder}; wait for it to end, or stop it") from error
+
+
 def _remove_ours(folder: Path) -> None:
     """Take an artefact away, its mark last, so that what a power cut leaves of it is still known to be unweave's."""
     if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):

@@ -88,13 +88,17 @@ def is_aside(path: Path, of: str | None = None) -> bool:
     return found is not None and of in (None, found[1])
 
 
-def clear_abandoned(path: Path) -> None:
-    """Take away what killed processes left of filling this file or folder; what changed within a day may be in work."""
+def clear_abandoned(path: Path, *, alone: bool = False) -> None:
+    """Take away what killed processes left of filling this file or folder; what changed within a day may be in work.
+
+    Args:
+        alone: nobody else can be filling it, so that nothing is in work.
+    """
     with suppress(OSError), os.scandir(path.parent) as entries:
         for entry in entries:
             if entry.name.endswith(".unweave") and is_aside(Path(entry.name), path.name):
                 there = entry.stat(follow_symlinks=False)
-                if time.time() - there.st_mtime < _ABANDONED:
+                if not alone and time.time() - there.st_mtime < _ABANDONED:
                     continue
                 if stat.S_ISDIR(there.st_mode):
                     shutil.rmtree(entry.path)

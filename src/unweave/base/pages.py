@@ -115,10 +115,10 @@ def open_checked(folder: Path, manifest: Manifest, files: Mapping[str, tuple[Any
     Raises:
         CorruptArtifact: one is no array of its type, or there are not as many sums as pages.
     """
-    if f"{SUMS}.npy" not in manifest.files:
-        raise CorruptArtifact(
-            f"{folder} has no sums of its pages: another version made it; rebuild the {manifest.kind}"
-        )
+    for name in (SUMS, *files):
+        file = name if "." in name else f"{name}.npy"
+        if file not in manifest.files:
+            raise CorruptArtifact(f"{folder} has no {file}: another version made it; rebuild the {manifest.kind}")
     sums = checked_array(folder, manifest, SUMS, np.uint64)
     mapped = {name: _mapped(folder, name, manifest.kind, *of) for name, of in files.items()}
     cut = _cut(sums, [array.nbytes for _, array in mapped.values()], folder, f"rebuild the {manifest.kind}")

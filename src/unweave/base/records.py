@@ -105,8 +105,8 @@ class Explanation:
     """A score and the parts that add up to it: contributions + bias + residual + parts = score."""
 
     of: str
-    """Which score: `dense` (the retriever's), `concepts` (CL-SR), `rescored` (codes, dense query), `terms` (BM25)
-    or `sum` (several systems')."""
+    """Which score: `dense` (the retriever's), `concepts` (CL-SR), `rescored` (codes, dense query), `terms` (BM25),
+    `sum` (several systems'), or `embedding`: one text's squared length."""
     score: float
     """The score as the retriever gave it."""
     contributions: tuple[Contribution, ...]

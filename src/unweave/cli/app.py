@@ -35,21 +35,25 @@ SECTIONS = {
         "index": _Place("build", "Build the concept index, and look after it."),
         "tokens": _Place("build", "Learn concepts of single tokens, name them by their words, and index them beside "
                          "those of whole texts."),
+        "pretrain": _Place("build", "Make a dictionary that reads any text, from many texts: embed, train, name, and "
+                           "pack."),
         "trust": _Place("trust", "Allow what PROJECT's settings reach outside of its folder: addresses, variables, "
                         "paths, models, money."),
     },
     "Search and explain": {
         "search": _Place("search", "Search PROJECT for QUERY."),
         "search-all": _Place("search", "Search for all of the project's queries, and write a run in TREC's format."),
-        "explain": _Place("search", "Explain the score of QUERY and the passage PASSAGE_ID as a sum of named parts."),
+        "explain": _Place("search", "Explain the score of QUERY and PASSAGE as a sum of named parts."),
+        "decompose": _Place("search", "Show what the embedding of TEXT is made of: the share of each concept, and what "
+                            "no concept accounts for."),
         "prevalent": _Place("families", "Search PROJECT for QUERY and show what the found passages are about, each "
                             "concept with passages as proof."),
         "paths": _Place("families", "Show the concepts of the passage PASSAGE_ID as paths from coarse to fine, the "
                         "strongest first."),
         "carrying": _Place("families", "Show which sentence of the passage PASSAGE_ID carries CONCEPT, a concept's "
                            "number."),
-        "decompose": _Place("judge", "Write the embedding of TEXT in phrases of the project's lexicon: what sets it "
-                            "apart from the mean passage."),
+        "phrases": _Place("judge", "Write the embedding of TEXT in phrases of the project's lexicon: what sets it "
+                          "apart from the mean passage."),
         "report": _Place("measure", "Write PROJECT/report.html: one file that opens from disk."),
     },
     "Concepts and their names": {

@@ -1,4 +1,4 @@
-"""The commands that make a project: init, add, embed, fit, name, index, tokens."""
+"""The commands that make a project: init, add, embed, fit, name, index, tokens; and pretrain."""
 
 from __future__ import annotations
 
@@ -164,6 +164,7 @@ def fit(project: Path, as_json: bool, **options: Any) -> None:
 @stage_options("lexicon")
 @stage_options("language_model")
 @click.option("--discard", is_flag=True, help="Name the concepts of another SAE although people edited the old ones.")
+@click.option("--anew", is_flag=True, help="Make the namer's names anew that were kept when the SAE was trained on.")
 @JSON
 def name(
     project: Path,
@@ -172,12 +173,14 @@ def name(
     below: float | None,
     dry_run: bool,
     discard: bool,
+    anew: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
     """Gather the evidence for every live concept, name it, and work out how concepts relate.
 
-    Names of several namers stand side by side; the one that detection trusts most is shown. See: unweave judge
+    Names of several namers stand side by side; the one that detection trusts most is shown. See: unweave judge. When
+    the SAE was trained on, a concept keeps its names, their judgement and people's edits unless its latent moved.
     """
     if dry_run and namer != "language-model":
         raise click.BadParameter("only a language model costs anything; give --namer language-model")
@@ -185,7 +188,7 @@ def name(
         if dry_run:
             _show_forecast(opened.forecast(most=most, below=below, discard=discard), as_json)
             return
-        show_outcomes(opened.name(namer, most=most, below=below, discard=discard), as_json)
+        show_outcomes(opened.name(namer, most=most, below=below, discard=discard, anew=anew), as_json)
 
 
 def _show_forecast(forecast: Forecast, as_json: bool) -> None:
@@ -196,6 +199,44 @@ def _show_forecast(forecast: Forecast, as_json: bool) -> None:
         return
     for line in show.forecast(forecast):
         click.echo(line)
+
+
+@click.command(epilog=KEPT)
+@PROJECT
+@click.option("--texts", multiple=True, type=click.Path(exists=True, path_type=Path),
+              help="A .jsonl, .csv, .tsv or .parquet file of texts, or a folder of such files; may be repeated. "
+              "Without it, PROJECT is there already.")  # fmt: skip
+@click.option("--most", type=click.IntRange(min=1), help="Texts to take, at most, drawn evenly from all files.")
+@click.option("--dry-run", is_flag=True, help="Say how long it would take, by a sample, and stop.")
+@stage_options("encoder", without=("device", "batch_size"))
+@stage_options("fit")
+@JSON
+def pretrain(
+    project: Path, texts: tuple[Path, ...], most: int | None, dry_run: bool, as_json: bool, **options: Any
+) -> None:
+    """Make a dictionary that reads any text, from many texts: embed, train, name, and pack.
+
+    The dictionary lies in PROJECT/dictionary, a folder that `unweave decompose`, `unweave fit --dictionary` and
+    `unweave sae push` take. What was broken off goes on where it stopped when the same command is run again. How long
+    it takes is said before it begins.
+    """
+    from unweave.cli import show
+    from unweave.stages import pretrain as stage
+
+    stages = by_stage(options, "encoder", "fit")
+    del stages["encoder"]["batch_size"]  # --batch-size is that of training, --device that of both
+    if texts:
+        stage.prepare(project, texts, most)
+        stages["embed"] = {"sentences": 0}  # the texts are short themselves
+    with opened_with(project, **stages) as opened:
+        forecast = opened.pretraining_cost()
+        if dry_run and as_json:
+            print_json(forecast._asdict())
+        elif not as_json:
+            for line in show.cost(forecast):
+                click.echo(line)
+        if not dry_run:
+            show_outcomes(opened.pretrain(), as_json)
 
 
 @click.group()

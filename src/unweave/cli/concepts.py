@@ -282,7 +282,8 @@ def _naming_lines(concept: Concept) -> Iterator[str]:
     for naming in concept.namings:
         mark = "-" if naming.name is None else _trust(concept, naming).mark
         said = f"{naming.name or 'found no name'}{naming.description and ': '}{naming.description}"
-        yield f"{plain(naming.namer, 20):>14}  {mark} {plain(said, 300)}{_judged(concept, naming.namer)}"
+        kept = "  (kept from an earlier training)" if naming.kept else ""
+        yield f"{plain(naming.namer, 20):>14}  {mark} {plain(said, 300)}{kept}{_judged(concept, naming.namer)}"
     if concept.scores.get(ITSELF):
         yield f"{'no name':>14}{_judged(concept, ITSELF)}"
 

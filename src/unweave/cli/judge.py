@@ -58,14 +58,14 @@ def judge(
 @click.argument("text")
 @click.option("--top", type=click.IntRange(min=1), help="Phrases at most.")
 @JSON
-def decompose(project: Path, text: str, top: int | None, as_json: bool) -> None:
+def phrases(project: Path, text: str, top: int | None, as_json: bool) -> None:
     """Write the embedding of TEXT in phrases of the project's lexicon: what sets it apart from the mean passage.
 
     It needs no SAE, and no concepts. The lexicon is made by: unweave name --namer lexicon PROJECT
     """
     from unweave.base.plain import plain
 
-    mix = open_project(project).decompose(text, top)
+    mix = open_project(project).phrases(text, top)
     if as_json:
         click.echo(json.dumps({"text": text, "mix": [{"phrase": p.phrase, "weight": p.weight} for p in mix]}))
         return

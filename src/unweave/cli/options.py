@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import Field, fields
 from functools import partial
@@ -47,15 +47,19 @@ KEPT = (
 """Below the help of a command that has a stage's settings as options."""
 
 
-def stage_options(stage: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """One option for each of a stage's settings. What is given is kept in the project's `unweave.toml`."""
+def stage_options(stage: str, *, without: Collection[str] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """One option for each of a stage's settings. What is given is kept in the project's `unweave.toml`.
+
+    Args:
+        without: settings that another stage of the same command has by the same name.
+    """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         from unweave import settings
 
         config = typing.get_type_hints(settings.Settings)[stage]
         for setting in reversed(fields(config)):
-            command = _option(config, setting)(command)
+            command = command if setting.name in without else _option(config, setting)(command)
         return command
 
     return decorate

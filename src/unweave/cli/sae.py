@@ -30,11 +30,17 @@ def sae() -> None:
 @click.option("--format", "kind", type=_FORMAT, help="What wrote it; found out from the files if left out.")
 @click.option("--threshold", type=float, help="Of a paper's .pt file whose name does not state it.")
 @click.option("--encoder", help="Model whose embeddings it reads, where the files do not state it.")
-def import_(source: Path, folder: Path, kind: str | None, threshold: float | None, encoder: str | None) -> None:
+@click.option("--labels", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Names of its latents: a "
+              ".parquet, .csv, .tsv or .jsonl file with the columns feature and label.")  # fmt: skip
+def import_(
+    source: Path, folder: Path, kind: str | None, threshold: float | None, encoder: str | None, labels: Path | None
+) -> None:
     """Read an SAE of another tool, SOURCE, and save it as FOLDER.
 
     Nothing in its files is run. Settings, and the header in front of tensors, may have 1,048,576 bytes.
     """
+    from unweave.dictionaries.labels import read_labels
+    from unweave.dictionaries.latents import save
     from unweave.sae.formats import import_sae
 
     _refuse_existing(folder)
@@ -42,7 +48,7 @@ def import_(source: Path, folder: Path, kind: str | None, threshold: float | Non
         read = import_sae(source, kind, threshold=threshold, encoder=encoder)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
-    read.save(folder, replace=False)
+    save(folder, read, read_labels(labels, read.config.n_latents) if labels else ())
     _show(read, folder)
 
 
@@ -78,9 +84,9 @@ def push(folder: Path, repo: str, private: bool) -> None:
 @_FOLDER
 @click.option("--revision", help="Branch, tag or commit.")
 def pull(repo: str, folder: Path, revision: str | None) -> None:
-    """Download the SAE in the hub's repository REPO (OWNER/NAME) to FOLDER.
+    """Download the SAE in the hub's repository REPO (OWNER/NAME, or OWNER/NAME/FOLDER) to FOLDER.
 
-    Its files may have 64 GiB together.
+    One of another tool is read as by `import`. Its files may have 64 GiB together.
     """
     from unweave.sae.hub import pull_from_hub
 

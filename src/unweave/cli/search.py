@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from unweave.base.records import Hit
+    from unweave.base.records import Explanation, Hit
+    from unweave.dictionaries.dictionary import Dictionary
     from unweave.stages.asked import Asked
 
 
@@ -163,21 +164,80 @@ def _boosts(given: tuple[str, ...]) -> dict[int, float]:
     return boosts
 
 
+_DICTIONARY = click.option("--dictionary", help="Without PROJECT, what is read with: a dictionary's folder, or its "
+                           "repository on the hub.  [default: the one that comes with the package]")  # fmt: skip
+
+
 @click.command()
-@PROJECT
-@click.argument("query")
-@click.argument("passage_id")
-@click.option("--system", default="dense", show_default=True, help="Whose score: dense, CL-SR, BM25 …, or a sum.")
+@click.argument("words", nargs=-1, required=True, metavar="[PROJECT] QUERY PASSAGE")
+@click.option("--system", help="With PROJECT, whose score: CL-SR, BM25 …, or a sum.  [default: dense]")
+@_DICTIONARY
 @click.option("--top", default=10, show_default=True, type=click.IntRange(min=1), help="Concepts to show.")
 @JSON
-def explain(project: Path, query: str, passage_id: str, system: str, top: int, as_json: bool) -> None:
-    """Explain the score of QUERY and the passage PASSAGE_ID as a sum of named parts."""
+def explain(words: tuple[str, ...], system: str | None, dictionary: str | None, top: int, as_json: bool) -> None:
+    """Explain the score of QUERY and PASSAGE as a sum of named parts.
+
+    With PROJECT, PASSAGE is the id of one of its passages. Without, both are texts, and nothing else is needed.
+    """
+    project, (query, passage) = _project_and(words, 2)
+    if project is None:
+        _refuse_beside_texts("--system", system)
+        shown, explanation = "passage", _dictionary(dictionary).explain(query, passage)
+    else:
+        _refuse_beside_project("--dictionary", dictionary)
+        shown, explanation = "passage_id", open_project(project).explain(query, passage, system=system or "dense")
+    _show_explanation({"query": query, shown: passage}, explanation, top, as_json)
+
+
+@click.command()
+@click.argument("words", nargs=-1, required=True, metavar="[PROJECT] TEXT")
+@_DICTIONARY
+@click.option("--top", default=10, show_default=True, type=click.IntRange(min=1), help="Concepts to show.")
+@JSON
+def decompose(words: tuple[str, ...], dictionary: str | None, top: int, as_json: bool) -> None:
+    """Show what the embedding of TEXT is made of: the share of each concept, and what no concept accounts for.
+
+    With PROJECT, its own concepts are shown. Without, nothing but the text is needed.
+    """
+    project, (text,) = _project_and(words, 1)
+    if project is None:
+        explanation = _dictionary(dictionary).decompose(text)
+    else:
+        _refuse_beside_project("--dictionary", dictionary)
+        explanation = open_project(project).decompose(text)
+    _show_explanation({"text": text}, explanation, top, as_json)
+
+
+def _project_and(words: tuple[str, ...], texts: int) -> tuple[Path | None, tuple[str, ...]]:
+    """The project, if there is a word more than texts, and the texts."""
+    if len(words) not in (texts, texts + 1):
+        raise click.UsageError(f"{len(words)} arguments came in; give {texts} or, with a project first, {texts + 1}")
+    return (Path(words[0]) if len(words) > texts else None), words[-texts:]
+
+
+def _refuse_beside_texts(option: str, value: object) -> None:
+    if value is not None:
+        raise click.UsageError(f"{option} goes with a PROJECT, and only texts were given")
+
+
+def _refuse_beside_project(option: str, value: object) -> None:
+    if value is not None:
+        raise click.UsageError(f"{option} goes without a PROJECT, which has a dictionary of its own")
+
+
+def _dictionary(name: str | None) -> Dictionary:
+    from unweave.config import PRETRAINED
+    from unweave.dictionaries.dictionary import from_pretrained
+
+    return from_pretrained(PRETRAINED if name is None else name)
+
+
+def _show_explanation(asked: dict[str, str], explanation: Explanation, top: int, as_json: bool) -> None:
     from unweave.cli import show
 
-    explanation = open_project(project).explain(query, passage_id, system=system)
     explanation.check()
     if as_json:
-        print_json({"query": query, "passage_id": passage_id, **explanation.to_dict()})
+        print_json({**asked, **explanation.to_dict()})
         return
     for line in show.explain(explanation, top):
         click.echo(line)

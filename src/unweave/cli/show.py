@@ -19,6 +19,7 @@ from unweave.stages.recall import Recall
 if TYPE_CHECKING:
     from unweave.sae.agreement import Agreement, Shares
     from unweave.stages.agree import Compared
+    from unweave.stages.pretrain import Cost
 
 _UNITS = {
     "nDCG@10": "{:.3f}",
@@ -37,6 +38,7 @@ _LABELS = {
     "concepts": ("concept score", "concepts"),
     "dense": ("dense score", "concepts"),
     "rescored": ("score by codes", "concepts"),
+    "embedding": ("squared length", "concepts"),
     "terms": ("BM25", "terms"),
     "sum": ("sum", "systems"),
 }
@@ -160,6 +162,14 @@ def added(project: str, done: Added) -> Iterator[str]:
         yield f"next: unweave embed {plain(project)}, then fit, name and index build"
 
 
+def cost(of: Cost) -> Iterator[str]:
+    """What a dictionary takes to make."""
+    yield f"texts       {of.texts:>12,}"
+    yield f"embedding   {of.embedding / 60:>12,.0f} min, and {of.n_bytes / 1e9:.2f} GB on disk"
+    yield f"training    {of.training / 60:>12,.0f} min"
+    yield "by a sample of the texts, on this machine; naming comes on top"
+
+
 def forecast(of: Forecast) -> Iterator[str]:
     """What naming by a language model would take."""
     yield f"concepts        {of.concepts:>12,}"
@@ -211,9 +221,10 @@ def explain(explanation: Explanation, top: int = 5) -> Iterator[str]:
     others = explanation.contributions[top:]
     if others:
         yield f"  {sum(c.value for c in others):+9.4f}  {len(others)} more {kind}"
-    if explanation.bias or explanation.of in ("dense", "rescored"):
+    if explanation.bias or explanation.of in ("dense", "rescored", "embedding"):
         yield f"  {explanation.bias:+9.4f}  shared by all passages (bias)"
-    note = "nothing is left over" if explanation.of != "dense" else f"{explanation.explained_share:.0%} explained"
+    leaves = explanation.of in ("dense", "embedding")
+    note = f"{explanation.explained_share:.0%} explained" if leaves else "nothing is left over"
     yield f"  {explanation.residual:+9.4f}  residual: {note}"
 
 

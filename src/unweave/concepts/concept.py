@@ -20,6 +20,9 @@ DETECTION = "detection"
 """The judge that decides how far a name is trusted; see `judges`."""
 FAILED = "failed"
 """Field of the provenance that says what went wrong."""
+KEPT = "kept"
+"""Field of the provenance of a name that a latent kept when its SAE was trained on: made, and judged, from the texts of
+that time."""
 ITSELF = ""
 """Stands for a namer where a latent was judged without any name."""
 
@@ -71,6 +74,11 @@ class Naming:
     def failed(self) -> bool:
         """Whether there is no name because something went wrong, not because there is none to find."""
         return self.name is None and FAILED in self.provenance
+
+    @property
+    def kept(self) -> bool:
+        """Whether it was made, and judged, from the texts of an earlier training."""
+        return KEPT in self.provenance
 
 
 class Score(NamedTuple):

@@ -12,7 +12,7 @@ import hashlib
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -20,8 +20,8 @@ from typing import Any
 
 from unweave.base import locks
 from unweave.base.artifact import MANIFEST, Manifest, damaged, read_manifest, write_manifest
-from unweave.base.files import refuse_links
-from unweave.errors import ArtifactInUse, CorruptArtifact
+from unweave.base.files import clear_abandoned, refuse_links
+from unweave.errors import ArtifactInUse, BadData, CorruptArtifact
 
 DATABASE = "concepts.sqlite"
 KIND = "concepts"
@@ -67,6 +67,7 @@ def writing(database: Path) -> Iterator[sqlite3.Connection]:
             yield db
         return
     with locks.held(lock_of(database.parent)):
+        clear_abandoned(database.parent / MANIFEST, alone=True)
         with _transaction(database) as db:
             yield db
         manifest = read_manifest(database.parent, KIND)
@@ -76,6 +77,14 @@ def writing(database: Path) -> Iterator[sqlite3.Connection]:
 def lock_of(folder: Path) -> Path:
     """The lock under which a concepts folder is changed or replaced; it stays where it is when the folder goes."""
     return folder.with_name(f".{folder.name}.unweave-edits")
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Take away what a killed edit left of whole concepts: its lock, and a manifest that was not put in place yet."""
+    lock = lock_of(folder)
+    if lock.exists():
+        with suppress(OSError, BadData), locks.held(lock, wait=False):
+            clear_abandoned(folder / MANIFEST, alone=True)
 
 
 def state_of(database: Path) -> dict[str, Any]:

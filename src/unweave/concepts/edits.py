@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -175,11 +175,14 @@ def undo(database: Database, number: int | None = None) -> Edit:
         return chosen._replace(undone=True)
 
 
-def carry_over(database: Path, into: Path) -> int:
-    """Copy a person's edits, with their history, to a new database of the same SAE; returns how many stay behind.
+def carry_over(database: Path, into: Path, latents: Collection[int] | None = None) -> list[Edit]:
+    """Copy a person's edits, with their history, to a new database; returns those that stay behind.
 
-    Edits of latents that the new database does not have, and merges into such, stay behind. Its own edits, if it has
-    any, are replaced.
+    Edits of latents that are not among these, or that the new database does not have, and merges into such, stay
+    behind. Its own edits, if it has any, are replaced.
+
+    Args:
+        latents: those that are what they were; by default all, for both databases are of one SAE.
     """
     edits = history(database)
     with _reading(database) as old:
@@ -188,16 +191,25 @@ def carry_over(database: Path, into: Path) -> int:
     flagged = {edit.latent for edit in edits if edit.action == FLAG and not edit.undone}
     with transaction(into) as db:
         live = {latent for (latent,) in db.execute("SELECT latent FROM concepts")}
-        kept = [_among(edit, live) for edit in edits if {edit.latent} | _targets(edit.after) <= live]
+        live &= live if latents is None else set(latents)
+        left = left_behind(edits, live)
+        numbers = {edit.number for edit in edits} - {edit.number for edit in left}
         _forget(db)
-        for edit in kept:
-            _record(db, edit)
+        for edit in edits:
+            if edit.number in numbers:
+                _record(db, _among(edit, live))
         for latent in people.keys() & live:
             _put(db, latent, people[latent])
         for latent in flagged & live:
             _put(db, latent, {"flag": flags[latent]})
-        _put(db, -1, {"merged_into": _last_merges(edits, {edit.number for edit in kept}, live)})
-    return len(edits) - len(kept)
+        _put(db, -1, {"merged_into": _last_merges(edits, numbers, live)})
+    return left
+
+
+def left_behind(edits: Iterable[Edit], live: Collection[int]) -> list[Edit]:
+    """The edits of latents that are not among these, and merges into such."""
+    there = set(live)
+    return [edit for edit in edits if not {edit.latent} | _targets(edit.after) <= there]
 
 
 def no_concept(database: Database, latent: int) -> BadData:

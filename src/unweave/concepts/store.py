@@ -18,7 +18,7 @@ from unweave.base.artifact import MANIFEST, damaged, read_manifest
 from unweave.base.files import write_atomically
 from unweave.base.owned import OwnFolder
 from unweave.base.records import Trust
-from unweave.concepts.concept import BANDS, PERSON, Concept, Example, Naming, Related, Score, shown_first
+from unweave.concepts.concept import BANDS, Concept, Example, Naming, Related, Score, shown_first
 from unweave.concepts.database import DATABASE, KIND, check, make, reading, writing
 from unweave.errors import CorruptArtifact
 from unweave.language import spending
@@ -318,24 +318,6 @@ def add(database: Path, concepts: Iterable[Concept]) -> None:
                 )
             _add_related(db, ((c.latent, one) for one in c.related))
             _add_namings(db, ((c.latent, naming) for naming in c.namings))
-
-
-def carry_names(database: Path, into: Path) -> None:
-    """Copy namers' names of latents that both databases have, without their scores, and the journal of spending.
-
-    A person's names are edits, not here.
-    """
-    columns = "latent, namer, name, description, coverage, made_with, provenance"
-    with reading(database) as old:
-        rows = old.execute(f"SELECT {columns} FROM names WHERE namer != ?", (PERSON,)).fetchall()  # noqa: S608
-    there = stored_latents(into)
-    with writing(into) as db:
-        db.executemany(
-            f"INSERT OR REPLACE INTO names ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
-            [row for row in rows if row[0] in there],
-        )
-    with reading(database) as old, writing(into) as db:
-        spending.carry_over(old, db)
 
 
 def made_with(database: Path, namer: str) -> dict[int, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,18 @@ def explain(
             raise DimensionMismatch(f"expected one vector of {sae.config.d_in} values, got shape {vector.shape}")
     (explanation,) = explain_dense([float(q @ d)], q, d[None], sae, names)
     return explanation
+
+
+def decompose(embedding: NDArray[np.floating[Any]], sae: SAE, names: Names | None = None) -> Explanation:
+    """The squared length of an embedding, (d_in,), as named concepts, bias and residual.
+
+    Of an embedding of length 1, each part is the share of it that the concept makes up: x . x, accounted for as a score
+    is.
+
+    Raises:
+        DimensionMismatch: it is not d_in wide.
+    """
+    return replace(explain(embedding, embedding, sae, names), of="embedding")
 
 
 def explain_dense(

@@ -130,7 +130,7 @@ def agreement(one: SAE, other: SAE, embeddings: NDArray[np.floating[Any]] | None
     refuse_other_space(one, other)
     readings = [] if embeddings is None else [_read_live(sae, embeddings) for sae in (one, other)]
     ours, theirs = [np.flatnonzero(of.frequency) for of in readings] or [np.arange(len(s.W_dec)) for s in (one, other)]
-    mine, yours = _directions(one, ours), _directions(other, theirs)
+    mine, yours = directions_of(one, ours), directions_of(other, theirs)
     found, floor = match(mine, yours), match(mine, random_directions(yours))
     named = found._replace(partners=np.where(found.partners >= 0, theirs[found.partners], -1))
     matching = _spread(named, ours, one.config.n_latents)
@@ -172,7 +172,7 @@ def with_twin(sae: SAE, twin: SAE, embeddings: NDArray[np.floating[Any]], *, fir
     agreements = np.full(sae.config.n_latents, np.nan, np.float32)
     agreements[ours] = 0
     if len(ours) and len(theirs):
-        found = match(_directions(sae, ours), _directions(twin, theirs)).agreement
+        found = match(directions_of(sae, ours), directions_of(twin, theirs)).agreement
         agreements[ours] = np.nan_to_num(found)
     return agreements
 
@@ -235,6 +235,21 @@ def match(one: Directions, other: Directions) -> Matching:
     return Matching(partners.astype(np.int64), decoder, encoder)
 
 
+def by_number(one: Directions, other: Directions) -> NDArray[np.float32]:
+    """Agreement of the latents that have the same number in both, (n,) where the smaller has n: no matching, no choice.
+
+    It says how far each latent of an SAE has moved since another from which it was trained on.
+    """
+    n = min(len(one.decoder), len(other.decoder))
+    cosines = [np.einsum("nd,nd->n", mine[:n], yours[:n]) for mine, yours in zip(one, other, strict=True)]
+    return np.asarray(np.clip(np.minimum(*cosines), -1, 1), np.float32)
+
+
+def directions_of(sae: SAE, latents: NDArray[np.int64] | slice = slice(None)) -> Directions:
+    """What some latents of an SAE write and read, by default all."""
+    return Directions(_unit(sae.W_dec[latents]), _unit(sae.W_enc[latents]))
+
+
 def random_directions(of: Directions, seed: int = _SEED) -> Directions:
     """As many random directions that spread as these do: mixtures of all of them, the same in decoder and encoder.
 
@@ -287,10 +302,6 @@ def _live(sae: SAE, embeddings: NDArray[np.floating[Any]], first: int) -> NDArra
     """The latents from `first` on that texts, (n, d_in), activate, ascending."""
     active = np.unique(sae.encode(embeddings).indices).astype(np.int64)
     return active[active >= first]
-
-
-def _directions(sae: SAE, latents: NDArray[np.int64]) -> Directions:
-    return Directions(_unit(sae.W_dec[latents]), _unit(sae.W_enc[latents]))
 
 
 def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -18,28 +18,55 @@ from unweave.base.fields import shown
 from unweave.config import PRETRAINED, THRESHOLD, SAEConfig
 from unweave.errors import MissingArtifact
 from unweave.sae.formats import import_sae, is_ours
-from unweave.sae.hub import from_pretrained, is_repository
+from unweave.sae.hub import download, is_repository
 from unweave.sae.model import SAE
+
+_PACKAGED = Path(__file__).parents[1] / PRETRAINED
 
 
 def open_given(name: str) -> SAE:
     """The SAE of this name: `pretrained`, a folder or file of unweave's or another tool's, or OWNER/NAME on the hub.
 
+    Raises: as `located` and `read_sae` do.
+    """
+    return read_sae(located(name))
+
+
+def located(name: str | Path, revision: str | None = None) -> Path:
+    """The folder or file of a dictionary; one on the hub is downloaded if it is not on this machine already.
+
+    Args:
+        name: `pretrained`, a folder or file of unweave's or another tool's, or OWNER/NAME on the hub.
+        revision: branch, tag or commit of the repository.
+
+    Raises:
+        MissingArtifact, CorruptArtifact: there is none, or it is damaged.
+        ModelUnavailable: the hub cannot be reached, or has no such repository.
+        ValueError: a revision of what is not on the hub was asked for.
+    """
+    path = _PACKAGED if str(name) == PRETRAINED else Path(name)
+    if path == _PACKAGED and not path.is_dir():
+        raise MissingArtifact("this build of unweave carries no dictionary; give a folder or OWNER/NAME on the hub")
+    if path.exists():
+        if revision is not None:
+            raise ValueError(f"{name} is on this machine and has no revision {revision!r}, as repositories do")
+        return path
+    if is_repository(str(name)):
+        return download(str(name), revision)
+    raise MissingArtifact(
+        f"there is no dictionary {shown(str(name))}: no such folder is here, and a repository on the hub would be "
+        "OWNER/NAME"
+    )
+
+
+def read_sae(path: Path) -> SAE:
+    """The SAE of a folder or file, unweave's or another tool's.
+
     Raises:
         MissingArtifact, CorruptArtifact: there is none, or it is damaged.
         UnsupportedSAE: it does what ours cannot.
-        ModelUnavailable: the hub cannot be reached, or has no such repository.
     """
-    if name == PRETRAINED:
-        raise MissingArtifact("no dictionary comes with unweave yet; give a folder or OWNER/NAME on the hub, or own")
-    path = Path(name)
-    if path.exists():
-        return SAE.load(path) if is_ours(path) else import_sae(path)
-    if is_repository(name):
-        return from_pretrained(name)
-    raise MissingArtifact(
-        f"there is no dictionary {shown(name)}: no such folder is here, and a repository on the hub would be OWNER/NAME"
-    )
+    return SAE.load(path) if is_ours(path) else import_sae(path)
 
 
 def fingerprint(sae: SAE) -> str:

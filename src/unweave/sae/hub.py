@@ -11,9 +11,8 @@ import html
 import json
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,24 +21,26 @@ from unweave.base.files import new_folder
 from unweave.base.foreign import LARGEST_DOWNLOAD
 from unweave.base.plain import plain
 from unweave.errors import CorruptArtifact, MissingArtifact, MissingExtra, ModelUnavailable
+from unweave.sae.formats import FILES, import_sae, is_ours
 from unweave.sae.model import RETURNING, SAE, WEIGHTS
 
 if TYPE_CHECKING:
     from types import ModuleType
 
 CARD = "README.md"
-_FILES = (MANIFEST, "*.safetensors", "*.jsonl")
-"""What of a repository is downloaded."""
+_WEIGHTS = (WEIGHTS, *sorted(name for name in FILES if name.endswith(".safetensors")))
+_FILES = {MANIFEST, "latents.jsonl", "history.jsonl", *_WEIGHTS, *FILES}
+"""What of a repository's folder is downloaded."""
 _MEASURES = (
     "NMSE is the squared error summed over all texts, divided by the squared distance from their mean; L0 is the mean "
     "number of active latents a text; a latent is live if any of these texts activates it."
 )
-_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*", re.ASCII)
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~$:@-])")
 
 
 def is_repository(name: str) -> bool:
-    """Whether this is a name as repositories have it, OWNER/NAME."""
+    """Whether this is a name as repositories have it, OWNER/NAME, or that of a folder of one, OWNER/NAME/FOLDER."""
     return bool(_HUB_NAME.fullmatch(name))
 
 
@@ -78,30 +79,49 @@ def push_to_hub(folder: Path | str, repo_id: str, *, private: bool = False) -> s
     return address
 
 
-def from_pretrained(repo_id_or_folder: str | Path, revision: str | None = None) -> SAE:
-    """Open an SAE by the name of its repository, or a folder on this machine.
+def download(name: str, revision: str | None = None) -> Path:
+    """The folder of an SAE on the hub, ours or another tool's, fetched if it is not on this machine already.
 
     Args:
-        repo_id_or_folder: "OWNER/NAME", or a folder, which goes first if there is one.
+        name: "OWNER/NAME", or "OWNER/NAME/FOLDER" where a repository holds several.
         revision: branch, tag or commit of the repository.
 
     Raises:
         MissingArtifact, CorruptArtifact: there is no SAE in it, it is damaged, or larger than `LARGEST_DOWNLOAD`.
-        ModelUnavailable: there is neither such a folder nor such a repository, or the hub cannot be reached.
+        ModelUnavailable: there is no such repository, or the hub cannot be reached.
     """
-    if Path(repo_id_or_folder).is_dir():
-        if revision is not None:
-            raise ValueError(f"{repo_id_or_folder} is a folder, which has no revision {revision!r}")
-        return SAE.load(repo_id_or_folder)
-    return SAE.load(_download(str(repo_id_or_folder), revision))
+    hub = _hub("downloading an SAE")
+    if not is_repository(name):
+        raise MissingArtifact(f"there is no folder {name}, and the name of a repository would be OWNER/NAME")
+    owner, repository, *inside = name.split("/")
+    repo_id, below = f"{owner}/{repository}", "".join(f"{part}/" for part in inside)
+    wanted = [below + file for file in sorted(_FILES)]
+    _refuse_large(hub, repo_id, revision, below, wanted)
+    with _hub_errors("download", repo_id):
+        folder = Path(hub.snapshot_download(repo_id, revision=revision, allow_patterns=wanted)) / below
+    if is_ours(folder):
+        _verified(folder)
+    elif not any((folder / weights).is_file() for weights in _WEIGHTS):
+        raise MissingArtifact(
+            f"the repository {repo_id} holds no SAE{' in ' + below if below else ''}: none of {', '.join(_WEIGHTS)}; "
+            "if one of its folders does, name it: OWNER/NAME/FOLDER"
+        )
+    return folder
 
 
 def pull_from_hub(repo_id: str, folder: Path | str, revision: str | None = None) -> SAE:
-    """Download an SAE into a folder, which must not exist yet; the same errors as `from_pretrained`."""
+    """Download an SAE into a folder, which must not exist yet; one of another tool becomes one of ours.
+
+    Raises: as `download` and `import_sae` do.
+    """
     folder = Path(folder)
     if folder.exists():
         raise ValueError(f"{folder} exists already; give a folder that does not")
-    downloaded = _download(repo_id, revision)
+    downloaded = download(repo_id, revision)
+    if not is_ours(downloaded):
+        sae = import_sae(downloaded)
+        sae.save(folder, replace=False)
+        return sae
     sae = SAE.load(downloaded)
     with new_folder(folder) as made:
         for name in _verified(downloaded):
@@ -118,7 +138,7 @@ def model_card(folder: Path | str, repo_id: str = "OWNER/NAME") -> str:
     config, manifest = sae.config, read_manifest(Path(folder), "sae")
     results, given = manifest.results, _mapping(manifest.settings, "given")
     header = ["library_name: unweave", "tags: [sparse-autoencoder, dense-retrieval, interpretability]"]
-    if is_repository(config.encoder):
+    if is_repository(config.encoder) and config.encoder.count("/") == 1:
         header.append(f"base_model: {json.dumps(config.encoder)}")
     header.append("# license: yours to choose, e.g. apache-2.0; mind that of the training texts and of the encoder")
     trained_on, held_out = _mapping(results, "trained_on"), _mapping(results, "held_out")
@@ -126,7 +146,9 @@ def model_card(folder: Path | str, repo_id: str = "OWNER/NAME") -> str:
     encoder = _escaped(config.encoder) or "not stated"
     n_shared = _number(given.get("n_latents"), ",")
     shared = [f"| The first of them, taken unchanged from another dictionary | {n_shared} |"] if given else []
+    precision = _mapping(results, "precision")
     rows = [("training texts", results), *((f"held-out {_escaped(of)}", each) for of, each in held_out.items())]
+    rows += [(f"held-out passages, directions in {_escaped(of)} precision", each) for of, each in precision.items()]
     measured = [f"| {name} | {' | '.join(_measures(each))} |" for name, each in rows if isinstance(each, Mapping)]
     return "\n".join(
         [
@@ -146,13 +168,23 @@ def model_card(folder: Path | str, repo_id: str = "OWNER/NAME") -> str:
             _MEASURES, "",
             "| measured on | texts | NMSE | L0 | live latents | cosine |",
             "| --- | ---: | ---: | ---: | ---: | ---: |", *measured, "",
+            *_sources(results),
             "## How to load it", "",
             "```python", "import unweave as uw", "",
-            f"sae = uw.from_pretrained({json.dumps(plain(repo_id))})",
+            f"sae = uw.from_pretrained({json.dumps(plain(repo_id))}).sae",
             "latents = sae.encode(embeddings)  # (n, d_in) as the encoder gives them -> (n, n_latents), sparse",
             "```", "",
         ]
     )  # fmt: skip
+
+
+def _sources(results: Mapping[str, Any]) -> list[str]:
+    """How many texts are from where, if that is stated."""
+    counts = _mapping(results, "sources")
+    if not counts:
+        return []
+    rows = [f"| {_escaped(source)} | {_number(n, ',')} |" for source, n in counts.items()]
+    return ["## Where its texts come from", "", "| source | texts |", "| --- | ---: |", *rows, ""]
 
 
 def _returning(sae: SAE) -> list[str]:
@@ -185,23 +217,7 @@ def _escaped(text: str) -> str:
     return _MARKDOWN.sub(r"\\\1", html.escape(plain(text, 120), quote=False))
 
 
-def _download(repo_id: str, revision: str | None) -> Path:
-    hub = _hub("downloading an SAE")
-    if not is_repository(repo_id):
-        raise MissingArtifact(f"there is no folder {repo_id}, and the name of a repository would be OWNER/NAME")
-    _refuse_large(hub, repo_id, revision)
-    with _hub_errors("download", repo_id):
-        folder = Path(hub.snapshot_download(repo_id, revision=revision, allow_patterns=list(_FILES)))
-    if not (folder / MANIFEST).is_file() or not (folder / WEIGHTS).is_file():
-        raise MissingArtifact(
-            f"the repository {repo_id} holds no SAE of unweave ({MANIFEST} and {WEIGHTS}); one of another tool is "
-            "downloaded with that tool and read by `unweave sae import`"
-        )
-    _verified(folder)
-    return folder
-
-
-def _refuse_large(hub: ModuleType, repo_id: str, revision: str | None) -> None:
+def _refuse_large(hub: ModuleType, repo_id: str, revision: str | None, below: str, wanted: Sequence[str]) -> None:
     """Refuse, before anything is downloaded, more than an SAE has.
 
     Raises:
@@ -209,8 +225,8 @@ def _refuse_large(hub: ModuleType, repo_id: str, revision: str | None) -> None:
     """
     n_bytes = 0
     with suppress(Exception):  # the download says what is wrong, or takes what is on this machine already
-        for file in hub.HfApi().list_repo_tree(repo_id, revision=revision):
-            if any(fnmatch(file.path, pattern) for pattern in _FILES):
+        for file in hub.HfApi().list_repo_tree(repo_id, below.rstrip("/") or None, revision=revision):
+            if file.path in wanted:
                 n_bytes += getattr(file, "size", 0)
     if n_bytes > LARGEST_DOWNLOAD:
         raise CorruptArtifact(

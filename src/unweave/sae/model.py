@@ -45,7 +45,8 @@ _PURSUED_AT_ONCE, _PURSUIT_FLOATS = 32, 1 << 22
 """Texts that are pursued at a time, at least, and correlations of a block: memory does not grow with the texts."""
 MOST_GRAM_BYTES = 1 << 30
 """A Gram matrix above this is not stored; its entries are calculated where they are needed, which is slower."""
-_TENSORS = ("W_enc", "b_enc", "W_dec", "b_pre", "threshold")
+_DIRECTIONS = ("W_enc", "W_dec")
+_TENSORS = (*_DIRECTIONS, "b_enc", "b_pre", "threshold")
 _TWIN = "twin"
 RETURNING = 0.9
 """Agreement with its twin from which on a latent counts as returning. Of latents with .95 and more 99.5 % were found
@@ -103,7 +104,7 @@ class SAE:
                 tensors = load_file(weights_file)
             except SafetensorError as error:
                 raise ValueError(error) from error
-            sae = cls(config, **{name: tensors[name] for name in _TENSORS}, twin=tensors.get(_TWIN))
+            sae = cls(config, **{name: _in_full(tensors[name]) for name in _TENSORS}, twin=tensors.get(_TWIN))
         shape = (config.n_latents, config.d_in)
         weights = (sae.W_enc, sae.W_dec, sae.b_enc, sae.b_pre)
         if [t.shape for t in weights] != [shape, shape, shape[:1], shape[1:]]:
@@ -142,12 +143,24 @@ class SAE:
             self.write_weights(made.path / WEIGHTS)
             made.results.update(results or {})
 
-    def write_weights(self, path: Path) -> None:
-        """The five tensors, and the agreement with a twin if there was one, as safetensors."""
+    def write_weights(self, path: Path, *, half: bool = False) -> None:
+        """The five tensors, and the agreement with a twin if there was one, as safetensors.
+
+        Args:
+            half: store directions in half precision, in half the space; they are read back as float32.
+        """
         names = _TENSORS if self.twin is None else (*_TENSORS, _TWIN)
-        tensors = {name: np.ascontiguousarray(getattr(self, name), np.float32) for name in names}
+        tensors = {
+            name: np.ascontiguousarray(getattr(self, name), np.float16 if half and name in _DIRECTIONS else np.float32)
+            for name in names
+        }
         with disk_errors():
             write_atomically(path, lambda aside: save_file(tensors, aside))
+
+    def in_half_precision(self) -> SAE:
+        """The SAE that is read back when this one is stored with directions in half precision."""
+        W_enc, W_dec = (_in_full(directions.astype(np.float16)) for directions in (self.W_enc, self.W_dec))
+        return replace(self, W_enc=W_enc, W_dec=W_dec)
 
     @cached_property
     def returns(self) -> Mapping[int, bool]:
@@ -231,6 +244,11 @@ class SAE:
     @cached_property
     def _floor(self) -> NDArray[np.float32]:
         return np.broadcast_to(np.maximum(self.threshold, 0), self.b_enc.shape).astype(np.float32)
+
+
+def _in_full(tensor: NDArray[Any]) -> NDArray[Any]:
+    """A tensor that was stored in half precision as float32, any other as it is."""
+    return tensor.astype(np.float32) if tensor.dtype == np.float16 else tensor
 
 
 def _check_twin(twin: NDArray[np.float32], shape: tuple[int, ...], path: Path) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +13,9 @@ from unweave.base.artifact import MANIFEST, Manifest, read_manifest
 from unweave.base.plain import plain
 from unweave.errors import BadData, MissingArtifact
 from unweave.sae.agreement import Agreement, agreement
+from unweave.sae.given import fingerprint
 from unweave.sae.model import SAE
+from unweave.stages.made_with import BEGAN_FROM
 from unweave.stages.workspace import Workspace
 
 MOST_TEXTS = 20_000
@@ -81,8 +82,7 @@ def compare_saes(one: Path, other: Path, on: Path | None = None) -> Compared:
         MissingArtifact: a folder is neither, or the project has no SAE or no embeddings yet.
         BadData, DimensionMismatch: the SAEs, or the passages, are of other encoders; see `sae.agreement`.
     """
-    opened = [_opened(folder) for folder in (one, other)]
-    (first, stated), (second, stated_by_other) = opened
+    (first, stated), (second, stated_by_other) = (_opened(folder) for folder in (one, other))
     on = on or next((folder for folder in (one, other) if _is_project(folder)), None)
     embeddings = None
     if on is not None:
@@ -93,11 +93,36 @@ def compare_saes(one: Path, other: Path, on: Path | None = None) -> Compared:
         n = len(passages)
         embeddings = passages.take(np.linspace(0, n - 1, min(n, MOST_TEXTS)).astype(np.int64))
     found = agreement(first, second, embeddings)
-    return Compared(one, other, on, related(stated, stated_by_other, found.n_identical), found)
+    runs = related(Origin.of(first, stated), Origin.of(second, stated_by_other), found.n_identical)
+    return Compared(one, other, on, runs, found)
 
 
-def related(one: Manifest, other: Manifest, n_identical: int = 0) -> Runs:
-    """How two trainings are related, by what their manifests state.
+class Origin(NamedTuple):
+    """Where an SAE comes from, as far as that is known."""
+
+    weights: str
+    """Its fingerprint; see `sae.given.fingerprint`."""
+    began_from: Sequence[str]
+    """The fingerprints of the SAE that it was trained on from, of the one before that, and so on."""
+    seed: int | None
+    made_from: Mapping[str, Any]
+    """Fingerprints of the texts, by their name in the project."""
+
+    @classmethod
+    def of(cls, sae: SAE, stated: Manifest) -> Origin:
+        """What an SAE's manifest states, which may be a stranger's."""
+        training, began_from = stated.settings.get("training"), stated.settings.get(BEGAN_FROM)
+        seed = training.get("seed") if isinstance(training, Mapping) else None
+        return cls(
+            fingerprint(sae),
+            [str(of) for of in began_from] if isinstance(began_from, list) else [],
+            seed if isinstance(seed, int) and not isinstance(seed, bool) else None,
+            stated.made_from,
+        )
+
+
+def related(one: Origin, other: Origin, n_identical: int = 0) -> Runs:
+    """How two trainings are related, by what is known of both.
 
     Directions are drawn from the texts by the seed; the same seed on other texts counts as a shared start too, since
     part of what is drawn is the same.
@@ -105,17 +130,18 @@ def related(one: Manifest, other: Manifest, n_identical: int = 0) -> Runs:
     Args:
         n_identical: latents that are the same in both, bit for bit.
     """
-    if one.files == other.files and one.fingerprint == other.fingerprint:
+    if one.weights == other.weights:
         return Runs(SAME, "they are one and the same SAE")
-    if _names(one, other) or _names(other, one):
+    if one.weights in other.began_from or other.weights in one.began_from:
         return Runs(SHARED_START, "one began from the other")
+    if set(one.began_from) & set(other.began_from):
+        return Runs(SHARED_START, "both began from one SAE")
     if n_identical:
         return Runs(SHARED_START, f"{n_identical:,} latents are the same in both, bit for bit: taken over, not learned")
-    seeds = [_seed(of) for of in (one, other)]
-    if seeds[0] is None or seeds[1] is None:
+    if one.seed is None or other.seed is None:
         return Runs(UNKNOWN, "their folders do not state from which seeds they began")
-    if seeds[0] == seeds[1]:
-        return Runs(SHARED_START, f"both began from seed {seeds[0]}")
+    if one.seed == other.seed:
+        return Runs(SHARED_START, f"both began from seed {one.seed}")
     return _by_texts(one.made_from, other.made_from)
 
 
@@ -127,17 +153,6 @@ def _by_texts(one: Mapping[str, Any], other: Mapping[str, Any]) -> Runs:
     if {(name, str(of)) for name, of in one.items()} & {(name, str(of)) for name, of in other.items()}:
         return Runs(SOME_TEXTS, "from other seeds, on texts of which some are the same")
     return Runs(OTHER_TEXTS, "from other seeds, on other texts as far as their folders state it")
-
-
-def _names(one: Manifest, other: Manifest) -> bool:
-    """Whether a manifest names another's fingerprint as something that its own SAE was made of, under whatever key."""
-    return other.fingerprint in json.dumps([one.settings, one.made_from, one.results])
-
-
-def _seed(of: Manifest) -> int | None:
-    training = of.settings.get("training")
-    seed = training.get("seed") if isinstance(training, Mapping) else None
-    return seed if isinstance(seed, int) and not isinstance(seed, bool) else None
 
 
 def _is_project(folder: Path) -> bool:

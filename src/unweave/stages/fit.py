@@ -29,6 +29,8 @@ from unweave.sae.training.recipe import TEXTS_A_LATENT_CARRIED, Plan, carried, p
 from unweave.stages.embed import encode_texts
 from unweave.stages.ensure import Outcome, is_stale
 from unweave.stages.given import Given, given_dictionary
+from unweave.stages.made_with import BEGAN_FROM
+from unweave.stages.refit import Last, Stayed, agreement_kept, last_sae, planned_on, said_of, stayed
 from unweave.stages.workspace import Workspace
 from unweave.texts.queries import TRAIN_SPLIT
 from unweave.texts.sentences import PASSAGE
@@ -86,34 +88,55 @@ def fit_sae(project: Workspace, folder: Path) -> Outcome | None:
     if not len(drawn.trained["passages"]):
         raise BadData(f"held_out = {config.held_out:g} of {len(project.corpus):,} passages leaves none to train on")
     texts = _texts(project, drawn.trained)
-    given = given_dictionary(project, texts.sample(_CHECKED, config.seed))
-    plan = _planned(project, texts, given)
-    whole = _whole(given, plan)
-    refuse_without_room(whole, project.path, config.device)
-    training = {"steps": 0, "seed": config.seed} if plan is None else asdict(plan.training)
-    settings = {"sae": asdict(whole), "training": training, "held_out": config.held_out}
-    if plan is not None:
-        settings["twin"] = config.twin
-    if given is not None:
-        settings["given"] = given.settings()
+    sample = texts.sample(_CHECKED, config.seed)
+    given = given_dictionary(project, sample)
+    last = last_sae(project, folder, made_from, given, sample)
+    plan, settings = _planned(project, texts, given, last)
     fresh = is_stale(folder, "sae", settings, made_from)
+    if fresh and last is not None and last.made_from == made_from:  # of the same texts: what it began from is gone
+        last = None
+        plan, settings = _planned(project, texts, given, last)
     if is_helper():
         if fresh and plan is not None:
-            _run(config, plan, texts, _held_out(project, drawn), given)
+            _run(config, plan, texts, _held_out(project, drawn), given, last)
         return None
     if fresh:
+        if last is not None:
+            progress.say("trained on from the SAE that is there, so that its latents keep their numbers")
         _say_choices(config, given, plan, len(texts))
         with build(folder, "sae", settings=settings, made_from=made_from) as made:
-            _make(project, made, plan, given, texts, drawn)
+            _make(project, made, plan, given, last, texts, drawn)
+        if last is not None:
+            progress.say(said_of(Stayed(**made.results["refit"])))
         _say_returning(made.results)
         _say_seen_and_unseen(made.results, "--n-latents" if given is None else "--own-latents")
     manifest = read_manifest(folder, "sae")
     return Outcome("sae", fresh, manifest.seconds, manifest.results)
 
 
-def _planned(project: Workspace, texts: TrainingTexts, given: Given | None) -> Plan | None:
-    """What is to be trained; None: nothing, for the given dictionary is taken as it is."""
+def _planned(
+    project: Workspace, texts: TrainingTexts, given: Given | None, last: Last | None
+) -> tuple[Plan | None, dict[str, Any]]:
+    """What is to be trained, and what the SAE's manifest says of it; None: the given dictionary is taken as it is."""
     config = project.settings.fit
+    from_the_beginning = partial(_from_the_beginning, project, texts, given)
+    plan = from_the_beginning(config) if last is None else planned_on(last, config, given, from_the_beginning)
+    whole = _whole(given, plan)
+    refuse_without_room(whole, project.path, config.device)
+    training = {"steps": 0, "seed": config.seed} if plan is None else asdict(plan.training)
+    settings: dict[str, Any] = {"sae": asdict(whole), "training": training, "held_out": config.held_out}
+    if plan is not None:
+        settings["twin"] = config.twin
+    if given is not None:
+        settings["given"] = given.settings()
+    if last is not None:
+        settings[BEGAN_FROM] = last.began_from
+    return plan, settings
+
+
+def _from_the_beginning(
+    project: Workspace, texts: TrainingTexts, given: Given | None, config: FitConfig
+) -> Plan | None:
     if given is not None:
         return planned_beside(given.sae.config, config, len(texts))
     plan = planned(config, len(texts), texts.d_in, project.encoder_of_embeddings)
@@ -163,8 +186,9 @@ def draw_training_texts(project: Workspace) -> Training:
 
 
 def _make(
-    project: Workspace, made: Build, plan: Plan | None, given: Given | None, texts: TrainingTexts, drawn: Training
-) -> None:
+    project: Workspace, made: Build, plan: Plan | None, given: Given | None, last: Last | None, texts: TrainingTexts,
+    drawn: Training,
+) -> None:  # fmt: skip
     """Train what is to be trained, and write and measure the SAE."""
     config = project.settings.fit
     held_out = _held_out(project, drawn)
@@ -175,7 +199,7 @@ def _make(
         reporters = [_say_report, reports.json_lines(made.path / HISTORY)]
         if config.tensorboard:
             reporters.append(reports.tensorboard(Path(config.tensorboard)))
-        trained = _run(config, plan, texts, held_out, given, checkpoint=made, reporters=reporters)
+        trained = _run(config, plan, texts, held_out, given, last, checkpoint=made, reporters=reporters)
     sae = trained.sae
     sae.write_weights(made.path / WEIGHTS)
     reports.write_json_lines(made.path / HISTORY, trained.history)
@@ -192,15 +216,23 @@ def _make(
         threshold=float(sae.threshold.mean()),
         history=trained.history,
     )
+    if last is not None:
+        made.results["refit"] = stayed(last.sae, sae, texts.sample(_MEASURED, config.seed))._asdict()
 
 
 def _run(
     config: FitConfig, plan: Plan, texts: TrainingTexts, held_out: NDArray[np.float32], given: Given | None,
-    **kept: Any,
+    last: Last | None, **kept: Any,
 ) -> Trained:  # fmt: skip
-    frozen = None if given is None else given.sae
-    run = run_with_twin if config.twin else run_training
-    return run(texts, held_out, plan.sae, plan.training, given=frozen, device=config.device, **kept)
+    frozen = given and given.sae
+    if last is None:
+        run = run_with_twin if config.twin else run_training
+        return run(texts, held_out, plan.sae, plan.training, given=frozen, device=config.device, **kept)
+    trained = run_training(
+        texts, held_out, plan.sae, plan.training, given=frozen, start=last.own, device=config.device, **kept
+    )
+    twin = agreement_kept(last.sae, trained.sae) if config.twin else None
+    return trained._replace(sae=replace(trained.sae, twin=twin))
 
 
 def _returning(project: Workspace, sae: SAE) -> dict[str, Any] | None:

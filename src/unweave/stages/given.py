@@ -18,7 +18,7 @@ from unweave.stages.workspace import Workspace
 
 logger = logging.getLogger(__name__)
 
-_EXPLAINS_NOTHING = 0.9
+EXPLAINS_NOTHING = 0.9
 """An NMSE from which on a dictionary is taken to be another encoder's; random directions have .75."""
 
 
@@ -81,7 +81,7 @@ def _check_encoder(name: str, sae: SAE, encoder: str, sample: NDArray[np.float32
         )  # fmt: skip
     found = sae.measure(sample)
     wanted, is_for = plain(encoder, 80) or "theirs, which is unknown", plain(made_for, 80) or "which it does not state"
-    if found.nmse is not None and found.nmse >= _EXPLAINS_NOTHING:
+    if found.nmse is not None and found.nmse >= EXPLAINS_NOTHING:
         raise BadData(
             f"the dictionary {plain(name, 120)} explains next to nothing of these embeddings (NMSE {found.nmse:.2f} at "
             f"L0 {found.l0:.1f}; 1 is nothing): it was made for another encoder, {is_for}, than {wanted}"

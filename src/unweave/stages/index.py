@@ -9,6 +9,8 @@ from dataclasses import asdict
 import numpy as np
 from scipy.sparse import csr_array
 
+from unweave.base.artifact import MANIFEST
+from unweave.base.building import discard
 from unweave.errors import ScoringUndefined
 from unweave.index.codes import coded, write_codes
 from unweave.index.concept_index import ConceptIndex, settings_of
@@ -35,8 +37,16 @@ def index(project: Workspace) -> list[Outcome]:
                 build_index(project, name, lambda: project.latents, scoring, n_latents=n_latents, source="latents")
             )
         except ScoringUndefined as error:
+            _discard_as_built(project, name)
             outcomes.append(Outcome(name, False, 0.0, {"undefined": str(error)}))
     return [*outcomes, _codes(project), bm25(project)]
+
+
+def _discard_as_built(project: Workspace, name: str) -> None:
+    """Take away an index of earlier latents, which nothing can bring up to date; one that people changed stays."""
+    folder = project.path / name
+    if (folder / MANIFEST).is_file() and ConceptIndex.open(folder).as_built:
+        discard(folder)
 
 
 def build_index(

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from unweave.base.artifact import Manifest
 from unweave.base.stored import defaults_of
 from unweave.config import (
+    CONTINUE,
     OWN,
     PRECOMPUTED,
     EmbedConfig,
@@ -29,6 +30,8 @@ from unweave.settings import Settings
 ENCODER: Mapping[str, Any] = defaults_of(EncoderConfig) | {"weights": None, "files": None}
 """What an encoder's identity has where it does not say."""
 _FREQUENT_TEXTS = defaults_of(LexiconConfig)["frequent_texts"]
+BEGAN_FROM = "began_from"
+"""Setting of an SAE that was trained on from others: their fingerprints, the last one first."""
 DEFAULTS: dict[str, Mapping[str, Any]] = {
     "corpus": defaults_of(EmbedConfig) | {"frequent_texts": _FREQUENT_TEXTS, "files": None, "about": None},
     "queries": {},
@@ -36,6 +39,7 @@ DEFAULTS: dict[str, Mapping[str, Any]] = {
     "sae": {
         "sae": defaults_of(SAEConfig), "training": defaults_of(TrainConfig), "tokens": defaults_of(TokensConfig),
         "encoder": ENCODER, "held_out": defaults_of(FitConfig)["held_out"], "given": None, "twin": True,
+        BEGAN_FROM: [],
     },
     "latents": {},
     "concepts": defaults_of(EvidenceConfig),
@@ -131,6 +135,7 @@ def _of_training(stored: Mapping[str, Any], settings: Settings) -> dict[str, Any
         return {}
     used = {**training, "held_out": stored.get("held_out"), "dictionary": OWN}
     used["twin"] = stored.get("twin")
+    used["refit"] = CONTINUE if stored.get(BEGAN_FROM) else None  # anew is what a first fit is, too
     if given is None:
         used |= {"k": sae.get("k"), "n_latents": sae.get("n_latents")}
     else:

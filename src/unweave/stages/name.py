@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -15,13 +13,13 @@ from typing import Any
 from unweave.base import locks, progress
 from unweave.base.artifact import read_manifest
 from unweave.base.building import Build, build, in_the_making
-from unweave.base.files import write_atomically
 from unweave.base.progress import Stopwatch
 from unweave.base.records import Passage
-from unweave.concepts import edits, store
+from unweave.concepts import identity, store
 from unweave.concepts.concept import DETECTION
-from unweave.concepts.database import DATABASE, KIND, check, lock_of, state_of
+from unweave.concepts.database import DATABASE, KIND, clear_leftovers, lock_of, state_of
 from unweave.concepts.evidence import Evidence
+from unweave.concepts.keeping import forget_kept
 from unweave.concepts.namers import base
 from unweave.concepts.namers.base import Namer
 from unweave.concepts.namers.keyphrases import KeyphraseNamer
@@ -36,6 +34,7 @@ from unweave.language.client import LanguageModel
 from unweave.stages.embed import embed_texts
 from unweave.stages.ensure import Outcome, ensure, is_stale
 from unweave.stages.evidence import evidence_of
+from unweave.stages.keep import Kept, changes, kept_of, said_of, take_over, take_over_edits
 from unweave.stages.relate import NAMES, names_in, relate
 from unweave.stages.workspace import Workspace
 from unweave.texts.corpus import Contents, Corpus
@@ -45,8 +44,13 @@ logger = logging.getLogger(__name__)
 _CONCEPTS_A_TRANSACTION = 500
 
 
-def run(project: Workspace, by: str, most: int | None, below: float | None, *, discard: bool) -> list[Outcome]:
+def run(
+    project: Workspace, by: str, most: int | None, below: float | None, *, discard: bool, anew: bool
+) -> list[Outcome]:
     """Name every live latent by keyphrases, and those that are chosen by another namer too.
+
+    Args:
+        anew: make the names by this namer anew that were kept when the SAE was trained on.
 
     Raises:
         BadData: there is no such namer, or edits would be lost.
@@ -56,6 +60,9 @@ def run(project: Workspace, by: str, most: int | None, below: float | None, *, d
     _check(project, by)
     with alone(project):
         outcomes = [name(project, discard=discard)]
+        if anew:
+            forget_kept(project.concepts.database, by)
+            outcomes = [name(project)]
         if by in _OTHERS:
             latents = chosen(project, most, below)
             outcomes.append(name_by(project, _OTHERS[by](project), latents))
@@ -99,7 +106,8 @@ def _check(project: Workspace, by: str) -> None:
 def name(project: Workspace, *, discard: bool = False) -> Outcome:
     """Gather the evidence for every live latent, name it by keyphrases, and work out how concepts relate.
 
-    A person's edits are carried over as long as the SAE is the same, and so are names that other namers gave.
+    Names and people's edits are kept of every latent whose directions are those that were named: all if the SAE is the
+    same, most if it was trained on.
 
     Args:
         discard: make the concepts of another SAE anew although people have edited those that are there.
@@ -114,10 +122,11 @@ def name(project: Workspace, *, discard: bool = False) -> Outcome:
     evidence = evidence_of(project)
     namer = KeyphraseNamer(evidence, project.settings.keyphrases)
     if is_stale(project.path / "concepts", KIND, settings, made_from) or not _is_sound(project):
-        kept = _kept(project, made_from, discard=discard)
+        kept = kept_of(project, made_from, discard=discard)
         _make_concepts(project, evidence, namer, settings, made_from, kept)
         manifest = read_manifest(project.path / "concepts", KIND)
         return Outcome("concepts", True, manifest.seconds, manifest.results)
+    clear_leftovers(project.path / "concepts")
     watch = Stopwatch()
     database = project.concepts.database
     named = base.run(database, namer, evidence.live.tolist())
@@ -146,7 +155,7 @@ def _make_concepts(
     namer: KeyphraseNamer,
     settings: Mapping[str, Any],
     made_from: Mapping[str, str],
-    kept: Path | None,
+    kept: Kept,
 ) -> None:
     """Make the concepts folder: every live latent with examples, a name and relations, and what is kept of another."""
     folder = project.path / "concepts"
@@ -156,8 +165,7 @@ def _make_concepts(
     def with_late_edits(made: Build) -> Iterator[None]:
         """People may have edited meanwhile; from here on, who edits waits until the new concepts are in place."""
         with locks.held(lock_of(folder)):
-            if kept is not None:
-                edits.carry_over(kept, database)
+            take_over_edits(kept, database)
             made.state.update(state_of(database))
             yield
 
@@ -165,6 +173,7 @@ def _make_concepts(
         folder, KIND, settings=settings, made_from=made_from, mutable=frozenset({DATABASE}), before_swap=with_late_edits
     ) as made:
         store.create(database, made_from)
+        identity.write(made.path, kept.named)
         done = store.stored_latents(database)
         todo = [latent for latent in evidence.live.tolist() if latent not in done]
         with progress.steps("examples", total=len(evidence.live), unit="concepts", done=len(done)) as advance:
@@ -173,58 +182,19 @@ def _make_concepts(
                 store.add(database, evidence.concepts(some))
                 made.checkpoint()
                 advance(len(some))
-        if kept is not None:
-            store.carry_names(kept, database)
-            edits.carry_over(kept, database)
+        take_over(kept, database)
         base.run(database, namer, evidence.live.tolist(), made.checkpoint)
         relate(project, database)
         made.results.update(store.summary(database)._asdict())
-
-
-def _kept(project: Workspace, made_from: Mapping[str, str], *, discard: bool) -> Path | None:
-    """The database whose names and edits are still good; None if there is none.
-
-    Any database that opens counts, whatever became of the manifest beside it. What is about to be given up is copied
-    beside the concepts first.
-
-    Raises:
-        BadData: there are edits of another SAE's concepts, or there may be and the database cannot be read.
-    """
-    database = project.path / "concepts" / DATABASE
-    if not database.exists():
-        return None
-    try:
-        check(database, store.SCHEMA)
-        if store.made_from(database).get("sae") == made_from["sae"]:
-            return database
-        standing = [edit for edit in edits.history(database) if not edit.undone]
-    except CorruptArtifact as error:
-        if not discard:
-            raise BadData(
-                f"{database} cannot be read, and people may have edited it ({error}); put a copy in its place, or give "
-                f"it up: unweave name {project.path} --discard"
-            ) from error
-        _copy_beside(database)
-        return None
-    if standing and not discard:
-        raise BadData(
-            f"{database.parent} has {len(standing)} edit(s) by people, of another SAE's concepts than this one's; save "
-            f"them (unweave concepts export {project.path}), then: unweave name {project.path} --discard"
-        )
-    if standing:
-        _copy_beside(database)
-    return None
-
-
-def _copy_beside(database: Path) -> None:
-    """Copy a database that is given up to `concepts-TIME.sqlite` in the project, and say so."""
-    copy = database.parent.with_name(f"concepts-{time.strftime('%Y%m%d-%H%M%S')}.sqlite")
-    write_atomically(copy, lambda aside: shutil.copyfile(database, aside))
-    logger.warning("what people edited before is in %s; see it with SQLite", copy)
+        if (changed := changes(kept, database)) is not None:
+            made.results["changes"] = changed._asdict() | {"renamed": [one._asdict() for one in changed.renamed]}
+            for line in said_of(changed):
+                progress.say(line)
 
 
 def name_by(project: Workspace, namer: Namer, latents: Sequence[int] | None = None) -> Outcome:
     """Have another namer name latents, by default all that are live, beside the names that are there."""
+    clear_leftovers(project.path / "concepts")
     watch = Stopwatch()
     database = project.concepts.database
     named = base.run(database, namer, sorted(store.stored_latents(database)) if latents is None else latents)

@@ -31,6 +31,7 @@ ARTIFACTS = {
     "bm25": _Place("bm25", "index build"),
     "codes": _Place("codes", "index build"),
     "evaluation": _Place("evaluation", "evaluate"),
+    "dictionary": _Place("sae", "pretrain"),
 }
 """Where each artefact lies below the project's folder."""
 STAGED = ".added"

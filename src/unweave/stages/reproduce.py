@@ -24,7 +24,7 @@ from unweave.base.building import build
 from unweave.base.extras import require
 from unweave.base.fields import LARGEST
 from unweave.base.files import write_atomically
-from unweave.config import ReproduceConfig, SAEConfig
+from unweave.config import ANEW, ReproduceConfig, SAEConfig
 from unweave.encode.devices import refuse_missing
 from unweave.errors import BadData, ScoringUndefined
 from unweave.evaluation.measures import measure
@@ -156,7 +156,10 @@ class _Protocol:
         """The SAE of one k, trained unless it is there."""
         config, folder = self.config, self.project.path / FOLDER / f"sae-{k}"
         n_latents = config.expansion * self.passages.d_in
-        changes = {"k": k, "n_latents": n_latents, "seed": config.seed, "device": config.device, "steps": config.steps}
+        changes = {
+            "k": k, "n_latents": n_latents, "seed": config.seed, "device": config.device, "steps": config.steps,
+            "refit": ANEW,
+        }  # fmt: skip
         of_this_k = Workspace.open(self.project.path, {"fit": changes}, ask=self.project.ask)
         from unweave.stages.fit import fit_sae  # which needs torch
 

@@ -50,6 +50,9 @@ def judge(
 ) -> list[Verdict]:
     """Judge every name that has not been judged yet, without a language model, and every latent.
 
+    A name that was kept when the SAE was trained on keeps its judgement too: it is not known which of the texts that
+    there are now it was made from.
+
     Args:
         known: the concepts; what is found is stored with them.
         queries: (n_queries, d_in) for the test of rankings; None: there are none.
@@ -76,9 +79,15 @@ def judge_each(known: Concepts, evidence: Evidence, *, other: Encoder | None = N
             todo = [j for j, c in concepts.items() if again or c.score(embedding.COHERENCE, ITSELF) is None]
             _keep(known, ITSELF, embedding.judge_coherence(evidence, todo, other))
             advance(1)
+        kept = sum(naming.kept for concept in concepts.values() for naming in concept.namings)
+        if kept:
+            progress.say(
+                f"{kept:,} names were kept when the SAE was trained on, and keep the judgement that they had; to make "
+                "and judge them anew: unweave name --anew"
+            )
         for namer in namers:
             todo = [j for j, c in concepts.items() if again or c.score(DETECTION, namer) is None]
-            namings = by_namer(concepts.values(), namer)
+            namings = _of_these_texts(by_namer(concepts.values(), namer))
             asked = embedding.questions(evidence, [latent for latent in todo if latent in namings])
             if asked:
                 _keep(known, namer, embedding.judge_names(evidence, namings, asked))
@@ -94,6 +103,11 @@ def by_namer(concepts: Iterable[Concept], namer: str) -> dict[int, Naming]:
     """One namer's names, of those latents that it has named."""
     found = ((concept.latent, concept.naming(namer)) for concept in concepts)
     return {latent: naming for latent, naming in found if naming is not None and naming.name is not None}
+
+
+def _of_these_texts(namings: Mapping[int, Naming]) -> dict[int, Naming]:
+    """Names that were made from these texts, so that it is known which of them no namer has seen."""
+    return {latent: naming for latent, naming in namings.items() if not naming.kept}
 
 
 def verdicts(concepts: Sequence[Concept]) -> Iterator[Verdict]:
@@ -176,8 +190,9 @@ def judge_by_model(
     questions = [by_model.intruders(evidence, todo)]
     for namer in sorted({naming.namer for concept in concepts for naming in concept.namings}):
         namings = by_namer(concepts, namer)
-        todo = [j for j in some if j in namings and by_latent[j].score(by_model.DETECTION, namer) is None]
-        questions.append(by_model.detection(evidence, namings, embedding.questions(evidence, todo)))
+        unseen = _of_these_texts(namings)
+        todo = [j for j in some if j in unseen and by_latent[j].score(by_model.DETECTION, namer) is None]
+        questions.append(by_model.detection(evidence, unseen, embedding.questions(evidence, todo)))
         questions += _simulations(evidence, queries, namings, n)
     found: dict[tuple[str, str], list[Score]] = {}
     put = list(chain.from_iterable(questions))

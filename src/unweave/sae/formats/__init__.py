@@ -22,7 +22,7 @@ from unweave.sae.formats import latentsae, paper, saelens, sentence_transformers
 from unweave.sae.formats.tensors import SettingsFile, UnsupportedSAE
 from unweave.sae.model import SAE
 
-__all__ = ["FORMATS", "UnsupportedSAE", "export_sae", "import_sae", "is_ours"]
+__all__ = ["FILES", "FORMATS", "UnsupportedSAE", "export_sae", "import_sae", "is_ours"]
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +34,8 @@ _MODULES = {
     "paper": paper,
 }
 FORMATS = tuple(_MODULES)
+FILES = frozenset({saelens.CONFIG, saelens.WEIGHTS, sparsify.CONFIG, sparsify.WEIGHTS})
+"""Files of the formats that one folder of a repository on the hub holds."""
 
 
 def import_sae(

@@ -22,6 +22,8 @@ _OWN_SHARE_OF_K = 4
 """Beside k latents of a given dictionary, a k-th share of latents of the corpus's own is active on average."""
 _SHARES_MISSED = 40
 """A latent is dead when it was silent while an average one was active so often."""
+_REFIT_STEPS, _REFIT_LR = 0.5, 0.5
+"""Of what a training from the beginning takes, when it goes on from an SAE; see `benchmarks/refit.py`."""
 
 
 class Recipe(NamedTuple):
@@ -121,6 +123,19 @@ def planned_beside(given: SAEConfig, config: FitConfig, n_texts: int) -> Plan | 
     recipe = recipe._replace(reasons=recipe.reasons | {"n_latents": why})
     sae = SAEConfig(d_in=given.d_in, n_latents=n_latents, k=k, encoder=given.encoder)
     return Plan(sae, replace(_training(config, recipe), variant="batch_topk"), recipe)
+
+
+def continued(plan: Plan, config: FitConfig) -> Plan:
+    """The same SAE, trained on from one of its shape: fewer and smaller steps, where a person chose none."""
+    share = "of a training from the beginning"
+    chosen: dict[str, Any] = {}
+    if config.steps is None:
+        chosen["steps"] = max(1, round(_REFIT_STEPS * plan.training.steps))
+    if config.lr is None:
+        chosen["lr"] = _REFIT_LR * plan.training.lr
+    reasons = {"steps": f"{_REFIT_STEPS:.0%} of those {share}", "lr": f"{_REFIT_LR:.0%} of that {share}"}
+    recipe = plan.recipe._replace(reasons=plan.recipe.reasons | reasons)
+    return plan._replace(training=replace(plan.training, **chosen), recipe=recipe)
 
 
 def carried(n_texts: int, most: int | None = None) -> int:

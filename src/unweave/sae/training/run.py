@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from unweave.base import progress
 from unweave.base.arrays import disk_errors
@@ -34,10 +34,11 @@ from unweave.sae.given import fingerprint, joined
 from unweave.sae.model import SAE
 from unweave.sae.training.arithmetic import Adam, Engine, Parameters, engine_for
 from unweave.sae.training.parallel import World, own_device, world_of
-from unweave.sae.training.reports import Report, Window, report_steps
+from unweave.sae.training.reports import Report, report_steps
 from unweave.sae.training.rows import TrainingTexts, ahead
+from unweave.sae.training.state import initial_state, state_of
 from unweave.sae.training.variants import VARIANTS, Step, Variant
-from unweave.sae.training.variants.base import hint_from_few, strongest_of_batch
+from unweave.sae.training.variants.base import hint_from_few
 from unweave.sae.training.variants.residual import Residual
 
 logger = logging.getLogger(__name__)
@@ -47,7 +48,6 @@ _CHECKPOINT, _BEST = "checkpoint.safetensors", "best.safetensors"
 _CHECKPOINT_SECONDS = 60.0
 _SAMPLE_ROWS = 2048
 _CALIBRATION_ROWS = 200_000
-_INITIAL_NOISE = 0.3
 _REPORT_ROWS = 1024
 
 
@@ -58,21 +58,6 @@ class Trained(NamedTuple):
     history: list[Report]
 
 
-class _State(NamedTuple):
-    """All that training goes on from."""
-
-    parameters: Parameters
-    moments: dict[str, Tensor]
-    """Adam's two moments of each parameter, as `W_enc.mean` and `W_enc.square`."""
-    texts_since_fired: Tensor  # (n_latents,) int64
-    window: Window
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Everything by name, to be saved, restored or sent to other processes."""
-        named = dict(zip(Parameters._fields, self.parameters, strict=True)) | self.moments
-        return named | {"texts_since_fired": self.texts_since_fired} | self.window.tensors()
-
-
 def run_training(
     texts: TrainingTexts | NDArray[np.float32],
     held_out: NDArray[np.float32],
@@ -80,6 +65,7 @@ def run_training(
     config: TrainConfig,
     *,
     given: SAE | None = None,
+    start: SAE | None = None,
     device: str = "cpu",
     checkpoint: Build | None = None,
     kept_as: str = "",
@@ -95,13 +81,14 @@ def run_training(
         held_out: (m, d_in) embeddings that are never trained on, to report NMSE and L0.
         given: a dictionary to leave as it is, selecting by threshold. The SAE that is described and trained is then
             `batch_topk` on what that one leaves over, and what is returned, and measured on the way, is both in one.
+        start: an SAE like the one that is described, to train on from; by default directions are drawn from the texts.
         checkpoint: an artefact in the making; training saves its state there and goes on from it.
         kept_as: a name under which the last state stays there, so that the same call gives the same at once; until
             `forget`. By default nothing stays when the training is done.
         reporters: called with each report.
 
     Raises:
-        DimensionMismatch: the embeddings are not d_in wide.
+        DimensionMismatch: the embeddings are not d_in wide, or `start` is of another shape.
         BadData: there are fewer texts than one batch needs, all are the same, or one is not finite; or the
             checkpoint is of another configuration.
     """
@@ -114,7 +101,7 @@ def run_training(
         if config.batch_size % world.size:
             raise BadData(f"a batch of {config.batch_size} cannot be shared evenly by {world.size} processes")
         kept = checkpoint if world.rank == 0 else None
-        run = Run(texts, held_out, sae_config, config, device, world, kept, given, kept_as)
+        run = Run(texts, held_out, sae_config, config, device, world, kept, given, start, kept_as)
         with run.engine.running():
             return run.to_the_end(tuple(reporters) if world.rank == 0 else ())
 
@@ -124,11 +111,12 @@ class Run:
 
     def __init__(
         self, texts: TrainingTexts, held_out: NDArray[np.float32], sae_config: SAEConfig, config: TrainConfig,
-        device: str, world: World, checkpoint: Build | None, given: SAE | None = None, kept_as: str = "",
+        device: str, world: World, checkpoint: Build | None, given: SAE | None = None, start: SAE | None = None,
+        kept_as: str = "",
     ) -> None:  # fmt: skip
         self.texts, self.held_out, self.sae_config, self.config = texts, held_out, sae_config, config
         self.engine, self.device, self.world, self.checkpoint = engine_for(device), device, world, checkpoint
-        self.given, self.kept_as = given, kept_as
+        self.given, self.start, self.kept_as = given, start, kept_as
         self.variant: Variant = (
             VARIANTS[config.variant](config, sae_config.k)
             if given is None
@@ -136,7 +124,11 @@ class Run:
         )
         sample = texts.sample(_SAMPLE_ROWS, config.seed)
         refuse_scale(sample, "the texts to train on")
-        self.state = initial_state(sample, texts, sae_config, config, self.engine, self.variant, device)
+        self.state = (
+            initial_state(sample, texts, sae_config, config, self.engine, self.variant, device)
+            if start is None
+            else state_of(start, sae_config, sample, self.engine, self.variant, device)
+        )
         self.history: list[Report] = []
         self.best: SAE | None = None
         self.sample = sample
@@ -244,9 +236,9 @@ class Run:
 
     def _identity(self) -> str:
         """What a checkpoint must share with the run that goes on from it."""
-        given = self.given and fingerprint(self.given)
+        given, start = (sae and fingerprint(sae) for sae in (self.given, self.start))
         settings = {"sae": asdict(self.sae_config), "training": asdict(self.config)}
-        return json.dumps(settings | {"texts": len(self.texts), "given": given})
+        return json.dumps(settings | {"texts": len(self.texts), "given": given, "start": start})
 
     def _save(self, number: int) -> None:
         if self.checkpoint is None:
@@ -315,44 +307,6 @@ def _check(texts: TrainingTexts, sae_config: SAEConfig) -> None:
         raise DimensionMismatch(f"texts are {texts.d_in} wide, but the SAE reads (n, {sae_config.d_in})")
     if not np.ptp(texts.sample(_SAMPLE_ROWS, seed=0), axis=0).any():
         raise BadData("all embeddings are the same, so there is nothing to tell apart; was one text embedded n times?")
-
-
-def initial_state(
-    sample: NDArray[np.float32], texts: TrainingTexts, sae_config: SAEConfig, config: TrainConfig, engine: Engine,
-    variant: Variant, device: str,
-) -> _State:  # fmt: skip
-    """Directions drawn from the target of texts, b_pre at its start, and the encoder scaled to fit a sample best.
-
-    Directions that lie where texts lie win activations from the first step on, so that hardly any die.
-    """
-    n_latents, d_in = sae_config.n_latents, sae_config.d_in
-    random = np.random.default_rng(config.seed)
-    b_pre = torch.from_numpy(variant.centre(sample))
-    drawn = random.integers(len(texts), size=n_latents)
-    order = np.argsort(drawn, kind="stable")
-    rows = np.empty((n_latents, d_in), np.float32)
-    rows[order] = texts.take(drawn[order])
-    noise = torch.from_numpy(random.standard_normal((n_latents, d_in), np.float32))
-    x = torch.from_numpy(sample)
-    left, drawn_left = (variant.target(engine, (t - b_pre).to(device)) for t in (x, torch.from_numpy(rows)))
-    spread = left.cpu().square().mean().sqrt()
-    W_dec = nn.functional.normalize(drawn_left.cpu() + _INITIAL_NOISE * spread * noise)
-    zeros = torch.zeros(n_latents)
-    p = Parameters(*(t.to(device).clone() for t in (W_dec, zeros, W_dec, b_pre, zeros)))
-    x = x.to(device)
-    centred, budget = x - p.b_pre, sae_config.k * len(x)
-    hint = hint_from_few(engine, p, centred, budget, World())
-    entries, _ = strongest_of_batch(engine, p, centred, budget, hint, World())
-    guess = engine.decode(entries, p.W_dec, len(x))
-    p.W_enc.mul_((left * guess).sum() / guess.square().sum().clamp_min(1e-12))
-    variant.prepare(p, engine, x)
-    moments = {
-        f"{name}.{moment}": torch.zeros_like(parameter)
-        for name, parameter in zip(Parameters._fields, p, strict=True)
-        for moment in ("mean", "square")
-    }
-    since = torch.zeros(n_latents, dtype=torch.int64, device=device)
-    return _State(p, moments, since, Window.empty(n_latents, device))
 
 
 def schedule(number: int, config: TrainConfig) -> float:

@@ -1,0 +1,110 @@
+"""A dictionary that is ready to read with: an SAE, the encoder whose embeddings it reads, and its concepts' names.
+
+`unweave pretrain` makes such folders, and one for the default encoder comes with the package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unweave.base.plain import plain
+from unweave.base.records import Explanation
+from unweave.config import DEFAULT_MODEL, PRETRAINED, EncoderConfig
+from unweave.dictionaries.latents import Latent, read_latents
+from unweave.encode.encoder import Encoder
+from unweave.encode.encoders import open_encoder
+from unweave.errors import BadData
+from unweave.explaining.accounting import decompose, explain
+from unweave.sae.formats import is_ours
+from unweave.sae.given import located, read_sae
+from unweave.sae.model import SAE
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Dictionary:
+    """Writes any text's embedding as a sum of named concepts, and explains the score of any two texts."""
+
+    sae: SAE
+    latents: tuple[Latent, ...]
+    """Live latents, by number; none if the folder says nothing of them."""
+    encoder: Encoder | None
+    """What embeds texts; None: it has to be given."""
+
+    def __repr__(self) -> str:
+        named = sum(one.name is not None for one in self.latents)
+        return f"Dictionary({self.sae!r}, {named:,} named)"
+
+    @cached_property
+    def names(self) -> Mapping[int, str]:
+        """The name of each latent that has one."""
+        return {one.latent: one.name for one in self.latents if one.name is not None}
+
+    def decompose(self, text: str | NDArray[np.floating[Any]]) -> Explanation:
+        """What a text's embedding is made of: its squared length as a sum of concepts, bias and residual.
+
+        Of an embedding of length 1, each part is a share.
+
+        Args:
+            text: a text, or its embedding, (d_in,).
+        """
+        return decompose(self._embedding(text), self.sae, self.names)
+
+    def explain(self, query: str | NDArray[np.floating[Any]], passage: str | NDArray[np.floating[Any]]) -> Explanation:
+        """The dense score of two texts, or of their embeddings, (d_in,) each, as a sum of concepts, bias and residual.
+
+        The passage is written in concepts, and the query stays whole; see `explaining.accounting`.
+        """
+        return explain(self._embedding(query, of_queries=True), self._embedding(passage), self.sae, self.names)
+
+    def _embedding(
+        self, text: str | NDArray[np.floating[Any]], *, of_queries: bool = False
+    ) -> NDArray[np.floating[Any]]:
+        if not isinstance(text, str):
+            return text
+        if not text.strip():
+            raise BadData("an empty text came in; give one that says something")
+        if self.encoder is None:
+            raise BadData(
+                "this dictionary reads embeddings of "
+                f"{plain(self.sae.config.encoder, 80) or 'an encoder that it does not state'}; give what embeds texts: "
+                "from_pretrained(…, encoder=…), or give embeddings"
+            )
+        encode = self.encoder.encode_queries if of_queries else self.encoder.encode_passages
+        embedding: NDArray[np.floating[Any]] = encode([text])[0]
+        return embedding
+
+
+def from_pretrained(
+    name: str | Path = PRETRAINED, revision: str | None = None, *, encoder: str | Encoder | None = None
+) -> Dictionary:
+    """Open a dictionary: the one that comes with the package, one on the hub, or a folder's.
+
+    Args:
+        name: "pretrained", for the default encoder; a folder, or another tool's file; or a repository on the hub,
+            "OWNER/NAME".
+        revision: branch, tag or commit of the repository.
+        encoder: what embeds texts, or its model's name. By default the model that the dictionary states, if that is
+            the default one: another name, from a file of others, would have to be fetched and run.
+
+    Raises:
+        MissingArtifact, CorruptArtifact: there is no dictionary in it, or it is damaged.
+        UnsupportedSAE: it does what ours cannot.
+        ModelUnavailable: there is neither such a folder nor such a repository, or the hub cannot be reached.
+    """
+    folder = located(name, revision)
+    sae = read_sae(folder)
+    latents = read_latents(folder, sae.config.n_latents) if is_ours(folder) else ()
+    return Dictionary(sae, latents, _encoder(sae.config.encoder, encoder))
+
+
+def _encoder(stated: str, given: str | Encoder | None) -> Encoder | None:
+    if given is None and stated != DEFAULT_MODEL:
+        return None
+    return open_encoder(EncoderConfig(model=given or stated)) if given is None or isinstance(given, str) else given

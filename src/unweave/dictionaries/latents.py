@@ -1,0 +1,82 @@
+"""What a dictionary's folder says of its latents, beside the SAE's weights.
+
+latents.jsonl    one JSON object a live latent: its number, its name, and how often and how strongly it is active
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from unweave.base.artifact import damaged, read_file, read_manifest
+from unweave.base.building import build
+from unweave.base.plain import plain
+from unweave.base.stored import read_record
+from unweave.errors import CorruptArtifact
+from unweave.sae.model import SAE, WEIGHTS
+
+LATENTS = "latents.jsonl"
+LONGEST_NAME = 200
+
+
+class Latent(NamedTuple):
+    """What is known of one latent of a dictionary."""
+
+    latent: int
+    name: str | None
+    """None: no namer found one."""
+    share: float | None = None
+    """Of the training texts, the share that activate it; None: not stated."""
+    median: float | None = None
+    """Its median activation where it is active, in units of the embedding's length; None: not stated."""
+
+
+def read_latents(folder: Path, n_latents: int) -> tuple[Latent, ...]:
+    """What a dictionary's folder says of its latents, by number; nothing if it has no such file.
+
+    Raises:
+        CorruptArtifact: the file is damaged, or speaks of latents that are not there.
+    """
+    manifest = read_manifest(folder, "sae")
+    if LATENTS not in manifest.files:
+        return ()
+    lines = read_file(folder, manifest, LATENTS).splitlines()
+    with damaged(f"{folder / LATENTS} does not say what a dictionary's latents are ({{}}); make it again"):
+        latents = tuple(_checked(read_record(Latent, json.loads(line), folder)) for line in lines)
+    numbers = [one.latent for one in latents]
+    if numbers != sorted(set(numbers)) or (numbers and not 0 <= numbers[0] <= numbers[-1] < n_latents):
+        raise CorruptArtifact(f"{folder / LATENTS}: latents do not ascend from 0 to {n_latents - 1:,}; make it again")
+    return latents
+
+
+def save(folder: Path, sae: SAE, latents: Iterable[Latent]) -> None:
+    """Write a new folder of an SAE and what is known of its latents, if that is anything.
+
+    Raises:
+        BadData: something is there already.
+    """
+    settings = {"sae": asdict(sae.config), "training": {}}
+    with build(folder, "sae", settings=settings, made_from={}, replace=False) as made:
+        sae.write_weights(made.path / WEIGHTS)
+        if known := tuple(latents):
+            write_latents(made.path / LATENTS, known)
+
+
+def write_latents(path: Path, latents: Iterable[Latent]) -> None:
+    """Write what is known of a dictionary's latents, by number."""
+    ordered = sorted(latents, key=lambda one: one.latent)
+    path.write_text("".join(json.dumps(one._asdict()) + "\n" for one in ordered), encoding="utf-8")
+
+
+def _checked(one: Latent) -> Latent:
+    if type(one.latent) is not int or not (one.name is None or isinstance(one.name, str)):
+        raise ValueError(f"latent {one.latent!r} with the name {one.name!r}")
+    stated = [number for number in (one.share, one.median) if number is not None]
+    if not all(isinstance(number, int | float) and abs(number) < np.inf for number in stated):
+        raise ValueError(f"latent {one.latent} has values that are no numbers")
+    return one._replace(name=None if one.name is None else plain(one.name, LONGEST_NAME))
