@@ -12,20 +12,17 @@ from unweave.base import fields
 from unweave.base.addresses import is_address, is_on_this_machine
 from unweave.base.fields import DICTIONARY, HUB, PATH, one_of, reaches, several_lines
 
-THRESHOLD, TOP_K, MATCHING_PURSUIT = "threshold", "top_k", "matching_pursuit"
-SELECTIONS = (THRESHOLD, TOP_K, MATCHING_PURSUIT)
+SELECTIONS = THRESHOLD, TOP_K, MATCHING_PURSUIT = "threshold", "top_k", "matching_pursuit"
 """How an SAE selects the latents of a text."""
 VARIANTS = ("batch_topk", "topk", "nested_topk", "matryoshka", "jumprelu", "matching_pursuit")
 """The kinds of SAE that can be trained; `sae.training.variants` has a module for each."""
-RETRIEVAL_LOSSES = ("kl", "infonce")
-PROMPTS = ("contrastive", "paper")
+RETRIEVAL_LOSSES, PROMPTS = ("kl", "infonce"), ("contrastive", "paper")
 MATRYOSHKA_PARTS = (16, 8, 4, 2, 1)
 """Of a Matryoshka SAE, the first n_latents / part latents reconstruct by themselves, for each part."""
 TEXTS_PER_LATENT = 5.0
 OWN, PRETRAINED = "own", "pretrained"
 """Dictionaries that have no folder or name on the hub."""
 CONTINUE, ANEW = "continue", "anew"
-"""What a fit does with the SAE that is there."""
 DEEPEST_MEASURE = 100
 """Hits that the deepest measure of an evaluation reads: Recall@100 of fewer would be another figure by that name."""
 
