@@ -317,6 +317,16 @@ def test_other_settings_on_the_same_texts_are_trained_anew(project):
     assert (stated.settings["training"]["steps"], "began_from" in stated.settings) == (10, False)
 
 
+def test_whether_a_twin_is_asked_for_does_not_cost_an_sae_that_went_on_its_numbers(project):
+    grow(project)
+    fit(project)
+    on = fingerprint(Project.open(project).sae)
+    for option in ("--no-twin", "--twin"):
+        fit(project, option)
+        assert fingerprint(Project.open(project).sae) == on
+        assert Project.open(project).unapplied() == []
+
+
 def test_an_sae_that_is_damaged_is_not_trained_on(project):
     weights = project / "sae" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0\x42")

@@ -125,7 +125,7 @@ def _planned(
     refuse_without_room(whole, project.path, config.device)
     training = {"steps": 0, "seed": config.seed} if plan is None else asdict(plan.training)
     settings: dict[str, Any] = {"sae": asdict(whole), "training": training, "held_out": config.held_out}
-    if plan is not None:
+    if plan is not None and last is None:  # one that goes on has no twin of its own, and is not made anew for one
         settings["twin"] = config.twin
     if given is not None:
         settings["given"] = given.settings()
