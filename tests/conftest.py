@@ -225,7 +225,7 @@ def tiny_project_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.save(folder / "passages.npy", unit(random.normal(size=(60, 8))))
     np.save(folder / "queries.npy", unit(random.normal(size=(6, 8))))
     brought = ["--passages", str(folder / "passages.npy"), "--queries", str(folder / "queries.npy")]
-    small = ["--n-latents", "16", "--k", "2", "--steps", "20", "--batch-size", "16"]
+    small = ["--n-latents", "16", "--k", "2", "--steps", "20", "--batch-size", "16", "--twin"]
     for command, options in (("embed", brought), ("fit", small), ("name", []), ("index build", []), ("evaluate", [])):
         done = CliRunner().invoke(main, [*command.split(), str(folder / "project"), *options])
         assert done.exit_code == 0, done.output

@@ -191,7 +191,7 @@ def test_every_command_prints_json_for_programs(project_folder: Path) -> None:
 
 def test_the_shown_explanation_adds_up_to_the_shown_score(project_folder: Path) -> None:
     lines = unweave("explain", project_folder, QUERY, "Wind_turbine", "--top", "3").splitlines()
-    score = float(re.search(r"dense score (\S+) =", lines[0]).group(1))  # type: ignore[union-attr]
+    score = float(re.search(r"dense score (\S+)(?: \(.*\))? =", lines[0]).group(1))  # type: ignore[union-attr]
     assert sum(float(line.split()[0]) for line in lines[1:]) == pytest.approx(score, abs=5e-4)
 
 

@@ -128,7 +128,9 @@ def marked() -> SAE:
 def test_it_is_kept_and_read_with_the_weights(marked, tmp_path):
     marked.save(tmp_path / "sae")
     np.testing.assert_array_equal(SAE.load(tmp_path / "sae").twin, marked.twin)
-    np.testing.assert_array_equal(uw.from_pretrained(tmp_path / "sae").twin, marked.twin)
+    np.testing.assert_array_equal(uw.from_pretrained(tmp_path / "sae").sae.twin, marked.twin)
+    marked.write_weights(tmp_path / "half", half=True)
+    np.testing.assert_array_equal(load_file(tmp_path / "half")["twin"], marked.twin)  # as it is, in single precision
     replace(marked, twin=None).save(tmp_path / "without")
     assert SAE.load(tmp_path / "without").twin is None
     assert "twin" not in load_file(tmp_path / "without" / WEIGHTS)

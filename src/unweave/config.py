@@ -12,7 +12,8 @@ from unweave.base import fields
 from unweave.base.addresses import is_address, is_on_this_machine
 from unweave.base.fields import DICTIONARY, HUB, PATH, one_of, reaches, several_lines
 
-SELECTIONS = THRESHOLD, TOP_K, MATCHING_PURSUIT = "threshold", "top_k", "matching_pursuit"
+THRESHOLD, TOP_K, MATCHING_PURSUIT = "threshold", "top_k", "matching_pursuit"
+SELECTIONS = (THRESHOLD, TOP_K, MATCHING_PURSUIT)
 """How an SAE selects the latents of a text."""
 VARIANTS = ("batch_topk", "topk", "nested_topk", "matryoshka", "jumprelu", "matching_pursuit")
 """The kinds of SAE that can be trained; `sae.training.variants` has a module for each."""
@@ -20,9 +21,8 @@ RETRIEVAL_LOSSES, PROMPTS = ("kl", "infonce"), ("contrastive", "paper")
 MATRYOSHKA_PARTS = (16, 8, 4, 2, 1)
 """Of a Matryoshka SAE, the first n_latents / part latents reconstruct by themselves, for each part."""
 TEXTS_PER_LATENT = 5.0
-OWN, PRETRAINED = "own", "pretrained"
-"""Dictionaries that have no folder or name on the hub."""
-CONTINUE, ANEW = "continue", "anew"
+OWN, PRETRAINED = "own", "pretrained"  # dictionaries that have no folder or name on the hub
+CONTINUE, ANEW = "continue", "anew"  # what a fit does with the SAE that is there
 DEEPEST_MEASURE = 100
 """Hits that the deepest measure of an evaluation reads: Recall@100 of fewer would be another figure by that name."""
 
@@ -95,7 +95,7 @@ class FitConfig:
     """Temperature of the retrieval loss: what it divides similarities by."""
     patience: int = 0
     """Reports, of a dozen in a training, without a lower held-out NMSE after which it stops; 0: it goes on."""
-    twin: bool = True
+    twin: bool = False
     """Train once more from another seed, which takes as long again, to mark the latents that return."""
     tensorboard: str = reaches("", "files are written there", PATH)
     """Folder for TensorBoard events of the training; empty: none are written."""

@@ -225,6 +225,7 @@ def pretrain(
 
     stages = by_stage(options, "encoder", "fit")
     del stages["encoder"]["batch_size"]  # --batch-size is that of training, --device that of both
+    stages["fit"]["twin"] = options["twin"] is not False
     if texts:
         stage.prepare(project, texts, most)
         stages["embed"] = {"sentences": 0}  # the texts are short themselves

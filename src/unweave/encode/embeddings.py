@@ -26,6 +26,7 @@ from unweave.base.vectors import refuse_unusable
 from unweave.errors import BadData, CorruptArtifact
 
 _TEXTS = "texts"
+TEXTS_FILE = f"{_TEXTS}.npy"
 SHARD_ROWS = 2048
 """Rows in a shard: at most so many texts are embedded again after a kill."""
 
@@ -80,7 +81,7 @@ class Embeddings:
         """
         at = np.full(len(texts), -1, np.int64) if known is None else known.positions_of(texts)
         with build(folder, cls.kind, settings=settings, made_from=made_from) as made:
-            save_array(made.path / f"{_TEXTS}.npy", texts)
+            save_array(made.path / TEXTS_FILE, texts)
             write_sums(made.path, [*_write_shards(made, _with_known(rows, known, at), len(texts), label), _TEXTS])
             if known is not None:
                 n_kept = int((at >= 0).sum())

@@ -16,7 +16,7 @@ from unweave.base.artifact import read_manifest, verify
 from unweave.base.files import file_digest
 from unweave.config import AUTO, PRECOMPUTED
 from unweave.encode.brought import open_vectors, refuse_other_encoder
-from unweave.encode.embeddings import Embeddings, digests_of
+from unweave.encode.embeddings import TEXTS_FILE, Embeddings, digests_of
 from unweave.encode.encoder import same_encoder
 from unweave.errors import BadData, CorruptArtifact, MissingArtifact
 from unweave.sae.latents import write_latents
@@ -76,7 +76,7 @@ def embed_texts(
             known=_known(project.path / name, settings),
         )  # fmt: skip
 
-    return ensure(project, name, make, settings=settings, made_from=made_from)
+    return ensure(project, name, make, settings=settings, made_from=made_from, holds=[TEXTS_FILE])
 
 
 def _known(folder: Path, settings: Mapping[str, Any]) -> Embeddings | None:

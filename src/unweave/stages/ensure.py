@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,16 +26,23 @@ class Outcome(NamedTuple):
     results: dict[str, Any]
 
 
-def is_stale(folder: Path, kind: str, settings: Mapping[str, Any], made_from: Mapping[str, str]) -> bool:
+def is_stale(
+    folder: Path, kind: str, settings: Mapping[str, Any], made_from: Mapping[str, str], holds: Collection[str] = ()
+) -> bool:
     """Whether an artefact is missing, damaged, or made with other settings or from other sources.
 
     All of it is read, so that making it again mends whatever has changed. A setting that its manifest lacks has its
     default; one that is not known here is noted and changes nothing. What a killed process left beside it goes.
+
+    Args:
+        holds: files that it has to have, which those of an earlier version have not.
     """
     try:
         there = read_manifest(folder, kind)
         verify(folder, there)
     except (MissingArtifact, CorruptArtifact):
+        return True
+    if not there.files.keys() >= set(holds):
         return True
     if there.made_from != dict(made_from) or differing(there.settings, settings, DEFAULTS[kind], folder):
         return True
@@ -50,10 +57,11 @@ def ensure(
     *,
     settings: Mapping[str, Any],
     made_from: Mapping[str, str],
+    holds: Collection[str] = (),
 ) -> Outcome:
-    """Make an artefact unless it is there, whole, with these settings and sources."""
+    """Make an artefact unless it is there, whole, with these settings, sources and files."""
     folder, kind = project.path / name, ARTIFACTS[name].kind
-    fresh = is_stale(folder, kind, settings, made_from)
+    fresh = is_stale(folder, kind, settings, made_from, holds)
     if fresh:
         make()
     manifest = read_manifest(folder, kind)

@@ -38,7 +38,7 @@ DEFAULTS: dict[str, Mapping[str, Any]] = {
     "embeddings": {"encoder": ENCODER},
     "sae": {
         "sae": defaults_of(SAEConfig), "training": defaults_of(TrainConfig), "tokens": defaults_of(TokensConfig),
-        "encoder": ENCODER, "held_out": defaults_of(FitConfig)["held_out"], "given": None, "twin": True,
+        "encoder": ENCODER, "held_out": defaults_of(FitConfig)["held_out"], "given": None, "twin": False,
         BEGAN_FROM: [],
     },
     "latents": {},
