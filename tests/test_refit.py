@@ -27,7 +27,7 @@ from unweave.errors import BadData, DimensionMismatch
 from unweave.project import Project
 from unweave.sae.agreement import Directions, by_number, directions_of
 from unweave.sae.given import fingerprint
-from unweave.sae.model import SAE
+from unweave.sae.model import SAE, WEIGHTS
 from unweave.sae.training.recipe import continued, planned
 from unweave.sae.training.run import run_training
 from unweave.stages.agree import compare_saes
@@ -345,16 +345,23 @@ def test_embeddings_of_another_kind_are_noticed(project):
 # --- names and what people said -------------------------------------------------------------------
 
 
+def rewritten(project: Path, sae: SAE) -> None:
+    """Put other weights in the place of the project's SAE, as made in the same way, and encode the passages with it."""
+    stated = Project.open(project).manifest("sae")
+    with build(project / "sae", "sae", settings=stated.settings, made_from=stated.made_from) as made:
+        sae.write_weights(made.path / WEIGHTS)
+        made.results.update(stated.results)
+    fit(project)
+    assert fingerprint(Project.open(project).sae) == fingerprint(sae)
+
+
 def moved_by(project: Path, *latents: int) -> None:
-    """Turn some latents of the project's SAE round, as a training might, and encode the passages with it."""
-    opened = Project.open(project)
-    sae, stated = opened.sae, opened.manifest("sae")
+    """Turn some latents of the project's SAE round, as a training might, and all others by next to nothing."""
+    sae = Project.open(project).sae
     W_dec, W_enc = sae.W_dec.copy(), sae.W_enc.copy()
     for latent in latents:
         W_dec[latent], W_enc[latent] = np.roll(W_dec[latent], 3), np.roll(W_enc[latent], 3)
-    still = SAE(sae.config, W_enc * np.float32(1.01), sae.b_enc, W_dec, sae.b_pre, sae.threshold)
-    still.save(project / "sae", training=stated.settings["training"], made_from=stated.made_from)
-    fit(project)
+    rewritten(project, replace(sae, W_dec=W_dec, W_enc=W_enc * np.float32(1.01)))
 
 
 def concepts(project: Path) -> dict[int, str | None]:
@@ -425,16 +432,13 @@ def test_what_moved_a_little_each_time_is_named_anew_in_the_end(project):
     first = Project.open(project).sae
 
     def turned_by(degrees: float) -> None:
-        opened = Project.open(project)
-        sae, stated = opened.sae, opened.manifest("sae")
+        sae = Project.open(project).sae
         W_dec, W_enc = sae.W_dec.copy(), sae.W_enc.copy()
         for rows, before in ((W_dec, first.W_dec[latent]), (W_enc, first.W_enc[latent])):
             aside = np.roll(before, 1) - (np.roll(before, 1) @ before) / (before @ before) * before
             aside *= np.linalg.norm(before) / np.linalg.norm(aside)
             rows[latent] = np.cos(np.radians(degrees)) * before + np.sin(np.radians(degrees)) * aside
-        turned = replace(sae, W_dec=W_dec, W_enc=W_enc)
-        turned.save(project / "sae", training=stated.settings["training"], made_from=stated.made_from)
-        fit(project)
+        rewritten(project, replace(sae, W_dec=W_dec, W_enc=W_enc))
         Project.open(project).name()
 
     turned_by(20)

@@ -12,7 +12,8 @@ from unweave.base import fields
 from unweave.base.addresses import is_address, is_on_this_machine
 from unweave.base.fields import DICTIONARY, HUB, PATH, one_of, reaches, several_lines
 
-SELECTIONS = THRESHOLD, TOP_K, MATCHING_PURSUIT = "threshold", "top_k", "matching_pursuit"
+THRESHOLD, TOP_K, MATCHING_PURSUIT = "threshold", "top_k", "matching_pursuit"
+SELECTIONS = (THRESHOLD, TOP_K, MATCHING_PURSUIT)
 """How an SAE selects the latents of a text."""
 VARIANTS = ("batch_topk", "topk", "nested_topk", "matryoshka", "jumprelu", "matching_pursuit")
 """The kinds of SAE that can be trained; `sae.training.variants` has a module for each."""
