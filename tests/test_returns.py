@@ -596,6 +596,8 @@ def test_a_project_from_before_there_were_twins_is_not_made_anew_for_one(copied,
     stated = json.loads((copied / "sae" / MANIFEST).read_text())
     del stated["settings"]["twin"], stated["results"]["returning"]
     write_manifest(copied / "sae", Manifest(**stated))
+    settings = copied / "unweave.toml"
+    settings.write_text(settings.read_text().replace("twin = true", "twin = false"))
     sae, _latents = Project.open(copied).fit()
     assert not sae.fresh
     for command in ("name", "index build", "evaluate", "report"):

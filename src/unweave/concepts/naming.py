@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -85,7 +86,7 @@ def name(
         latents=sae.encode(rows) if latents is None else latents,
     )
     folder = OwnFolder()
-    concepts = Concepts(folder.path / DATABASE, texts=texts, owned=folder, returning=lambda: sae.returns)
+    concepts = Concepts(folder.path / DATABASE, texts=texts, owned=folder, returning=partial(dict, sae.returns))
     store.create(concepts.database)
     live = evidence.live.tolist()
     store.add(concepts.database, evidence.concepts(live))
