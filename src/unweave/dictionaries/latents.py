@@ -15,6 +15,7 @@ import numpy as np
 
 from unweave.base.artifact import damaged, read_file, read_manifest
 from unweave.base.building import build
+from unweave.base.fields import shown
 from unweave.base.plain import plain
 from unweave.base.stored import read_record
 from unweave.errors import CorruptArtifact
@@ -75,7 +76,7 @@ def write_latents(path: Path, latents: Iterable[Latent]) -> None:
 
 def _checked(one: Latent) -> Latent:
     if type(one.latent) is not int or not (one.name is None or isinstance(one.name, str)):
-        raise ValueError(f"latent {one.latent!r} with the name {one.name!r}")
+        raise ValueError(f"latent {shown(one.latent)} with the name {shown(one.name)}")
     stated = [number for number in (one.share, one.median) if number is not None]
     if not all(isinstance(number, int | float) and abs(number) < np.inf for number in stated):
         raise ValueError(f"latent {one.latent} has values that are no numbers")

@@ -38,7 +38,7 @@ def trec_qrels(qrels: Qrels) -> Qrels:
         by_id = {trec_id(passage_id): grade for passage_id, grade in grades.items()}
         if len(by_id) < len(grades) or trec_id(query_id) in judged:
             raise BadData(
-                f"query {query_id!r}, or a passage judged for it, has the id of another once its blanks are "
+                f"query {shown(query_id)}, or a passage judged for it, has the id of another once its blanks are "
                 "percent-encoded, as TREC's files need it; give one of the two another id"
             )
         judged[trec_id(query_id)] = by_id

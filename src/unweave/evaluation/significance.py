@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from unweave.base.foreign import shown
 from unweave.errors import BadData
 
 RESAMPLES, MORE_RESAMPLES = 9_999, 29_999
@@ -43,7 +44,9 @@ def compare(first: Mapping[str, float], second: Mapping[str, float], seed: int =
     """
     if first.keys() != second.keys():
         odd = sorted(first.keys() ^ second.keys())
-        raise BadData(f"the systems were measured on different queries, first {odd[0]!r}; measure both on the same")
+        raise BadData(
+            f"the systems were measured on different queries, first {shown(odd[0])}; measure both on the same"
+        )
     if not first:
         raise BadData("there is no query to compare the systems on")
     differences = np.array([first[query] - second[query] for query in sorted(first)])

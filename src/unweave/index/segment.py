@@ -32,6 +32,7 @@ from unweave.base import pages
 from unweave.base.arrays import ArrayWriter, save_array
 from unweave.base.artifact import Manifest, check_file, load_array
 from unweave.base.cores import spans
+from unweave.base.foreign import shown
 from unweave.errors import BadData, CorruptArtifact, ScoringUndefined
 from unweave.index import build_kernels, kernels
 from unweave.index.activations import ACTIVATION_BYTES
@@ -356,7 +357,7 @@ def _write_passages(folder: Path, batches: Iterable[Batch], n_latents: int, kept
     repeated = build_kernels.first_repeat(names, offsets, order)
     if repeated >= 0:
         name = names[offsets[repeated] : offsets[repeated + 1]].tobytes().decode("utf-8", "replace")
-        raise BadData(f"the passage id {name!r} occurs more than once among those to add; ids must be unique")
+        raise BadData(f"the passage id {shown(name)} occurs more than once among those to add; ids must be unique")
     save_array(folder / "id_order.npy", order)
     return n_passages, n_kept
 

@@ -29,6 +29,7 @@ from unweave.base.arrays import save_array
 from unweave.base.artifact import MANIFEST, Manifest, write_manifest
 from unweave.base.building import build
 from unweave.base.files import file_digest, refuse_links, sync, sync_tree, write_atomically
+from unweave.base.foreign import shown
 from unweave.errors import ArtifactInUse, BadData
 from unweave.index import kernels
 from unweave.index.concept_index import KIND, SEGMENTS, ConceptIndex, settings_of
@@ -112,7 +113,7 @@ class IndexWriter:
         with self._writing(), self._committing() as index:
             unknown = [name for name, at in zip(ids, index.positions(ids).tolist(), strict=True) if at < 0]
             if unknown:
-                raise BadData(f"{len(unknown)} of {len(ids)} ids are not in {self.folder}, first {unknown[0]!r}")
+                raise BadData(f"{len(unknown)} of {len(ids)} ids are not in {self.folder}, first {shown(unknown[0])}")
             manifest = self._delete(index.manifest, index, as_bytes(ids))
             write_manifest(
                 self.folder, replace(manifest, state=manifest.state | {"as_built": index.as_built and not ids})

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 import numpy as np
 
+from unweave.base.foreign import shown
 from unweave.errors import BadData
 from unweave.evaluation.leaderboard import Leaderboard, from_values
 from unweave.evaluation.measures import measure, parse
@@ -101,7 +102,7 @@ def leaderboard(
     for path in projects:
         collection = path.resolve().name
         if collection in per_query:
-            raise BadData(f"two projects are called {collection!r}; a collection's name must be its own")
+            raise BadData(f"two projects are called {shown(collection)}; a collection's name must be its own")
         project = Workspace.open(path)
         per_query[collection] = of_project(project, name)
         for row in Evaluation.load(path / KIND).rows:
@@ -127,7 +128,7 @@ def _bring(project: Workspace, folder: Path, name: str, values: dict[str, dict[s
     for path in sorted(p for p in folder.glob("*") if p.name.endswith(_RUN_ENDINGS)):
         run, system = read_run(path), _label(path)
         if system in values:
-            raise BadData(f"{path}: there is a system {system!r} already; give the file another name")
+            raise BadData(f"{path}: there is a system {shown(system)} already; give the file another name")
         yield from _foreign(path, run, qrels, project.corpus)
         values[system] = measure(run, qrels, [name])[name].per_query
 
@@ -175,18 +176,18 @@ def _foreign(path: Path, run: Run, qrels: Qrels, corpus: Corpus) -> Iterator[str
     unjudged = [query for query in run if query not in qrels]
     if len(unjudged) == len(run):
         raise BadData(
-            f"{path} ranks no query that is judged here; its first is {next(iter(run), None)!r}, the first judged one "
-            f"{next(iter(qrels), None)!r}: are both of the same collection?"
+            f"{path} ranks no query that is judged here; its first is {shown(next(iter(run), None))}, the first judged "
+            f"one {shown(next(iter(qrels), None))}: are both of the same collection?"
         )
     missing = [query for query in qrels if query not in run]
     passages = dict.fromkeys(passage for hits in run.values() for passage, _ in hits)
     unknown = [passage for passage in passages if not _known(corpus, passage)]
     if unjudged:
-        yield f"{path}: {len(unjudged):,} queries are not judged here and do not count, the first {unjudged[0]!r}"
+        yield f"{path}: {len(unjudged):,} queries are not judged here and do not count, the first {shown(unjudged[0])}"
     if missing:
-        yield f"{path}: {len(missing):,} judged queries are not in it and count 0, the first {missing[0]!r}"
+        yield f"{path}: {len(missing):,} judged queries are not in it and count 0, the first {shown(missing[0])}"
     if unknown:
-        yield f"{path}: {len(unknown):,} passages are not in the corpus, the first {unknown[0]!r}"
+        yield f"{path}: {len(unknown):,} passages are not in the corpus, the first {shown(unknown[0])}"
 
 
 def _known(corpus: Corpus, passage: str) -> bool:

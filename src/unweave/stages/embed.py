@@ -14,6 +14,7 @@ from scipy.sparse import csr_array
 
 from unweave.base.artifact import read_manifest, verify
 from unweave.base.files import file_digest
+from unweave.base.foreign import shown
 from unweave.config import AUTO, PRECOMPUTED
 from unweave.encode.brought import open_vectors, refuse_other_encoder
 from unweave.encode.embeddings import TEXTS_FILE, Embeddings, digests_of
@@ -195,7 +196,7 @@ def _order(wanted: list[str], ids: Path, of: str, n_rows: int) -> NDArray[np.int
         raise BadData(f"{ids}: {len(given) - len(row)} id(s) occur more than once")
     missing = [name for name in wanted if name not in row]
     if missing:
-        raise BadData(f"{ids}: {len(missing)} of the project's {of} have no embedding, first {missing[0]!r}")
+        raise BadData(f"{ids}: {len(missing)} of the project's {of} have no embedding, first {shown(missing[0])}")
     return np.array([row[name] for name in wanted], dtype=np.int64)
 
 

@@ -29,6 +29,7 @@ from unweave.base.arrays import ArrayWriter, save_array
 from unweave.base.artifact import Manifest, damaged, load_array, read_manifest
 from unweave.base.building import build
 from unweave.base.digests import digest_of
+from unweave.base.foreign import shown
 from unweave.base.pages import open_checked, write_sums
 from unweave.base.plain import plain
 from unweave.base.records import Passage
@@ -264,6 +265,6 @@ def _refuse_repeated_ids(folder: Path, hashes: NDArray[np.uint64], order: NDArra
     if repeats:
         name, first, second = repeats[0]
         raise BadData(
-            f"{len(repeats)} passage id(s) occur more than once, first {name!r} at positions {first} and {second} "
+            f"{len(repeats)} passage id(s) occur more than once, first {shown(name)} at positions {first} and {second} "
             "(counting from 0); ids must be unique: remove the repeats or give each its own id"
         )

@@ -66,7 +66,7 @@ class QuerySet:
                     if not query.query_id:
                         raise BadData(f"query {len(seen)} (counting from 0) has an empty id; ids must name queries")
                     if query.query_id in seen:
-                        raise BadData(f"query id {query.query_id!r} occurs more than once; ids must be unique")
+                        raise BadData(f"query id {shown(query.query_id)} occurs more than once; ids must be unique")
                     seen.add(query.query_id)
                     file.write(json.dumps(query._asdict(), ensure_ascii=False) + "\n")
             (made.path / "qrels").mkdir(exist_ok=True)
@@ -75,7 +75,7 @@ class QuerySet:
                 if unknown:
                     raise BadData(
                         f"qrels/{split} judge {len(unknown)} query id(s) that the queries file does not have, "
-                        f"first {unknown[0]!r}; do both files come from the same collection?"
+                        f"first {shown(unknown[0])}; do both files come from the same collection?"
                     )
                 write_qrels(made.path / "qrels" / f"{split}.tsv", judgements)
             made.results.update(
@@ -161,8 +161,10 @@ def write_qrels(path: Path, qrels: Qrels) -> None:
         for query_id, judged in qrels.items():
             for passage_id, grade in judged.items():
                 if set(f"{query_id}{passage_id}") & _BREAKS:
-                    raise BadData(f"ids {query_id!r}, {passage_id!r}: an id with a tab or line break cannot be judged")
-                _check_grade(grade, f"{query_id!r} and {passage_id!r}")
+                    raise BadData(
+                        f"ids {shown(query_id)}, {shown(passage_id)}: an id with a tab or line break cannot be judged"
+                    )
+                _check_grade(grade, f"{shown(query_id)} and {shown(passage_id)}")
                 file.write(f"{query_id}\t{passage_id}\t{grade}\n")
 
 
@@ -179,8 +181,8 @@ def known_judgements(judged: Qrels, split: str, has: Callable[[str], bool], *, d
     if unknown and not drop_unknown:
         query_id, passage_id = unknown[0]
         raise BadData(
-            f"qrels/{split} name {len(unknown)} passage id(s) that the corpus does not have, first {passage_id!r} "
-            f"for query {query_id!r}; do both come from the same collection? To leave them out: --drop-unknown"
+            f"qrels/{split} name {len(unknown)} passage id(s) that the corpus does not have, first {shown(passage_id)} "
+            f"for query {shown(query_id)}; do both come from the same collection? To leave them out: --drop-unknown"
         )
     dropped = set(unknown)
     kept = {q: {d: g for d, g in grades.items() if (q, d) not in dropped} for q, grades in judged.items()}

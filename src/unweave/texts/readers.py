@@ -220,7 +220,7 @@ def read_parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             for row in _rows(batch, f"{path.name}, rows from {number}"):
                 yield f"row {number}", row
                 number += 1
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # names of columns need not be UTF-8
         said = plain(str(error), 200)
         raise BadData(f"{path.name}: not a whole Parquet file ({said}); is it truncated?") from error
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from unweave.base.foreign import shown
 from unweave.config import MATCHING_PURSUIT, THRESHOLD, TOP_K
 from unweave.sae.formats.tensors import (
     SettingsFile,
@@ -128,7 +129,7 @@ def _architecture(settings: SettingsFile) -> str:
             else ""
         )
         raise UnsupportedSAE(
-            f"{settings.path}: the architecture {what!r} is not supported{hint}; "
+            f"{settings.path}: the architecture {shown(what)} is not supported{hint}; "
             f"those that are: {', '.join(sorted(_READ))}"
         )
     return stated
