@@ -522,11 +522,13 @@ def test_a_pt_file_that_names_anything_but_tensors_is_refused_before_it_is_loade
         import_sae(pt(tmp_path / "32_0.5.pt", {"bias_pre": held}))
 
 
-@pytest.mark.parametrize("dtype", [np.int32, np.bool_, np.float16, np.float64])
-def test_weights_that_are_not_float32_are_refused(identity_sae, tmp_path, tamper, dtype):
+@pytest.mark.parametrize(
+    ("name", "dtype"), [("W_enc", np.int32), ("W_enc", np.bool_), ("W_dec", np.float64), ("b_enc", np.float16)]
+)
+def test_weights_that_are_not_float32_are_refused(identity_sae, tmp_path, tamper, name, dtype):
     identity_sae.save(tmp_path / "sae")
     tensors = load_file(tmp_path / "sae" / WEIGHTS)
-    tamper(tmp_path / "sae" / WEIGHTS, save({**tensors, "W_enc": tensors["W_enc"].astype(dtype)}))
+    tamper(tmp_path / "sae" / WEIGHTS, save({**tensors, name: tensors[name].astype(dtype)}))
     with pytest.raises(CorruptArtifact, match="not float32"):
         SAE.load(tmp_path / "sae")
 

@@ -18,8 +18,8 @@ from unweave.base import progress
 from unweave.base.artifact import MANIFEST, read_manifest, write_manifest
 from unweave.base.files import is_aside
 from unweave.cli import main
-from unweave.concepts import edits
-from unweave.concepts.concept import PERSON
+from unweave.concepts import edits, store
+from unweave.concepts.concept import PERSON, Concept, Naming
 from unweave.concepts.database import DATABASE, KIND, check, lock_of, reading, writing
 from unweave.concepts.store import SCHEMA, Concepts
 from unweave.errors import ArtifactInUse, BadData, CorruptArtifact
@@ -138,6 +138,30 @@ def edited(folder: Path) -> dict[int, str]:
     for latent, name in names.items():
         edits.rename(folder / "concepts" / DATABASE, latent, name)
     return names
+
+
+def test_a_kill_between_a_change_and_its_checksum_is_no_damage(kept_copy):
+    # SQLite's own counter stands still where a transaction leaves the first page alone.
+    database, manifest = kept_copy / "concepts" / DATABASE, kept_copy / "concepts" / MANIFEST
+    before = manifest.read_bytes()
+    with writing(database) as db:
+        db.execute("UPDATE names SET name = upper(name)")
+    assert manifest.read_bytes() != before
+    manifest.write_bytes(before)
+    names = Concepts.load(kept_copy / "concepts")
+    assert any(name.isupper() for name in names.values())
+
+
+def test_no_page_of_the_database_is_free_since_undoing_would_not_restore_it(tmp_path):
+    database = tmp_path / DATABASE
+    store.create(database)
+    many = [(latent, Naming("keyphrases", "tides" * 100)) for latent in range(500)]
+    store.add(database, [Concept(latent=latent, document_frequency=1, strongest=1.0) for latent, _ in many])
+    store.add_namings(database, many)
+    with writing(database) as db:
+        db.execute("DELETE FROM names WHERE latent > 3")
+    with reading(database) as db:
+        assert db.execute("PRAGMA freelist_count").fetchone() == (0,)
 
 
 def test_what_a_killed_edit_left_goes_with_the_next_naming(kept_copy):

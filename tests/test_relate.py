@@ -274,7 +274,9 @@ def test_families_are_shown_with_trust_and_number(project, run):
     assert lines[3] == "   2  (unnamed)  #3"
     shown = json.loads(run("families", project.path, "--top", 1, "--json"))
     assert shown["n_families"] == 2
-    assert [family["head"] for family in shown["families"]] == [{"latent": 0, "name": "stars", "trust": "unscored"}]
+    assert [family["head"] for family in shown["families"]] == [
+        {"latent": 0, "name": "stars", "trust": "unscored", "returns": None}
+    ]
     assert [member["latent"] for member in shown["families"][0]["members"]] == [1, 2]
 
 

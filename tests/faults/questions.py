@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from held import without_times
 from toy import SYSTEMS, command
 
@@ -103,8 +104,10 @@ def _concept(project: Project, latent: int) -> str:
 
 
 def _active(project: Project) -> list[tuple[int, int]]:
+    """The first three passages that have a latent, with one of theirs."""
     latents = project.latents
-    return [(i, int(latents[[i]].indices[0])) for i in range(3)]
+    active = np.flatnonzero(np.diff(latents.indptr))[:3].tolist()
+    return [(i, int(latents[[i]].indices[0])) for i in active]
 
 
 def _table(evaluation: Evaluation) -> Any:

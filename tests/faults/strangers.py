@@ -110,7 +110,8 @@ def strangers(world: World) -> Iterator[Case]:
     for name, script in _TRAPS.items():
         yield Case(f"a database with {name}", partial(_trapped, world, script))
     for name in ARTIFACTS:
-        files = sorted((world.folder / "whole" / "project" / name).iterdir())
+        folder = world.folder / "whole" / "project" / name
+        files = sorted(folder.iterdir()) if folder.is_dir() else []
         for path in [path for path in files if path.is_file()][:3]:
             yield Case(f"{name}/{path.name} is a pipe", partial(_pipe, world, f"{name}/{path.name}"))
         yield Case(f"{name} lists a file outside", partial(_lists_outside, world, name))

@@ -95,8 +95,13 @@ def state_of(database: Path) -> dict[str, Any]:
 
 
 def make(database: Path, schema: str, made_from: Mapping[str, str]) -> None:
-    """Make the tables in a new file, and note which artefacts the concepts are of, by fingerprint."""
+    """Make the tables in a new file, and note which artefacts the concepts are of, by fingerprint.
+
+    No page is ever free: SQLite does not restore what such a page held when it undoes a transaction that was killed, so
+    the checksum of before would not be right any more.
+    """
     with _connected(database) as db:
+        db.execute("PRAGMA auto_vacuum = FULL")
         db.executescript(schema)
         db.executemany("INSERT INTO made_from VALUES (?, ?)", made_from.items())
 

@@ -104,7 +104,11 @@ class SAE:
                 tensors = load_file(weights_file)
             except SafetensorError as error:
                 raise ValueError(error) from error
-            sae = cls(config, **{name: _in_full(tensors[name]) for name in _TENSORS}, twin=tensors.get(_TWIN))
+            sae = cls(
+                config,
+                **{name: _in_full(tensors[name]) if name in _DIRECTIONS else tensors[name] for name in _TENSORS},
+                twin=tensors.get(_TWIN),
+            )
         shape = (config.n_latents, config.d_in)
         weights = (sae.W_enc, sae.W_dec, sae.b_enc, sae.b_pre)
         if [t.shape for t in weights] != [shape, shape, shape[:1], shape[1:]]:
