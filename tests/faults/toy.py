@@ -90,7 +90,7 @@ def make_inputs(folder: Path) -> None:
     (folder / "names.csv").write_text("latent,name,description\n2,imported two,\n3,imported three,with a description\n")
 
 
-FIT = ("--n-latents", "16", "--k", "4", "--steps", "20", "--batch-size", "16")
+FIT = ("--n-latents", "16", "--k", "8", "--steps", "20", "--batch-size", "16")
 STAGES = {
     "init": ("init", "{project}", "--corpus", "{inputs}/corpus.jsonl", "--queries", "{inputs}/queries.jsonl",
              "--qrels", "{inputs}/qrels.txt"),
