@@ -45,6 +45,16 @@ def users_configuration(tmp_path_factory):
         yield folder
 
 
+@pytest.fixture(scope="module")
+def one_thread():
+    """Steps of a small training take ten times as long when threads wait for each other on a busy machine."""
+    torch = pytest.importorskip("torch")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture
 def small_disk(tmp_path):
     """A folder that takes 64 kB: a disk of that size, or, where mounting is not allowed, a limit on each file."""

@@ -35,13 +35,7 @@ OWN = SAEConfig(d_in=16, n_latents=8, k=1)
 SHORT = TrainConfig(steps=60, batch_size=64, lr=1e-2)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Steps this small take ten times as long when threads wait for each other on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 # --- two dictionaries in one -----------------------------------------------------------------------

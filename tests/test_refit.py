@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from conftest import unit
 from invoked import unweave
@@ -40,13 +39,7 @@ STILL = TrainConfig(steps=1, batch_size=64, lr=1e-12)
 """One step that moves nothing."""
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Steps this small take ten times as long when threads wait for each other on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 # --- what stayed ----------------------------------------------------------------------------------

@@ -8,9 +8,7 @@ index/tokens    the inverted lists, scored as BM25 scores words
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
-from typing import overload
 
 from scipy.sparse import csr_array
 
@@ -29,7 +27,7 @@ from unweave.stages.embed import encode_texts
 from unweave.stages.ensure import Outcome, ensure
 from unweave.stages.index import build_index
 from unweave.stages.workspace import Workspace
-from unweave.texts.corpus import Corpus
+from unweave.texts.corpus import Contents
 
 try:
     from unweave.sae.training.run import run_training
@@ -64,25 +62,6 @@ def searched(latents: csr_array) -> csr_array:
     return strongest(as_stored, TOKENS.max_latents)  # as the index orders them: by what it stores
 
 
-class _Contents(Sequence[str]):
-    """What the encoder reads of each passage, read from disk when it is asked for."""
-
-    def __init__(self, corpus: Corpus) -> None:
-        self._corpus = corpus
-
-    def __len__(self) -> int:
-        return len(self._corpus)
-
-    @overload
-    def __getitem__(self, position: int) -> str: ...
-    @overload
-    def __getitem__(self, position: slice) -> list[str]: ...
-    def __getitem__(self, position: int | slice) -> str | list[str]:
-        if isinstance(position, slice):
-            return [passage.content for passage in self._corpus[position]]
-        return self._corpus[position].content
-
-
 def _fit(project: Workspace) -> Outcome:
     config, name = project.settings.tokens, "tokens/sae"
     refuse_missing(config.device)
@@ -102,7 +81,7 @@ def _fit(project: Workspace) -> Outcome:
 
     def make() -> None:
         with build(project.path / name, "sae", settings=settings, made_from=made_from) as made:
-            some = tokens.sample(encoder, _Contents(project.corpus), config.sample, config.seed)
+            some = tokens.sample(encoder, Contents(project.corpus), config.sample, config.seed)
             recipe = recommend(
                 len(some.rows), d_token, config.k,
                 n_latents=n_latents, batch_size=config.batch_size, steps=config.steps,
@@ -122,7 +101,7 @@ def _fit(project: Workspace) -> Outcome:
 
 
 def _encode(project: Workspace) -> Outcome:
-    sae, texts = project.token_sae, _Contents(project.corpus)
+    sae, texts = project.token_sae, Contents(project.corpus)
     return encode_texts(
         project,
         "tokens/latents",
