@@ -165,7 +165,7 @@ def added(project: str, done: Added) -> Iterator[str]:
 def cost(of: Cost) -> Iterator[str]:
     """What a dictionary takes to make."""
     yield f"texts       {of.texts:>12,}"
-    yield f"embedding   {of.embedding / 60:>12,.0f} min, and {of.n_bytes / 1e9:.2f} GB on disk"
+    yield f"embedding   {of.embedding / 60:>12,.0f} min, and {of.n_bytes / 1e6:,.0f} MB on disk"
     yield f"training    {of.training / 60:>12,.0f} min"
     yield "by a sample of the texts, on this machine; naming comes on top"
 
