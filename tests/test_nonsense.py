@@ -28,7 +28,10 @@ NOT_ASKED = {
     "sae push": "asks the hub",
     "sae pull": "asks the hub",
 }
-ASKS_THE_HUB = {("embed", "--model"), ("judge", "--other-encoder")}
+ASKS_THE_HUB = {
+    ("embed", "--model"), ("pretrain", "--model"), ("judge", "--other-encoder"), ("fit", "--dictionary"),
+    ("pretrain", "--dictionary"),
+}  # fmt: skip
 """Any text may be a model's name; test_cli_errors has one that is not there."""
 ARGUMENTS = {
     "init": ["--corpus", "FOLDER/corpus.jsonl"],
