@@ -28,10 +28,7 @@ NOT_ASKED = {
     "sae push": "asks the hub",
     "sae pull": "asks the hub",
 }
-ASKS_THE_HUB = {
-    ("embed", "--model"), ("pretrain", "--model"), ("judge", "--other-encoder"), ("fit", "--dictionary"),
-    ("pretrain", "--dictionary"),
-}  # fmt: skip
+ASKS_THE_HUB = {("embed", "--model"), ("pretrain", "--model"), ("judge", "--other-encoder")}
 """Any text may be a model's name; test_cli_errors has one that is not there."""
 ARGUMENTS = {
     "init": ["--corpus", "FOLDER/corpus.jsonl"],

@@ -19,7 +19,7 @@ from unweave.base import locks
 from unweave.base.artifact import MANIFEST, MARK, Manifest, is_ours, replaced, write_manifest
 from unweave.base.files import file_digest, refuse_links, sync, sync_tree, write_atomically
 from unweave.base.progress import Stopwatch
-from unweave.errors import ArtifactInUse, BadData
+from unweave.errors import BadData
 
 _PURPOSE, _ELAPSED = "purpose.json", "elapsed"
 _SCAFFOLD = {_PURPOSE, _ELAPSED, MARK}
@@ -170,16 +170,13 @@ def _alone(folder: Path) -> Iterator[Path]:
     """
     partial = in_the_making(folder)
     made = [parent for parent in partial.parents if not parent.exists()]
-    lock = _lock_of(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         for parent in made:
             sync(parent.parent)
-        with locks.held(lock, wait=False):
+        with locks.alone(_lock_of(folder), f"writing {folder}"):
             _open_place(partial)
             yield partial
-    except BlockingIOError as error:
-        raise ArtifactInUse(f"{locks.holder(lock)} is writing {folder}; wait for it to end, or stop it") from error
     finally:
         _remove_empty(made)
 
@@ -247,12 +244,8 @@ def discard(folder: Path) -> None:
         ArtifactInUse: another process is building it.
         BadData: it is not unweave's.
     """
-    lock = _lock_of(folder)
-    try:
-        with locks.held(lock, wait=False):
-            _remove_ours(folder)
-    except BlockingIOError as error:
-        raise ArtifactInUse(f"{locks.holder(lock)} is writing {folder}; wait for it to end, or stop it") from error
+    with locks.alone(_lock_of(folder), f"writing {folder}"):
+        _remove_ours(folder)
 
 
 def _remove_ours(folder: Path) -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from unweave.base.plain import plain
-from unweave.errors import BadData
+from unweave.errors import ArtifactInUse, BadData
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +57,23 @@ def held(path: Path, *, wait: bool = True) -> Iterator[None]:
         finally:
             with suppress(OSError):  # Windows keeps a file that is open
                 path.unlink()  # who waits for it finds that it is gone, and takes the next one at its place
+
+
+@contextmanager
+def alone(path: Path, doing: str) -> Iterator[None]:
+    """Hold a lock that `held` takes, without waiting.
+
+    Args:
+        doing: what who has it is doing, as the error says it.
+
+    Raises:
+        ArtifactInUse: another has it; it says who.
+    """
+    try:
+        with held(path, wait=False):
+            yield
+    except BlockingIOError as error:
+        raise ArtifactInUse(f"{holder(path)} is {doing}; wait for it to end, or stop it") from error
 
 
 def _taken_at_last(path: Path) -> IO[bytes]:

@@ -230,11 +230,10 @@ def pretrain(
         stage.prepare(project, texts, most)
         stages["embed"] = {"sentences": 0}  # the texts are short themselves
     with opened_with(project, **stages) as opened:
-        forecast = opened.pretraining_cost()
         if dry_run and as_json:
-            print_json(forecast._asdict())
+            print_json(opened.pretraining_cost()._asdict())
         elif not as_json:
-            for line in show.cost(forecast):
+            for line in show.cost(opened.pretraining_cost()):
                 click.echo(line)
         if not dry_run:
             show_outcomes(opened.pretrain(), as_json)

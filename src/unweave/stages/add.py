@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +13,7 @@ from unweave.base import locks
 from unweave.base.files import refuse_links
 from unweave.base.plain import plain
 from unweave.base.records import Passage, Query
-from unweave.errors import ArtifactInUse, BadData
+from unweave.errors import BadData
 from unweave.stages.places import STAGED
 from unweave.stages.workspace import Workspace
 from unweave.texts.collection import Collection
@@ -55,7 +53,8 @@ def add(project: Workspace, collection: Collection, *, drop_unknown: bool = Fals
             has, or judgements name what is not there or give another grade than those that are there.
         ArtifactInUse: another process is adding to the project.
     """
-    with _alone(project):
+    # Of two that begin with one corpus, the last would undo the first.
+    with locks.alone(project.path / ".corpus.unweave-adding", f"adding to {project.path}"):
         aside = project.path / STAGED
         refuse_links(aside)
         old, asked = project.corpus, project.queries
@@ -155,20 +154,3 @@ def _joined(there: Qrels, added: Mapping[str, Mapping[str, int]], split: str) ->
 
 def _count(qrels: Mapping[str, Qrels]) -> int:
     return sum(len(judged) for of_split in qrels.values() for judged in of_split.values())
-
-
-@contextmanager
-def _alone(project: Workspace) -> Iterator[None]:
-    """Add while no other process does: of two that begin with one corpus, the last would undo the first.
-
-    Raises:
-        ArtifactInUse: another does; it says which.
-    """
-    lock: Path = project.path / ".corpus.unweave-adding"
-    try:
-        with locks.held(lock, wait=False):
-            yield
-    except BlockingIOError as error:
-        raise ArtifactInUse(
-            f"{locks.holder(lock)} is adding to {project.path}; wait for it to end, or stop it"
-        ) from error

@@ -29,7 +29,7 @@ from unweave.concepts.namers.lexicon_sources import corpus_phrases, digests, fil
 from unweave.concepts.namers.vocabulary import VocabularyNamer, load_head
 from unweave.concepts.store import Concepts
 from unweave.encode.encoders import SentenceTransformerEncoder
-from unweave.errors import ArtifactInUse, BadData, CorruptArtifact
+from unweave.errors import BadData, CorruptArtifact
 from unweave.language.client import LanguageModel
 from unweave.stages.embed import embed_texts
 from unweave.stages.ensure import Outcome, ensure, is_stale
@@ -76,14 +76,8 @@ def alone(project: Workspace) -> Iterator[None]:
     Raises:
         ArtifactInUse: another does; it says which.
     """
-    lock = project.path / ".concepts.unweave-naming"
-    try:
-        with locks.held(lock, wait=False):
-            yield
-    except BlockingIOError as error:
-        raise ArtifactInUse(
-            f"{locks.holder(lock)} is naming or judging the concepts of {project.path}; wait for it to end, or stop it"
-        ) from error
+    with locks.alone(project.path / ".concepts.unweave-naming", f"naming or judging the concepts of {project.path}"):
+        yield
 
 
 def forecast(project: Workspace, most: int | None, below: float | None, *, discard: bool) -> Forecast:
