@@ -173,7 +173,7 @@ def test_init_on_a_full_disk_leaves_nothing(small_disk, tmp_path):
 
 ARGUMENTS = {
     "search": ["sea"], "explain": ["sea", "a"], "prevalent": ["sea"], "paths": ["a"], "decompose": ["sea"],
-    "phrases": ["sea"], "add": ["--corpus", "nowhere"],
+    "phrases": ["sea"], "contrast": ["nowhere"], "add": ["--corpus", "nowhere"],
     "carrying": ["a", "0"], "compare": ["dense", "BM25"],
     **{f"concepts {name}": ["0"] for name in ("show", "lock", "unlock")},
     "concepts rename": ["0", "tides"], "concepts flag": ["0", "mine"], "concepts merge": ["0", "1"],
