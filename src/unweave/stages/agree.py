@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from unweave import settings
-from unweave.base.artifact import MANIFEST, Manifest, read_manifest
+from unweave.base.artifact import Manifest
 from unweave.base.plain import plain
-from unweave.errors import BadData, MissingArtifact
+from unweave.errors import BadData
 from unweave.sae.agreement import Agreement, agreement
 from unweave.sae.given import fingerprint
 from unweave.sae.model import SAE
 from unweave.stages.made_with import BEGAN_FROM
+from unweave.stages.saes import is_project, opened_sae
 from unweave.stages.workspace import Workspace
 
 MOST_TEXTS = 20_000
@@ -82,8 +82,8 @@ def compare_saes(one: Path, other: Path, on: Path | None = None) -> Compared:
         MissingArtifact: a folder is neither, or the project has no SAE or no embeddings yet.
         BadData, DimensionMismatch: the SAEs, or the passages, are of other encoders; see `sae.agreement`.
     """
-    (first, stated), (second, stated_by_other) = (_opened(folder) for folder in (one, other))
-    on = on or next((folder for folder in (one, other) if _is_project(folder)), None)
+    (first, stated), (second, stated_by_other) = (opened_sae(folder) for folder in (one, other))
+    on = on or next((folder for folder in (one, other) if is_project(folder)), None)
     embeddings = None
     if on is not None:
         project = Workspace.open(on)
@@ -153,23 +153,6 @@ def _by_texts(one: Mapping[str, Any], other: Mapping[str, Any]) -> Runs:
     if {(name, str(of)) for name, of in one.items()} & {(name, str(of)) for name, of in other.items()}:
         return Runs(SOME_TEXTS, "from other seeds, on texts of which some are the same")
     return Runs(OTHER_TEXTS, "from other seeds, on other texts as far as their folders state it")
-
-
-def _is_project(folder: Path) -> bool:
-    return (folder / settings.FILE).is_file()
-
-
-def _opened(folder: Path) -> tuple[SAE, Manifest]:
-    if _is_project(folder):
-        project = Workspace.open(folder)
-        return project.sae, project.manifest("sae")
-    try:
-        return SAE.load(folder), read_manifest(folder, "sae")
-    except MissingArtifact:
-        raise MissingArtifact(
-            f"{folder} is neither an SAE's folder ({MANIFEST} not found) nor a project ({settings.FILE} not found); "
-            "one of another tool is read by: unweave sae import"
-        ) from None
 
 
 def _refuse_other_encoder(sae: SAE, project: Workspace) -> None:
