@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from unweave.base.extras import require
-from unweave.base.fields import shown
 from unweave.base.files import write_atomically
+from unweave.base.foreign import shown
 from unweave.base.plain import plain
 from unweave.concepts import tables
 from unweave.dictionaries.latents import LONGEST_NAME, Latent

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from unweave.base.fields import shown
+from unweave.base.foreign import shown
 from unweave.config import PRETRAINED, THRESHOLD, SAEConfig
 from unweave.errors import MissingArtifact
 from unweave.sae.formats import import_sae, is_ours
