@@ -20,7 +20,7 @@ from unweave.index.merging import merge
 from unweave.index.scoring import TOKENS
 from unweave.retrieval.searcher import ConceptSearcher
 from unweave.retrieval.systems import CLSR
-from unweave.sae.given import fingerprint
+from unweave.sae.given import fingerprint, in_common
 from unweave.stages.catalogue import Catalogue
 from unweave.stages.workspace import Workspace
 
@@ -72,7 +72,11 @@ def contrast(one: Workspace, other: Workspace) -> Contrast:
         BadData: the projects have no dictionary in common.
         MissingArtifact, StaleArtifact: one of them has no latents yet, or they are out of date.
     """
-    n = _in_common(one, other)
+    if not (n := in_common(one.sae, other.sae)):
+        raise BadData(
+            f"the SAEs of {one.path} and {other.path} are two dictionaries, in which the same number is not the same "
+            "concept; let both take over one: unweave fit PROJECT --dictionary FOLDER"
+        )
     frequency = [np.bincount(of.latents.indices, minlength=n)[:n].astype(np.int64) for of in (one, other)]
     sizes = [of.latents.shape[0] for of in (one, other)]
     names = [of.concepts if of.has("concepts") else None for of in (one, other)]
@@ -95,29 +99,6 @@ def _told(row: Differing, known: Sequence[Concepts | None], returning: Mapping[i
     return row._replace(name=names[row.latent], trust=names.trust(row.latent), returns=returns)
 
 
-def _in_common(one: Workspace, other: Workspace) -> int:
-    """How many latents, the first of each SAE, mean the same in both projects.
-
-    Raises:
-        BadData: none do.
-    """
-    ours, theirs = _dictionaries(one), _dictionaries(other)
-    if not (common := ours.keys() & theirs.keys()):
-        raise BadData(
-            f"the SAEs of {one.path} and {other.path} are two dictionaries, in which the same number is not the same "
-            "concept; let both take over one: unweave fit PROJECT --dictionary FOLDER"
-        )
-    return max(ours[weights] for weights in common)
-
-
-def _dictionaries(project: Workspace) -> dict[str, int]:
-    """What a project's latents are of: the fingerprint of its SAE, and that of a given dictionary, with their sizes."""
-    sae = project.sae
-    given = project.manifest("sae").settings.get("given")
-    whole = {fingerprint(sae): sae.config.n_latents}
-    return whole if given is None else {str(given.get("fingerprint")): project.shared_latents, **whole}
-
-
 def _searcher(project: Workspace, system: str) -> ConceptSearcher:
     found = Catalogue(project)[system]
     if not isinstance(found, CLSR):
@@ -130,7 +111,7 @@ def _of_two_saes(one: Workspace, other: Workspace, system: str) -> BadData:
     said = f"the indexes of {one.path} and {other.path} are of the latents of two SAEs, which mean two things"
     if system == TOKENS.profile:
         return BadData(f"{said}: each project learns its tokens' from its own texts; merge those of CL-SR")
-    if _dictionaries(one).keys() & _dictionaries(other).keys():
+    if in_common(one.sae, other.sae):
         return BadData(
             f"{said}: behind those of the dictionary that both took over stand ones of each corpus's own; fit both "
             "without: unweave fit PROJECT --own-latents 0, then unweave index build PROJECT"
