@@ -207,7 +207,9 @@ def test_what_is_known_not_to_return_stands_last(tmp_path, identity_sae):
     found = uw.contrast(one, other)
     assert [(row.latent, row.returns) for row in found.more] == [(1, True), (0, False)]
     assert [(row.latent, row.returns) for row in found.less] == [(2, None)]
-    said = CliRunner().invoke(main, ["contrast", str(one.path), str(other.path)]).stdout.splitlines()
+    done = CliRunner().invoke(main, ["contrast", str(one.path), str(other.path)])
+    assert "↻: a second run" in done.stderr
+    said = done.stdout.splitlines()
     assert ["#" in line and line[-2:] for line in said[2:6]] == [False, "#1", False, "#0"]
     assert said[4] == "not found again by a second run, so not to be taken for findings:"
 

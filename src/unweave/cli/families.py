@@ -150,6 +150,10 @@ def contrast(one: Path, other: Path, top: int, as_json: bool) -> None:
         click.echo(f"\n{len(rows):,} more frequent in {name}")
         for row in _set_apart(rows[:top], lambda row: row.returns):
             click.echo(_differing(row))
+    if any(row.returns is not None for row in (*found.more, *found.less)):
+        from unweave.cli.show import RETURNS_MEANS
+
+        click.echo(RETURNS_MEANS, err=True)
     if found.more or found.less:
         click.echo(f"\nshares of the passages of {names[0]} and {names[1]}; x: how many times as frequent")
 
