@@ -21,7 +21,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ RESULTS = HERE / "results" / "pursuit.json"
 SOURCES = ("wordnet-glosses", "gcide", "debian-packages", "foldoc")
 CONFIG = SAEConfig(d_in=384, n_latents=6144, k=32)
 HELD_OUT = 10_000
+QUICK = 16_384
 DEFAULT, FULL = "orthogonal", "orthogonal, all latents"
 
 Codes = Any
@@ -52,12 +53,13 @@ def main() -> None:
     parser.add_argument("--memory", nargs=2, metavar=("SYSTEM", "N"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     steps, n, n_few = (300, 1000, 20) if options.quick else (2000, 8000, 100)
+    sources, most = (SOURCES[:1], QUICK) if options.quick else (SOURCES, None)
     folder = texts.CACHE / "pursuit" / f"sae-{steps}-steps"
     if options.memory:
         system, n = options.memory
-        print(memory(SYSTEMS[system], SAE.load(folder), texts.embeddings(SOURCES[0])[: int(n)]))
+        print(memory(SYSTEMS[system], SAE.load(folder), texts.embeddings(SOURCES[0], most=most)[: int(n)]))
         return
-    training, held_out = data()
+    training, held_out = data(sources, most)
     sae = trained(folder, training, held_out, steps)
     results = {
         "about": about("numpy", "numba", "scipy", "scikit-learn"),
@@ -121,9 +123,9 @@ NO_GRAM = [name for name in SYSTEMS if "no Gram" in name]
 # --- measuring --------------------------------------------------------------------------------------
 
 
-def data() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def data(sources: Sequence[str], most: int | None) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Training texts, in random order, and held-out glosses."""
-    glosses, *others = (texts.embeddings(source) for source in SOURCES)
+    glosses, *others = (texts.embeddings(source, most=most) for source in sources)
     random = np.random.default_rng(0)
     glosses = glosses[random.permutation(len(glosses))]
     training = np.concatenate([glosses[HELD_OUT:], *others])

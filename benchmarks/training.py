@@ -47,6 +47,7 @@ RUNS = texts.CACHE / "training"
 SOURCES = ("wordnet-glosses", "gcide", "debian-packages", "foldoc", "scifact/passages", "squad-sentences/passages",
            "cranfield/passages", "fiqa-mini/passages")  # fmt: skip
 HELD_OUT = 8000
+QUICK = 16_384
 WIDE = 8192
 """Texts embedded by the 768-wide model: enough for batches; only speed is measured on them."""
 BATCH = 4096
@@ -59,17 +60,22 @@ PILOT_LRS = (None, 1e-3)
 """Learning rates that a peer is tried with; None is its own rule."""
 
 
+texts_taken: dict[str, Any] = {"sources": SOURCES, "most": None}
+"""What is read: all, but for --quick."""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="one size, two peers, a budget of 10 s: a minute or two, once the texts are embedded, which takes a "
-        "quarter of an hour the first time",
+        help="one size, two peers, a budget of 10 s, a few texts of the first source: a few minutes",
     )
     parser.add_argument("--part", choices=["throughput", "quality", "encode"], action="append")
     parser.add_argument("--budgets", type=int, nargs="*", default=[300, 600], help="seconds of training to compare at")
     options = parser.parse_args()
+    if options.quick:
+        texts_taken.update(sources=SOURCES[:1], most=QUICK)
     parts = options.part or ["throughput", "encode", "quality"]
     systems = peers.PEERS[:2] if options.quick else peers.PEERS
     sizes = [(384, 32, 32)] if options.quick else [(d, e, k) for d in (384, 768) for e in (8, 32) for k in (32, 64)]
@@ -95,11 +101,12 @@ def main() -> None:
 
 def data(d: int) -> tuple[Path, Path]:
     """Files of training and held-out embeddings, in one random order."""
-    folder = RUNS / f"data-{d}"
+    sources, most = texts_taken["sources"], texts_taken["most"]
+    folder = RUNS / (f"data-{d}-{most}" if most else f"data-{d}")
     if not (folder / "held_out.npy").exists():
         folder.mkdir(parents=True, exist_ok=True)
         if d == 384:
-            rows = np.concatenate([texts.embeddings(source) for source in SOURCES])
+            rows = np.concatenate([texts.embeddings(source, most=most) for source in sources])
         else:
             rows = texts.embeddings("wordnet-glosses", texts.MPNET, WIDE)
         rows = rows[np.random.default_rng(0).permutation(len(rows))]

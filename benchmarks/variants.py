@@ -157,7 +157,7 @@ def measured(data: Data, size: Size, reuse: bool) -> tuple[dict[str, Row], dict[
 
 
 def read(size: Size) -> Data:
-    glosses = texts.embeddings(GLOSSES)[: size.glosses]
+    glosses = texts.embeddings(GLOSSES, most=size.glosses)
     parts, collections = [glosses], {}
     for name in size.collections:
         collections[name] = collection(name, sum(map(len, parts)), size.queries)

@@ -17,11 +17,12 @@ from click.testing import CliRunner
 from conftest import unit
 from unweave.base.building import build
 from unweave.cli import main
-from unweave.config import FitConfig, SAEConfig, TrainConfig
+from unweave.config import DEFAULT_MODEL, FitConfig, SAEConfig, TrainConfig
+from unweave.dictionaries.latents import Latent, save
 from unweave.errors import BadData, DimensionMismatch, MissingArtifact
 from unweave.project import Project
 from unweave.sae.formats import FORMATS, export_sae
-from unweave.sae.given import fingerprint, in_common, joined, open_given
+from unweave.sae.given import fingerprint, in_common, joined, located, read_sae
 from unweave.sae.model import SAE
 from unweave.sae.training import run
 from unweave.sae.training.arithmetic import CPUEngine, Engine, Parameters
@@ -29,6 +30,7 @@ from unweave.sae.training.parallel import World
 from unweave.sae.training.recipe import carried, planned_beside
 from unweave.sae.training.run import run_training
 from unweave.sae.training.variants.residual import Residual
+from unweave.stages.given import chosen_dictionary
 
 TENSORS = ("W_enc", "b_enc", "W_dec", "b_pre")
 OWN = SAEConfig(d_in=16, n_latents=8, k=1)
@@ -273,6 +275,45 @@ def test_a_given_dictionary_serves_for_all_that_a_trained_one_does(project, give
     assert not any(outcome.fresh for outcome in Project.open(project).fit())
 
 
+def test_names_that_come_with_a_dictionary_stand_beside_those_of_the_corpus(project, given, tmp_path):
+    # Where no judge decides, what a maker with many texts called a latent is shown; as a stranger's word, cleaned.
+    sae = SAE.load(given)
+    live = [int(latent) for latent in np.flatnonzero(np.bincount(Project.open(project).latents.indices))[:2]]
+    folder = tmp_path / "named"
+    save(folder, sae, [Latent(live[0], "sheep\x1b[2J in fields"), Latent(live[1], None)])
+    unweave("fit", project, "--dictionary", folder, "--own-latents", "0")
+    unweave("name", project)
+    shown, other = (Project.open(project).concepts.concept(latent) for latent in live)
+    assert (shown.name, shown.namer) == ("sheep[2J in fields", "dictionary")
+    assert shown.naming("keyphrases") is not None
+    assert shown.naming("dictionary").provenance == {"dictionary": str(folder)}
+    assert other.namer == "keyphrases"
+    shutil.rmtree(folder)  # the project has all that it needs
+    assert Project.open(project).concepts[live[0]] == shown.name
+
+
+@pytest.mark.parametrize(
+    ("changes", "encoder", "chosen"),
+    [
+        ({}, DEFAULT_MODEL, "pretrained"),
+        ({"own_latents": 0, "seed": 3}, DEFAULT_MODEL, "pretrained"),
+        ({"n_latents": 512}, DEFAULT_MODEL, "own"),
+        ({"k": 16}, DEFAULT_MODEL, "own"),
+        ({"k": 16, "dictionary": "pretrained"}, DEFAULT_MODEL, "pretrained"),
+        ({"dictionary": "own"}, DEFAULT_MODEL, "own"),
+        ({}, "someone/encoder", "own"),
+        ({}, "", "own"),
+    ],
+)
+def test_the_packaged_dictionary_is_taken_where_it_reads_the_encoder_and_no_own_one_is_described(
+    changes, encoder, chosen, random_sae, tmp_path, monkeypatch
+):
+    sae = random_sae(0)
+    save(tmp_path / "packaged", replace(sae, config=replace(sae.config, encoder=DEFAULT_MODEL)), [])
+    monkeypatch.setattr("unweave.sae.given._PACKAGED", tmp_path / "packaged")
+    assert chosen_dictionary(FitConfig(**changes), encoder) == chosen
+
+
 def test_own_latents_come_behind_the_given_ones(project, given):
     said = unweave("fit", project, "--dictionary", given, "--own-latents", 6, "--steps", 20)
     assert "own_latents 6: as set" in said
@@ -304,8 +345,9 @@ def test_from_own_to_given_and_back_each_fit_says_what_is_not_applied(project, g
     as_given = {"fit": {"dictionary": str(given)}}
     assert [one.setting for one in Project.open(project, as_given).unapplied()] == ["dictionary"]
     Project.open(project, as_given).fit()
-    assert [one.setting for one in Project.open(project).unapplied()] == ["dictionary"]
-    Project.open(project).fit()
+    as_own = {"fit": {"dictionary": "own"}}
+    assert [one.setting for one in Project.open(project, as_own).unapplied()] == ["dictionary"]
+    Project.open(project, as_own).fit()
     assert fingerprint(Project.open(project).sae) == fingerprint(own)
     assert "not known here" not in caplog.text
 
@@ -317,7 +359,7 @@ def test_an_sae_of_another_tool_serves_from_fit_to_evaluate(project, given, tmp_
         sae = replace(sae, b_enc=np.zeros_like(sae.b_enc))
     there = tmp_path / "there"
     export_sae(sae, there, kind, as_top_k=kind in ("sparsify", "sentence-transformers"))
-    read = open_given(str(there))
+    read = read_sae(located(str(there)))
     for command, options in (("fit", ["--dictionary", there]), ("name", []), ("index build", []), ("evaluate", [])):
         unweave(command, project, *options)
     opened = Project.open(project)
@@ -380,7 +422,7 @@ def test_a_width_and_a_name_that_cannot_be_had_are_their_own_errors(project, ran
     with pytest.raises(DimensionMismatch):
         Project.open(project, {"fit": {"dictionary": str(tmp_path / "narrow")}}).fit()
     with pytest.raises(MissingArtifact):
-        open_given("pretrained")
+        located("pretrained")
 
 
 # --- seen and unseen -------------------------------------------------------------------------------

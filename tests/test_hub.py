@@ -24,7 +24,7 @@ from unweave.cli.sae import sae as commands
 from unweave.dictionaries.dictionary import from_pretrained
 from unweave.errors import CorruptArtifact, MissingArtifact, MissingExtra, ModelUnavailable
 from unweave.sae.formats import export_sae
-from unweave.sae.given import open_given
+from unweave.sae.given import located, read_sae
 from unweave.sae.hub import model_card, pull_from_hub, push_to_hub
 from unweave.sae.model import SAE, WEIGHTS
 
@@ -254,9 +254,9 @@ def test_a_downloaded_sae_is_there_without_the_hub(hub, folder, sae, monkeypatch
 
 def test_a_project_names_a_dictionary_on_the_hub_by_its_repository(hub, folder, sae):
     push_to_hub(folder, "someone/an-sae")
-    same(open_given("someone/an-sae"), sae)
+    same(read_sae(located("someone/an-sae")), sae)
     with pytest.raises(ModelUnavailable, match="cannot download someone/nothing"):
-        open_given("someone/nothing")
+        located("someone/nothing")
 
 
 def test_an_sae_of_another_tool_is_read_from_a_folder_of_its_repository(hub, sae, tmp_path):

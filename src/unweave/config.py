@@ -57,8 +57,8 @@ class EmbedConfig:
 class FitConfig:
     """How the SAE is trained; what is not set is chosen from the number of texts and their width."""
 
-    dictionary: str = reaches(OWN, "the dictionary is fetched from the hub, or read from that folder", DICTIONARY)
-    """Which SAE to use: own trains one; else pretrained, a folder, or OWNER/NAME on the hub, which is kept as it is."""
+    dictionary: str | None = reaches(None, "the dictionary is fetched from the hub, or read from there", DICTIONARY)
+    """Which SAE: own trains one; or pretrained, a folder, OWNER/NAME; by default pretrained if that fits, else own."""
     own_latents: int | None = None
     """Latents to train on what such a dictionary leaves over; by default as many as the texts support; 0: none."""
     refit: str = one_of((CONTINUE, ANEW), CONTINUE)

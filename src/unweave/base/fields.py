@@ -99,7 +99,8 @@ def above_zero(config: object, most: float, *names: str) -> None:
 def not_blank(config: object, *names: str) -> None:
     """Raise ValueError if one of these settings is an empty text."""
     for name in names:
-        if not getattr(config, name).strip():
+        value = getattr(config, name)
+        if value is not None and not value.strip():
             raise ValueError(f"{name} must not be empty")
 
 

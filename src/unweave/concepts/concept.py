@@ -12,7 +12,7 @@ from unweave.base.records import RETURNS, Trust
 from unweave.language.client import Receipt
 
 PERSON = "person"
-NAMERS = (PERSON, "language-model", "keyphrases", "lexicon", "vocabulary")
+NAMERS = (PERSON, "language-model", "dictionary", "keyphrases", "lexicon", "vocabulary")
 """Who names latents, and whose name is shown where no judge decides."""
 BANDS = ("top", "middle", "low", "near-miss", "random")
 """Kinds of examples: three bands of activation, and texts in which the latent is silent."""

@@ -22,7 +22,6 @@ from unweave.encode.encoder import Encoder
 from unweave.encode.encoders import open_encoder
 from unweave.errors import BadData
 from unweave.explaining.accounting import decompose, explain
-from unweave.sae.formats import is_ours
 from unweave.sae.given import located, read_sae
 from unweave.sae.model import SAE
 
@@ -100,8 +99,7 @@ def from_pretrained(
     """
     folder = located(name, revision)
     sae = read_sae(folder)
-    latents = read_latents(folder, sae.config.n_latents) if is_ours(folder) else ()
-    return Dictionary(sae, latents, _encoder(sae.config.encoder, encoder))
+    return Dictionary(sae, read_latents(folder, sae.config.n_latents), _encoder(sae.config.encoder, encoder))
 
 
 def _encoder(stated: str, given: str | Encoder | None) -> Encoder | None:

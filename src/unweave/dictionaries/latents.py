@@ -19,6 +19,7 @@ from unweave.base.foreign import shown
 from unweave.base.plain import plain
 from unweave.base.stored import read_record
 from unweave.errors import CorruptArtifact
+from unweave.sae.formats import is_ours
 from unweave.sae.model import SAE, WEIGHTS
 
 LATENTS = "latents.jsonl"
@@ -38,11 +39,13 @@ class Latent(NamedTuple):
 
 
 def read_latents(folder: Path, n_latents: int) -> tuple[Latent, ...]:
-    """What a dictionary's folder says of its latents, by number; nothing if it has no such file.
+    """What a dictionary's folder says of its latents, by number; nothing if it says nothing, or is another tool's.
 
     Raises:
         CorruptArtifact: the file is damaged, or speaks of latents that are not there.
     """
+    if not is_ours(folder):
+        return ()
     manifest = read_manifest(folder, "sae")
     if LATENTS not in manifest.files:
         return ()

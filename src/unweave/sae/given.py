@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from unweave.base.artifact import read_manifest
 from unweave.base.foreign import shown
 from unweave.config import PRETRAINED, THRESHOLD, SAEConfig
 from unweave.errors import MissingArtifact
@@ -22,14 +23,6 @@ from unweave.sae.hub import download, is_repository
 from unweave.sae.model import SAE
 
 _PACKAGED = Path(__file__).parents[1] / PRETRAINED
-
-
-def open_given(name: str) -> SAE:
-    """The SAE of this name: `pretrained`, a folder or file of unweave's or another tool's, or OWNER/NAME on the hub.
-
-    Raises: as `located` and `read_sae` do.
-    """
-    return read_sae(located(name))
 
 
 def located(name: str | Path, revision: str | None = None) -> Path:
@@ -57,6 +50,17 @@ def located(name: str | Path, revision: str | None = None) -> Path:
         f"there is no dictionary {shown(str(name))}: no such folder is here, and a repository on the hub would be "
         "OWNER/NAME"
     )
+
+
+def packaged_for(encoder: str) -> bool:
+    """Whether the package carries a dictionary that reads this encoder's embeddings.
+
+    Raises:
+        CorruptArtifact: what it carries is damaged.
+    """
+    if not encoder or not _PACKAGED.is_dir():
+        return False
+    return bool(read_manifest(_PACKAGED, "sae").settings["sae"]["encoder"] == encoder)
 
 
 def read_sae(path: Path) -> SAE:

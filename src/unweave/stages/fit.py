@@ -20,15 +20,16 @@ from unweave.base.cores import is_helper
 from unweave.base.plain import plain
 from unweave.base.room import refuse_beyond_disk, refuse_beyond_memory
 from unweave.config import THRESHOLD, FitConfig, SAEConfig
+from unweave.dictionaries.latents import LATENTS, write_latents
 from unweave.encode.devices import memory_of, refuse_missing
 from unweave.errors import BadData, MissingExtra
 from unweave.sae.agreement import returning
-from unweave.sae.given import beside
+from unweave.sae.given import beside, packaged_for
 from unweave.sae.model import SAE, WEIGHTS
 from unweave.sae.training.recipe import TEXTS_A_LATENT_CARRIED, Plan, carried, planned, planned_beside
 from unweave.stages.embed import encode_texts
 from unweave.stages.ensure import Outcome, is_stale
-from unweave.stages.given import Given, given_dictionary
+from unweave.stages.given import Given, given_dictionary, of_an_own_one
 from unweave.stages.made_with import BEGAN_FROM
 from unweave.stages.refit import Last, Stayed, agreement_kept, last_sae, planned_on, said_of, stayed
 from unweave.stages.workspace import Workspace
@@ -103,7 +104,7 @@ def fit_sae(project: Workspace, folder: Path) -> Outcome | None:
     if fresh:
         if last is not None:
             progress.say("trained on from the SAE that is there, so that its latents keep their numbers")
-        _say_choices(config, given, plan, len(texts))
+        _say_choices(config, project.encoder_of_embeddings, given, plan, len(texts))
         with build(folder, "sae", settings=settings, made_from=made_from) as made:
             _make(project, made, plan, given, last, texts, drawn)
         if last is not None:
@@ -202,6 +203,8 @@ def _make(
         trained = _run(config, plan, texts, held_out, given, last, checkpoint=made, reporters=reporters)
     sae = trained.sae
     sae.write_weights(made.path / WEIGHTS)
+    if given is not None and given.latents:
+        write_latents(made.path / LATENTS, given.latents)
     reports.write_json_lines(made.path / HISTORY, trained.history)
     measured = partial(_measured, project, sae)
     made.results.update(
@@ -248,7 +251,9 @@ def _measured(project: Workspace, sae: SAE, rows: Mapping[str, NDArray[np.int64]
     return sae.measure(_texts(project, rows).sample(_MEASURED, project.settings.fit.seed))._asdict()
 
 
-def _say_choices(config: FitConfig, given: Given | None, plan: Plan | None, n_texts: int) -> None:
+def _say_choices(config: FitConfig, encoder: str, given: Given | None, plan: Plan | None, n_texts: int) -> None:
+    if given is None and config.dictionary is None and packaged_for(encoder):
+        progress.say(f"dictionary own: {', '.join(of_an_own_one(config))} as set")
     if given is not None:
         shared = given.sae.config.n_latents
         progress.say(f"dictionary {plain(given.dictionary, 120)}: its {shared:,} latents are taken as they are")

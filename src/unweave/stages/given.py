@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unweave.base.plain import plain
-from unweave.config import OWN
+from unweave.base.stored import defaults_of
+from unweave.config import OWN, PRETRAINED, FitConfig
+from unweave.dictionaries.latents import Latent, read_latents
 from unweave.errors import BadData, DimensionMismatch
-from unweave.sae.given import fingerprint, open_given
+from unweave.sae.given import fingerprint, located, packaged_for, read_sae
 from unweave.sae.model import SAE
 from unweave.stages.workspace import Workspace
 
@@ -28,6 +30,8 @@ class Given(NamedTuple):
     dictionary: str
     """As the settings name it."""
     sae: SAE
+    latents: tuple[Latent, ...]
+    """What it says of its latents, by number."""
 
     def settings(self) -> dict[str, Any]:
         """What the manifest of the project's SAE says of it: its name, its weights, and which latents are its."""
@@ -38,8 +42,27 @@ class Given(NamedTuple):
         }
 
 
+_OF_AN_OWN_ONE = ("n_latents", "k", "variant", "texts_per_latent", "retrieval_weight")
+
+
+def chosen_dictionary(config: FitConfig, encoder: str) -> str:
+    """What `[fit] dictionary` stands for: itself, or where it is left out what serves this encoder's embeddings best.
+
+    `benchmarks/dictionary.py` measures both on collections that the packaged dictionary never saw.
+    """
+    if config.dictionary is not None:
+        return config.dictionary
+    return OWN if of_an_own_one(config) or not packaged_for(encoder) else PRETRAINED
+
+
+def of_an_own_one(config: FitConfig) -> list[str]:
+    """The settings that were changed and only a dictionary of the project's own reads: who gives one wants one."""
+    defaults = defaults_of(FitConfig)
+    return [name for name in _OF_AN_OWN_ONE if getattr(config, name) != defaults[name]]
+
+
 def given_dictionary(project: Workspace, sample: NDArray[np.float32]) -> Given | None:
-    """The dictionary that the settings name; None if the project trains its own.
+    """The dictionary that the project takes over; None if it trains its own.
 
     Args:
         sample: some of the project's embeddings, (n, d_in), to see whether it reads them.
@@ -49,17 +72,18 @@ def given_dictionary(project: Workspace, sample: NDArray[np.float32]) -> Given |
         DimensionMismatch: it reads embeddings of another width.
         MissingArtifact, CorruptArtifact, UnsupportedSAE, ModelUnavailable: it cannot be had.
     """
-    name = project.confirmed("fit").dictionary
+    name = chosen_dictionary(project.confirmed("fit"), project.encoder_of_embeddings)
     if name == OWN:
         return None
     if Path(name).exists() and Path(name).resolve() == (project.path / "sae").resolve():
         raise BadData(
             f"{plain(name, 120)} is where this project's own dictionary is written; copy that folder, and give the copy"
         )
-    sae = open_given(name)
+    folder = located(name)
+    sae = read_sae(folder)
     _check_width(name, sae, sample.shape[1])
     _check_encoder(name, sae, project.encoder_of_embeddings, sample)
-    return Given(name, sae)
+    return Given(name, sae, read_latents(folder, sae.config.n_latents))
 
 
 def _check_width(name: str, sae: SAE, d_in: int) -> None:

@@ -22,12 +22,14 @@ from unweave.concepts.evidence import Evidence
 from unweave.concepts.keeping import forget_kept
 from unweave.concepts.namers import base
 from unweave.concepts.namers.base import Namer
+from unweave.concepts.namers.dictionary import DictionaryNamer
 from unweave.concepts.namers.keyphrases import KeyphraseNamer
 from unweave.concepts.namers.language_model import Forecast, LanguageModelNamer, shown
 from unweave.concepts.namers.lexicon import LexiconNamer
 from unweave.concepts.namers.lexicon_sources import corpus_phrases, digests, file_phrases
 from unweave.concepts.namers.vocabulary import VocabularyNamer, load_head
 from unweave.concepts.store import Concepts
+from unweave.dictionaries.latents import read_latents
 from unweave.encode.encoders import SentenceTransformerEncoder
 from unweave.errors import BadData, CorruptArtifact
 from unweave.language.client import LanguageModel
@@ -100,6 +102,8 @@ def _check(project: Workspace, by: str) -> None:
 def name(project: Workspace, *, discard: bool = False) -> Outcome:
     """Gather the evidence for every live latent, name it by keyphrases, and work out how concepts relate.
 
+    Latents of a dictionary that came with names have these too.
+
     Names and people's edits are kept of every latent whose directions are those that were named: all if the SAE is the
     same, most if it was trained on.
 
@@ -114,16 +118,16 @@ def name(project: Workspace, *, discard: bool = False) -> Outcome:
     made_from = project.made_from("corpus", "sae", "latents", *sentences)
     settings = asdict(config)
     evidence = evidence_of(project)
-    namer = KeyphraseNamer(evidence, project.settings.keyphrases)
+    namers: list[Namer] = [KeyphraseNamer(evidence, project.settings.keyphrases), *_dictionary_namer(project)]
     if is_stale(project.path / "concepts", KIND, settings, made_from) or not _is_sound(project):
         kept = kept_of(project, made_from, discard=discard)
-        _make_concepts(project, evidence, namer, settings, made_from, kept)
+        _make_concepts(project, evidence, namers, settings, made_from, kept)
         manifest = read_manifest(project.path / "concepts", KIND)
         return Outcome("concepts", True, manifest.seconds, manifest.results)
     clear_leftovers(project.path / "concepts")
     watch = Stopwatch()
     database = project.concepts.database
-    named = base.run(database, namer, evidence.live.tolist())
+    named = sum(base.run(database, namer, evidence.live.tolist()) for namer in namers)
     _relate_anew(project)
     return Outcome("concepts", bool(named), watch.seconds, store.summary(database)._asdict())
 
@@ -146,7 +150,7 @@ def _relate_anew(project: Workspace) -> None:
 def _make_concepts(
     project: Workspace,
     evidence: Evidence,
-    namer: KeyphraseNamer,
+    namers: Sequence[Namer],
     settings: Mapping[str, Any],
     made_from: Mapping[str, str],
     kept: Kept,
@@ -177,13 +181,21 @@ def _make_concepts(
                 made.checkpoint()
                 advance(len(some))
         take_over(kept, database)
-        base.run(database, namer, evidence.live.tolist(), made.checkpoint)
+        for namer in namers:
+            base.run(database, namer, evidence.live.tolist(), made.checkpoint)
         relate(project, database)
         made.results.update(store.summary(database)._asdict())
         if (changed := changes(kept, database)) is not None:
             made.results["changes"] = changed._asdict() | {"renamed": [one._asdict() for one in changed.renamed]}
             for line in said_of(changed):
                 progress.say(line)
+
+
+def _dictionary_namer(project: Workspace) -> Iterator[DictionaryNamer]:
+    """What gives latents of a given dictionary the names that it came with, if it has any."""
+    latents = read_latents(project.path / "sae", project.sae.config.n_latents)
+    if names := {one.latent: one.name for one in latents if one.name is not None}:
+        yield DictionaryNamer(names, str(project.manifest("sae").settings["given"]["dictionary"]))
 
 
 def name_by(project: Workspace, namer: Namer, latents: Sequence[int] | None = None) -> Outcome:

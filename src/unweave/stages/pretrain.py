@@ -87,6 +87,8 @@ def pretrain(project: Workspace) -> list[Outcome]:
     Raises:
         BadData: the settings name a dictionary to take over, where one is to be made.
     """
+    if project.settings.fit.dictionary is None:
+        project.keep("fit", dictionary=OWN)  # as long as nothing is said, the packaged one would be taken over
     if project.settings.fit.dictionary != OWN:
         raise BadData(f"a dictionary is to be made here, and [fit] dictionary is not {OWN!r}; set it so")
     outcomes = [*embed.embed(project), *fit.fit(project)]

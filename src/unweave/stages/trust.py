@@ -20,7 +20,7 @@ from unweave.base.fields import DICTIONARY, HUB, PATH
 from unweave.base.files import write_atomically
 from unweave.base.locks import held
 from unweave.base.plain import plain
-from unweave.config import PRECOMPUTED, PRETRAINED
+from unweave.config import OWN, PRECOMPUTED, PRETRAINED
 from unweave.encode.encoders import is_fetched
 from unweave.errors import BadData, NotTrusted
 from unweave.sae.hub import is_repository
@@ -125,13 +125,15 @@ def reaching(settings: Settings, project: Path, stages: Iterable[str] | None = N
 
 def _reached(value: Any, kind: str, project: Path) -> str | None:
     """What a value that is not the default reaches, as it is remembered; None: nothing outside."""
+    if kind == DICTIONARY and value in (OWN, PRETRAINED):
+        return None
     if kind == PATH or (kind in (HUB, DICTIONARY) and Path(value).exists()):
         whole = os.path.realpath(value)
         inside = Path(whole).is_relative_to(os.path.realpath(project))
         return None if inside else whole
     if kind == HUB and (value == PRECOMPUTED or not is_fetched(value)):
         return None
-    if kind == DICTIONARY and (value == PRETRAINED or not is_repository(value)):
+    if kind == DICTIONARY and not is_repository(value):
         return None
     return str(value)
 

@@ -1,0 +1,255 @@
+"""What a dictionary for any text is best made of: width, amount of text, way to train, agreement of several runs.
+
+    UNWEAVE_DATA=… python benchmarks/dictionary_choices.py PROJECT [--texts 240000] [--only CHOICE …]
+
+Every choice is trained twice, on disjoint halves of the first texts of a pool (PROJECT, as `unweave pretrain` embeds
+it) and from other seeds, and held against the same held-out texts of the pool:
+
+- NMSE seen and unseen, and mean L0 on unseen texts;
+- what returns: the share of what latents contribute to unseen texts whose latent the other half has (agreement of .7,
+  one to one, by encoder and decoder), and the share of a text's five strongest concepts;
+- what is found, with a dictionary that never saw the collection: nDCG@10 by codes of 32 and by first-stage CL-SR, as a
+  share of dense, on SELECTION. The other collections of `dictionary.py` are left out of every choice.
+
+Writes results/dictionary_choices.json after each choice; a choice that is there is not measured again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import retrievers
+import texts
+import torch
+from judged import Collection, Measured, collection
+from measuring import about
+from numpy.typing import NDArray
+from sklearn.cluster import MiniBatchKMeans
+
+from unweave.base.files import write_atomically
+from unweave.base.vectors import unit_rows
+from unweave.cli.show import table
+from unweave.config import DEFAULT_MODEL, SAEConfig
+from unweave.index.concept_index import ConceptIndex
+from unweave.index.scoring import PROFILES
+from unweave.project import Project
+from unweave.retrieval import systems
+from unweave.retrieval.searcher import ConceptSearcher
+from unweave.sae.agreement import RETURNS, agreement, directions_of, match
+from unweave.sae.model import SAE
+from unweave.sae.training.parallel import World
+from unweave.sae.training.recipe import recommend
+from unweave.sae.training.rows import TrainingTexts
+from unweave.sae.training.run import Run
+from unweave.sae.training.variants import Step
+
+RESULTS = Path(__file__).parent / "results" / "dictionary_choices.json"
+SELECTION = ("cranfield", "medline", "cisi", "fiqa-mini", "scifact")
+K = 32
+HELD_OUT = 20_000
+SEEDS = (100, 101)
+"""Of the two halves."""
+CONSENSUS = 3
+"""Runs that a consensus is of."""
+Floats = NDArray[np.float32]
+
+
+class Changed(Run):
+    """A training whose parameters are changed after each step."""
+
+    after: Callable[[Run], None] | None = None
+
+    def learn(self, x: torch.Tensor, number: int, hint: float) -> Step:
+        done = super().learn(x, number, hint)
+        if self.after:
+            self.after(self)
+        return done
+
+
+def train(
+    rows: Floats, seed: int, *, n_latents: int = 6144, k: int = K, after: Callable[[Run], None] | None = None,
+    start: SAE | None = None, **given: Any,
+) -> SAE:  # fmt: skip
+    """An SAE by the recipe of `unweave fit`, but for what is given."""
+    recipe = recommend(len(rows), rows.shape[1], k, n_latents=n_latents)
+    config = recipe.training(seed=seed, **given)
+    sae_config = SAEConfig(d_in=rows.shape[1], n_latents=n_latents, k=k, encoder=DEFAULT_MODEL)
+    run = Changed(
+        TrainingTexts.of(rows), rows[:2000], sae_config, replace(config, batch_size=min(config.batch_size, len(rows))),
+        "cpu", World(), None, start=start,
+    )  # fmt: skip
+    run.after = after
+    with run.engine.running():
+        return run.to_the_end(()).sae
+
+
+# --- ways to train --------------------------------------------------------------------------------
+
+
+def aligned(run: Run) -> None:
+    """Encoder and decoder of a latent keep an inner product of 1 (aligned training, arXiv 2605.18629)."""
+    p = run.state.parameters
+    p.W_enc.add_((1 - (p.W_enc * p.W_dec).sum(dim=1, keepdim=True)) * p.W_dec)
+
+
+def decaying(weight: float) -> Callable[[Run], None]:
+    """Encoder weights shrink by this share of the step size at each step (after arXiv 2603.04198)."""
+
+    def after(run: Run) -> None:
+        run.state.parameters.W_enc.mul_(1 - weight * run.config.lr)
+
+    return after
+
+
+def from_centroids(rows: Floats, seed: int) -> SAE:
+    """Directions begin at k-means centroids."""
+    n_latents, sample = 6144, rows[np.random.default_rng(seed).choice(len(rows), min(len(rows), 100_000), False)]
+    centre = sample.mean(axis=0)
+    found = MiniBatchKMeans(n_latents, random_state=seed, batch_size=8192, n_init=1, max_iter=20).fit(sample - centre)
+    directions = unit_rows(found.cluster_centers_.astype(np.float32))
+    return train(rows, seed, start=_begun(directions, centre))
+
+
+def _begun(directions: Floats, centre: Floats) -> SAE:
+    """An SAE of these directions with an encoder tied to them, to train on from."""
+    n_latents, d_in = directions.shape
+    config = SAEConfig(d_in=d_in, n_latents=n_latents, k=K, encoder=DEFAULT_MODEL)
+    zeros = np.zeros(n_latents, np.float32)
+    return SAE(config, 0.5 * directions, zeros, directions, centre.astype(np.float32), np.zeros(1, np.float32))
+
+
+def consensus(rows: Floats, seed: int, frozen: bool) -> SAE:
+    """What at least two of several runs agree on, averaged, beside latents that are free; then trained on.
+
+    Args:
+        frozen: directions of what runs agree on stay as they were averaged; encoder and free latents learn.
+    """
+    runs = [train(rows, seed + 1000 * number) for number in range(CONSENSUS)]
+    first = runs[0]
+    others = [match(directions_of(first), directions_of(run)) for run in runs[1:]]
+    agreed = [(found.agreement >= RETURNS, found.partners) for found in others]
+    shared = np.any([agrees for agrees, _ in agreed], axis=0)
+    sums = {name: np.array(getattr(first, name), np.float32) for name in ("W_enc", "b_enc", "W_dec")}
+    counts = np.ones(len(shared), np.float32)
+    for (agrees, partners), run in zip(agreed, runs[1:], strict=True):
+        for name, of in sums.items():
+            of[agrees] += getattr(run, name)[partners[agrees]]
+        counts[agrees] += 1
+    means = {name: of / counts.reshape(-1, *[1] * (of.ndim - 1)) for name, of in sums.items()}
+    means["W_dec"] = unit_rows(means["W_dec"])
+    start = replace(first, **means)
+    pinned, kept = torch.tensor(means["W_dec"][shared]), torch.from_numpy(np.flatnonzero(shared))
+
+    def hold(run: Run) -> None:
+        run.state.parameters.W_dec[kept] = pinned
+
+    recipe = recommend(len(rows), rows.shape[1], K, n_latents=len(shared))
+    return train(
+        rows, seed, start=start, after=hold if frozen else None, steps=recipe.steps // 2, lr=recipe.lr / 2
+    )  # fmt: skip
+
+
+CHOICES: dict[str, Callable[[Floats, int], SAE]] = {
+    "6,144": train,
+    "3,072": lambda rows, seed: train(rows, seed, n_latents=3072),
+    "12,288": lambda rows, seed: train(rows, seed, n_latents=12_288),
+    "half of the text": lambda rows, seed: train(rows[: len(rows) // 2], seed),
+    "a quarter of the text": lambda rows, seed: train(rows[: len(rows) // 4], seed),
+    "Matryoshka": lambda rows, seed: train(rows, seed, variant="matryoshka"),
+    "aligned": lambda rows, seed: train(rows, seed, after=aligned),
+    "decay .01": lambda rows, seed: train(rows, seed, after=decaying(0.01)),
+    "decay .1": lambda rows, seed: train(rows, seed, after=decaying(0.1)),
+    "k-means start": from_centroids,
+    "consensus": lambda rows, seed: consensus(rows, seed, frozen=False),
+    "consensus, frozen": lambda rows, seed: consensus(rows, seed, frozen=True),
+    "twice the steps": lambda rows, seed: train(
+        rows, seed, steps=2 * recommend(len(rows), rows.shape[1], K, n_latents=6144).steps
+    ),
+}
+
+
+# --- what they are worth --------------------------------------------------------------------------
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("project", type=Path)
+    parser.add_argument("--texts", type=int, default=240_000, help="texts of both halves (default: 240,000)")
+    parser.add_argument("--only", nargs="+", choices=CHOICES, default=list(CHOICES))
+    options = parser.parse_args()
+    rows = Project.open(options.project).embedded("passages").rows(0, options.texts + HELD_OUT)
+    seen, unseen = rows[: options.texts], rows[options.texts :]
+    found = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    for name in options.only:
+        if name not in found:
+            found[name] = measured(CHOICES[name], seen, unseen)
+            found["about"] = about("numpy", "torch") | {"texts": options.texts}
+            write(found)
+            print(name, found[name], flush=True)
+    print("\n".join(table(rows_of(found))))
+
+
+def write(found: dict[str, Any]) -> None:
+    text = json.dumps(found, indent=1) + "\n"
+    write_atomically(RESULTS, lambda aside: aside.write_text(text, encoding="utf-8"))
+
+
+def measured(choice: Callable[[Floats, int], SAE], seen: Floats, unseen: Floats) -> dict[str, float]:
+    began = time.perf_counter()
+    halves = [seen[at::2] for at in range(2)]
+    one, other = (choice(half, seed) for half, seed in zip(halves, SEEDS, strict=True))
+    seconds = (time.perf_counter() - began) / 2
+    again, mine, new = agreement(one, other, unseen), one.measure(halves[0][:HELD_OUT]), one.measure(unseen)
+    everything = again.found["all"]
+    return {
+        "nmse_seen": mine.nmse, "nmse_unseen": new.nmse, "l0": new.l0,
+        "latents": everything.latents_above_07, "contribution": everything.contribution_above_07,
+        "contribution_closely": everything.contribution_above_09, "top5": again.top5,
+        "random": again.random["all"].contribution_above_07, "seconds": seconds,
+    } | found_by(one)  # fmt: skip
+
+
+def found_by(sae: SAE) -> dict[str, float]:
+    """Mean shares of dense nDCG@10 of the two ways to search."""
+    shares: dict[str, list[float]] = {"codes": [], "CL-SR": []}
+    for of in opened():
+        every = Measured(of)
+        every.add("dense", retrievers.of_dense(of))
+        every.add("codes", retrievers.of_codes(of, sae))
+        index = ConceptIndex.build(sae.encode(of.passages), of.ids, PROFILES["default"])
+        every.add("CL-SR", retrievers.of(of, systems.CLSR(ConceptSearcher(sae, index), name="CL-SR")))
+        means = {name: float(np.mean(system["values"])) for name, system in every.systems.items()}
+        for name, of_collections in shares.items():
+            of_collections.append(means[name] / means["dense"])
+    return {name: statistics.mean(of_collections) for name, of_collections in shares.items()}
+
+
+@cache
+def opened() -> list[Collection]:
+    return [collection(name, texts.MINILM) for name in SELECTION]
+
+
+def rows_of(found: dict[str, Any]) -> list[dict[str, str]]:
+    return [
+        {
+            "choice": name, "NMSE seen": f"{of['nmse_seen']:.3f}", "unseen": f"{of['nmse_unseen']:.3f}",
+            "L0": f"{of['l0']:.1f}", "returns": f"{of['contribution']:.0%}",
+            "closely": f"{of['contribution_closely']:.0%}",
+            "top five": f"{of['top5']:.0%}", "codes": f"{of['codes']:.1%}", "CL-SR": f"{of['CL-SR']:.1%}",
+            "seconds": f"{of['seconds']:.0f}",
+        }
+        for name, of in found.items() if name != "about"
+    ]  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
