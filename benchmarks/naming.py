@@ -158,7 +158,7 @@ def by_model(folder: Path, base_url: str, n: int) -> dict[str, Any]:
 
     Half as many directions of a random dictionary are named by it too.
     """
-    project = Project.open(folder, {"model": {"base_url": base_url, "concurrency": 1}})
+    project = Project.open(folder, {"language_model": {"base_url": base_url, "concurrency": 1}})
     every = [concept.latent for concept in project.concepts.by_document_frequency()]
     some = [every[i] for i in np.linspace(0, len(every) - 1, n).astype(int)]
     namer = naming.language_model_namer(project)
@@ -177,7 +177,7 @@ def by_model(folder: Path, base_url: str, n: int) -> dict[str, Any]:
             shuffled = controls.shuffled(namings)
             verdicts += judging.means(kind, judging.SHUFFLED, embedding.judge_names(evidence, shuffled, judged_here))
     verdicts += of_random_dictionary(project, evidence, namer.config, n // 2)
-    project = Project.open(folder, {"model": {"base_url": base_url, "concurrency": 1}})
+    project = Project.open(folder, {"language_model": {"base_url": base_url, "concurrency": 1}})
     verdicts += judge.judge_by_model(project, n // 10)
     return {
         "model": base_url_model(base_url),

@@ -19,11 +19,24 @@ from conftest import unit
 from invoked import refused, unweave
 from unweave.base import room
 from unweave.base.artifact import MANIFEST, Manifest, read_manifest
+from unweave.cli import show
 from unweave.config import SAEConfig
 from unweave.errors import BadData, DimensionMismatch
 from unweave.sae.agreement import BANDS, Directions, match, random_directions
 from unweave.sae.model import SAE
-from unweave.stages.agree import OTHER_TEXTS, SAME, SAME_TEXTS, SHARED_START, SOME_TEXTS, UNKNOWN, Origin, related
+from unweave.stages.agree import (
+    OTHER_TEXTS,
+    SAME,
+    SAME_SEED,
+    SAME_TEXTS,
+    SHARED_START,
+    SOME_TEXTS,
+    UNKNOWN,
+    Compared,
+    Origin,
+    Runs,
+    related,
+)  # fmt: skip
 
 AXES = np.eye(4)
 
@@ -267,7 +280,9 @@ def origin(seed: object = None, weights: str = "a", began_from: object = (), **m
     ("one", "other", "kind", "said"),
     [
         (origin(0), origin(0), SAME, "one and the same SAE"),
-        (origin(0), origin(0, "b"), SHARED_START, "both began from seed 0"),
+        (origin(0, corpus="c"), origin(0, "b", corpus="c"), SHARED_START, "both began from seed 0, on the same texts"),
+        (origin(0, corpus="c"), origin(0, "b", corpus="d"), SAME_SEED, "both began from seed 0, on other texts"),
+        (origin(0), origin(0, "b"), SAME_SEED, "both began from seed 0; their folders do not state on which texts"),
         (origin(1), origin(2, "b", ["a"]), SHARED_START, "one began from the other"),
         (origin(1), origin(2, "b", ["c", "a"]), SHARED_START, "one began from the other"),
         (origin(1, "a", ["d", "c"]), origin(2, "b", ["c"]), SHARED_START, "both began from one SAE"),
@@ -360,14 +375,29 @@ def test_two_folders_are_compared_by_all_of_their_latents(kept_copy, twin):
 
 
 def test_a_shared_start_is_called_reproducible_not_stable(kept_copy, twin):
-    SAE.load(twin).save(twin, training={"seed": 0})
+    texts = uw.Project.open(kept_copy).manifest("sae").made_from
+    SAE.load(twin).save(twin, training={"seed": 0}, made_from=texts)
     last = unweave("sae", "compare", kept_copy, twin).stdout.splitlines()[-1]
-    assert "which is reproducible (both began from seed 0) and does not show that it is stable" in last
+    assert (
+        "which is reproducible (both began from seed 0, on the same texts) and does not show that it is stable" in last
+    )
+    SAE.load(twin).save(twin, training={"seed": 0}, made_from={"embeddings/passages": "others"})
+    last = unweave("sae", "compare", kept_copy, twin).stdout.splitlines()[-1]
+    assert "whether that is stable cannot be told: both began from seed 0, on other texts as far as" in last
     SAE.load(twin).save(twin)
     last = unweave("sae", "compare", kept_copy, twin).stdout.splitlines()[-1]
     assert "whether that is stable cannot be told: their folders do not state from which seeds they began" in last
     last = unweave("sae", "compare", kept_copy, kept_copy).stdout.splitlines()[-1]
     assert "100%, which is reproducible (they are one and the same SAE)" in last
+
+
+@pytest.mark.parametrize("kind", [SAME_SEED, SHARED_START, UNKNOWN])
+def test_nothing_that_was_not_found_again_is_called_reproducible(kind):
+    # Five latents along the axes, and the same five turned by a half turn: each cosine is 0 or -1.
+    axes = np.eye(5, dtype=np.float32)
+    one, other = (replace(random_sae(0, 5), W_dec=W, W_enc=W) for W in (axes, -axes))
+    compared = Compared(Path("one"), Path("other"), None, Runs(kind, "both began alike"), uw.agreement(one, other))
+    assert list(show.agreement(compared))[-1] == "share of latents that return: 0%; both began alike"
 
 
 def test_what_is_neither_an_sae_nor_a_project_or_of_another_encoder_is_refused(kept_copy, twin, tmp_path):

@@ -173,7 +173,7 @@ def test_init_on_a_full_disk_leaves_nothing(small_disk, tmp_path):
 
 ARGUMENTS = {
     "search": ["sea"], "explain": ["sea", "a"], "prevalent": ["sea"], "paths": ["a"], "decompose": ["sea"],
-    "phrases": ["sea"], "add": ["--corpus", "nowhere"],
+    "phrases": ["sea"], "contrast": ["nowhere"], "add": ["--corpus", "nowhere"],
     "carrying": ["a", "0"], "compare": ["dense", "BM25"],
     **{f"concepts {name}": ["0"] for name in ("show", "lock", "unlock")},
     "concepts rename": ["0", "tides"], "concepts flag": ["0", "mine"], "concepts merge": ["0", "1"],
@@ -223,6 +223,22 @@ def test_a_truncated_artefact_is_named_with_its_sizes(project, tmp_path):
     os.truncate(passages, 10)
     line = error(unweave("embed", project, "--passages", tmp_path / "x.npy"))
     assert f"passages.jsonl has 10 bytes, expected {whole}: it was truncated or changed; rebuild the corpus" in line
+
+
+@pytest.mark.parametrize(
+    ("damaged", "said"),
+    [(["corpus/passages.jsonl"], "1 of 2 artefacts is damaged"),
+     (["corpus/passages.jsonl", "queries/queries.jsonl"], "2 of 2 artefacts are damaged")],
+)  # fmt: skip
+def test_verify_says_how_many_artefacts_are_damaged(tmp_path, damaged, said):
+    project = tmp_path / "project"
+    assert unweave("init", project, "--corpus", beir(tmp_path / "beir", "q1\tb\t0")).exit_code == 0
+    for name in damaged:
+        whole = (project / name).read_bytes()
+        (project / name).write_bytes(b" " + whole[1:])
+    done = unweave("verify", project)
+    assert done.exit_code == 1
+    assert done.stderr.startswith(f"Error: {said}; first: ")
 
 
 # --- embeddings -----------------------------------------------------------------------------------

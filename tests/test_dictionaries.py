@@ -14,7 +14,8 @@ from click.testing import CliRunner
 from unweave.base.building import build
 from unweave.cli import main
 from unweave.dictionaries.dictionary import Dictionary, from_pretrained
-from unweave.dictionaries.latents import LATENTS, Latent, read_latents, write_latents
+from unweave.dictionaries.labels import read_labels
+from unweave.dictionaries.latents import LATENTS, Latent, read_latents, save, write_latents
 from unweave.encode.encoder import CallableEncoder
 from unweave.errors import BadData, CorruptArtifact, MissingArtifact
 from unweave.project import Project
@@ -148,6 +149,64 @@ def test_a_table_that_is_none_of_this_saes_labels_is_refused_and_nothing_is_made
     arguments = ["sae", "import", str(tmp_path / "theirs"), str(tmp_path / "ours")]
     assert wrong in said([*arguments, "--labels", str(tmp_path / "labels.csv")], 1)
     assert not (tmp_path / "ours").exists()
+
+
+ODD = {
+    0: "tides, and \"currents\"", 3: "=1+1", 7: "'=quoted", 9: "−40 °C; wind", 23: "a | b", 12: "'plain", 13: "@all",
+}  # fmt: skip
+"""Names that a spreadsheet, a comma or a quotation mark could spoil."""
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".csv", ".jsonl"])
+def test_labels_that_are_exported_are_those_that_are_imported(random_sae, tmp_path, ending):
+    save(tmp_path / "ours", random_sae(0), [Latent(1, None), *(Latent(*one) for one in ODD.items())])
+    table = tmp_path / f"labels{ending}"
+    printed = said(["sae", "export", str(tmp_path / "ours"), str(tmp_path / "theirs"), "--format", "latentsae",
+                    "--labels", str(table)])  # fmt: skip
+    assert printed.splitlines() == [str(tmp_path / "theirs"), f"{table}: 7 labels"]
+    said(["sae", "import", str(tmp_path / "theirs"), str(tmp_path / "back"), "--labels", str(table)])
+    assert from_pretrained(tmp_path / "back").names == ODD
+    if ending == ".parquet":
+        columns = pytest.importorskip("pyarrow.parquet").read_table(table)
+        assert [(field.name, str(field.type)) for field in columns.schema] == [
+            ("feature", "int64"),
+            ("label", "string"),
+        ]
+        assert columns["feature"].to_pylist() == sorted(ODD)
+
+
+def test_a_projects_labels_are_the_names_that_it_shows(tiny_project_folder, tmp_path):
+    project = shutil.copytree(tiny_project_folder, tmp_path / "project")
+    latent, other = list(Project.open(project).concepts)[:2]
+    said(["concepts", "rename", str(project), str(latent), "tides"])
+    said(["concepts", "merge", str(project), str(other), str(latent)])
+    said(["sae", "export", str(project), str(tmp_path / "theirs"), "--format", "saelens", "--labels",
+          str(tmp_path / "labels.csv")])  # fmt: skip
+    read = {one.latent: one.name for one in read_labels(tmp_path / "labels.csv", 16)}
+    assert read == dict(Project.open(project).concepts)
+    assert read[latent] == "tides" == read[other]
+
+
+@pytest.mark.parametrize(
+    ("folder", "labels", "wrong"),
+    [
+        ("ours", "labels.txt", "cannot tell its format; expected a name that ends in .parquet, .csv or .jsonl"),
+        ("bare", "labels.csv", "bare says no names of its latents; give the project that named them, or a dictionary"),
+        ("begun", "labels.csv", "has no concepts yet; run: unweave name"),
+        ("nothing", "labels.csv", "is neither an SAE's folder (config.json not found) nor a project"),
+    ],
+)
+def test_labels_that_cannot_be_exported_are_said_before_anything_is_written(
+    random_sae, tiny_project_folder, tmp_path, folder, labels, wrong
+):
+    save(tmp_path / "ours", random_sae(0), [Latent(1, "a")])
+    save(tmp_path / "bare", random_sae(0), [])
+    (tmp_path / "nothing").mkdir()
+    shutil.copytree(tiny_project_folder, tmp_path / "begun")
+    shutil.rmtree(tmp_path / "begun" / "concepts")
+    arguments = ["sae", "export", str(tmp_path / folder), str(tmp_path / "out"), "--format", "saelens", "--labels"]
+    assert wrong in said([*arguments, str(tmp_path / labels)], 1)
+    assert not (tmp_path / "out").exists() and not (tmp_path / labels).exists()
 
 
 def test_an_sae_of_half_precision_is_read_back_as_it_was_packed(random_sae, tmp_path):

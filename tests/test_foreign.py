@@ -86,6 +86,7 @@ def test_a_key_that_an_object_has_twice_is_refused():
 
 def test_what_an_error_quotes_is_short_and_printable():
     assert shown("\x1b[2J") == r"'\x1b[2J'"
+    assert shown(10**5000) == "a number of thousands of digits"
     assert len(shown({"k" * 10_000: ["v" * 10_000] * 10_000})) < 130
 
 

@@ -22,7 +22,7 @@ from unweave.dictionaries.latents import Latent, save
 from unweave.errors import BadData, DimensionMismatch, MissingArtifact
 from unweave.project import Project
 from unweave.sae.formats import FORMATS, export_sae
-from unweave.sae.given import fingerprint, joined, located, read_sae
+from unweave.sae.given import fingerprint, in_common, joined, located, read_sae
 from unweave.sae.model import SAE
 from unweave.sae.training import run
 from unweave.sae.training.arithmetic import CPUEngine, Engine, Parameters
@@ -63,6 +63,26 @@ def test_dictionaries_that_do_not_fit_together_are_not_joined(identity_sae):
         joined(by_rank, identity_sae)
     with pytest.raises(ValueError, match="b_pre differs"):
         joined(identity_sae, replace(identity_sae, b_pre=np.ones(3, np.float32)))
+
+
+def test_what_two_have_in_common_are_the_first_latents_that_are_the_same_in_both(random_sae):
+    given, *own = (replace(random_sae(seed, n_latents=n), b_pre=np.zeros(8, np.float32)) for seed, n in
+                   ((0, 24), (1, 5), (2, 6)))  # fmt: skip
+    one, other = (joined(given, behind) for behind in own)
+    assert in_common(one, other) == in_common(given, one) == in_common(other, given) == 24
+    assert in_common(one, one) == 29
+    assert in_common(*own) == 0 == in_common(given, replace(given, b_pre=np.ones(8, np.float32)))
+    for name, at in (("W_enc", (7, 2)), ("b_enc", 7), ("W_dec", (7, 7)), ("threshold", 7)):
+        changed = getattr(one, name).copy()
+        changed[at] = np.nextafter(changed[at], np.float32(9))  # the least that can change
+        assert in_common(replace(one, **{name: changed}), other) == 7, name
+
+
+def test_latents_that_compete_are_the_same_in_one_and_the_same_sae_alone(random_sae):
+    by_rank = replace(random_sae(0), config=replace(random_sae(0).config, selection="top_k"))
+    assert in_common(by_rank, by_rank) == 24
+    assert in_common(by_rank, replace(by_rank, config=replace(by_rank.config, k=5))) == 0
+    assert in_common(by_rank, random_sae(0)) == 0
 
 
 def test_a_fingerprint_is_of_all_that_decides_latents_and_of_nothing_else(random_sae):

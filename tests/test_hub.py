@@ -411,6 +411,18 @@ def test_the_card_states_data_nmse_l0_and_live_latents(folder):
         assert line in card.splitlines()
 
 
+def test_the_card_says_no_row_twice(identity_sae, tmp_path):
+    # Three held-out passages: all were measured at once. Of 9,000 a part was measured in both precisions.
+    few = {"n_texts": 3, "nmse": 0.25, "l0": 1.5, "live_latents": 3, "cosine": 0.875}
+    half, many = {**few, "nmse": 0.2501}, {**few, "n_texts": 9000, "nmse": 0.26}
+    for held_out, shown in ((few, ["passages", "half"]), (many, ["passages", "full", "half"])):
+        results = {**few, "held_out": {"passages": held_out}, "precision": {"full": few, "half": half}}
+        identity_sae.save(tmp_path / "sae", results=results)
+        rows = [line for line in model_card(tmp_path / "sae").splitlines() if line.startswith("| held-out")]
+        assert [next(word for word in ("half", "full", "passages") if word in row) for row in rows] == shown
+        assert rows[-1] == "| held-out passages, directions in half precision | 3 | 0.2501 | 1.5 | 3 | 0.8750 |"
+
+
 def test_what_is_not_known_is_said_not_to_be(identity_sae, tmp_path):
     identity_sae.save(tmp_path / "sae")
     card = model_card(tmp_path / "sae")

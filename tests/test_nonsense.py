@@ -33,7 +33,7 @@ ASKS_THE_HUB = {("embed", "--model"), ("pretrain", "--model"), ("judge", "--othe
 ARGUMENTS = {
     "init": ["--corpus", "FOLDER/corpus.jsonl"],
     "search": ["moon"], "explain": ["moon", "p1"], "prevalent": ["moon"], "paths": ["p1"], "decompose": ["moon"],
-    "phrases": ["moon"],
+    "phrases": ["moon"], "contrast": ["FOLDER/project"],
     "carrying": ["p1", "0"], "compare": ["dense", "BM25"],
     **{f"concepts {name}": ["0"] for name in ("show", "lock", "unlock")},
     "concepts rename": ["0", "tides"], "concepts flag": ["0", "mine"], "concepts merge": ["0", "1"],

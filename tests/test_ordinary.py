@@ -97,7 +97,7 @@ COMMANDS = (
     "concepts merge P 7 3", "concepts history P", "concepts undo P", "concepts export P P/names.csv",
     "concepts import P P/names.csv", "families P", "evaluate P", "compare P BM25 dense", "leaderboard P",
     "index compact P", "index recall P", "name P", "name P --namer lexicon", "decompose P wind", "phrases P wind",
-    "index build P",
+    "contrast P P", "index build P",
     "sae export P/sae P/out --format saelens", "sae import P/out P/in", "trust P", "fit P --steps 20",
     "name P --discard",
 )  # fmt: skip

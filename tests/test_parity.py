@@ -16,6 +16,7 @@ NOT_OF_ONE_PROJECT = {
     "demo": "runs other commands, one after the other",
     "suite": "runs other commands on many collections",
     "leaderboard": "reads many projects: stages.compare.leaderboard",
+    "contrast": "reads two projects: unweave.contrast",
     "serve-model": "serves a language model, and knows no project",
     "sae import": "is about an SAE's folder: unweave.import_sae",
     "sae export": "is about an SAE's folder: unweave.export_sae",

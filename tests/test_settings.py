@@ -160,7 +160,7 @@ REFUSED = [
     ("language_model", "base_url", "http://[::1", r"base_url must look like https://host/v1, got 'http://\[::1'"),
     ("language_model", "base_url", "http://h:99999/v1", "base_url must look like https://host/v1"),
     ("language_model", "base_url", "https://h\u0430/v1", "base_url must look like https://host/v1"),
-    ("embed", "language", "../de", "language must be an ISO 639 code such as en or pt-BR, got '../de'"),
+    ("embed", "language", "../de", "language must be an ISO 639 code, e.g. en or pt-BR, got '../de'"),
     ("evaluate", "split", " ", "split must not be empty"),
     ("tokens", "n_latents", 4, "k must be at most n_latents=4, got 8"),
     ("encoder", "model", " ", "model must not be empty"),

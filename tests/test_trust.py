@@ -92,6 +92,12 @@ def test_a_strangers_project_sends_nothing_and_says_what_it_would(stranger, comm
     assert KEY not in done.output
 
 
+def test_no_part_of_a_long_value_is_left_out_of_the_question(stranger):
+    address = f"https://{'a.' * 200}example.org/v1/{'b' * 200}"
+    says(stranger, language_model={"base_url": address})
+    assert f"base_url = '{address}' (texts" in run("name", stranger, "--namer", "language-model").output
+
+
 def test_by_the_users_word_it_is_sent_and_another_value_is_asked_for_anew(stranger):
     with serving() as server, serving() as other:
         says(stranger, language_model=evil(server))

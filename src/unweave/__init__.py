@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from unweave.sae.hub import push_to_hub
     from unweave.sae.model import SAE, pursue
     from unweave.sae.training.from_array import train
+    from unweave.stages.across import contrast, merge_indexes
     from unweave.stages.asked import QueryId
     from unweave.texts.open import open_collection
     from unweave.texts.pool import read_pool
@@ -55,10 +56,12 @@ __all__ = [
     "Steering",
     "UnweaveError",
     "agreement",
+    "contrast",
     "explain",
     "export_sae",
     "from_pretrained",
     "import_sae",
+    "merge_indexes",
     "name",
     "open_collection",
     "pursue",
@@ -88,10 +91,12 @@ _HOME = {
     "Steering": "unweave.retrieval.steering",
     "UnweaveError": "unweave.errors",
     "agreement": "unweave.sae.agreement",
+    "contrast": "unweave.stages.across",
     "explain": "unweave.explaining.accounting",
     "export_sae": "unweave.sae.formats",
     "from_pretrained": "unweave.dictionaries.dictionary",
     "import_sae": "unweave.sae.formats",
+    "merge_indexes": "unweave.stages.across",
     "name": "unweave.concepts.naming",
     "open_collection": "unweave.texts.open",
     "read_pool": "unweave.texts.pool",

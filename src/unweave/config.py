@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from unweave.base import fields
+from unweave.base import fields, foreign
 from unweave.base.addresses import is_address, is_on_this_machine
 from unweave.base.fields import DICTIONARY, HUB, PATH, one_of, reaches, several_lines
 
@@ -50,7 +50,7 @@ class EmbedConfig:
         fields.check(self)
         fields.at_least(self, 0, "sentences")
         if not re.fullmatch(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*", self.language):
-            raise ValueError(f"language must be an ISO 639 code such as en or pt-BR, got {fields.shown(self.language)}")
+            raise ValueError(f"language must be an ISO 639 code, e.g. en or pt-BR, got {foreign.shown(self.language)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -302,7 +302,7 @@ class LanguageModelConfig:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", self.key_from):  # what came in is not shown: it may be a key
             raise ValueError("key_from must be the name of an environment variable, such as OPENAI_API_KEY, not a key")
         if not is_address(self.base_url):
-            raise ValueError(f"base_url must look like https://host/v1, got {fields.shown(self.base_url)}")
+            raise ValueError(f"base_url must look like https://host/v1, got {foreign.shown(self.base_url)}")
 
     def cost(self, input_tokens: int, output_tokens: int) -> float:
         """What a request with so many tokens costs."""

@@ -14,8 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
-from unweave.base.fields import shown
 from unweave.base.files import write_atomically
+from unweave.base.foreign import shown
 from unweave.base.locks import held
 from unweave.base.plain import plain
 from unweave.config import (

@@ -12,7 +12,7 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, TypeVar
 
-from unweave.base.plain import plain
+from unweave.base.foreign import shown
 
 _DEVICES = ("cpu", "cuda", "mps", "xpu")
 LARGEST = 2**31 - 1
@@ -102,14 +102,6 @@ def not_blank(config: object, *names: str) -> None:
         value = getattr(config, name)
         if value is not None and not value.strip():
             raise ValueError(f"{name} must not be empty")
-
-
-def shown(value: Any) -> str:
-    """A value as an error may show it: on one line, and not long."""
-    try:
-        return plain(repr(value), 100)
-    except ValueError:  # Python writes no whole number of more than 4,300 digits
-        return "a number of thousands of digits"
 
 
 @cache

@@ -67,8 +67,11 @@ def is_utf8(text: str) -> bool:
 
 
 def shown(value: object) -> str:
-    """A value of a stranger's as an error quotes it: short, and safe to print."""
-    return plain(_SHORT.repr(value), 2 * _QUOTED)
+    """A value from outside as an error quotes it: on one line, short, and safe to print."""
+    try:
+        return plain(_SHORT.repr(value), 2 * _QUOTED)
+    except ValueError:  # Python writes no whole number of more than 4,300 digits
+        return "a number of thousands of digits"
 
 
 _QUOTED = 60

@@ -48,6 +48,8 @@ SECTIONS = {
                             "no concept accounts for."),
         "prevalent": _Place("families", "Search PROJECT for QUERY and show what the found passages are about, each "
                             "concept with passages as proof."),
+        "contrast": _Place("families", "Show what sets the corpora of two projects, ONE and OTHER, apart: concepts "
+                           "much more frequent in one of them."),
         "paths": _Place("families", "Show the concepts of the passage PASSAGE_ID as paths from coarse to fine, the "
                         "strongest first."),
         "carrying": _Place("families", "Show which sentence of the passage PASSAGE_ID carries CONCEPT, a concept's "

@@ -1,4 +1,5 @@
-"""The commands about how concepts relate to each other and to passages: families, paths, prevalent, carrying."""
+"""The commands about how concepts relate to each other, to passages and to corpora: families, paths, prevalent,
+contrast, carrying."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from unweave.base.plain import plain
 from unweave.cli.options import JSON, PROJECT, open_project, print_json
 
 if TYPE_CHECKING:
+    from unweave.concepts.relations.contrast import Differing
     from unweave.concepts.store import Concepts
 
 T = TypeVar("T")
@@ -117,6 +119,50 @@ def prevalent(project: Path, query: str, cutoff: int, top: int, as_json: bool) -
         click.echo("x: how many times as frequent as in the whole corpus")
     else:
         click.echo("no concept sets the found passages apart from the corpus", err=True)
+
+
+@click.command()
+@click.argument("one", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("other", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--top", default=10, show_default=True, type=click.IntRange(min=1), help="Concepts to show of each side.")
+@JSON
+def contrast(one: Path, other: Path, top: int, as_json: bool) -> None:
+    """Show what sets the corpora of two projects, ONE and OTHER, apart: concepts much more frequent in one of them.
+
+    Both have to read with the same dictionary, as with `unweave fit --dictionary`; concepts that a corpus has learned
+    beside it are not compared. Shown is what is at least twice as frequent, beyond the luck of a draw.
+    """
+    from unweave.stages.across import contrast as set_apart
+
+    found = set_apart(open_project(one), open_project(other))
+    if as_json:
+        sides = {"more": found.more[:top], "less": found.less[:top]}
+        print_json({
+            "one": str(one), "other": str(other), **found._asdict(),
+            **{side: [row._asdict() for row in rows] for side, rows in sides.items()},
+        })  # fmt: skip
+        return
+    names = [plain(str(folder), 60) for folder in (one, other)]
+    click.echo(
+        f"{names[0]}: {found.n_one:,} passages; {names[1]}: {found.n_other:,}; {found.n_latents:,} concepts in common"
+    )
+    for name, rows in zip(names, (found.more, found.less), strict=True):
+        click.echo(f"\n{len(rows):,} more frequent in {name}")
+        for row in _set_apart(rows[:top], lambda row: row.returns):
+            click.echo(_differing(row))
+    if any(row.returns is not None for row in (*found.more, *found.less)):
+        from unweave.cli.show import RETURNS_MEANS
+
+        click.echo(RETURNS_MEANS, err=True)
+    if found.more or found.less:
+        click.echo(f"\nshares of the passages of {names[0]} and {names[1]}; x: how many times as frequent")
+
+
+def _differing(row: Differing) -> str:
+    from unweave.cli import show
+
+    said = show.named(row.latent, row.name, row.trust, row.returns)
+    return f"{row.share_one:7.1%} {row.share_other:7.1%}  {2 ** abs(row.log_ratio):7.1f} x  {said}"
 
 
 @click.command()

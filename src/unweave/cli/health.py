@@ -29,9 +29,10 @@ def verify(project: Path, as_json: bool) -> None:
             click.echo(line)
     damaged = [one for one in found if one.state == "damaged"]
     if damaged:
+        verb = "is" if len(damaged) == 1 else "are"
         raise click.ClickException(
-            f"{len(damaged)} of {len(found)} artefacts are damaged; first: {plain(damaged[0].said)}; for what to do, "
-            f"run: unweave doctor {project}"
+            f"{len(damaged)} of {len(found)} artefacts {verb} damaged; first: {plain(damaged[0].said)}; "
+            f"for what to do, run: unweave doctor {project}"
         )
 
 

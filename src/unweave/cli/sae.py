@@ -53,19 +53,29 @@ def import_(
 
 
 @sae.command()
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("folder", type=_SAE)
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--format", "kind", type=_FORMAT, required=True, help="What is to read it.")
 @click.option("--as-top-k", is_flag=True, help="Keep the k strongest instead of those above the threshold, for tools "
               "that have no thresholds: other latents than here.")  # fmt: skip
-def export(folder: Path, out: Path, kind: str, as_top_k: bool) -> None:
-    """Write the SAE in FOLDER to the folder OUT, for another tool."""
+@click.option("--labels", type=click.Path(dir_okay=False, path_type=Path), help="Write the names of its latents too: a "
+              ".parquet, .csv or .jsonl file with the columns feature and label.")  # fmt: skip
+def export(folder: Path, out: Path, kind: str, as_top_k: bool, labels: Path | None) -> None:
+    """Write the SAE in FOLDER, an SAE's or a project's, to the folder OUT, for another tool."""
+    from unweave.dictionaries.labels import check_labels, write_labels
     from unweave.sae.formats import export_sae
-    from unweave.sae.model import SAE
+    from unweave.stages.saes import names_of, opened_sae
 
     _refuse_existing(out)
-    export_sae(SAE.load(folder), out, kind, as_top_k=as_top_k)
+    names = None
+    if labels:
+        check_labels(labels)
+        names = dict(names_of(folder))
+    export_sae(opened_sae(folder)[0], out, kind, as_top_k=as_top_k)
     click.echo(plain(str(out)))
+    if labels and names is not None:
+        write_labels(labels, names)
+        click.echo(f"{plain(str(labels))}: {len(names):,} labels")
 
 
 @sae.command()

@@ -118,12 +118,14 @@ def _agreement_rows(found: Agreement) -> Iterator[dict[str, str]]:
 def _verdict(compared: Compared) -> str:
     """The last line: one share, and whether more can be said of it than that it was found again."""
     figure, value = compared.gate
-    said = compared.runs.said
-    if compared.runs.independent:
-        return f"{figure}: {_percent(value)}, {said}"
-    if compared.runs.kind == "not stated":
-        return f"{figure}: {_percent(value)}; whether that is stable cannot be told: {said}"
-    return f"{figure}: {_percent(value)}, which is reproducible ({said}) and does not show that it is stable"
+    share, runs = _percent(value), compared.runs
+    if runs.independent:
+        return f"{figure}: {share}, {runs.said}"
+    if share in ("-", "0%"):  # nothing was found again, so nothing is reproducible
+        return f"{figure}: {share}; {runs.said}"
+    if runs.began_alike:
+        return f"{figure}: {share}, which is reproducible ({runs.said}) and does not show that it is stable"
+    return f"{figure}: {share}; whether that is stable cannot be told: {runs.said}"
 
 
 def table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from unweave.base.artifact import damaged, read_file, read_manifest
 from unweave.base.building import build
-from unweave.base.fields import shown
+from unweave.base.foreign import shown
 from unweave.base.plain import plain
 from unweave.base.stored import read_record
 from unweave.errors import CorruptArtifact

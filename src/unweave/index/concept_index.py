@@ -150,18 +150,32 @@ class ConceptIndex:
             BadData: ids are not unique, or activations are not positive numbers.
             ScoringUndefined: the formula is undefined for more than one in a hundred passages.
         """
-        owned = OwnFolder() if folder is None else None
-        folder = owned.path / KIND if owned else Path(folder or "")
         n_passages, n_latents = latents.shape
         batch = Batch([str(i) for i in range(n_passages)] if ids is None else ids, latents)
-        with build(folder, KIND, settings=settings_of(scoring, n_latents), made_from=made_from or {}) as made:
+        return cls.from_batches([batch], scoring, n_latents, folder=folder, made_from=made_from)
+
+    @classmethod
+    def from_batches(
+        cls, batches: Iterable[Batch], scoring: Scoring, n_latents: int, *, folder: Path | str | None = None,
+        made_from: Mapping[str, str] | None = None, as_built: bool = True, replace: bool = True,
+    ) -> ConceptIndex:  # fmt: skip
+        """Index passages that do not fit into memory at once; the rest as for `build`.
+
+        Args:
+            as_built: whether they are a corpus, in its order.
+            replace: an index that is there already.
+        """
+        owned = OwnFolder() if folder is None else None
+        folder = owned.path / KIND if owned else Path(folder or "")
+        settings = settings_of(scoring, n_latents)
+        with build(folder, KIND, settings=settings, made_from=made_from or {}, replace=replace) as made:
             name = f"{SEGMENTS}/000001"
             (made.path / name).mkdir(parents=True, exist_ok=True)
-            written = write_segment(made.path / name, [batch], scoring, n_latents, None)
+            written = write_segment(made.path / name, batches, scoring, n_latents, None)
             segments = [{"name": name, "deletion": None}]
-            made.state.update(mean_latents=written.mean_latents, segments=segments, as_built=True)
+            made.state.update(mean_latents=written.mean_latents, segments=segments, as_built=as_built)
             made.results.update(
-                n_passages=n_passages,
+                n_passages=written.n_passages,
                 n_postings=int(np.load(made.path / name / "document_frequency.npy").sum()),
                 left_out=written.left_out,
             )

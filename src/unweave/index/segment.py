@@ -19,7 +19,7 @@ others, which are small, are checked as a whole when the segment is opened.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -46,6 +46,8 @@ FOR_SEARCH = ("lists", "starts", "directory", "scales", "document_frequency", "s
 """What concept search alone reads; the forward lists and the ids come on top."""
 MOST_LEFT_OUT = 0.01
 """The share of added passages for which the formula may be undefined; so many are kept, but not found by search."""
+_COPIED_AT_ONCE = 1 << 14
+"""Passages."""
 
 
 class Batch(NamedTuple):
@@ -227,6 +229,16 @@ class Segment:
         if len(latents) and (latents.max() >= self.n_latents or not np.isfinite(values).all()):
             self.refuse("forward")
         return csr_array((values, latents.astype(np.int32), offsets), shape=(len(offsets) - 1, self.n_latents))
+
+    def live_batches(self) -> Iterator[Batch]:
+        """The passages that are not deleted, with all their latents, some at a time.
+
+        Raises:
+            CorruptArtifact: they are not what was written.
+        """
+        for start, end in spans(len(self.live_places), _COPIED_AT_ONCE):
+            places = self.live_places[start:end]
+            yield Batch([self.id(place) for place in places.tolist()], self.rows(places))
 
     def frequency_of(self, places: NDArray[np.int64], formula: Formula) -> NDArray[np.int64]:
         """How many of the passages at these places are indexed with each latent, (n_latents,)."""

@@ -39,7 +39,6 @@ from unweave.index.segment import Batch, IdBytes, Segment, as_bytes, write_segme
 _LOCK, _WRITING, _COMPACTING = "lock", "writing", "compacting"
 _GROWTH = 2
 """Segments are merged until each is more than so many times as large as all after it together."""
-_COPIED_AT_ONCE = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -143,7 +142,7 @@ class IndexWriter:
         """Commit one segment in the place of several."""
         name = self._new_segment()
         try:
-            batches = (batch for segment in merged for batch in _live_batches(segment))
+            batches = (batch for segment in merged for batch in segment.live_batches())
             write_segment(self.folder / name, batches, index.scoring, index.n_latents, index.mean_latents)
             sync_tree(self.folder / name)
             sync((self.folder / name).parent)
@@ -281,11 +280,3 @@ def _first_to_merge(sizes: Sequence[int]) -> int:
             first = i
         after += sizes[i]
     return first
-
-
-def _live_batches(segment: Segment) -> Iterator[Batch]:
-    """A segment's passages that are not deleted, some at a time."""
-    live = segment.live_places
-    for start in range(0, len(live), _COPIED_AT_ONCE):
-        places = live[start : start + _COPIED_AT_ONCE]
-        yield Batch([segment.id(int(place)) for place in places], segment.rows(places))

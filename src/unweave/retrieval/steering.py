@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from unweave.base.fields import LARGEST, shown
+from unweave.base.fields import LARGEST
+from unweave.base.foreign import shown
 from unweave.errors import BadData
 
 LARGEST_BOOST = 1_000_000

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unweave.base.artifact import read_manifest
-from unweave.base.fields import shown
+from unweave.base.foreign import shown
 from unweave.config import PRETRAINED, THRESHOLD, SAEConfig
 from unweave.errors import MissingArtifact
 from unweave.sae.formats import import_sae, is_ours
@@ -104,6 +104,23 @@ def joined(given: SAE, own: SAE) -> SAE:
         np.concatenate([thresholds(given), thresholds(own)]),
         _twins(given, own),
     )
+
+
+def in_common(one: SAE, other: SAE) -> int:
+    """How many latents, the first of each, are the same in both, bit for bit: active for the same texts, as strongly.
+
+    All of them, if the two are one; those of the given dictionary, if each is `joined` with latents of its own.
+    """
+    if fingerprint(one) == fingerprint(other):
+        return one.config.n_latents
+    if {one.config.selection, other.config.selection} != {THRESHOLD} or not np.array_equal(one.b_pre, other.b_pre):
+        return 0  # latents that compete for the k places of a text depend on all others
+    n = min(one.config.n_latents, other.config.n_latents)
+    same = thresholds(one)[:n] == thresholds(other)[:n]
+    for name in ("W_enc", "b_enc", "W_dec"):
+        equal = getattr(one, name)[:n] == getattr(other, name)[:n]
+        same &= equal.reshape(n, -1).all(axis=1)
+    return n if same.all() else int(np.argmin(same))
 
 
 def _twins(given: SAE, own: SAE) -> NDArray[np.float32] | None:

@@ -146,8 +146,10 @@ def model_card(folder: Path | str, repo_id: str = "OWNER/NAME") -> str:
     encoder = _escaped(config.encoder) or "not stated"
     n_shared = _number(given.get("n_latents"), ",")
     shared = [f"| The first of them, taken unchanged from another dictionary | {n_shared} |"] if given else []
-    precision = _mapping(results, "precision")
     rows = [("training texts", results), *((f"held-out {_escaped(of)}", each) for of, each in held_out.items())]
+    precision = dict(_mapping(results, "precision"))
+    if _measures(_mapping(precision, "full")) == _measures(_mapping(held_out, "passages")):
+        precision.pop("full", None)  # few passages are held out, and this row is the one above
     rows += [(f"held-out passages, directions in {_escaped(of)} precision", each) for of, each in precision.items()]
     measured = [f"| {name} | {' | '.join(_measures(each))} |" for name, each in rows if isinstance(each, Mapping)]
     return "\n".join(

@@ -8,20 +8,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from unweave import settings
-from unweave.base.artifact import MANIFEST, Manifest, read_manifest
+from unweave.base.artifact import Manifest
 from unweave.base.plain import plain
-from unweave.errors import BadData, MissingArtifact
+from unweave.errors import BadData
 from unweave.sae.agreement import Agreement, agreement
 from unweave.sae.given import fingerprint
 from unweave.sae.model import SAE
 from unweave.stages.made_with import BEGAN_FROM
+from unweave.stages.saes import is_project, opened_sae
 from unweave.stages.workspace import Workspace
 
 MOST_TEXTS = 20_000
 """Passages that are read, at most, drawn evenly."""
-SAME, SHARED_START, SAME_TEXTS, SOME_TEXTS, OTHER_TEXTS, UNKNOWN = (
-    "the same", "shared start", "the same texts", "some texts the same", "other texts", "not stated",
+SAME, SHARED_START, SAME_SEED, SAME_TEXTS, SOME_TEXTS, OTHER_TEXTS, UNKNOWN = (
+    "the same", "shared start", "the same seed", "the same texts", "some texts the same", "other texts", "not stated",
 )  # fmt: skip
 
 
@@ -29,7 +29,7 @@ class Runs(NamedTuple):
     """How the trainings of two SAEs are related, as far as their folders state it."""
 
     kind: str
-    """The same, shared start, the same texts, some texts the same, other texts, or not stated."""
+    """The same, shared start, the same seed, the same texts, some texts the same, other texts, or not stated."""
     said: str
     """That in words, to stand after a figure."""
 
@@ -37,6 +37,11 @@ class Runs(NamedTuple):
     def independent(self) -> bool:
         """Whether what the two share can be called returning: other seeds are stated, and nothing was taken over."""
         return self.kind in (SAME_TEXTS, SOME_TEXTS, OTHER_TEXTS)
+
+    @property
+    def began_alike(self) -> bool:
+        """Whether what the two share can be called reproducible: the second repeats the first, or takes it over."""
+        return self.kind in (SAME, SHARED_START)
 
 
 class Compared(NamedTuple):
@@ -82,8 +87,8 @@ def compare_saes(one: Path, other: Path, on: Path | None = None) -> Compared:
         MissingArtifact: a folder is neither, or the project has no SAE or no embeddings yet.
         BadData, DimensionMismatch: the SAEs, or the passages, are of other encoders; see `sae.agreement`.
     """
-    (first, stated), (second, stated_by_other) = (_opened(folder) for folder in (one, other))
-    on = on or next((folder for folder in (one, other) if _is_project(folder)), None)
+    (first, stated), (second, stated_by_other) = (opened_sae(folder) for folder in (one, other))
+    on = on or next((folder for folder in (one, other) if is_project(folder)), None)
     embeddings = None
     if on is not None:
         project = Workspace.open(on)
@@ -124,8 +129,8 @@ class Origin(NamedTuple):
 def related(one: Origin, other: Origin, n_identical: int = 0) -> Runs:
     """How two trainings are related, by what is known of both.
 
-    Directions are drawn from the texts by the seed; the same seed on other texts counts as a shared start too, since
-    part of what is drawn is the same.
+    Directions are drawn from the texts by the seed: the same seed on the same texts is a shared start. On other texts
+    it is none, yet the two are not independent, for part of what is drawn is the same.
 
     Args:
         n_identical: latents that are the same in both, bit for bit.
@@ -140,36 +145,21 @@ def related(one: Origin, other: Origin, n_identical: int = 0) -> Runs:
         return Runs(SHARED_START, f"{n_identical:,} latents are the same in both, bit for bit: taken over, not learned")
     if one.seed is None or other.seed is None:
         return Runs(UNKNOWN, "their folders do not state from which seeds they began")
+    texts, on = _texts(one.made_from, other.made_from)
     if one.seed == other.seed:
-        return Runs(SHARED_START, f"both began from seed {one.seed}")
-    return _by_texts(one.made_from, other.made_from)
+        return Runs(SHARED_START if texts == SAME_TEXTS else SAME_SEED, f"both began from seed {one.seed}{on}")
+    return Runs(texts, f"from other seeds{on}")
 
 
-def _by_texts(one: Mapping[str, Any], other: Mapping[str, Any]) -> Runs:
+def _texts(one: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[str, str]:
+    """How the texts of two trainings are related: the kind, and that in words."""
     if not one or not other:
-        return Runs(UNKNOWN, "from other seeds; their folders do not state on which texts")
+        return UNKNOWN, "; their folders do not state on which texts"
     if dict(one) == dict(other):
-        return Runs(SAME_TEXTS, "from other seeds, on the same texts")
+        return SAME_TEXTS, ", on the same texts"
     if {(name, str(of)) for name, of in one.items()} & {(name, str(of)) for name, of in other.items()}:
-        return Runs(SOME_TEXTS, "from other seeds, on texts of which some are the same")
-    return Runs(OTHER_TEXTS, "from other seeds, on other texts as far as their folders state it")
-
-
-def _is_project(folder: Path) -> bool:
-    return (folder / settings.FILE).is_file()
-
-
-def _opened(folder: Path) -> tuple[SAE, Manifest]:
-    if _is_project(folder):
-        project = Workspace.open(folder)
-        return project.sae, project.manifest("sae")
-    try:
-        return SAE.load(folder), read_manifest(folder, "sae")
-    except MissingArtifact:
-        raise MissingArtifact(
-            f"{folder} is neither an SAE's folder ({MANIFEST} not found) nor a project ({settings.FILE} not found); "
-            "one of another tool is read by: unweave sae import"
-        ) from None
+        return SOME_TEXTS, ", on texts of which some are the same"
+    return OTHER_TEXTS, ", on other texts as far as their folders state it"
 
 
 def _refuse_other_encoder(sae: SAE, project: Workspace) -> None:

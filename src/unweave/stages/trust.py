@@ -16,7 +16,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from unweave.base.fields import DICTIONARY, HUB, PATH, shown
+from unweave.base.fields import DICTIONARY, HUB, PATH
 from unweave.base.files import write_atomically
 from unweave.base.locks import held
 from unweave.base.plain import plain
@@ -52,7 +52,7 @@ class Reach(NamedTuple):
         return f"{self.stage}.{self.setting}"
 
     def __str__(self) -> str:
-        return f"[{self.stage}] {self.setting} = {shown(self.value)} ({self.what})"
+        return f"[{self.stage}] {self.setting} = {plain(repr(self.value))} ({self.what})"
 
 
 Ask = Callable[[list[Reach]], bool]
