@@ -101,36 +101,16 @@ def aligned(run: Run) -> None:
     p.W_enc.add_((1 - (p.W_enc * p.W_dec).sum(dim=1, keepdim=True)) * p.W_dec)
 
 
-def tied(run: Run) -> None:
-    """The encoder of a latent keeps its length and takes the decoder's direction."""
-    p = run.state.parameters
-    p.W_enc.copy_((p.W_enc * p.W_dec).sum(dim=1, keepdim=True) * p.W_dec)
-
-
-def within(cosine: float) -> Callable[[Run], None]:
-    """The encoder of a latent stays within this cosine of its decoder; its length is its own."""
-    slope = (1 - cosine**2) ** 0.5 / cosine
-
-    def after(run: Run) -> None:
-        p = run.state.parameters
-        along = (p.W_enc * p.W_dec).sum(dim=1, keepdim=True).clamp_min(1e-6)
-        across = p.W_enc - along * p.W_dec
-        most = slope * along / across.norm(dim=1, keepdim=True).clamp_min(1e-12)
-        p.W_enc.copy_(along * p.W_dec + most.clamp_max(1) * across)
-
-    return after
-
-
-def tied_then_freed(rows: Floats, seed: int) -> SAE:
-    """Trained tied; then directions stay, and the encoder alone learns on, free."""
-    start = train(rows, seed, after=tied)
+def tied_then_freed(rows: Floats, seed: int, n_latents: int = 6144) -> SAE:
+    """Trained tied; then directions stay, and the encoder alone learns on."""
+    start = train(rows, seed, n_latents=n_latents, least_cosine=1.0)
     pinned = torch.tensor(start.W_dec)
 
     def hold(run: Run) -> None:
         run.state.parameters.W_dec.copy_(pinned)
 
-    recipe = recommend(len(rows), rows.shape[1], K, n_latents=len(pinned))
-    return train(rows, seed, start=start, after=hold, steps=recipe.steps // 2, lr=recipe.lr / 2)
+    recipe = recommend(len(rows), rows.shape[1], K, n_latents=n_latents)
+    return train(rows, seed, n_latents=n_latents, start=start, after=hold, steps=recipe.steps // 2, lr=recipe.lr / 2)
 
 
 def decaying(weight: float) -> Callable[[Run], None]:
@@ -194,25 +174,25 @@ CHOICES: dict[str, Callable[[Floats, int], SAE]] = {
     "6,144": train,
     "3,072": lambda rows, seed: train(rows, seed, n_latents=3072),
     "12,288": lambda rows, seed: train(rows, seed, n_latents=12_288),
-    "half of the text": lambda rows, seed: train(rows[: len(rows) // 2], seed),
-    "a quarter of the text": lambda rows, seed: train(rows[: len(rows) // 4], seed),
+    "3,072, half of the text": lambda rows, seed: train(rows[: len(rows) // 2], seed, n_latents=3072),
+    "3,072, a quarter of the text": lambda rows, seed: train(rows[: len(rows) // 4], seed, n_latents=3072),
+    "within .8": lambda rows, seed: train(rows, seed, least_cosine=0.8),
+    "within .9": lambda rows, seed: train(rows, seed, least_cosine=0.9),
+    "tied": lambda rows, seed: train(rows, seed, least_cosine=1.0),
+    "tied, then freed": tied_then_freed,
+    "3,072 within .8": lambda rows, seed: train(rows, seed, n_latents=3072, least_cosine=0.8),
+    "3,072 within .9": lambda rows, seed: train(rows, seed, n_latents=3072, least_cosine=0.9),
+    "3,072 within .95": lambda rows, seed: train(rows, seed, n_latents=3072, least_cosine=0.95),
+    "3,072 tied": lambda rows, seed: train(rows, seed, n_latents=3072, least_cosine=1.0),
+    "3,072 tied, then freed": lambda rows, seed: tied_then_freed(rows, seed, 3072),
+    "1,536 within .9": lambda rows, seed: train(rows, seed, n_latents=1536, least_cosine=0.9),
     "Matryoshka": lambda rows, seed: train(rows, seed, variant="matryoshka"),
     "aligned": lambda rows, seed: train(rows, seed, after=aligned),
-    "tied": lambda rows, seed: train(rows, seed, after=tied),
-    "tied, then freed": tied_then_freed,
-    "within .9": lambda rows, seed: train(rows, seed, after=within(0.9)),
-    "within .8": lambda rows, seed: train(rows, seed, after=within(0.8)),
-    "within .9, 3,072": lambda rows, seed: train(rows, seed, n_latents=3072, after=within(0.9)),
-    "within .95, 3,072": lambda rows, seed: train(rows, seed, n_latents=3072, after=within(0.95)),
-    "tied, 3,072": lambda rows, seed: train(rows, seed, n_latents=3072, after=tied),
     "decay .01": lambda rows, seed: train(rows, seed, after=decaying(0.01)),
     "decay .1": lambda rows, seed: train(rows, seed, after=decaying(0.1)),
     "k-means start": from_centroids,
     "consensus": lambda rows, seed: consensus(rows, seed, frozen=False),
     "consensus, frozen": lambda rows, seed: consensus(rows, seed, frozen=True),
-    "twice the steps": lambda rows, seed: train(
-        rows, seed, steps=2 * recommend(len(rows), rows.shape[1], K, n_latents=6144).steps
-    ),
 }
 
 

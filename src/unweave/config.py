@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 from unweave.base import fields, foreign
-from unweave.base.addresses import is_address, is_on_this_machine
+from unweave.base.addresses import is_address
 from unweave.base.fields import DICTIONARY, HUB, PATH, one_of, reaches, several_lines
 
 THRESHOLD, TOP_K, MATCHING_PURSUIT = "threshold", "top_k", "matching_pursuit"
@@ -18,8 +18,6 @@ SELECTIONS = (THRESHOLD, TOP_K, MATCHING_PURSUIT)
 VARIANTS = ("batch_topk", "topk", "nested_topk", "matryoshka", "jumprelu", "matching_pursuit")
 """The kinds of SAE that can be trained; `sae.training.variants` has a module for each."""
 RETRIEVAL_LOSSES, PROMPTS = ("kl", "infonce"), ("contrastive", "paper")
-MATRYOSHKA_PARTS = (16, 8, 4, 2, 1)
-"""Of a Matryoshka SAE, the first n_latents / part latents reconstruct by themselves, for each part."""
 TEXTS_PER_LATENT = 5.0
 OWN, PRETRAINED = "own", "pretrained"  # dictionaries that have no folder or name on the hub
 CONTINUE, ANEW = "continue", "anew"  # what a fit does with the SAE that is there
@@ -35,6 +33,8 @@ def _check_steps(config: FitConfig | TrainConfig) -> None:
     fields.at_most(config, 1_000_000, "aux_alpha", "sparsity", "retrieval_weight")
     if not 0 <= config.decay <= 1:
         raise ValueError(f"decay must lie between 0 and 1, got {config.decay}")
+    if not 0 <= config.least_cosine <= 1:
+        raise ValueError(f"least_cosine must lie between 0 and 1, got {config.least_cosine}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +65,8 @@ class FitConfig:
     """When texts have changed: continue trains on from the SAE that is there, which keeps most latents; or anew."""
     variant: str = one_of(VARIANTS, "batch_topk")
     """Kind of SAE to train."""
+    least_cosine: float = 0.0
+    """Lowest cosine of a latent's encoder with its decoder: near 1 more concepts return; 0: both are free."""
     k: int = 32
     """Active latents per text, on average."""
     n_latents: int | None = None
@@ -308,11 +310,6 @@ class LanguageModelConfig:
         """What a request with so many tokens costs."""
         return (input_tokens * self.input_price + output_tokens * self.output_price) / 1e6
 
-    @property
-    def is_local(self) -> bool:
-        """Whether the server is on this machine."""
-        return is_on_this_machine(self.base_url)
-
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
@@ -322,6 +319,8 @@ class TrainConfig:
     """Batches to train on."""
     variant: str = one_of(VARIANTS, "batch_topk")
     """Kind of SAE to train."""
+    least_cosine: float = 0.0
+    """Lowest cosine of a latent's encoder with its decoder, see `sae.training.cone`; 0: both are free."""
     batch_size: int = 512
     """Embeddings in a batch, those of all processes together."""
     lr: float = 4e-3

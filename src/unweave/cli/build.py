@@ -226,6 +226,8 @@ def pretrain(
     stages = by_stage(options, "encoder", "fit")
     del stages["encoder"]["batch_size"]  # --batch-size is that of training, --device that of both
     stages["fit"]["twin"] = options["twin"] is not False
+    if options["least_cosine"] is None:
+        stages["fit"]["least_cosine"] = stage.LEAST_COSINE
     if texts:
         stage.prepare(project, texts, most)
         stages["embed"] = {"sentences": 0}  # the texts are short themselves

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from unweave.base.addresses import is_on_this_machine
 from unweave.base.plain import plain
 from unweave.config import LanguageModelConfig
 from unweave.errors import BadAnswer, BadData, MissingExtra, ModelUnavailable
@@ -83,12 +84,12 @@ class LanguageModel:
         self.config = config
         self._key = Key.read(config.key_from)
         url = urlsplit(config.base_url)
-        if self._key and url.scheme == "http" and not config.is_local:
+        if self._key and url.scheme == "http" and not is_on_this_machine(config.base_url):
             raise BadData(
                 f"the key in ${config.key_from} would travel to {url.hostname} without encryption; give an https:// "
                 f"address as --base-url, or unset {config.key_from}"
             )
-        if not config.is_local and not (config.input_price or config.output_price):
+        if not is_on_this_machine(config.base_url) and not (config.input_price or config.output_price):
             raise BadData(
                 f"{url.hostname} has no price, so the cap on spending could not hold; give --input-price and "
                 "--output-price, per million tokens (a tiny one if it is free)"
@@ -231,7 +232,7 @@ class LanguageModel:
 
     def _wait_or_give_up(self, attempt: int, what: str, retry_after: str | None) -> None:
         if attempt >= self.config.attempts:
-            start = "; start one: unweave serve-model" if self.config.is_local else ""
+            start = "; start one: unweave serve-model" if is_on_this_machine(self.config.base_url) else ""
             raise ModelUnavailable(
                 f"{self._where} could not be asked in {attempt} attempts{start} ({plain(self._key.hidden(what), 200)})"
             )

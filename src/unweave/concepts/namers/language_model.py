@@ -11,6 +11,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import NamedTuple, TypeVar
 
+from unweave.base.addresses import is_on_this_machine
 from unweave.base.plain import plain
 from unweave.base.stored import set_otherwise
 from unweave.concepts import prompts, store
@@ -123,7 +124,7 @@ class LanguageModelNamer:
             model.close()
         read = sum(len(message["content"]) for messages in asked for message in messages) // _BYTES_A_TOKEN
         written = len(asked) * _ASSUMED_ANSWER
-        each = _ASSUMED_SECONDS[self.config.is_local] if seconds is None else seconds
+        each = _ASSUMED_SECONDS[is_on_this_machine(self.config.base_url)] if seconds is None else seconds
         with reading(self._database) as db:
             left = self.config.cap - spending.spent(db).cost
         return Forecast(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from unweave.concepts.relations.ties import Together
-from unweave.config import MATRYOSHKA_PARTS
+from unweave.sae.model import MATRYOSHKA_PARTS
 
 FAMILY_NPMI = 0.4
 """Ties that make a family; weaker ones run families of several topics together."""

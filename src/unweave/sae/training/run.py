@@ -33,6 +33,7 @@ from unweave.errors import BadData, CorruptArtifact, DimensionMismatch
 from unweave.sae.given import fingerprint, joined
 from unweave.sae.model import SAE
 from unweave.sae.training.arithmetic import Adam, Engine, Parameters, engine_for
+from unweave.sae.training.cone import hold_within
 from unweave.sae.training.parallel import World, own_device, world_of
 from unweave.sae.training.reports import Report, report_steps
 from unweave.sae.training.rows import TrainingTexts, ahead
@@ -181,6 +182,8 @@ class Run:
         fired = done.fired.to(torch.int64)
         self.world.sum_(done.loss, fired, *small.values())
         self.engine.update(p, moments, gradients.W, adam, self.world)
+        if self.config.least_cosine:
+            hold_within(p, self.config.least_cosine)
         for name, gradient in small.items():
             adam.apply_(getattr(p, name), gradient, moments[f"{name}.mean"], moments[f"{name}.square"])
         p.threshold.clamp_min_(0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from unweave.config import MATRYOSHKA_PARTS
+from unweave.sae.model import MATRYOSHKA_PARTS
 from unweave.sae.training.arithmetic import Engine, Entries, Parameters
 from unweave.sae.training.parallel import World
 from unweave.sae.training.variants.batch_topk import BatchTopK
