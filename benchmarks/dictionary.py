@@ -1,6 +1,6 @@
 """Does one dictionary, trained on texts of many kinds, read collections that it has never seen, and does it come back?
 
-    UNWEAVE_DATA=… python benchmarks/dictionary.py [--texts 600000] [--n-latents 6144] [--folder FOLDER] [--only PART …]
+    UNWEAVE_DATA=… python benchmarks/dictionary.py [--texts 300000] [--n-latents 3072] [--folder FOLDER] [--only PART …]
 
 `unweave pretrain` makes the dictionary from the text corpora below $UNWEAVE_DATA, of which none holds a text or a query
 of an evaluation collection; every part goes on where it was broken off. Measured are
@@ -21,11 +21,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,7 @@ from unweave.project import Project
 from unweave.retrieval import systems
 from unweave.retrieval.searcher import ConceptSearcher
 from unweave.sae.agreement import RETURNS, agreement
+from unweave.sae.hub import CARD
 from unweave.sae.model import RETURNING, SAE
 from unweave.sae.training.recipe import planned, planned_beside
 from unweave.sae.training.run import run_training
@@ -53,6 +56,7 @@ from unweave.sae.training.twin import run_with_twin
 from unweave.stages.fit import draw_training_texts
 
 RESULTS = Path(__file__).parent / "results" / "dictionary.json"
+PACKAGED = Path(__file__).parents[1] / "src" / "unweave" / "pretrained"
 PARTS = ("reads", "returns", "finds", "answers")
 MOST = 20_000
 """Texts on which an error or an agreement is measured, at most."""
@@ -63,13 +67,17 @@ Floats = NDArray[np.float32]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--texts", type=int, default=600_000, help="texts to train on (default: 600,000)")
-    parser.add_argument("--n-latents", type=int, default=6144)
+    parser.add_argument("--texts", type=int, default=300_000, help="texts to train on (default: 300,000)")
+    parser.add_argument("--n-latents", type=int, default=3072)
     parser.add_argument("--folder", type=Path, default=texts.CACHE / "dictionary", help="where the project goes")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--package", action="store_true", help="put it into the package, and measure nothing")
     parser.add_argument("--collections", nargs="+", choices=COLLECTIONS, default=list(COLLECTIONS))
     options = parser.parse_args()
     project = made(options.folder, options.texts, options.n_latents)
+    if options.package:
+        package(project)
+        return
     found = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     measures: dict[str, Callable[[], Any]] = {
         "reads": lambda: reads(project, options.collections),
@@ -91,6 +99,20 @@ def made(folder: Path, most: int, n_latents: int) -> Project:
     command = [sys.executable, "-m", "unweave", "pretrain", path, "--texts", texts.data() / "corpora", "--most", most]
     subprocess.run([*map(str, command), "--n-latents", str(n_latents)], check=True)
     return Project.open(path)
+
+
+def package(project: Project) -> None:
+    """Copy the dictionary into the package, its card completed by where the texts come from and on what terms."""
+    shutil.rmtree(PACKAGED, ignore_errors=True)
+    shutil.copytree(project.path / "dictionary", PACKAGED)
+    lines = (texts.data() / "corpora" / "README.md").read_text(encoding="utf-8").splitlines()
+    sources = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("| `")]
+    terms = [
+        f"- {name.strip('`').removesuffix('.jsonl.gz')}: {of} {on}"
+        for name, _, of, on, *_ in (cells for cells in sources if len(cells) == 5)
+    ]
+    with (PACKAGED / CARD).open("a", encoding="utf-8") as card:
+        card.write("\n".join(["## Origin and terms of its texts", "", *terms, ""]))
 
 
 # --- what it makes of texts -----------------------------------------------------------------------
@@ -153,7 +175,7 @@ def half(project: Project, folder: Path, rows: Floats, seed: int) -> SAE:
     if not path.exists():
         config = project.settings.fit
         plan = planned(
-            FitConfig(n_latents=project.sae.config.n_latents, k=config.k, seed=100 + seed), *rows.shape,
+            replace(config, n_latents=project.sae.config.n_latents, seed=100 + seed), *rows.shape,
             project.sae.config.encoder,
         )  # fmt: skip
         run = run_training if seed else run_with_twin
@@ -234,8 +256,12 @@ def headline(found: dict[str, Any]) -> dict[str, float | None]:
     return {name: None if value is None else round(value, 4) for name, value in figures.items()}
 
 
-def summary(found: dict[str, Any]) -> Iterator[str]:
+def summary(found: dict[str, Any]) -> list[str]:
     """What the documentation shows."""
+    return list(_lines(found))
+
+
+def _lines(found: dict[str, Any]) -> Iterator[str]:
     if "reads" in found:
         yield from table(
             [

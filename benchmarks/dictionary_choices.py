@@ -183,6 +183,7 @@ CHOICES: dict[str, Callable[[Floats, int], SAE]] = {
     "3,072 within .8": lambda rows, seed: train(rows, seed, n_latents=3072, least_cosine=0.8),
     "3,072 within .9": lambda rows, seed: train(rows, seed, n_latents=3072, least_cosine=0.9),
     "3,072 within .95": lambda rows, seed: train(rows, seed, n_latents=3072, least_cosine=0.95),
+    "3,072 within .98": lambda rows, seed: train(rows, seed, n_latents=3072, least_cosine=0.98),
     "3,072 tied": lambda rows, seed: train(rows, seed, n_latents=3072, least_cosine=1.0),
     "3,072 tied, then freed": lambda rows, seed: tied_then_freed(rows, seed, 3072),
     "1,536 within .9": lambda rows, seed: train(rows, seed, n_latents=1536, least_cosine=0.9),
@@ -207,14 +208,16 @@ def main() -> None:
     options = parser.parse_args()
     rows = Project.open(options.project).embedded("passages").rows(0, options.texts + HELD_OUT)
     seen, unseen = rows[: options.texts], rows[options.texts :]
-    found = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    found = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {"rows": []}
+    done = {(row["choice"], row["texts"]) for row in found["rows"]}
     for name in options.only:
-        if name not in found:
-            found[name] = measured(CHOICES[name], seen, unseen)
-            found["about"] = about("numpy", "torch") | {"texts": options.texts}
+        if (name, options.texts) not in done:
+            row = {"choice": name, "texts": options.texts, **measured(CHOICES[name], seen, unseen)}
+            found["rows"].append(row)
+            found["about"] = about("numpy", "torch")
             write(found)
-            print(name, found[name], flush=True)
-    print("\n".join(table(rows_of(found))))
+            print(row, flush=True)
+    print("\n".join(summary(found)))
 
 
 def write(found: dict[str, Any]) -> None:
@@ -257,17 +260,22 @@ def opened() -> list[Collection]:
     return [collection(name, texts.MINILM) for name in SELECTION]
 
 
-def rows_of(found: dict[str, Any]) -> list[dict[str, str]]:
-    return [
-        {
-            "choice": name, "NMSE seen": f"{of['nmse_seen']:.3f}", "unseen": f"{of['nmse_unseen']:.3f}",
-            "L0": f"{of['l0']:.1f}", "returns": f"{of['contribution']:.0%}",
-            "closely": f"{of['contribution_closely']:.0%}",
-            "top five": f"{of['top5']:.0%}", "codes": f"{of['codes']:.1%}", "CL-SR": f"{of['CL-SR']:.1%}",
-            "seconds": f"{of['seconds']:.0f}",
-        }
-        for name, of in found.items() if name != "about"
-    ]  # fmt: skip
+def summary(found: dict[str, Any]) -> list[str]:
+    """What the documentation shows, by the number of texts, the most concepts that return first."""
+    rows = sorted(found["rows"], key=lambda row: (row["texts"], -row["contribution"]))
+    return list(
+        table(
+            [
+                {
+                    "choice": row["choice"], "texts": f"{row['texts']:,}", "NMSE": f"{row['nmse_unseen']:.3f}",
+                    "/ seen": f"{row['nmse_unseen'] / row['nmse_seen']:.2f}", "L0": f"{row['l0']:.1f}",
+                    "returns": f"{row['contribution']:.0%}", "top five": f"{row['top5']:.0%}",
+                    "codes": f"{row['codes']:.1%}", "CL-SR": f"{row['CL-SR']:.1%}",
+                }
+                for row in rows
+            ]
+        )
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

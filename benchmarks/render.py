@@ -16,6 +16,8 @@ from typing import Any
 
 import click
 import demo
+import dictionary
+import dictionary_choices
 import effectiveness
 import gpu
 import growth
@@ -88,6 +90,8 @@ def blocks() -> dict[str, list[str]]:
         "encoders": list(table(results(effectiveness.RESULTS)["encoders"])),
         "peers": list(table(results(effectiveness.RESULTS)["peers"])),
         "stability": stability.summary(results(stability.RESULTS)),
+        "dictionary": dictionary.summary(results(dictionary.RESULTS)),
+        "dictionary_choices": dictionary_choices.summary(results(dictionary_choices.RESULTS)),
         "refit": refit.summary(results(refit.RESULTS)),
         "search": search.summary(results(search.RESULTS)),
         "faults": faults.summary(results(faults.RESULTS)),

@@ -165,7 +165,7 @@ def _boosts(given: tuple[str, ...]) -> dict[int, float]:
 
 
 _DICTIONARY = click.option("--dictionary", help="Without PROJECT, what is read with: a dictionary's folder, or its "
-                           "repository on the hub.  [default: the one in the package, if it has one]")  # fmt: skip
+                           "repository on the hub.  [default: the one in the package]")  # fmt: skip
 
 
 @click.command()

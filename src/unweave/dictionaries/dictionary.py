@@ -1,6 +1,6 @@
 """A dictionary that is ready to read with: an SAE, the encoder whose embeddings it reads, and its concepts' names.
 
-`unweave pretrain` makes such folders; a package may carry one for the default encoder.
+`unweave pretrain` makes such folders; and the package carries one for the default encoder.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Dictionary:
 def from_pretrained(
     name: str | Path = PRETRAINED, revision: str | None = None, *, encoder: str | Encoder | None = None
 ) -> Dictionary:
-    """Open a dictionary: the one that the package carries, if it does, one on the hub, or a folder's.
+    """Open a dictionary: the one that the package carries, one on the hub, or a folder's.
 
     Args:
         name: "pretrained", for the default encoder; a folder, or another tool's file; or a repository on the hub,
