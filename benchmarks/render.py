@@ -28,6 +28,7 @@ import picture
 import pursuit
 import refit
 import search
+import small_corpora
 import stability
 import start
 import texts
@@ -93,6 +94,7 @@ def blocks() -> dict[str, list[str]]:
         "dictionary": dictionary.summary(results(dictionary.RESULTS)),
         "dictionary_choices": dictionary_choices.summary(results(dictionary_choices.RESULTS)),
         "refit": refit.summary(results(refit.RESULTS)),
+        "small_corpora": small_corpora.summary(results(small_corpora.RESULTS)),
         "search": search.summary(results(search.RESULTS)),
         "faults": faults.summary(results(faults.RESULTS)),
         "million": million.summary(results(million.RESULTS)),

@@ -38,18 +38,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=texts.CACHE / "small", help="where the projects go")
     parser.add_argument("--dictionary", choices=["pretrained", "own"], default="pretrained")
+    parser.add_argument("--sizes", nargs="+", type=int, choices=SIZES, default=list(SIZES))
     options = parser.parse_args()
     found = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     rows = []
     for name in COLLECTIONS:
-        for size in SIZES:
+        for size in options.sizes:
             rows.append(read(options.folder / options.dictionary / f"{name}-{size}", name, size, options.dictionary))
             print("\n".join(shown(rows[-1])), flush=True)
     found[options.dictionary] = rows
     found["about"] = about("numpy", "torch")
     text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
     write_atomically(RESULTS, lambda aside: aside.write_text(text, encoding="utf-8"))
-    print("\n".join(table(summary(found))))
+    print("\n".join(summary(found)))
 
 
 def read(folder: Path, name: str, size: int, dictionary: str) -> dict[str, Any]:
@@ -99,13 +100,15 @@ def shown(row: dict[str, Any]) -> list[str]:
     return lines + [f"    {share:6.1%}  {label}  {trust}" for label, share, trust in row["concepts"]]
 
 
-def summary(found: dict[str, Any]) -> list[dict[str, str]]:
-    return [
+def summary(found: dict[str, Any]) -> list[str]:
+    """What the documentation shows."""
+    rows = [
         {"dictionary": kind, "passages": f"{size:,}", "a name twice": f"{np.mean(twice):.1%}"}
         for kind in ("pretrained", "own") if kind in found
         for size in SIZES
         if (twice := [row["names_twice"] for row in found[kind] if row["passages"] == size])
     ]  # fmt: skip
+    return list(table(rows))
 
 
 if __name__ == "__main__":

@@ -293,25 +293,26 @@ def test_names_that_come_with_a_dictionary_stand_beside_those_of_the_corpus(proj
 
 
 @pytest.mark.parametrize(
-    ("changes", "encoder", "chosen"),
+    ("changes", "encoder", "n_texts", "before", "chosen"),
     [
-        ({}, DEFAULT_MODEL, "pretrained"),
-        ({"own_latents": 0, "seed": 3}, DEFAULT_MODEL, "pretrained"),
-        ({"n_latents": 512}, DEFAULT_MODEL, "own"),
-        ({"k": 16}, DEFAULT_MODEL, "own"),
-        ({"k": 16, "dictionary": "pretrained"}, DEFAULT_MODEL, "pretrained"),
-        ({"dictionary": "own"}, DEFAULT_MODEL, "own"),
-        ({}, "someone/encoder", "own"),
-        ({}, "", "own"),
+        ({}, DEFAULT_MODEL, 9_999, None, "pretrained"),
+        ({}, DEFAULT_MODEL, 10_000, None, "own"),
+        ({"own_latents": 0, "seed": 3}, DEFAULT_MODEL, 9, None, "pretrained"),
+        ({"n_latents": 512}, DEFAULT_MODEL, 9, None, "own"),
+        ({"k": 16}, DEFAULT_MODEL, 9, "pretrained", "own"),
+        ({"k": 16, "dictionary": "pretrained"}, DEFAULT_MODEL, 10**6, "own", "pretrained"),
+        ({"dictionary": "own"}, DEFAULT_MODEL, 9, "pretrained", "own"),
+        ({}, "someone/encoder", 9, "pretrained", "own"),
+        ({}, "", 9, None, "own"),
+        ({}, DEFAULT_MODEL, 10**6, "pretrained", "pretrained"),  # texts were added: concepts keep their numbers
+        ({}, DEFAULT_MODEL, 9, "own", "own"),
+        ({}, DEFAULT_MODEL, 9, "someone/dictionary", "pretrained"),
     ],
 )
-def test_the_packaged_dictionary_is_taken_where_it_reads_the_encoder_and_no_own_one_is_described(
-    changes, encoder, chosen, random_sae, tmp_path, monkeypatch
+def test_the_packaged_dictionary_is_taken_for_few_texts_of_its_encoder_if_no_own_one_is_described(
+    changes, encoder, n_texts, before, chosen
 ):
-    sae = random_sae(0)
-    save(tmp_path / "packaged", replace(sae, config=replace(sae.config, encoder=DEFAULT_MODEL)), [])
-    monkeypatch.setattr("unweave.sae.given._PACKAGED", tmp_path / "packaged")
-    assert chosen_dictionary(FitConfig(**changes), encoder) == chosen
+    assert chosen_dictionary(FitConfig(**changes), encoder, n_texts, before) == chosen
 
 
 def test_own_latents_come_behind_the_given_ones(project, given):
@@ -400,7 +401,7 @@ def test_what_is_no_dictionary_is_refused_with_what_would_be_one(project, tmp_pa
     (tmp_path / "empty").mkdir()
     assert "holds no SAE of a known format" in refused(project, tmp_path / "empty")
     assert "there is no dictionary '/no/such'" in refused(project, "/no/such")
-    assert "this build of unweave carries no dictionary" in refused(project, "pretrained")
+    assert "the dictionary pretrained reads embeddings 384 wide" in refused(project, "pretrained")
     assert "where this project's own dictionary is written" in refused(project, project / "sae")
 
 
@@ -422,7 +423,7 @@ def test_a_width_and_a_name_that_cannot_be_had_are_their_own_errors(project, ran
     with pytest.raises(DimensionMismatch):
         Project.open(project, {"fit": {"dictionary": str(tmp_path / "narrow")}}).fit()
     with pytest.raises(MissingArtifact):
-        located("pretrained")
+        located("nowhere")
 
 
 # --- seen and unseen -------------------------------------------------------------------------------

@@ -13,13 +13,15 @@ from unweave.base.plain import plain
 from unweave.base.stored import defaults_of
 from unweave.config import OWN, PRETRAINED, FitConfig
 from unweave.dictionaries.latents import Latent, read_latents
-from unweave.errors import BadData, DimensionMismatch
+from unweave.errors import BadData, CorruptArtifact, DimensionMismatch
 from unweave.sae.given import fingerprint, located, packaged_for, read_sae
 from unweave.sae.model import SAE
 from unweave.stages.workspace import Workspace
 
 logger = logging.getLogger(__name__)
 
+ENOUGH_FOR_AN_OWN_ONE = 10_000
+"""Texts from which on a project trains a dictionary of its own if nothing else is said."""
 EXPLAINS_NOTHING = 0.9
 """An NMSE from which on a dictionary is taken to be another encoder's; random directions have .75."""
 
@@ -45,14 +47,23 @@ class Given(NamedTuple):
 _OF_AN_OWN_ONE = ("n_latents", "k", "variant", "texts_per_latent", "retrieval_weight")
 
 
-def chosen_dictionary(config: FitConfig, encoder: str) -> str:
-    """What `[fit] dictionary` stands for: itself, or where it is left out what serves this encoder's embeddings best.
+def chosen_dictionary(config: FitConfig, encoder: str, n_texts: int, before: str | None = None) -> str:
+    """What `[fit] dictionary` stands for: itself, or where it is left out what serves so many texts best.
 
-    `benchmarks/dictionary.py` measures both on collections that the packaged dictionary never saw.
+    Few texts are learned by heart, so that what is learned from them reads badly: `benchmarks/small_corpora.py` shows
+    both dictionaries. To search, an own one is the better one at any size: `benchmarks/dictionary.py`.
+
+    Args:
+        n_texts: passages, sentences and queries to train on.
+        before: the dictionary of the SAE that is there. Texts that are added do not change it.
     """
     if config.dictionary is not None:
         return config.dictionary
-    return OWN if of_an_own_one(config) or not packaged_for(encoder) else PRETRAINED
+    if of_an_own_one(config) or not packaged_for(encoder):
+        return OWN
+    if before in (OWN, PRETRAINED):
+        return before
+    return PRETRAINED if n_texts < ENOUGH_FOR_AN_OWN_ONE else OWN
 
 
 def of_an_own_one(config: FitConfig) -> list[str]:
@@ -61,18 +72,20 @@ def of_an_own_one(config: FitConfig) -> list[str]:
     return [name for name in _OF_AN_OWN_ONE if getattr(config, name) != defaults[name]]
 
 
-def given_dictionary(project: Workspace, sample: NDArray[np.float32]) -> Given | None:
+def given_dictionary(project: Workspace, sample: NDArray[np.float32], n_texts: int) -> Given | None:
     """The dictionary that the project takes over; None if it trains its own.
 
     Args:
         sample: some of the project's embeddings, (n, d_in), to see whether it reads them.
+        n_texts: how many texts there are to train on.
 
     Raises:
         BadData: it is the project's own SAE, or explains next to nothing of these embeddings.
         DimensionMismatch: it reads embeddings of another width.
         MissingArtifact, CorruptArtifact, UnsupportedSAE, ModelUnavailable: it cannot be had.
     """
-    name = chosen_dictionary(project.confirmed("fit"), project.encoder_of_embeddings)
+    encoder = project.encoder_of_embeddings
+    name = chosen_dictionary(project.confirmed("fit"), encoder, n_texts, _dictionary_before(project))
     if name == OWN:
         return None
     if Path(name).exists() and Path(name).resolve() == (project.path / "sae").resolve():
@@ -82,8 +95,19 @@ def given_dictionary(project: Workspace, sample: NDArray[np.float32]) -> Given |
     folder = located(name)
     sae = read_sae(folder)
     _check_width(name, sae, sample.shape[1])
-    _check_encoder(name, sae, project.encoder_of_embeddings, sample)
+    _check_encoder(name, sae, encoder, sample)
     return Given(name, sae, read_latents(folder, sae.config.n_latents))
+
+
+def _dictionary_before(project: Workspace) -> str | None:
+    """The dictionary of the SAE that is there; None if there is none that says so."""
+    if not project.has("sae"):
+        return None
+    try:
+        given = project.manifest("sae").settings.get("given")
+    except CorruptArtifact:  # it is made anew
+        return None
+    return OWN if given is None else str(given["dictionary"])
 
 
 def _check_width(name: str, sae: SAE, d_in: int) -> None:
