@@ -7,7 +7,7 @@ them. Of one passage each, drawn by lot too, the five strongest concepts are pri
 and of every passage it is counted whether a name stands twice among its five strongest. Whether a concept fits its
 passage is for a reader to say.
 
-Writes results/small_corpora.json; --dictionary own, which is today's way, adds its counts beside.
+Writes results/small_corpora.json, where the counts of --dictionary own stand beside those of the packaged one.
 """
 
 from __future__ import annotations

@@ -426,6 +426,27 @@ def test_a_width_and_a_name_that_cannot_be_had_are_their_own_errors(project, ran
         located("nowhere")
 
 
+def test_texts_that_are_added_do_not_change_the_dictionary(tmp_path, monkeypatch):
+    # The limit lies between the texts of before and those of after; both kinds of project keep what they have.
+    def written(name, numbers):
+        rows = [f"{i},Dish {i},Recipe {i} needs {'rye' if i % 2 else 'tea'} and some patience." for i in numbers]
+        (tmp_path / name).write_text("id,title,text\n" + "\n".join(rows), encoding="utf-8")
+        return tmp_path / name
+
+    def fitted(folder):
+        unweave("embed", folder)
+        return unweave("fit", folder)
+
+    for before, limit in (("pretrained", 1_000), ("own", 1)):
+        folder = tmp_path / before
+        monkeypatch.setattr("unweave.stages.given.ENOUGH_FOR_AN_OWN_ONE", limit)
+        unweave("init", folder, "--corpus", written("some.csv", range(40)))
+        assert f"dictionary {before}: " in fitted(folder)
+        monkeypatch.setattr("unweave.stages.given.ENOUGH_FOR_AN_OWN_ONE", 1 if before == "pretrained" else 1_000)
+        unweave("add", folder, "--corpus", written("more.csv", range(40, 60)))
+        assert f"dictionary {before}: " in fitted(folder)
+
+
 # --- seen and unseen -------------------------------------------------------------------------------
 
 

@@ -175,7 +175,7 @@ def test_other_tools_have_no_place_for_it_and_that_is_said(marked, tmp_path, cap
 
 def test_the_model_card_says_how_many_return(marked, tmp_path):
     marked.save(tmp_path / "sae")
-    assert "from another seed, found again (agreement of 0.9 at least) | 1 of 2 |" in model_card(tmp_path / "sae")
+    assert "from another seed, found again (agreement of 0.93 at least) | 1 of 2 |" in model_card(tmp_path / "sae")
     replace(marked, twin=None).save(tmp_path / "without")
     assert "second run" not in model_card(tmp_path / "without")
 

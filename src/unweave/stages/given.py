@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from unweave.base.artifact import read_manifest
 from unweave.base.plain import plain
 from unweave.base.stored import defaults_of
 from unweave.config import OWN, PRETRAINED, FitConfig
 from unweave.dictionaries.latents import Latent, read_latents
-from unweave.errors import BadData, CorruptArtifact, DimensionMismatch
+from unweave.errors import BadData, CorruptArtifact, DimensionMismatch, MissingArtifact
 from unweave.sae.given import fingerprint, located, packaged_for, read_sae
 from unweave.sae.model import SAE
 from unweave.stages.workspace import Workspace
@@ -101,11 +102,9 @@ def given_dictionary(project: Workspace, sample: NDArray[np.float32], n_texts: i
 
 def _dictionary_before(project: Workspace) -> str | None:
     """The dictionary of the SAE that is there; None if there is none that says so."""
-    if not project.has("sae"):
-        return None
     try:
-        given = project.manifest("sae").settings.get("given")
-    except CorruptArtifact:  # it is made anew
+        given = read_manifest(project.path / "sae", "sae").settings.get("given")
+    except (MissingArtifact, CorruptArtifact):
         return None
     return OWN if given is None else str(given["dictionary"])
 
