@@ -24,7 +24,7 @@ from unweave.base.building import build
 from unweave.base.extras import require
 from unweave.base.fields import LARGEST
 from unweave.base.files import write_atomically
-from unweave.config import ANEW, ReproduceConfig, SAEConfig
+from unweave.config import ANEW, OWN, ReproduceConfig, SAEConfig
 from unweave.encode.devices import refuse_missing
 from unweave.errors import BadData, ScoringUndefined
 from unweave.evaluation.measures import measure
@@ -158,7 +158,7 @@ class _Protocol:
         n_latents = config.expansion * self.passages.d_in
         changes = {
             "k": k, "n_latents": n_latents, "seed": config.seed, "device": config.device, "steps": config.steps,
-            "refit": ANEW,
+            "refit": ANEW, "dictionary": OWN,
         }  # fmt: skip
         of_this_k = Workspace.open(self.project.path, {"fit": changes}, ask=self.project.ask)
         from unweave.stages.fit import fit_sae  # which needs torch
