@@ -18,12 +18,12 @@ from conftest import unit
 from unweave.base.building import build
 from unweave.cli import main
 from unweave.config import DEFAULT_MODEL, FitConfig, SAEConfig, TrainConfig
-from unweave.dictionaries.latents import Latent, save
+from unweave.dictionaries.latents import LATENTS, Latent, save, write_latents
 from unweave.errors import BadData, DimensionMismatch, MissingArtifact
 from unweave.project import Project
 from unweave.sae.formats import FORMATS, export_sae
 from unweave.sae.given import fingerprint, in_common, joined, located, read_sae
-from unweave.sae.model import SAE
+from unweave.sae.model import SAE, WEIGHTS
 from unweave.sae.training import run
 from unweave.sae.training.arithmetic import CPUEngine, Engine, Parameters
 from unweave.sae.training.parallel import World
@@ -290,6 +290,18 @@ def test_names_that_come_with_a_dictionary_stand_beside_those_of_the_corpus(proj
     assert other.namer == "keyphrases"
     shutil.rmtree(folder)  # the project has all that it needs
     assert Project.open(project).concepts[live[0]] == shown.name
+
+
+def test_names_beside_an_sae_that_the_project_trained_are_nobodys(project):
+    # A stranger's project can hold such a file, with a manifest that is right in all else.
+    there, sae = Project.open(project).manifest("sae"), Project.open(project).sae
+    with build(project / "sae", "sae", settings=there.settings, made_from=there.made_from) as made:
+        sae.write_weights(made.path / WEIGHTS)
+        write_latents(made.path / LATENTS, [Latent(latent, "sheep") for latent in range(sae.config.n_latents)])
+        made.results.update(there.results)
+    assert not Project.open(project).fit()[0].fresh
+    Project.open(project).name()
+    assert "sheep" not in Project.open(project).concepts.values()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from unweave.base.artifact import read_manifest
+from unweave.base.artifact import damaged, read_manifest
 from unweave.base.plain import plain
 from unweave.base.stored import defaults_of
 from unweave.config import OWN, PRETRAINED, FitConfig
@@ -102,11 +102,14 @@ def given_dictionary(project: Workspace, sample: NDArray[np.float32], n_texts: i
 
 def _dictionary_before(project: Workspace) -> str | None:
     """The dictionary of the SAE that is there; None if there is none that says so."""
+    folder = project.path / "sae"
     try:
-        given = read_manifest(project.path / "sae", "sae").settings.get("given")
+        there = read_manifest(folder, "sae")
+        with damaged(f"{folder} does not state how it was trained ({{}})"):
+            given = there.settings.get("given")
+            return OWN if given is None else str(given["dictionary"])
     except (MissingArtifact, CorruptArtifact):
         return None
-    return OWN if given is None else str(given["dictionary"])
 
 
 def _check_width(name: str, sae: SAE, d_in: int) -> None:

@@ -193,9 +193,12 @@ def _make_concepts(
 
 def _dictionary_namer(project: Workspace) -> Iterator[DictionaryNamer]:
     """What gives latents of a given dictionary the names that it came with, if it has any."""
+    given = project.manifest("sae").settings.get("given")
+    if given is None:  # names beside an SAE of the project's own would be a stranger's
+        return
     latents = read_latents(project.path / "sae", project.sae.config.n_latents)
     if names := {one.latent: one.name for one in latents if one.name is not None}:
-        yield DictionaryNamer(names, str(project.manifest("sae").settings["given"]["dictionary"]))
+        yield DictionaryNamer(names, str(given["dictionary"]))
 
 
 def name_by(project: Workspace, namer: Namer, latents: Sequence[int] | None = None) -> Outcome:
