@@ -61,21 +61,27 @@ def kills(world: World, scenarios: list[Scenario], most: int) -> Iterator[Case]:
 
 
 def _killed(world: World, scenario: Scenario, event: int) -> Callable[[], list[Problem]]:
-    def work(case: Path) -> Said:
-        world.shim.watch(case)
-        world.shim.kill_at(event, torn=True)
-        said = scenario.act(case)
-        world.shim.watch(None)
-        return said
-
     def found() -> list[Problem]:
         case = world.case(scenario.base)
-        ended = forked(lambda: work(case), seconds=_SECONDS)
+        ended = _acted(world, scenario, case, lambda: world.shim.kill_at(event, torn=True))
         said = None if ended.killed_by == signal.SIGKILL and not ended.error else ended.value
         bad = [] if said is None else [Problem(WRONG, "it was not killed")]
         return bad + judged(world, scenario, world.undisturbed(scenario), case, said)
 
     return found
+
+
+def _acted(world: World, scenario: Scenario, case: Path, disturb: Callable[[], None]) -> Ended:
+    """The scenario, done by a child in the folder of a case that is watched and disturbed."""
+
+    def work() -> Said:
+        world.shim.watch(case)
+        disturb()
+        said = scenario.act(case)
+        world.shim.watch(None)
+        return said
+
+    return forked(work, seconds=_SECONDS)
 
 
 def disk_full(world: World, scenarios: list[Scenario], most: int) -> Iterator[Case]:
@@ -88,16 +94,9 @@ def disk_full(world: World, scenarios: list[Scenario], most: int) -> Iterator[Ca
 
 
 def _full(world: World, scenario: Scenario, space: int, error: int) -> Callable[[], list[Problem]]:
-    def work(case: Path) -> Said:
-        world.shim.watch(case)
-        world.shim.full_from(space, error)
-        said = scenario.act(case)
-        world.shim.watch(None)
-        return said
-
     def found() -> list[Problem]:
         case = world.case(scenario.base)
-        ended = forked(lambda: work(case), seconds=_SECONDS)
+        ended = _acted(world, scenario, case, lambda: world.shim.full_from(space, error))
         # What is called from Python raises an OSError, as it should; the command line shows it as one line.
         raised = re.search(r"^OSError.*|^\w+Error: \[Errno", ended.error, re.MULTILINE) and callable(scenario.run)
         said = Said(1, ended.error, "" if raised else ended.error) if ended.error else ended.value
