@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from unweave.base.artifact import read_manifest
 from unweave.base.building import build
 from unweave.cli import main
 from unweave.dictionaries.dictionary import Dictionary, from_pretrained
@@ -21,6 +22,7 @@ from unweave.errors import BadData, CorruptArtifact, MissingArtifact
 from unweave.project import Project
 from unweave.sae.formats import export_sae
 from unweave.sae.model import WEIGHTS
+from unweave.settings import FILE, Settings, update
 from unweave.texts.vital_articles import vital_articles
 
 MANY = [Latent(0, "tides", 0.25, 0.4), Latent(2, None, 0.01, 1.5)]
@@ -280,6 +282,17 @@ def test_pretrain_makes_a_dictionary_that_reads_texts(made):
     assert precision["half"]["nmse"] == pytest.approx(precision["full"]["nmse"], rel=5e-3)
     card = (folder / "README.md").read_text()
     assert "even" in card and "from_pretrained" in card
+
+
+def test_pretrain_begins_with_settings_of_its_own_and_keeps_to_the_projects(made, tmp_path):
+    begun = Settings.read(made / FILE)
+    assert (begun.fit.twin, begun.fit.least_cosine, begun.embed.sentences) == (True, 0.95, 0)
+    shutil.copytree(made, tmp_path / "copy")
+    update(tmp_path / "copy" / FILE, {"fit": {"twin": False, "least_cosine": 0.5}})
+    said(["pretrain", str(tmp_path / "copy")])
+    kept = Settings.read(tmp_path / "copy" / FILE).fit
+    assert (kept.twin, kept.least_cosine) == (False, 0.5)
+    assert read_manifest(tmp_path / "copy" / "sae", "sae").settings["training"]["least_cosine"] == 0.5
 
 
 def test_pretrain_goes_on_where_it_was_broken_off_and_knows_its_texts(made, texts, tmp_path):

@@ -23,7 +23,7 @@ from unweave.encode import embeddings
 from unweave.encode.embeddings import Embeddings
 from unweave.errors import BadData, UnweaveError
 from unweave.project import Project
-from unweave.settings import Settings, update, write_default
+from unweave.settings import Settings, update, write_new
 from unweave.stages.embed import bring_embeddings
 from unweave.texts.collection import Collection
 from unweave.texts.corpus import Corpus
@@ -159,7 +159,7 @@ def test_updating_a_file_that_is_not_toml_is_refused(tmp_path):
     ],
 )
 def test_a_setting_out_of_range_is_refused(tmp_path, stage, change):
-    write_default(tmp_path / "unweave.toml")
+    write_new(tmp_path / "unweave.toml", {})
     with pytest.raises(BadData, match=rf"\[{stage}\]"):
         update(tmp_path / "unweave.toml", {stage: change})
 

@@ -23,7 +23,7 @@ from unweave.settings import (
     documentation,
     update,
     value_type,
-    write_default,
+    write_new,
 )
 
 STAGES = typing.get_type_hints(Settings)
@@ -36,7 +36,7 @@ def field_of(config, name):
 
 @pytest.fixture
 def path(tmp_path):
-    write_default(tmp_path / "unweave.toml")
+    write_new(tmp_path / "unweave.toml", {})
     return tmp_path / "unweave.toml"
 
 
@@ -45,6 +45,12 @@ def path(tmp_path):
 
 def test_a_new_projects_file_gives_the_defaults(path):
     assert Settings.read(path) == Settings()
+
+
+def test_a_new_projects_file_may_begin_with_other_settings(tmp_path):
+    write_new(tmp_path / "unweave.toml", {"fit": {"twin": True, "dictionary": "own"}})
+    expected = Settings().changed({"fit": {"twin": True, "dictionary": "own"}})
+    assert Settings.read(tmp_path / "unweave.toml") == expected
 
 
 def test_an_empty_file_gives_the_defaults(path):
@@ -130,7 +136,7 @@ def test_a_whole_number_does_for_a_fraction(path):
 )
 def test_any_value_survives_the_file(tmp_path_factory, query_prefix, batch_size, normalize):
     path = tmp_path_factory.mktemp("settings") / "unweave.toml"
-    write_default(path)
+    write_new(path, {})
     changes = {"query_prefix": query_prefix, "batch_size": batch_size, "normalize": normalize}
     encoder = update(path, {"encoder": changes}).encoder
     assert {name: getattr(encoder, name) for name in changes} == changes

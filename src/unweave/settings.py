@@ -95,8 +95,8 @@ class Settings:
         return replace(self, **changed)
 
 
-def write_default(path: Path) -> None:
-    """Write settings for a new project: every field with its default and its meaning."""
+def write_new(path: Path, changes: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write settings for a new project: every field with its meaning, and its default unless changed, by stage."""
     lines = []
     for stage in fields(Settings):
         config = typing.get_type_hints(Settings)[stage.name]
@@ -105,7 +105,7 @@ def write_default(path: Path) -> None:
             choices = [choice for choice in choices_of(setting) if choice]
             meaning = documentation(config)[setting.name] + (f" One of: {', '.join(choices)}." if choices else "")
             lines += textwrap.wrap(meaning, 110, initial_indent="# ", subsequent_indent="# ")
-            value = default_of(setting)
+            value = changes.get(stage.name, {}).get(setting.name, default_of(setting))
             lines.append(f"# {setting.name} =" if value is None else f"{setting.name} = {_toml(value)}")
         lines.append("")
     write_atomically(path, lambda p: p.write_text("\n".join(lines), encoding="utf-8"))

@@ -51,7 +51,7 @@ from unweave.language import client
 from unweave.project import Project
 from unweave.sae.formats import import_sae
 from unweave.sae.model import SAE
-from unweave.settings import Settings, write_default
+from unweave.settings import Settings, write_new
 from unweave.stages.embed import bring_embeddings
 from unweave.texts.collection import Collection
 from unweave.texts.open import open_collection
@@ -116,7 +116,7 @@ def _sae_folder() -> dict[str, bytes]:
 
 def _settings() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
-        write_default(Path(folder) / "unweave.toml")
+        write_new(Path(folder) / "unweave.toml", {})
         return (Path(folder) / "unweave.toml").read_bytes()
 
 

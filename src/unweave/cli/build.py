@@ -10,6 +10,7 @@ import click
 
 from unweave.base.plain import plain
 from unweave.cli.options import (
+    APPLIES_ALL,
     JSON,
     KEPT,
     PROJECT,
@@ -218,19 +219,16 @@ def pretrain(
 
     The dictionary lies in PROJECT/dictionary, a folder that `unweave decompose`, `unweave fit --dictionary` and
     `unweave sae push` take. What was broken off goes on where it stopped when the same command is run again. How long
-    it takes is said before it begins.
+    it takes is said before it begins. The project that --texts makes begins with --twin and --least-cosine 0.95.
     """
     from unweave.cli import show
     from unweave.stages import pretrain as stage
 
     stages = by_stage(options, "encoder", "fit")
     del stages["encoder"]["batch_size"]  # --batch-size is that of training, --device that of both
-    stages["fit"]["twin"] = options["twin"] is not False
-    if options["least_cosine"] is None:
-        stages["fit"]["least_cosine"] = stage.LEAST_COSINE
     if texts:
         stage.prepare(project, texts, most)
-        stages["embed"] = {"sentences": 0}  # the texts are short themselves
+    click.get_current_context().meta[APPLIES_ALL] = True
     with opened_with(project, **stages) as opened:
         if dry_run and as_json:
             print_json(opened.pretraining_cost()._asdict())

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from unweave import settings
 from unweave.base.artifact import MANIFEST
@@ -17,8 +19,14 @@ from unweave.texts.corpus import Corpus
 from unweave.texts.queries import QuerySet, known_judgements
 
 
-def create(path: Path, collection: Collection, *, drop_unknown: bool) -> None:
-    """Make a project; if that fails, nothing of it is left. The same arguments and errors as `Project.create`."""
+def create(
+    path: Path, collection: Collection, *, drop_unknown: bool, changes: Mapping[str, Mapping[str, Any]] | None = None
+) -> None:
+    """Make a project; if that fails, nothing of it is left. The same arguments and errors as `Project.create`.
+
+    Args:
+        changes: settings that are not the default, by stage.
+    """
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     path.mkdir(parents=True, exist_ok=True)
     for folder in missing:
@@ -26,7 +34,7 @@ def create(path: Path, collection: Collection, *, drop_unknown: bool) -> None:
     try:
         with held(path / settings.LOCK):
             _refuse_what_is_there(path)
-            _fill(path, collection, drop_unknown=drop_unknown)
+            _fill(path, collection, changes or {}, drop_unknown=drop_unknown)
     except BaseException:
         with suppress(OSError):
             for folder in missing:
@@ -43,7 +51,7 @@ def _refuse_what_is_there(path: Path) -> None:
             raise BadData(f"{path / name} is in the way and is not unweave's; give a new or empty project folder")
 
 
-def _fill(path: Path, collection: Collection, *, drop_unknown: bool) -> None:
+def _fill(path: Path, collection: Collection, changes: Mapping[str, Mapping[str, Any]], *, drop_unknown: bool) -> None:
     made: list[str] = []
     try:
         corpus = Corpus.write(path / "corpus", collection.passages, settings={"about": dict(collection.about)})
@@ -54,7 +62,7 @@ def _fill(path: Path, collection: Collection, *, drop_unknown: bool) -> None:
         }
         QuerySet.write(path / "queries", collection.queries, qrels, settings={})
         made.append("queries")
-        settings.write_default(path / settings.FILE)  # last: its presence says that the project is whole
+        settings.write_new(path / settings.FILE, changes)  # last: its presence says that the project is whole
     except BaseException:
         for name in made:
             shutil.rmtree(path / name, ignore_errors=True)

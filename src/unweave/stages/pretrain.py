@@ -40,8 +40,11 @@ except ImportError as error:
 
 DICTIONARY = "dictionary"
 """The folder of the project where the packed dictionary lies."""
-LEAST_COSINE = 0.95
-"""`least_cosine` of a dictionary for others, unless something else is said; see `benchmarks/dictionary_choices.py`."""
+SETTINGS = {
+    "embed": {"sentences": 0},  # the texts of a pool are short themselves
+    "fit": {"dictionary": OWN, "twin": True, "least_cosine": 0.95},  # see benchmarks/dictionary_choices.py
+}
+"""What the project of a pool of texts begins with, where it is not the default."""
 _TIMED_TEXTS, _TIMED_STEPS = 512, 10
 _WARM_TEXTS = 64
 _MEASURED = 10_000
@@ -68,7 +71,7 @@ def prepare(folder: Path, texts: Sequence[Path], most: int | None) -> None:
     """
     pool = read_pool(texts, most=most)
     if not (folder / settings.FILE).exists():
-        create(folder, pool, drop_unknown=False)
+        create(folder, pool, drop_unknown=False, changes=SETTINGS)
         return
     there = read_manifest(folder / "corpus", "corpus").settings.get("about")
     if there != dict(pool.about):
