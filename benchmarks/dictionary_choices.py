@@ -139,13 +139,14 @@ def _begun(directions: Floats, centre: Floats) -> SAE:
     return SAE(config, 0.5 * directions, zeros, directions, centre.astype(np.float32), np.zeros(1, np.float32))
 
 
-def consensus(rows: Floats, seed: int, frozen: bool) -> SAE:
+def consensus(rows: Floats, seed: int, *, frozen: bool, **given: Any) -> SAE:
     """What at least two of several runs agree on, averaged, beside latents that are free; then trained on.
 
     Args:
         frozen: directions of what runs agree on stay as they were averaged; encoder and free latents learn.
+        given: how each run is trained, if not by the recipe.
     """
-    runs = [train(rows, seed + 1000 * number) for number in range(CONSENSUS)]
+    runs = [train(rows, seed + 1000 * number, **given) for number in range(CONSENSUS)]
     first = runs[0]
     others = [match(directions_of(first), directions_of(run)) for run in runs[1:]]
     agreed = [(found.agreement >= RETURNS, found.partners) for found in others]
@@ -166,7 +167,8 @@ def consensus(rows: Floats, seed: int, frozen: bool) -> SAE:
 
     recipe = recommend(len(rows), rows.shape[1], K, n_latents=len(shared))
     return train(
-        rows, seed, start=start, after=hold if frozen else None, steps=recipe.steps // 2, lr=recipe.lr / 2
+        rows, seed, start=start, after=hold if frozen else None,
+        **{"n_latents": len(shared), **given, "steps": recipe.steps // 2, "lr": recipe.lr / 2},
     )  # fmt: skip
 
 
@@ -194,6 +196,12 @@ CHOICES: dict[str, Callable[[Floats, int], SAE]] = {
     "k-means start": from_centroids,
     "consensus": lambda rows, seed: consensus(rows, seed, frozen=False),
     "consensus, frozen": lambda rows, seed: consensus(rows, seed, frozen=True),
+    "3,072 within .95, consensus": lambda rows, seed: consensus(
+        rows, seed, frozen=False, n_latents=3072, least_cosine=0.95
+    ),
+    "3,072 within .95, consensus, frozen": lambda rows, seed: consensus(
+        rows, seed, frozen=True, n_latents=3072, least_cosine=0.95
+    ),
 }
 
 

@@ -6,7 +6,7 @@ Every step is one that a project takes anyway, so a run that was broken off goes
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,7 +40,7 @@ except ImportError as error:
 
 DICTIONARY = "dictionary"
 """The folder of the project where the packed dictionary lies."""
-SETTINGS = {
+SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "embed": {"sentences": 0},  # the texts of a pool are short themselves
     "fit": {"dictionary": OWN, "twin": True, "least_cosine": 0.95},  # see benchmarks/dictionary_choices.py
 }
