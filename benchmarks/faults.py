@@ -5,7 +5,7 @@
 Every command that changes something, on a project of forty passages that has everything a project can have, disturbed
 in every way that tests/faults knows. Kills, full disks and power cuts of each command, moments at which the first of
 two commands is stopped, and flips in each file: at most so many, by default all, or many. A kind that is not measured
-again keeps its figures. Writes results/faults.json; its last line is one JSON object: how many faults were tried, by
+again keeps its figures. Writes results/faults.json after each kind; its last line is one JSON object: how many faults were tried, by
 kind, and after how many something was lost, wrong or a traceback.
 """
 
@@ -39,17 +39,16 @@ SAID = {
 
 def main() -> None:
     kinds = json.loads(RESULTS.read_text(encoding="utf-8"))["kinds"] if RESULTS.exists() else {}
-    began = time.monotonic()
-    cases = run.measured(sys.argv[1:])
-    for kind in run.KINDS:
-        of_kind = [case for case in cases if case["kind"] == kind]
-        if of_kind:
-            counts = run.summary(of_kind)
-            kinds[kind] = {"tried": counts[kind], **{bad: counts[bad] for bad in ("lost", "wrong", "tracebacks")}}
-    results = {"about": about("numpy"), "seconds": round(time.monotonic() - began), "kinds": kinds}
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    began, every = time.monotonic(), []
+    for kind in run.parsed(sys.argv[1:]).only:
+        cases = run.measured([*sys.argv[1:], "--only", kind])
+        counts = run.summary(cases)
+        kinds[kind] = {"tried": counts[kind], **{bad: counts[bad] for bad in ("lost", "wrong", "tracebacks")}}
+        every += cases
+        results = {"about": about("numpy"), "seconds": round(time.monotonic() - began), "kinds": kinds}
+        RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     print("\n".join(summary(results)))
-    print(json.dumps(run.summary(cases)))
+    print(json.dumps(run.summary(every)))
 
 
 def summary(results: Mapping[str, Any]) -> list[str]:

@@ -14,6 +14,7 @@ import pytest
 
 from invoked import unweave
 from unweave.base import locks
+from unweave.base.artifact import replaced
 from unweave.base.records import Passage, Query
 from unweave.errors import ArtifactInUse, BadData
 from unweave.project import Project
@@ -61,6 +62,13 @@ def test_adding_what_is_there_changes_no_byte(project):
     queries, qrels = project.queries.all, {"test": {"q1": {"a": 1}}}
     added = project.add(Collection(passages=list(project.corpus), queries=queries, qrels=qrels))
     assert added == (0, 0, 3, 3, 0, 0, 2)
+    assert state(project.path) == before
+
+
+def test_what_a_kill_left_after_the_last_step_goes_although_nothing_is_left_to_add(project):
+    before = state(project.path)
+    shutil.copytree(project.corpus.folder, replaced(project.corpus.folder))
+    assert project.add(Collection(passages=list(project.corpus))) == (0, 0, 3, 3, 0, 0, 2)
     assert state(project.path) == before
 
 

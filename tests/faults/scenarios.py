@@ -20,6 +20,7 @@ def every(world: World) -> list[Scenario]:
     world.base("corpus", lambda case: _keep(case, "corpus", "queries", "unweave.toml"))
     world.base("embedded", lambda case: _keep(case, "corpus", "queries", "unweave.toml", "embeddings", "sentences"))
     world.base("no index", lambda case: _drop(case, "index", "bm25", "codes", "evaluation"))
+    world.base("no dictionary", lambda case: _drop(case, "dictionary"))
     world.base("shorter codes", lambda case: _set(case, "index", code_k=2))
     world.base("segments", _with_segments)
     return [
@@ -37,6 +38,8 @@ def every(world: World) -> list[Scenario]:
         Scenario("index build", STAGES["index build"], "no index"),
         Scenario("index build anew", STAGES["index build"], "shorter codes"),
         Scenario("tokens anew", (*STAGES["tokens"], "--seed", "1")),
+        Scenario("add", ("add", "{project}", "--corpus", "{inputs}/more.jsonl")),
+        Scenario("pretrain", STAGES["pretrain"], "no dictionary", in_steps=True),
         Scenario("evaluate", ("evaluate", "{project}", "--sums", "BM25 + codes")),
         Scenario("report", ("report", "{project}", "--query", "the tide")),
         Scenario("rename", ("concepts", "rename", "{project}", "2", "another name")),

@@ -82,6 +82,9 @@ def make_inputs(folder: Path) -> None:
         for i, text in enumerate(texts)
     ]
     (folder / "corpus.jsonl").write_text("\n".join(lines) + "\n")
+    (folder / "more.jsonl").write_text(
+        json.dumps({"_id": "new", "title": "", "text": "The tide over the stone."}) + "\n"
+    )
     queries = [json.dumps({"_id": f"q{i}", "text": sentences[i][0]}) for i in range(N_QUERIES)]
     (folder / "queries.jsonl").write_text("\n".join(queries) + "\n")
     (folder / "qrels.txt").write_text("".join(f"q{i} 0 p{i} 1\n" for i in range(N_QUERIES)))
@@ -103,6 +106,7 @@ STAGES = {
     "tokens": ("tokens", "{project}", "--n-latents", "24", "--k", "4", "--steps", "20", "--batch-size", "16"),
     "evaluate": ("evaluate", "{project}", "--sums", "BM25 + 2 codes"),
     "report": ("report", "{project}", "--query", "moon over the sea"),
+    "pretrain": ("pretrain", "{project}"),
 }  # fmt: skip
 """The commands that make a whole project, in order."""
 EDITS = (

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unweave.base import locks
+from unweave.base.building import clear_leftovers
 from unweave.base.files import refuse_links
 from unweave.base.plain import plain
 from unweave.base.records import Passage, Query
@@ -58,6 +59,8 @@ def add(project: Workspace, collection: Collection, *, drop_unknown: bool = Fals
         aside = project.path / STAGED
         refuse_links(aside)
         old, asked = project.corpus, project.queries
+        for folder in (old.folder, asked.folder):
+            clear_leftovers(folder)  # of one that was killed after its last step; this may find nothing to add
         try:
             staged = Corpus.write(aside / "corpus", collection.passages, settings={})
             places = _Places.of(old, staged)
