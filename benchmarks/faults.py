@@ -5,8 +5,8 @@
 Every command that changes something, on a project of forty passages that has everything a project can have, disturbed
 in every way that tests/faults knows. Kills, full disks and power cuts of each command, moments at which the first of
 two commands is stopped, and flips in each file: at most so many, by default all, or many. A kind that is not measured
-again keeps its figures. Writes results/faults.json after each kind; its last line is one JSON object: how many faults were tried, by
-kind, and after how many something was lost, wrong or a traceback.
+again keeps its figures. Writes results/faults.json after each kind; its last line is one JSON object: how many faults
+were tried, by kind, and after how many something was lost, wrong or a traceback.
 """
 
 from __future__ import annotations

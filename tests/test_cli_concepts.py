@@ -15,7 +15,7 @@ from unweave.base.building import build
 from unweave.base.records import Passage
 from unweave.cli import main
 from unweave.concepts import store
-from unweave.concepts.concept import DETECTION, ITSELF, Concept, Example, Naming, Related, Score
+from unweave.concepts.concept import DETECTION, ITSELF, OVER_NULLS, Concept, Example, Naming, Related, Score
 from unweave.concepts.store import Concepts
 from unweave.project import Project
 from unweave.texts.collection import Collection
@@ -50,6 +50,7 @@ def made(tmp_path_factory) -> Path:
         store.add(database, CONCEPTS)
         scores = [
             ("language-model", Score(DETECTION, 0.85, 0.75, 0.93, 40)),
+            ("language-model", Score(OVER_NULLS, 1.0, 0.97, 1.0, 100)),
             (ITSELF, Score("purity", 0.5, 0.4, 0.6, 9)),
         ]
         store.add_scores(database, [(5, namer, score) for namer, score in scores])
@@ -108,14 +109,14 @@ def test_concepts_are_listed_by_frequency_with_trust_number_and_remark(project):
 @pytest.mark.parametrize(
     ("options", "listed"),
     [
-        (["--trust", "good"], [5]),
+        (["--trust", "holds"], [5]),
         (["--trust", "unscored"], [7]),
         (["--trust", "confirmed"], []),
         (["--flag", "hub"], [7]),
         (["--flag", "hu"], []),
         (["--grep", "KITE"], [5]),
         (["--grep", "boat", "--flag", "hub"], [7]),
-        (["--grep", "boat", "--trust", "good"], []),
+        (["--grep", "boat", "--trust", "holds"], []),
         (["--grep", "("], []),
         (["--top", "2"], [5, 7]),
     ],
@@ -128,7 +129,7 @@ def test_a_merged_concept_is_listed_with_the_name_it_has_now(project):
     run("merge", project, 7, 5)
     assert "       30  ● Kites [31m  #7  [hub]  merged into #5" in run("list", project)
     assert run_json("list", project, "--grep", "kites")["concepts"][1] == {
-        "latent": 7, "name": "Kites \x1b[31m", "trust": "good", "returns": None, "document_frequency": 30,
+        "latent": 7, "name": "Kites \x1b[31m", "trust": "holds", "returns": None, "document_frequency": 30,
         "flag": "hub", "merged_into": 5,
     }  # fmt: skip
 
@@ -137,7 +138,10 @@ def test_a_concept_is_shown_with_all_that_is_known_of_it(project):
     assert run("show", project, 5).splitlines() == [
         "● Kites [31m  #5",
         "in 1,200 passages; strongest activation 2.000",
-        "language-model  ● Kites [31m: Texts about kites.  (detection 0.85 [0.75, 0.93] of 40)",
+        (
+            "language-model  ● Kites [31m: Texts about kites.  (detection 0.85 [0.75, 0.93] of 40)"
+            "  (surely better than 97% of names of random directions)"
+        ),
         "    keyphrases  · kite festival",
         "       no name  (purity 0.50 [0.40, 0.60] of 9)",
         "top:",
@@ -156,9 +160,9 @@ def test_a_concept_is_shown_with_all_that_is_known_of_it(project):
 
 def test_a_concept_as_json_holds_the_same(project):
     shown = run_json("show", project, 5)
-    assert (shown["name"], shown["trust"], shown["document_frequency"]) == ("Kites \x1b[31m", "good", 1200)
+    assert (shown["name"], shown["trust"], shown["document_frequency"]) == ("Kites \x1b[31m", "holds", 1200)
     assert [(naming["namer"], naming["trust"]) for naming in shown["namings"]] == [
-        ("language-model", "good"),
+        ("language-model", "holds"),
         ("keyphrases", "unscored"),
     ]
     assert shown["scores"]["language-model"][0]["low"] == 0.75

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from unweave.base.records import Trust
 from unweave.concepts import edits, store
-from unweave.concepts.concept import DETECTION, PERSON, Concept, Naming, Score
+from unweave.concepts.concept import DETECTION, OVER_NULLS, PERSON, Concept, Naming, Score
 from unweave.concepts.database import writing
 from unweave.concepts.store import Concepts
 from unweave.errors import ArtifactInUse, BadData
@@ -37,7 +37,8 @@ def database(tmp_path) -> Path:
 def make(file: Path, latents: range = range(5)) -> Path:
     store.create(file)
     store.add(file, [concept for concept in CONCEPTS if concept.latent in latents])
-    store.add_scores(file, [(0, "keyphrases", Score(DETECTION, 0.9, 0.8, 0.95, 40))] if 0 in latents else [])
+    judged = Score(DETECTION, 0.9, 0.8, 0.95, 40), Score(OVER_NULLS, 1.0, 0.97, 1.0, 100)
+    store.add_scores(file, [(0, "keyphrases", score) for score in judged] if 0 in latents else [])
     return file
 
 
@@ -145,7 +146,7 @@ def test_a_remark_is_replaced_removed_and_brought_back(database):
 def test_a_merged_concept_has_the_others_name(database):
     edits.merge(database, 3, 0)
     names = Concepts(database)
-    assert (names[3], names.trust(3)) == ("kite festival", Trust.GOOD)
+    assert (names[3], names.trust(3)) == ("kite festival", Trust.HOLDS)
     assert edits.merge(database, 3, 0) is None
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unweave.concepts import edits, exchange, store, tables
-from unweave.concepts.concept import DETECTION, PERSON, Concept, Example, Naming, Score
+from unweave.concepts.concept import DETECTION, OVER_NULLS, PERSON, Concept, Example, Naming, Score
 from unweave.concepts.database import writing
 from unweave.concepts.exchange import COLUMNS, export, import_edits, read_changes
 from unweave.concepts.store import Concepts
@@ -37,7 +37,8 @@ def database(tmp_path) -> Path:
     file = tmp_path / store.DATABASE
     store.create(file)
     store.add(file, CONCEPTS)
-    store.add_scores(file, [(0, "language-model", Score(DETECTION, 0.75, 0.55, 0.9, 20))])
+    scores = Score(DETECTION, 0.75, 0.55, 0.9, 20), Score(OVER_NULLS, 0.9, 0.6, 1.0, 100)
+    store.add_scores(file, [(0, "language-model", score) for score in scores])
     edits.merge(file, 3, 0)
     return file
 
@@ -69,7 +70,7 @@ def test_a_row_holds_what_a_name_is_judged_by(database, tmp_path):
     assert export(Concepts(database), tmp_path / "out.jsonl", content) == 4
     first, second, nameless, merged = map(json.loads, (tmp_path / "out.jsonl").read_text().splitlines())
     assert first == {
-        "latent": 0, "name": "kites", "namer": "language-model", "trust": "fair", "returns": None, "detection": 0.75,
+        "latent": 0, "name": "kites", "namer": "language-model", "trust": "vague", "returns": None, "detection": 0.75,
         "document_frequency": 9, "flag": None, "merged_into": None, "description": "Texts about kites.",
         "keyphrases": "kite festival",
         "examples": ["Kites fly in the wind.", "x" * 199 + "…", "=HYPERLINK(A1)"],
@@ -155,7 +156,7 @@ def test_changed_cells_become_edits_that_can_be_undone(database, tmp_path):
     export(Concepts(database), tmp_path / "out.csv", content)
     before = rows(database)
     changed = cells(tmp_path / "out.csv")
-    changed[0] |= {"name": "=kites", "trust": "good", "examples": "mine"}
+    changed[0] |= {"name": "=kites", "trust": "holds", "examples": "mine"}
     changed[1] |= {"flag": "", "description": "Sums."}
     changed[2] |= {"name": "tide", "merged_into": "1"}
     with (tmp_path / "back.csv").open("w", encoding="utf-8", newline="") as file:

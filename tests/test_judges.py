@@ -14,11 +14,16 @@ from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
 from unweave.base.records import Trust
-from unweave.concepts.concept import DETECTION, ITSELF, Naming, Score
+from unweave.concepts.concept import DETECTION, ITSELF, OVER_NULLS, PERSON, Naming, Score, trust_of
 from unweave.concepts.evidence import Evidence, Samples
-from unweave.concepts.judges import controls, embedding, simulations, verdicts
-from unweave.concepts.judges.embedding import AUROC, auroc, mean, odd_one_out, picked, question, share
+from unweave.concepts.judges import controls, detection, embedding, nulls, simulations, verdicts
+from unweave.concepts.judges.detection import IN_SPACE, LEXICAL, MIDDLE, STRONG, WEAK, Space
+from unweave.concepts.judges.embedding import odd_one_out
+from unweave.concepts.judges.questions import A_BAND, Question, auroc, mean, question, questions, share, told
+from unweave.concepts.namers.keyphrases import KeyphraseNamer
 from unweave.concepts.store import add_namings
+from unweave.config import KeyphraseConfig
+from unweave.encode.static import StaticEncoder
 from unweave.project import Project
 from unweave.stages import judge, name
 from unweave.stages.evidence import evidence_of
@@ -26,40 +31,41 @@ from unweave.stages.evidence import evidence_of
 # --- formulas -------------------------------------------------------------------------------------
 
 
-def test_as_many_texts_are_picked_as_are_active():
-    active = np.array([True, True, False, False])
-    assert picked(np.array([4.0, 3, 2, 1]), active) == 1
-    assert picked(np.array([4.0, 1, 3, 2]), active) == 0.5
-    assert picked(np.array([1.0, 2, 3, 4]), active) == 0
+def test_pairs_are_told_by_hand():
+    assert auroc(np.array([4.0, 3]), np.array([2.0, 1])) == 1
+    assert auroc(np.array([4.0, 2]), np.array([3.0, 1])) == 0.75
+    assert auroc(np.zeros(2), np.zeros(3)) == 0.5
 
 
-def test_equal_values_are_picked_by_chance_wherever_they_stand():
-    active = np.array([True, True, False, False])
-    assert picked(np.zeros(4), active) == 0.5
-    assert picked(np.array([2.0, 1, 1, 1]), active) == pytest.approx((1 + 1 / 3) / 2)
-
-
-halves = st.integers(1, 12).flatmap(
-    lambda n: st.tuples(
-        arrays(np.float64, 2 * n, elements=st.integers(-3, 3)), st.permutations([True] * n + [False] * n)
-    )
-)
-
-
-@given(halves, st.randoms(use_true_random=False))
-def test_the_order_of_the_texts_does_not_matter(half, random):
-    values, active = half[0], np.array(half[1])
-    order = list(range(len(values)))
-    random.shuffle(order)
-    assert picked(values[order], active[order]) == pytest.approx(picked(values, active))
-    assert auroc(values[order], active[order]) == pytest.approx(auroc(values, active))
+halves = st.tuples(*[st.integers(1, 12).flatmap(lambda n: arrays(np.float64, n, elements=st.integers(-3, 3)))] * 2)
 
 
 @given(halves)
 def test_auroc_is_scikit_learns_and_turns_with_the_values(half):
-    values, active = half[0], np.array(half[1])
-    assert auroc(values, active) == pytest.approx(roc_auc_score(active, values))
-    assert auroc(values, active) + auroc(-values, active) == pytest.approx(1)
+    active, silent = half
+    labels = np.repeat([1, 0], [len(active), len(silent)])
+    assert auroc(active, silent) == pytest.approx(roc_auc_score(labels, np.concatenate(half)))
+    assert auroc(active, silent) + auroc(-active, -silent) == pytest.approx(1)
+
+
+def test_the_interval_of_pairs_is_newcombes():
+    # Of one active and one silent text a pair is a decision, and the interval is Wilson's: 1 / (1 + z^2) and 1.
+    assert told("any", np.ones(1), np.zeros(1))[1:] == (1.0, pytest.approx(1 / (1 + 1.96**2)), 1.0, 1)
+    assert told("any", np.zeros(1), np.ones(1))[1:] == (0.0, 0.0, pytest.approx(1 - 1 / (1 + 1.96**2)), 1)
+    # Of many, it is nearly what Hanley and McNeil's error gives.
+    active, silent = np.arange(0, 100, 2.0) + 30, np.arange(0, 100, 1.0)
+    found = told("any", active, silent)
+    a = found.value
+    variance = (a * (1 - a) + 49 * (a / (2 - a) - a**2) + 99 * (2 * a**2 / (1 + a) - a**2)) / 5000
+    assert found.low == pytest.approx(a - 1.96 * variance**0.5, abs=0.02)
+    assert found.high == pytest.approx(a + 1.96 * variance**0.5, abs=0.02)
+
+
+@given(halves)
+def test_the_interval_holds_its_value_and_mirrors(half):
+    one, other = told("any", *half), told("any", *(-values for values in half))
+    assert 0 <= one.low <= one.value <= one.high <= 1
+    assert (one.low, one.high) == (pytest.approx(1 - other.high, abs=1e-6), pytest.approx(1 - other.low, abs=1e-6))
 
 
 @pytest.mark.parametrize(("right", "n"), [(0, 5), (3, 5), (5, 5), (17, 24), (1, 1), (120, 200)])
@@ -104,9 +110,11 @@ def test_half_of_the_texts_of_a_question_are_active(n, near_misses, random, seed
 
 
 def test_active_texts_are_of_three_bands_alike():
-    texts = question(samples(90), 0, 0).texts
+    asked = question(samples(90), 0, 0)
+    assert [band.stop - band.start for band in asked.bands] == [A_BAND] * 3
+    texts = asked.texts
     counts = [((texts >= low) & (texts < low + 30)).sum() for low in (0, 30, 60)]
-    assert counts == [embedding.A_BAND] * 3
+    assert counts == [A_BAND] * 3
 
 
 def test_there_is_no_question_without_enough_silent_texts():
@@ -126,16 +134,16 @@ class Lengths:
 
 def test_a_mix_of_phrases_is_read_as_their_weighted_sum():
     words = {1: [("ab", 2.0), ("a b", 1.0)], 2: [("abc", 1.0)], 3: []}
-    found = embedding.embedded(Lengths(), words)
+    found = embedding.mixed(Lengths(), words)
     assert found.keys() == {1, 2}
     assert found[1].tolist() == [2 * 2 + 3, 1]
 
 
-def test_of_many_texts_the_mean_is_taken_away():
-    words = {n: [("a" * n, 1.0)] for n in range(1, 17)}
-    found = embedding.embedded(Lengths(), words)
-    assert found[1][0] == pytest.approx(1 - 8.5)
-    assert np.sum(list(found.values()), axis=0) == pytest.approx(0, abs=1e-4)
+def test_of_many_names_the_mean_is_taken_away():
+    names = ["a" * n for n in range(1, 17)]
+    found = detection.embedded(Lengths(), [*names, names[0]])
+    assert found[0, 0] == pytest.approx(1 - 8.5) and (found[0] == found[-1]).all()
+    assert found[:-1].sum(axis=0) == pytest.approx(0, abs=1e-4)
 
 
 def test_a_description_is_read_as_its_mix_or_after_its_name():
@@ -158,14 +166,87 @@ def test_no_shuffled_name_is_at_home(latents, seed):
     assert all(found[latent] != namings[latent] for latent in latents)
 
 
-def test_a_random_dictionary_is_as_sparse_as_the_other(random_sae):
-    embeddings = np.random.default_rng(0).normal(size=(3000, 8)).astype(np.float32)
-    sae = random_sae(0)
-    found = controls.random_dictionary(sae, embeddings)
-    assert found.W_dec.shape == sae.W_dec.shape
-    assert np.linalg.norm(found.W_dec, axis=1) == pytest.approx(1, abs=1e-5)
-    assert found.encode(embeddings).nnz / 3000 == pytest.approx(sae.config.k, rel=0.1)
-    assert (found.W_dec == controls.random_dictionary(sae, embeddings).W_dec).all()
+# --- nulls ----------------------------------------------------------------------------------------
+
+
+def beside(*detections: float, frequency: int = 10) -> nulls.Nulls:
+    return nulls.Nulls(np.full(len(detections), frequency), np.array(detections))
+
+
+def test_a_name_is_held_against_nulls_by_its_value_and_by_the_ends_of_its_interval():
+    of = beside(*np.linspace(0.4, 0.79, 40))
+    found = of.beaten(10, Score(DETECTION, 0.705, 0.595, 0.9, 30))
+    assert found == Score(OVER_NULLS, pytest.approx(31 / 40), pytest.approx(20 / 40), 1.0, 40)
+    assert beside(*[0.5] * 39).beaten(10, Score(DETECTION, 0.7, 0.6, 0.8, 30)) is None, "too few to know the best"
+
+
+def test_only_nulls_about_as_frequent_count():
+    of = nulls.Nulls(np.repeat([10, 1000], 100), np.repeat([0.9, 0.5], 100))
+    rare, common = (of.beaten(frequency, Score(DETECTION, 0.7, 0.65, 0.8, 30)) for frequency in (12, 800))
+    assert (rare.value, common.value) == (0, 1)
+
+
+def test_nulls_are_active_as_often_as_latents_are_and_the_same_each_time(evidence):
+    counts = np.diff(evidence.latents.indptr)
+    for make in (nulls.random_directions, nulls.single_texts):
+        sae = make(evidence, 50, 0)
+        of = evidence.seen_by(sae)
+        assert set(np.diff(of.latents.indptr).tolist()) <= set(counts[evidence.live].tolist())
+        assert np.linalg.norm(sae.W_dec, axis=1) == pytest.approx(1, abs=1e-5)
+        assert (sae.W_dec == make(evidence, 50, 0).W_dec).all() and (sae.W_dec != make(evidence, 50, 1).W_dec).any()
+
+
+def test_the_texts_of_another_sae_are_the_same_texts(evidence):
+    of = evidence.seen_by(nulls.random_directions(evidence, 5, 0))
+    assert of.latents.shape == (len(evidence), 5) and of.contents() == evidence.contents()
+    assert of.neighbours is evidence.neighbours, "which are the dearest part"
+    assert evidence.latents.shape[1] != 5
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [
+        ((), Trust.UNSCORED),
+        ((Score(DETECTION, 0.8, 0.7, 0.9, 30),), Trust.UNSCORED),
+        ((Score(DETECTION, 0.8, 0.7, 0.9, 30), Score(OVER_NULLS, 1, 0.95, 1, 100)), Trust.HOLDS),
+        ((Score(DETECTION, 0.8, 0.7, 0.9, 30), Score(OVER_NULLS, 1, 0.94, 1, 100)), Trust.VAGUE),
+        ((Score(DETECTION, 0.6, 0.5, 0.7, 30), Score(OVER_NULLS, 0.6, 0.2, 1, 100)), Trust.NONE),
+    ],
+)
+def test_a_name_holds_if_the_low_end_is_above_nearly_all_nulls(scores, expected):
+    assert trust_of("keyphrases", scores) is expected
+    assert trust_of(PERSON, scores) is Trust.CONFIRMED
+
+
+# --- spaces ---------------------------------------------------------------------------------------
+
+
+def test_detection_is_told_by_the_name_in_its_space_and_by_bands():
+    # Texts 0 and 1 are active, strong and weak; 2 and 3 are silent. The name's row picks out 0, and puts 1 between.
+    texts = np.array([[1.0, 0], [0.4, 0], [0.5, 0], [0.0, 1]], np.float32)
+    space = Space(DETECTION, texts, lambda names: np.array([[1.0, 0] for _ in names], np.float32))
+    bands = (slice(0, 1), slice(1, 1), slice(1, 2))
+    asked = {7: Question(np.arange(4), np.array([1, 1, 0, 0], bool), np.zeros(4, bool), bands)}
+    found = detection.detect(space, {7: Naming("x", "east"), 8: Naming("x", None)}, asked, bands=True)
+    assert [(latent, s.judge, s.value) for latent, s in found] == [
+        (7, DETECTION, 0.75), (7, STRONG, 1.0), (7, WEAK, 0.5),
+    ]  # fmt: skip
+
+
+def test_the_second_encoder_knows_what_is_alike_and_knows_nothing_of_an_empty_text():
+    encoder = StaticEncoder()
+    wind, power, poem, nothing = encoder.encode_passages(["wind turbines", "offshore wind power", "medieval verse", ""])
+    assert wind @ power > 0.5 > wind @ poem
+    assert not nothing.any() and np.linalg.norm(wind) == pytest.approx(1, abs=1e-5)
+    assert encoder.encode_passages([]).shape == (0, 256)
+    assert encoder.identity["weights"].startswith("sha256 ")
+
+
+def test_words_are_compared_by_their_stems(evidence):
+    space = detection.lexical(evidence)
+    one, same, other = space.read(["rivers", "river", "xylophonic"])
+    assert (one == same).all() and one.any() and not other.any()
+    assert (space.texts @ one).max() > 0
 
 
 # --- on real text ---------------------------------------------------------------------------------
@@ -186,33 +267,32 @@ def evidence(project_folder: Path) -> Evidence:
 def test_judges_ask_about_texts_that_no_namer_has_seen(evidence):
     latents = evidence.live.tolist()
     seen = {j: set(s.texts.tolist()) | set(s.near_misses.tolist()) for j, s in evidence.for_naming(latents)}
-    asked = embedding.questions(evidence, latents)
+    asked = questions(evidence, latents)
     assert len(asked) > 50
-    for latent, (texts, active, _) in asked.items():
+    for latent, (texts, active, *_) in asked.items():
         assert not seen[latent] & set(texts.tolist())
         assert set(texts[active].tolist()) <= set(evidence.active(latent)[0].tolist())
         assert not set(texts[~active].tolist()) & set(evidence.active(latent)[0].tolist())
 
 
-def test_names_are_far_above_shuffled_ones_which_are_at_chance(evidence, project_folder):
+@pytest.mark.parametrize("space", [
+    detection.in_space, detection.lexical, lambda evidence: detection.by_encoder(DETECTION, evidence, StaticEncoder()),
+])  # fmt: skip
+def test_names_are_far_above_shuffled_ones_which_are_at_chance(evidence, project_folder, space):
     namings = verdicts.by_namer(Project.open(project_folder).concepts.by_document_frequency(), "keyphrases")
-    asked = embedding.questions(evidence, list(namings))
-
-    def detection(of):
-        scores = [score for _, score in embedding.judge_names(evidence, of, asked)]
-        return mean([s for s in scores if s.judge == DETECTION]), mean([s for s in scores if s.judge == AUROC])
-
-    true, shuffled = detection(namings), detection(controls.shuffled(namings))
-    assert true[0].low > shuffled[0].high + 0.1
-    assert true[1].low > shuffled[1].high + 0.1
-    assert shuffled[0].low < 0.53 and shuffled[0].high > 0.47
+    asked, where = questions(evidence, list(namings)), space(evidence)
+    true, shuffled = (
+        mean([score for _, score in detection.detect(where, of, asked)]) for of in (namings, controls.shuffled(namings))
+    )
+    assert true.low > shuffled.high + 0.02
+    assert shuffled.low < 0.53 and shuffled.high > 0.47
 
 
 def test_the_direction_itself_is_told_better_than_a_random_one(evidence):
     (real,) = {s.judge for _, s in embedding.judge_intruders(evidence, evidence.live.tolist())}
     assert real == embedding.INTRUDER
     scores = [score for _, score in embedding.judge_intruders(evidence, evidence.live.tolist())]
-    assert mean(scores).low > embedding.CHANCE[embedding.INTRUDER] + 0.3
+    assert mean(scores).low > verdicts.CHANCE[embedding.INTRUDER] + 0.3
 
 
 def test_coherence_of_random_texts_is_nothing(evidence):
@@ -229,37 +309,42 @@ def test_coherence_of_random_texts_is_nothing(evidence):
 
 def test_what_is_judged_is_stored_and_judged_once(project):
     evidence = evidence_of(project)
-    queries = project.embedded("queries").rows()
-    found = verdicts.judge(project.concepts, evidence, queries)
+    of_nulls = KeyphraseNamer(evidence, KeyphraseConfig()).beside
+    before = {c.latent: c for c in project.concepts.by_document_frequency()}
+    assert any(c.trust is Trust.HOLDS for c in before.values()), "naming judges what it names"
+    found = verdicts.judge(project.concepts, evidence, of_nulls, project.embedded("queries").rows())
     assert [v.score.judge for v in found] == [
-        "intruder", "detection", "auroc", "cycle-retrieves", "cycle-activates", "identification",
-        "identification-hard", "ranking",
+        "intruder", DETECTION, STRONG, MIDDLE, WEAK, OVER_NULLS, LEXICAL, IN_SPACE, "cycle-retrieves",
+        "cycle-activates", "identification", "identification-hard", "ranking",
     ]  # fmt: skip
     concepts = {c.latent: c for c in project.concepts.by_document_frequency()}
     scored = [j for j, c in concepts.items() if c.score(DETECTION) is not None]
     assert found[1].score.n == len(scored)
     assert found[1].score.value == pytest.approx(np.mean([concepts[j].score(DETECTION).value for j in scored]))
+    assert all(concepts[j].score(DETECTION) == before[j].score(DETECTION) for j in scored)
     trusted = verdicts.marks(list(concepts.values()))
     assert sum(trusted.values()) == sum(c.name is not None for c in concepts.values())
     assert trusted[Trust.UNSCORED] < len(concepts) / 2
 
-    renamed = scored[0]
+    renamed = next(j for j in scored if concepts[j].trust is Trust.HOLDS)
     add_namings(project.concepts.database, [(renamed, Naming("keyphrases", "nothing that fits"))])
     project = Project.open(project.path)
     assert project.concepts.concept(renamed).trust is Trust.UNSCORED
-    verdicts.judge(project.concepts, evidence, queries)
+    verdicts.judge_names(project.concepts, evidence, of_nulls)
     again = {c.latent: c for c in project.concepts.by_document_frequency()}
-    assert again[renamed].score(DETECTION).value < concepts[renamed].score(DETECTION).value + 0.25
-    assert all(again[j].scores == concepts[j].scores for j in scored[1:])
+    assert again[renamed].trust in (Trust.VAGUE, Trust.NONE)
+    assert all(again[j].scores == concepts[j].scores for j in scored if j != renamed)
 
 
-def test_controls_are_of_every_namer(project):
+def test_controls_are_of_every_namer_and_hardly_any_random_direction_holds(project):
     name.name_by(project, name.lexicon_namer(project))
     found = judge.controls(project, n=60)
     assert {(v.namer, v.control) for v in found} == {
-        ("keyphrases", "shuffled names"), ("lexicon", "shuffled names"), (ITSELF, "random dictionary"),
-        ("keyphrases", "random dictionary"), ("lexicon", "random dictionary"),
-    }  # fmt: skip
+        (namer, control) for namer in ("keyphrases", "lexicon") for control in (
+            verdicts.SHUFFLED, verdicts.RANDOM, verdicts.TEXTS)
+    } | {(ITSELF, verdicts.RANDOM), (ITSELF, verdicts.TEXTS)}  # fmt: skip
+    holding = {(v.namer, v.control): v.score.value for v in found if v.score.judge == verdicts.HOLDING}
+    assert holding["keyphrases", verdicts.RANDOM] <= 0.05 >= holding["keyphrases", verdicts.SHUFFLED]
 
 
 # --- the two tests of names together --------------------------------------------------------------

@@ -19,8 +19,9 @@ from unweave.cli import main
 from unweave.concepts import prompts
 from unweave.concepts.concept import ITSELF
 from unweave.concepts.database import writing
-from unweave.concepts.judges import embedding, simulations
 from unweave.concepts.judges import language_model as by_model
+from unweave.concepts.judges import simulations
+from unweave.concepts.judges.questions import questions
 from unweave.concepts.judges.verdicts import by_namer
 from unweave.project import Project
 from unweave.stages import judge, name
@@ -61,7 +62,7 @@ def test_a_question_shows_what_is_right_and_what_is_not(project_folder: Path) ->
     evidence = evidence_of(project)
     text_of = {prompts.plain(evidence.content(t), prompts.LONGEST_PASSAGE): t for t in range(len(evidence))}
     namings = by_namer(project.concepts.by_document_frequency(), "keyphrases")
-    asked_about = embedding.questions(evidence, list(namings)[:20])
+    asked_about = questions(evidence, list(namings)[:20])
     asked = [
         *by_model.detection(evidence, namings, asked_about),
         *by_model.intruders(evidence, evidence.live.tolist()[:20]),

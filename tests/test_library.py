@@ -18,7 +18,8 @@ from scipy.sparse import csr_array, vstack
 
 import unweave as uw
 from unweave.base.records import Part, Trust
-from unweave.concepts.concept import Concept, Example, Naming
+from unweave.concepts.concept import DETECTION, Concept, Example, Naming
+from unweave.concepts.judges.detection import IN_SPACE
 from unweave.errors import BadData, CorruptArtifact, DimensionMismatch
 from unweave.index.hits import IndexHit
 from unweave.index.scoring import query_weights
@@ -138,13 +139,15 @@ def test_a_name_has_evidence_in_the_texts_words(concepts, sae):
         assert concept.document_frequency == np.count_nonzero(latents[:, latent])
 
 
-def test_with_an_encoder_names_are_judged_and_without_they_are_unscored(concepts, sae):
-    # The themes are as plain as can be: names made of their words tell texts apart, which a judge confirms.
-    trusts = [concepts.trust(latent) for latent in concepts]
-    assert trusts.count(Trust.GOOD) >= len(trusts) / 2
-    unjudged = uw.name(sae, TEXTS, X)
-    assert dict(unjudged) == dict(concepts)
-    assert {unjudged.trust(latent) for latent in unjudged} == {Trust.UNSCORED}
+def test_names_are_judged_in_another_space_and_with_an_encoder_in_its_own_too(concepts, sae):
+    # The themes are as plain as can be: names made of their words tell texts apart.
+    judged = [concepts.concept(latent).score(DETECTION).value for latent in concepts]
+    assert np.mean(judged) > 0.8
+    assert all(concepts.concept(latent).score(IN_SPACE).value > 0.8 for latent in concepts)
+    without = uw.name(sae, TEXTS, X)
+    assert dict(without) == dict(concepts)
+    assert {latent: without.trust(latent) for latent in without} == {j: concepts.trust(j) for j in concepts}
+    assert all(without.concept(latent).score(IN_SPACE) is None for latent in without)
 
 
 def test_texts_and_embeddings_that_do_not_fit_are_refused(sae):
@@ -292,7 +295,7 @@ def test_what_comes_from_outside_is_text_in_a_notebook_and_nothing_else(concepts
     why = uw.Explanation(
         "sum",
         3.0,
-        (uw.Contribution(1, HOSTILE, 1.0, 1.0, 1.0, Trust.GOOD),),
+        (uw.Contribution(1, HOSTILE, 1.0, 1.0, 1.0, Trust.HOLDS),),
         parts=(Part(HOSTILE, 2.0, 1, None),),
     )
     passage = uw.Passage(HOSTILE, HOSTILE, HOSTILE)

@@ -334,7 +334,7 @@ def test_in_python_a_twin_is_asked_for(texts):
 
 
 def contribution(value: float, returns: bool | None, latent: int = 0, name: str | None = "sea") -> Contribution:
-    return Contribution(latent, name, 1.0, value, value, Trust.GOOD if name else None, returns)
+    return Contribution(latent, name, 1.0, value, value, Trust.HOLDS if name else None, returns)
 
 
 def test_the_share_of_concepts_that_return_by_hand():
@@ -388,13 +388,13 @@ def test_every_account_of_an_sae_says_which_latents_return(marked):
 
 
 def test_the_sign_stands_behind_the_mark_and_names_stand_below_each_other():
-    assert show.named(12, "wind", Trust.GOOD, True) == "●↻ wind  #12"
-    assert show.named(12, "wind", Trust.GOOD, False) == "●  wind  #12"
-    assert show.named(12, "wind", Trust.GOOD, None) == "● wind  #12"
+    assert show.named(12, "wind", Trust.HOLDS, True) == "●↻ wind  #12"
+    assert show.named(12, "wind", Trust.HOLDS, False) == "●  wind  #12"
+    assert show.named(12, "wind", Trust.HOLDS, None) == "● wind  #12"
     assert show.named(12, None, None, True) == " ↻ (unnamed)  #12"
     assert show.named(12, None, None, False) == "   (unnamed)  #12"
     assert show.named(12, None, None, None) == "(unnamed)  #12"
-    assert marks(Trust.FAIR, True) == f"◐{RETURNS}"
+    assert marks(Trust.VAGUE, True) == f"◐{RETURNS}"
 
 
 def test_an_explanation_tells_its_share_and_what_the_sign_means():

@@ -40,18 +40,18 @@ RETURNS = "↻"
 
 
 class Trust(StrEnum):
-    """How far a name is to be trusted: by the low end of its detection interval, which takes few decisions as few."""
+    """How far a name is to be trusted, as judged by texts that no namer has seen; see `concepts.concept.trust_of`."""
 
     CONFIRMED = "confirmed"
     """A person gave or confirmed the name."""
-    GOOD = "good"
-    """It tells active texts from others in most cases, beyond the luck of few decisions."""
-    FAIR = "fair"
-    """It tells them apart better than chance."""
-    WEAK = "weak"
-    """No better than chance, as far as was seen."""
+    HOLDS = "holds"
+    """It tells what activates the latent from what does not, better than 95 % of names of meaningless directions do."""
+    VAGUE = "vague"
+    """It tells them apart better than chance, but not better than most names of meaningless directions, for sure."""
+    NONE = "none"
+    """No name holds: this one does no better than chance, as far as was seen."""
     UNSCORED = "unscored"
-    """Nobody judged it."""
+    """Nobody judged it, or too few texts activate the latent."""
 
     @property
     def mark(self) -> str:
@@ -59,7 +59,7 @@ class Trust(StrEnum):
         return _MARKS[self]
 
 
-_MARKS = {Trust.CONFIRMED: "✓", Trust.GOOD: "●", Trust.FAIR: "◐", Trust.WEAK: "○", Trust.UNSCORED: "·"}
+_MARKS = {Trust.CONFIRMED: "✓", Trust.HOLDS: "●", Trust.VAGUE: "◐", Trust.NONE: "○", Trust.UNSCORED: "·"}
 
 
 def marks(trust: Trust | None, returns: bool | None) -> str:

@@ -11,7 +11,7 @@ import click
 from unweave.base.plain import plain
 from unweave.base.records import RETURNS, Trust
 from unweave.cli.options import JSON, PROJECT, open_project, print_json
-from unweave.concepts.concept import BANDS, DETECTION, ITSELF, trust_of
+from unweave.concepts.concept import BANDS, DETECTION, ITSELF, OVER_NULLS, trust_of
 
 if TYPE_CHECKING:
     from unweave.concepts.concept import Concept, Example, Naming
@@ -275,7 +275,7 @@ def _everything(names: Concepts, concept: Concept, content: Callable[[Example], 
 
 
 def _trust(concept: Concept, naming: Naming) -> Trust:
-    return trust_of(naming.namer, concept.score(DETECTION, naming.namer))
+    return trust_of(naming.namer, concept.scores.get(naming.namer, ()))
 
 
 def _naming_lines(concept: Concept) -> Iterator[str]:
@@ -289,9 +289,14 @@ def _naming_lines(concept: Concept) -> Iterator[str]:
 
 
 def _judged(concept: Concept, namer: str) -> str:
-    """What judges found of one namer's name."""
-    found = concept.scores.get(namer, ())
-    said = (f"{plain(one.judge, 30)} {one.value:.2f} [{one.low:.2f}, {one.high:.2f}] of {one.n}" for one in found)
+    """What decides how far one namer's name is trusted, or all that was found of the latent itself; --json has all."""
+    said = [
+        f"{plain(one.judge, 30)} {one.value:.2f} [{one.low:.2f}, {one.high:.2f}] of {one.n}"
+        for one in concept.scores.get(namer, ())
+        if namer == ITSELF or one.judge == DETECTION
+    ]
+    if (over := concept.score(OVER_NULLS, namer)) is not None:
+        said.append(f"surely better than {over.low:.0%} of names of random directions")
     return "".join(f"  ({one})" for one in said)
 
 

@@ -17,7 +17,9 @@ NAMERS = (PERSON, "language-model", "dictionary", "keyphrases", "lexicon", "voca
 BANDS = ("top", "middle", "low", "near-miss", "random")
 """Kinds of examples: three bands of activation, and texts in which the latent is silent."""
 DETECTION = "detection"
-"""The judge that decides how far a name is trusted; see `judges`."""
+"""The judge that decides how far a name is trusted; see `judges.detection`."""
+OVER_NULLS = "over-nulls"
+"""The share of names of meaningless directions that detection finds worse than a name; see `judges.nulls`."""
 FAILED = "failed"
 """Field of the provenance that says what went wrong."""
 KEPT = "kept"
@@ -92,17 +94,22 @@ class Score(NamedTuple):
     """Decisions."""
 
 
-GOOD_FROM, FAIR_ABOVE = 0.6, 0.5
-"""Ends of the interval. `benchmarks/naming.py` measures what names of each mark do on other texts."""
+HOLDS_FROM = 0.95
+"""Share of the nulls that a name which holds is better than, at the low end of its interval."""
+CHANCE = 0.5
+"""What detection is by luck."""
 
 
-def trust_of(namer: str | None, detection: Score | None) -> Trust:
-    """The trust in a namer's name, by what the detection judge found of it."""
+def trust_of(namer: str | None, scores: Iterable[Score]) -> Trust:
+    """The trust in a namer's name, by what judges found of it."""
     if namer == PERSON:
         return Trust.CONFIRMED
-    if detection is None:
+    found = {score.judge: score.low for score in scores}
+    if DETECTION not in found or OVER_NULLS not in found:
         return Trust.UNSCORED
-    return Trust.GOOD if detection.low >= GOOD_FROM else Trust.FAIR if detection.low > FAIR_ABOVE else Trust.WEAK
+    if found[OVER_NULLS] >= HOLDS_FROM:
+        return Trust.HOLDS
+    return Trust.VAGUE if found[DETECTION] > CHANCE else Trust.NONE
 
 
 @dataclass(frozen=True, repr=False)
@@ -166,7 +173,7 @@ class Concept:
     @property
     def trust(self) -> Trust:
         """How far the name that is shown is to be trusted."""
-        return trust_of(self.namer, self.score(DETECTION))
+        return trust_of(self.namer, self.scores.get(self.namer or ITSELF, ()))
 
     def naming(self, namer: str) -> Naming | None:
         """What one namer made of it."""

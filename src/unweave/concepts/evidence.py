@@ -8,6 +8,7 @@ that compares embeddings could tell them apart.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -91,7 +92,7 @@ class Evidence:
         """
         self.config = config
         self.sae = sae
-        self._sources = (passages, sentences, encoder)
+        self._encoder = encoder
         self._corpus, self._sentences = passages.corpus, None if sentences is None else sentences.corpus
         self.passages = _drawn(len(passages.corpus), config.passages, config.seed)
         """(n_passages,) positions in the corpus of the passages that are looked at, ascending."""
@@ -107,22 +108,30 @@ class Evidence:
             passage_of.append(np.searchsorted(self.passages, of[self._sentence_positions]))
         self.embeddings = np.concatenate(embeddings)
         """(n_texts, d_in)"""
-        self.latents = csc_array(vstack(of_texts).tocsc())
-        """(n_texts, n_latents)"""
         self.passage_of = np.concatenate(passage_of)
         """(n_texts,) number of the passage that each text is, or is a sentence of."""
-        self.live = np.flatnonzero(np.diff(self.latents.indptr))
-        """Latents that are active for at least one text."""
-        self.document_frequency = np.bincount(of_corpus.indices, minlength=self.latents.shape[1])
-        """(n_latents,) passages of the whole corpus in which each latent is active."""
+        in_corpus = np.bincount(of_corpus.indices, minlength=sae.config.n_latents)
+        self._see(csc_array(vstack(of_texts).tocsc()), in_corpus)
 
     def __len__(self) -> int:
         return len(self.passage_of)
 
     def seen_by(self, sae: SAE) -> Evidence:
-        """The same texts as another SAE on the same embeddings sees them."""
-        passages, sentences, encoder = self._sources
-        return Evidence(sae, passages, sentences, self.config, encoder=encoder)
+        """The same texts as another SAE on the same embeddings sees them; its frequencies are those in these texts."""
+        _ = self.neighbours  # nearness does not depend on the SAE, and takes longest
+        other = copy.copy(self)
+        other.sae, of_texts = sae, csc_array(sae.encode(self.embeddings).tocsc())
+        of_passages = csr_array(of_texts)[: len(self.passages)]
+        other._see(of_texts, np.bincount(of_passages.indices, minlength=of_texts.shape[1]))
+        return other
+
+    def _see(self, latents: csc_array, document_frequency: NDArray[np.int64]) -> None:
+        self.latents = latents
+        """(n_texts, n_latents)"""
+        self.live = np.flatnonzero(np.diff(latents.indptr))
+        """Latents that are active for at least one text."""
+        self.document_frequency = document_frequency
+        """(n_latents,) passages of the whole corpus in which each latent is active."""
 
     def content(self, text: int) -> str:
         """A text as the encoder reads it."""
@@ -176,7 +185,7 @@ class Evidence:
     @cached_property
     def encoder(self) -> Encoder:
         """What embeds texts as these were embedded, each once; loaded on first use."""
-        return Remembering(self._sources[2])
+        return Remembering(self._encoder)
 
     def for_naming(self, latents: Sequence[int]) -> Iterator[tuple[int, Samples]]:
         """Each latent's texts that namers may see."""
@@ -211,14 +220,14 @@ class Evidence:
 
     def _nearest_silent(self, texts: NDArray[np.int64], spoken: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Of each text the nearest that is silent, (n,); -1 if there is none among its neighbours."""
-        near = self._neighbours[texts]
+        near = self.neighbours[texts]
         silent = ~spoken[near]
         first = silent.argmax(axis=1)
         rows = np.arange(len(texts))
         return np.where(silent[rows, first], near[rows, first], -1).astype(np.int64)
 
     @cached_property
-    def _neighbours(self) -> NDArray[np.int32]:
+    def neighbours(self) -> NDArray[np.int32]:
         """The texts nearest to each text, (n_texts, n_neighbours), nearest first, among at most so many drawn ones."""
         pool = _drawn(len(self), _NEIGHBOUR_POOL, self.config.seed)
         few = min(_NEIGHBOURS, len(pool))

@@ -56,7 +56,7 @@ def name(
         texts: (n,) what was embedded.
         embeddings: (n, d_in) of these texts, in their order.
         encoder: what made the embeddings, or a function that did, from a list of texts to an array, (n_texts, d_in).
-            With it names are judged by texts that were kept from the namer; without it every name is unscored.
+            With it names are judged in its own space too, by texts that were kept from the namer.
         latents: of the texts, (n, n_latents), if they are known already.
         seed: of the texts that are drawn at random.
 
@@ -90,9 +90,11 @@ def name(
     store.create(concepts.database)
     live = evidence.live.tolist()
     store.add(concepts.database, evidence.concepts(live))
-    base.run(concepts.database, KeyphraseNamer(evidence, KeyphraseConfig()), live)
+    namer = KeyphraseNamer(evidence, KeyphraseConfig())
+    base.run(concepts.database, namer, live)
+    verdicts.judge_names(concepts, evidence, namer.beside)
     if encoder is not None:
-        verdicts.judge_each(concepts, evidence)
+        verdicts.judge_in_space(concepts, evidence)
     return concepts
 
 

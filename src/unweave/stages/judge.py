@@ -26,7 +26,9 @@ def judge(project: Workspace, *, other: Encoder | None = None, again: bool = Fal
     """Judge every namer's names and every latent, without a language model; see `verdicts.judge`."""
     require("judging names", "encode", "sentence_transformers", "torch")  # before evidence is gathered
     with alone(project):
-        return verdicts.judge(project.concepts, evidence_of(project), _queries(project), other=other, again=again)
+        evidence = evidence_of(project)
+        of_nulls = KeyphraseNamer(evidence, project.settings.keyphrases).beside
+        return verdicts.judge(project.concepts, evidence, of_nulls, _queries(project), other=other, again=again)
 
 
 def judge_by_model(project: Workspace, n: int) -> list[Verdict]:
@@ -41,14 +43,14 @@ def judge_by_model(project: Workspace, n: int) -> list[Verdict]:
 
 
 def controls(project: Workspace, n: int = 500) -> list[Verdict]:
-    """What the judges find of names of n other latents, and of a random dictionary's names; see `verdicts.control`."""
-    namers: dict[str, Callable[[Evidence, SAE], Namer]] = {
-        KeyphraseNamer.namer: lambda evidence, _: KeyphraseNamer(evidence, project.settings.keyphrases)
-    }
+    """What the judges find of names of n other latents, and of n directions that are no dictionary's."""
+    evidence = evidence_of(project)
+    keyphrases = KeyphraseNamer(evidence, project.settings.keyphrases)
+    namers: dict[str, Callable[[Evidence, SAE], Namer]] = {keyphrases.namer: lambda of, _: keyphrases.beside(of)}
     if project.has("embeddings/lexicon"):
         config = project.settings.lexicon
         namers[LexiconNamer.namer] = lambda _, sae: LexiconNamer(sae.W_dec, project.lexicon, config, made_of="random")
-    return verdicts.control(project.concepts, evidence_of(project), namers, n)
+    return verdicts.control(project.concepts, evidence, namers, keyphrases.beside, n)
 
 
 def _queries(project: Workspace) -> NDArray[np.float32] | None:

@@ -13,12 +13,14 @@ from typing import Any
 from unweave.base import locks, progress
 from unweave.base.artifact import read_manifest
 from unweave.base.building import Build, build, in_the_making
+from unweave.base.extras import require
 from unweave.base.progress import Stopwatch
 from unweave.base.records import Passage
 from unweave.concepts import identity, store
 from unweave.concepts.concept import DETECTION
 from unweave.concepts.database import DATABASE, KIND, clear_leftovers, lock_of, state_of
 from unweave.concepts.evidence import Evidence
+from unweave.concepts.judges.verdicts import judge_names
 from unweave.concepts.keeping import forget_kept
 from unweave.concepts.namers import base
 from unweave.concepts.namers.base import Namer
@@ -31,6 +33,7 @@ from unweave.concepts.namers.vocabulary import VocabularyNamer, load_head
 from unweave.concepts.store import Concepts
 from unweave.dictionaries.latents import read_latents
 from unweave.encode.encoders import SentenceTransformerEncoder
+from unweave.encode.static import PACKAGE
 from unweave.errors import BadData, CorruptArtifact
 from unweave.language.client import LanguageModel
 from unweave.stages.embed import embed_texts
@@ -60,15 +63,26 @@ def run(
     if by != KeyphraseNamer.namer and by not in _OTHERS:
         raise BadData(f"there is no namer {by!r}; expected {', '.join((KeyphraseNamer.namer, *_OTHERS))}")
     _check(project, by)
+    require("naming and judging concepts", "name", "sklearn", "Stemmer", PACKAGE, "tokenizers")
     with alone(project):
-        outcomes = [name(project, discard=discard)]
+        evidence = evidence_of(project)
+        keyphrases = KeyphraseNamer(evidence, project.settings.keyphrases)
+        outcomes = [name(project, keyphrases, evidence, discard=discard)]
         if anew:
             forget_kept(project.concepts.database, by)
-            outcomes = [name(project)]
+            outcomes = [name(project, keyphrases, evidence)]
         if by in _OTHERS:
             latents = chosen(project, most, below)
             outcomes.append(name_by(project, _OTHERS[by](project), latents))
+        if any(outcome.fresh for outcome in outcomes) or not _judged(project.concepts):
+            judge_names(project.concepts, evidence, keyphrases.beside)
+            _relate_anew(project)
     return outcomes
+
+
+def _judged(concepts: Concepts) -> bool:
+    """Whether a judge has seen any name; if not, naming was broken off before."""
+    return any(concept.score(DETECTION) is not None for concept in concepts.by_document_frequency())
 
 
 @contextmanager
@@ -86,7 +100,8 @@ def forecast(project: Workspace, most: int | None, below: float | None, *, disca
     """What the language model would be asked, and what that would cost."""
     _check(project, LanguageModelNamer.namer)
     with alone(project):
-        name(project, discard=discard)
+        evidence = evidence_of(project)
+        name(project, KeyphraseNamer(evidence, project.settings.keyphrases), evidence, discard=discard)
     latents = chosen(project, most, below)
     return language_model_namer(project).forecast(latents)
 
@@ -99,8 +114,8 @@ def _check(project: Workspace, by: str) -> None:
         LanguageModel(project.confirmed("language_model")).close()
 
 
-def name(project: Workspace, *, discard: bool = False) -> Outcome:
-    """Gather the evidence for every live latent, name it by keyphrases, and work out how concepts relate.
+def name(project: Workspace, keyphrases: KeyphraseNamer, evidence: Evidence, *, discard: bool = False) -> Outcome:
+    """Name every live latent by keyphrases, and work out how concepts relate.
 
     Latents of a dictionary that came with names have these too.
 
@@ -117,8 +132,7 @@ def name(project: Workspace, *, discard: bool = False) -> Outcome:
     sentences = ["embeddings/sentences"] if project.uses("sentences") else []
     made_from = project.made_from("corpus", "sae", "latents", *sentences)
     settings = asdict(config)
-    evidence = evidence_of(project)
-    namers: list[Namer] = [KeyphraseNamer(evidence, project.settings.keyphrases), *_dictionary_namer(project)]
+    namers: list[Namer] = [keyphrases, *_dictionary_namer(project)]
     if is_stale(project.path / "concepts", KIND, settings, made_from) or not _is_sound(project):
         kept = kept_of(project, made_from, discard=discard)
         _make_concepts(project, evidence, namers, settings, made_from, kept)

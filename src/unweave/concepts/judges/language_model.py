@@ -17,7 +17,7 @@ from unweave.concepts import prompts
 from unweave.concepts.concept import ITSELF, Naming, Score
 from unweave.concepts.evidence import Evidence
 from unweave.concepts.judges import embedding
-from unweave.concepts.judges.embedding import Question, share
+from unweave.concepts.judges.questions import Question, share
 from unweave.concepts.judges.simulations import Choice, Pair
 from unweave.concepts.namers.language_model import at_once, ledger
 from unweave.errors import BadAnswer
@@ -58,7 +58,7 @@ def detection(
     evidence: Evidence, namings: Mapping[int, Naming], questions: Mapping[int, Question]
 ) -> Iterator[ModelQuestion]:
     """Which texts activate a latent, by its name and description."""
-    for latent, (texts, active, _) in questions.items():
+    for latent, (texts, active, *_) in questions.items():
         naming = namings[latent]
         rng = np.random.default_rng([evidence.config.seed, latent, 6])
         half = min(_ACTIVE, int(active.sum()))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from unweave.concepts.concept import Score
 from unweave.concepts.evidence import Evidence
-from unweave.concepts.judges.embedding import share
+from unweave.concepts.judges.questions import share
 from unweave.sae.model import SAE
 
 IDENTIFICATION, HARD_IDENTIFICATION, RANKING = "identification", "identification-hard", "ranking"

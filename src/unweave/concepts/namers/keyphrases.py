@@ -154,9 +154,15 @@ class KeyphraseNamer:
     namer = "keyphrases"
     a_transaction = 200
 
-    def __init__(self, evidence: Evidence, config: KeyphraseConfig) -> None:
+    def __init__(self, evidence: Evidence, config: KeyphraseConfig, phrases: Phrases | None = None) -> None:
+        """Name what an SAE sees in some texts.
+
+        Args:
+            phrases: of the same texts, if they were counted already.
+        """
         self._evidence = evidence
         self._config = config
+        self._counted = phrases
         self.made_with = digest({"version": 2, **set_otherwise(config), **set_otherwise(evidence.config)})
 
     def names(self, latents: Sequence[int]) -> Iterator[tuple[int, Naming]]:
@@ -166,13 +172,18 @@ class KeyphraseNamer:
             near = samples.near_misses[:most]
             found = None
             if len(samples.texts):
-                found = self._phrases.name(samples.texts[:most], samples.activations[:most], near[near >= 0])
+                found = self.phrases.name(samples.texts[:most], samples.activations[:most], near[near >= 0])
             name, coverage = (found.text, found.coverage) if found else (None, None)
             yield latent, Naming(self.namer, name, coverage=coverage, made_with=self.made_with)
 
+    def beside(self, evidence: Evidence) -> KeyphraseNamer:
+        """The same for the same texts as another SAE sees them; phrases are counted once."""
+        return KeyphraseNamer(evidence, self._config, self.phrases)
+
     @cached_property
-    def _phrases(self) -> Phrases:
-        return Phrases(self._evidence.contents(), self._config)
+    def phrases(self) -> Phrases:
+        """Which phrases each text holds."""
+        return self._counted or Phrases(self._evidence.contents(), self._config)
 
 
 def _commonest(written: Counter[str]) -> str:
@@ -196,6 +207,12 @@ def _phrases_with_surface(text: str) -> Iterator[tuple[str, str]]:
             for end in range(start + 1, min(start + _LONGEST, len(words)) + 1):
                 if content[end - 1]:
                     yield " ".join(stems[start:end]), " ".join(words[start:end])
+
+
+def stems(text: str) -> list[str]:
+    """The words of a text by their stems, without stop words."""
+    stop, stem = _language()
+    return [stem(word.casefold()) for word in _WORD.findall(text) if word.casefold() not in stop]
 
 
 @lru_cache(maxsize=1)

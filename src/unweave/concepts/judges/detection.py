@@ -1,0 +1,103 @@
+"""Which texts activate a latent, by its name alone: the judge that decides how far a name is trusted.
+
+A name and a text are compared in a space: as embeddings of an encoder, or as words. What decides is another encoder
+than the one whose directions are named: in that one's own space a few words come near to *any* direction, so that names
+of random directions are told there nearly as well as names of trained ones. Detection after Paulo et al. 2024,
+"Automatically Interpreting Millions of Features in Large Language Models", arXiv 2410.13928.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from unweave.concepts.concept import DETECTION, Naming, Score
+from unweave.concepts.evidence import Evidence
+from unweave.concepts.judges.questions import Question, told
+from unweave.concepts.namers.keyphrases import stems
+from unweave.encode.encoder import Encoder
+
+STRONG, MIDDLE, WEAK = (f"{DETECTION}-{band}" for band in ("strong", "middle", "weak"))
+"""Detection where only one third of the active texts is asked about, by strength."""
+LEXICAL, IN_SPACE = f"{DETECTION}-lexical", f"{DETECTION}-in-space"
+_ENCODED = 1024
+_ENOUGH_FOR_A_MEAN = 16
+"""Different texts; fewer are about the same thing too easily."""
+
+
+class Space(NamedTuple):
+    """Where names and texts are compared: by the inner product of their rows."""
+
+    judge: str
+    """Detection here."""
+    texts: NDArray[np.float32] | csr_array
+    """(n_texts, width) of all texts of the evidence."""
+    read: Callable[[Sequence[str]], NDArray[np.float32]]
+    """The rows of some names, (n_names, width)."""
+
+
+def by_encoder(judge: str, evidence: Evidence, encoder: Encoder) -> Space:
+    """The space of another encoder, in which all texts are embedded now."""
+    texts = np.concatenate([encoder.encode_passages(some) for some in _some(evidence.contents())])
+    texts -= texts.mean(axis=0)
+    return Space(judge, texts, lambda names: embedded(encoder, names))
+
+
+def in_space(evidence: Evidence) -> Space:
+    """The space of the encoder whose directions are named; a name is easily right there."""
+    return Space(IN_SPACE, evidence.embeddings, lambda names: embedded(evidence.encoder, names))
+
+
+def lexical(evidence: Evidence) -> Space:
+    """Words, compared by their stems and weighted by how rare they are (tf-idf, cosine)."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    weights = TfidfVectorizer(analyzer=stems, dtype=np.float32)
+    texts = csr_array(weights.fit_transform(evidence.contents()))
+    return Space(LEXICAL, texts, lambda names: weights.transform(names).toarray())
+
+
+def embedded(encoder: Encoder, names: Sequence[str]) -> NDArray[np.float32]:
+    """Embeddings of names, (n_names, d), from the mean of all: short phrases are alike for being short.
+
+    Of few names no mean is taken.
+    """
+    different = sorted(set(names))
+    place = {name: row for row, name in enumerate(different)}
+    vectors = np.concatenate([encoder.encode_passages(some) for some in _some(different)])
+    if len(different) >= _ENOUGH_FOR_A_MEAN:
+        vectors = vectors - vectors.mean(axis=0)
+    return np.asarray(vectors[[place[name] for name in names]], np.float32)
+
+
+def detect(
+    space: Space, namings: Mapping[int, Naming], asked: Mapping[int, Question], *, bands: bool = False
+) -> Iterator[tuple[int, Score]]:
+    """How often, of a text that activates the latent and one that does not, the name tells which does.
+
+    Args:
+        namings: all of the namer's, for all of them decide what its words are compared with.
+        asked: of the latents to judge, the question about each; see `questions.questions`.
+        bands: say it of the strong, middle and weak third of the active texts too.
+    """
+    named = [(latent, naming.name) for latent, naming in namings.items() if naming.name is not None]
+    if not named:
+        return
+    rows = space.read([name for _, name in named])
+    for (latent, _), row in zip(named, rows, strict=True):
+        if latent in asked:
+            question = asked[latent]
+            values = np.asarray(space.texts[question.texts] @ row)
+            silent = values[~question.active]
+            yield latent, told(space.judge, values[question.active], silent)
+            for judge, band in zip((STRONG, MIDDLE, WEAK), question.bands if bands else (), strict=False):
+                if band.stop > band.start:
+                    yield latent, told(judge, values[band], silent)
+
+
+def _some(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (texts[start : start + _ENCODED] for start in range(0, len(texts), _ENCODED))
