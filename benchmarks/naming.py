@@ -1,264 +1,209 @@
-"""How good are the names, and how long do they take? On the demo's SAE and on one trained on 113,233 short texts.
+"""How good are the names, judged by what does not share the encoder's view, and beside names that cannot be good?
 
-    python benchmarks/naming.py [--quick] [--projects FOLDER]
-    python benchmarks/naming.py --model-url http://127.0.0.1:8080/v1 [--named-by-model N]
+    UNWEAVE_DATA=… python benchmarks/naming.py [--collections NAME …] [--directions 400]
 
-Projects that are not there are made first: the demo (in FOLDER, by default the repository) and WordNet's glosses (in
-the cache, from $UNWEAVE_DATA/corpora). Names are made anew in a copy of each, in a process of its own. All are judged
-without a language model, on texts that no namer has seen, beside two controls: names of other latents, and names that
-the same namers give to random directions. Two questions go further: how many phrases a description needs before a
-random direction is told as well as a trained one, and what names of each mark of trust do on decisions that did not
-decide the mark. The second command, after the first, adds what a language model does: it names N of the demo's
-concepts, half as many random directions, and is the judge of a tenth as many.
+The packaged dictionary reads collections that it has never seen. Its latents bear the names that they came with and
+keyphrases of the collection; of both the one that detection finds better on texts kept from namers is shown. Beside
+them stand names, by the same keyphrases, of
 
-Writes results/naming.json and .png. The last line holds the headline figures, of the demo.
+- other latents (shuffled);
+- random directions, others than those that decide the marks;
+- the latents of an SAE on an encoder with random weights, where --untrained says so;
+- centroids of k-means, and single texts taken as directions, each active as often as a latent is.
+
+Measured of each are detection in the second encoder's space, by bands of strength, by words alone, and in the space of
+the encoder itself; and the share that has the best mark. Of the marks: what names of each do on texts that did not
+decide them, how many latents and how much of what they contribute have the best, and how much of the scores of the ten
+best passages of a dense search. Of the judges: how they agree with the blind reading in `reading.json`.
+
+Writes results/naming.json and .png. The last line is one JSON object with the figures to hold a change against.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import functools
-import gzip
 import json
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
-import time
-import urllib.request
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import texts
+from judged import Collection, collection
 from measuring import about
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+from sklearn.cluster import MiniBatchKMeans
 
-from unweave.base.artifact import read_manifest
-from unweave.base.records import Trust
+from unweave.base.records import Passage, Trust
+from unweave.base.vectors import unit_rows
 from unweave.cli.show import table
-from unweave.concepts import store
-from unweave.concepts.concept import DETECTION, Concept
-from unweave.concepts.evidence import Evidence, Samples
-from unweave.concepts.judges import controls, embedding
-from unweave.concepts.judges import verdicts as judging
-from unweave.concepts.namers import base
+from unweave.concepts.concept import DETECTION, Naming, Score, trust_of
+from unweave.concepts.evidence import Evidence, Samples, Texts
+from unweave.concepts.judges import detection, nulls
+from unweave.concepts.judges.controls import shuffled
+from unweave.concepts.judges.detection import IN_SPACE, LEXICAL, MIDDLE, STRONG, WEAK, Space
+from unweave.concepts.judges.nulls import Nulls
+from unweave.concepts.judges.questions import Question, auroc, question, questions
+from unweave.concepts.judges.verdicts import told_beside_nulls
 from unweave.concepts.namers.keyphrases import KeyphraseNamer
-from unweave.concepts.namers.language_model import LanguageModelNamer, shown
-from unweave.concepts.namers.lexicon import LexiconNamer
-from unweave.concepts.store import Concepts
-from unweave.project import Project
-from unweave.stages import judge
-from unweave.stages import name as naming
-from unweave.stages.evidence import evidence_of
+from unweave.concepts.naming import ArrayRows
+from unweave.config import EncoderConfig, EvidenceConfig, KeyphraseConfig
+from unweave.dictionaries.dictionary import Dictionary, from_pretrained
+from unweave.encode.encoders import SentenceTransformerEncoder
+from unweave.encode.static import StaticEncoder
+from unweave.sae.model import SAE
 
-ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results" / "naming.json"
-GLOSSES = "wordnet-glosses"
-MIXES = (1, 2, 4, 8, 16, 32)
-FREE = ("keyphrases", "lexicon")
+READING = Path(__file__).parent / "reading.json"
+COLLECTIONS = ("scifact", "fiqa-mini", "dbpedia-entity-5k", "medline", "cacm", "npl-vaswani")
+SHOWN, DICTIONARY, KEYPHRASES = "shown", "dictionary", "keyphrases"
+SHUFFLED, RANDOM, CENTROIDS, TEXTS = "of other latents", "of random directions", "of centroids", "of single texts"
+CONTROLS = (SHUFFLED, RANDOM, CENTROIDS, TEXTS)
+JUDGES = (DETECTION, STRONG, MIDDLE, WEAK, LEXICAL, IN_SPACE)
 LEAST_FRESH = 9
 """Active texts in a fresh question, at least."""
+QUERIES, HITS = 200, 10
+Scores = dict[int, list[Score]]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="the demo alone, and fewer latents in the controls")
-    parser.add_argument("--projects", type=Path, default=ROOT, help="folder of the project `demo`")
-    parser.add_argument("--model-url", help="an OpenAI-compatible endpoint, e.g. of: unweave serve-model")
-    parser.add_argument("--named-by-model", type=int, default=50, help="concepts that the model names")
+    parser.add_argument("--collections", nargs="+", default=COLLECTIONS)
+    parser.add_argument("--directions", type=int, default=400, help="directions of each control")
     options = parser.parse_args()
-    texts.CACHE.mkdir(parents=True, exist_ok=True)
-    demo = made_demo(options.projects / "demo")
-    if options.model_url:
-        results = json.loads(RESULTS.read_text(encoding="utf-8"))
-        with tempfile.TemporaryDirectory(dir=texts.CACHE) as folder:
-            project = copied(demo, Path(folder) / "demo", without=())
-            unweave("name", "--namer", "lexicon", project)
-            results["projects"]["demo"]["model"] = by_model(project, options.model_url, options.named_by_model)
-    else:
-        n = 200 if options.quick else 1000
-        results = {"about": about("numpy", "sentence-transformers", "scikit-learn"), "projects": {}}
-        sources = {"demo": demo} | ({} if options.quick else {"glosses": made_glosses(texts.CACHE / "glosses")})
-        with tempfile.TemporaryDirectory(dir=texts.CACHE) as folder:
-            for name, source in sources.items():
-                project = copied(source, Path(folder) / name, without=("concepts", "lexicon"))
-                results["projects"][name] = measured(project, n)
+    results: dict[str, Any] = {"about": about("numpy", "scikit-learn", "wordllama"), "collections": {}}
+    for name in options.collections:
+        results["collections"][name] = measured(collection(name, texts.MINILM), options.directions)
+        print(name, json.dumps(results["collections"][name]["names"][SHOWN]), flush=True)
+    results["reading"] = read()
     RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    draw(results, RESULTS.with_suffix(".png"))
     print("\n".join(summary(results)))
-    print(json.dumps(headline(results["projects"]["demo"])))
+    print(json.dumps(headline(results)))
 
 
-# --- projects -------------------------------------------------------------------------------------
+# --- one collection -------------------------------------------------------------------------------
 
 
-def made_demo(folder: Path) -> Path:
-    unweave("demo", folder)
-    return folder
-
-
-def made_glosses(folder: Path) -> Path:
-    if not (folder / "unweave.toml").exists():
-        data = Path(os.environ["UNWEAVE_DATA"]) / "corpora" / f"{GLOSSES}.jsonl.gz"
-        with tempfile.TemporaryDirectory() as aside, gzip.open(data) as packed:
-            unpacked = Path(aside) / f"{GLOSSES}.jsonl"
-            unpacked.write_bytes(packed.read())
-            unweave("init", folder, "--corpus", unpacked)
-    unweave("embed", folder, "--sentences", "0")
-    unweave("fit", folder)
-    return folder
-
-
-def copied(source: Path, folder: Path, without: Sequence[str]) -> Path:
-    """A project that can be changed, without some of its artefacts."""
-    shutil.copytree(source, folder, ignore=shutil.ignore_patterns("index", "evaluation", "report.html", *without))
-    return folder
-
-
-def unweave(*words: object) -> float:
-    """Run a command; returns the seconds of the whole process."""
-    start = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "unweave", *map(str, words)], check=True, stdout=sys.stderr)
-    return time.perf_counter() - start
-
-
-# --- what is measured -----------------------------------------------------------------------------
-
-
-def measured(folder: Path, n: int) -> dict[str, Any]:
-    seconds = {"keyphrases": unweave("name", folder)}
-    summary = read_manifest(folder / "concepts", store.KIND).results
-    seconds["lexicon, phrases embedded"] = unweave("name", "--namer", "lexicon", folder)
-    project = Project.open(folder)
-    evidence = evidence_of(project)
-    start = time.perf_counter()
-    verdicts = project.judge()
-    seconds["judging"] = time.perf_counter() - start
-    verdicts += judge.controls(project, n)
+def measured(of: Collection, n: int) -> dict[str, Any]:
+    """Names of the packaged dictionary's latents and of controls, judged on one collection."""
+    dictionary = from_pretrained()
+    evidence = evidence_of(of, dictionary.sae)
+    namer = KeyphraseNamer(evidence, KeyphraseConfig())
+    live = evidence.live.tolist()
+    spaces = spaces_of(evidence)
+    beside = nulls.of_random_directions(evidence, namer.beside, spaces[0], evidence.config.seed)
+    namings = {DICTIONARY: came_with(dictionary, live), KEYPHRASES: dict(namer.names(live))}
+    asked = questions(evidence, live)
+    scores = {kind: judged(evidence, of_kind, asked, spaces, beside) for kind, of_kind in namings.items()}
+    namings[SHOWN], scores[SHOWN] = better(namings, scores)
+    names = {kind: means(of_kind) for kind, of_kind in scores.items()}
+    names[SHUFFLED] = means(judged(evidence, shuffled(namings[SHOWN]), asked, spaces, beside))
+    for control, sae in directions(evidence, n).items():
+        seen = evidence.seen_by(sae)
+        named = dict(namer.beside(seen).names(seen.live.tolist()))
+        names[control] = means(judged(seen, named, questions(seen, seen.live.tolist()), spaces, beside))
     return {
         "n_texts": len(evidence),
-        "n_passages": len(project.corpus),
-        "n_latents": project.sae.config.n_latents,
-        "phrases": len(project.lexicon),
-        "live": summary["live"],
-        "named": summary["named"],
-        "mean_coverage": summary["mean_coverage"],
-        "seconds": {name: round(taken, 1) for name, taken in seconds.items()},
-        "verdicts": recorded(verdicts),
-        "mixes": mixes(project, evidence, n),
-        "marks": marks(project, evidence),
-    }  # fmt: skip
-
-
-def by_model(folder: Path, base_url: str, n: int) -> dict[str, Any]:
-    """N concepts, evenly over their frequency, named and judged by a language model, and the same by the free namers.
-
-    Half as many directions of a random dictionary are named by it too.
-    """
-    project = Project.open(folder, {"language_model": {"base_url": base_url, "concurrency": 1}})
-    every = [concept.latent for concept in project.concepts.by_document_frequency()]
-    some = [every[i] for i in np.linspace(0, len(every) - 1, n).astype(int)]
-    namer = naming.language_model_namer(project)
-    start = time.perf_counter()
-    naming.name_by(project, namer, some)
-    seconds = (time.perf_counter() - start) / n
-    evidence = evidence_of(project)
-    asked = embedding.questions(evidence, some)
-    concepts = project.concepts.by_document_frequency()
-    verdicts = []
-    for kind in (*FREE, namer.namer):
-        namings = judging.by_namer(concepts, kind)
-        judged_here = {j: asked[j] for j in asked if j in namings}
-        verdicts += judging.means(kind, "", embedding.judge_names(evidence, namings, judged_here))
-        if kind == namer.namer:
-            shuffled = controls.shuffled(namings)
-            verdicts += judging.means(kind, judging.SHUFFLED, embedding.judge_names(evidence, shuffled, judged_here))
-    verdicts += of_random_dictionary(project, evidence, namer.config, n // 2)
-    project = Project.open(folder, {"language_model": {"base_url": base_url, "concurrency": 1}})
-    verdicts += judge.judge_by_model(project, n // 10)
-    return {
-        "model": base_url_model(base_url),
-        "n": n,
-        "seconds_a_concept": round(seconds, 1),
-        "named": len(judging.by_namer(concepts, namer.namer).keys() & set(some)),
-        "verdicts": recorded(verdicts),
+        "live": len(live),
+        "names": names,
+        "marks": marks(evidence, namings[SHOWN], scores[SHOWN], spaces[0]),
+        **shares(of, evidence, dictionary.sae, scores[SHOWN]),
     }
 
 
-def base_url_model(base_url: str) -> str:
-    with urllib.request.urlopen(f"{base_url}/models") as answer:
-        return str(json.load(answer)["data"][0]["id"])
+def evidence_of(of: Collection, sae: SAE) -> Evidence:
+    passages = [Passage(name, "", text) for name, text in zip(of.ids, of.contents, strict=True)]
+    config = EvidenceConfig(passages=len(passages))
+    encoder = SentenceTransformerEncoder(EncoderConfig())
+    return Evidence(sae, Texts(passages, ArrayRows(np.asarray(of.passages, np.float32))), None, config, encoder=encoder)
 
 
-def of_random_dictionary(project: Project, evidence: Evidence, config: Any, n: int) -> list[judging.Verdict]:
-    """What is found of names that the language model gives random directions."""
-    random = controls.random_dictionary(project.sae, evidence.embeddings)
-    of_random = evidence.seen_by(random)
-    some = np.sort(np.random.default_rng(3).choice(of_random.live, n, replace=False)).tolist()
-    hints = dict(KeyphraseNamer(of_random, project.settings.name).names(some))
-    with tempfile.TemporaryDirectory() as aside:
-        database = Path(aside) / store.DATABASE
-        store.create(database)
-        store.add(database, [Concept(j, 1, 1.0, (hints[j],)) for j in some])
-        show = functools.partial(shown, of_random, Concepts(database))
-        namer = LanguageModelNamer(database, show, config, evidence.config)
-        base.run(database, namer, some)
-        namings = judging.by_namer(Concepts(database).by_document_frequency(), namer.namer)
-    scores = embedding.judge_names(of_random, namings, embedding.questions(of_random, list(namings)))
-    return list(judging.means(namer.namer, judging.RANDOM, scores))
+def spaces_of(evidence: Evidence) -> tuple[Space, ...]:
+    other = detection.by_encoder(DETECTION, evidence, StaticEncoder())
+    return other, detection.lexical(evidence), detection.in_space(evidence)
 
 
-def recorded(verdicts: Iterable[judging.Verdict]) -> list[dict[str, Any]]:
-    return [{"namer": v.namer, "control": v.control, **v.score._asdict(), "chance": v.chance} for v in verdicts]
+def came_with(dictionary: Dictionary, live: Sequence[int]) -> dict[int, Naming]:
+    names = {one.latent: one.name for one in dictionary.latents if one.name is not None}
+    return {latent: Naming(DICTIONARY, names[latent]) for latent in live if latent in names}
 
 
-def mixes(project: Project, evidence: Evidence, n: int) -> dict[str, dict[str, float]]:
-    """Detection by descriptions of more and more phrases, for the SAE and for a random dictionary."""
-    rng = np.random.default_rng(7)
-    random = controls.random_dictionary(project.sae, evidence.embeddings, seed=7)
-    found: dict[str, dict[str, float]] = {}
-    for name, sae, of in (
-        ("SAE", project.sae, evidence),
-        ("random dictionary", random, evidence.seen_by(random)),
-    ):
-        some = np.sort(rng.choice(of.live, min(n, len(of.live)), replace=False)).tolist()
-        asked = embedding.questions(of, some)
-        found[name] = {}
-        for phrases in MIXES:
-            config = dataclasses.replace(project.settings.lexicon, mix=phrases)
-            named = dict(LexiconNamer(sae.W_dec, project.lexicon, config, made_of="").names(some))
-            scores = [
-                score for _, score in embedding.judge_names(of, named, asked) if score.judge == embedding.DESCRIBED
-            ]
-            found[name][str(phrases)] = embedding.mean(scores).value
-        directions = [embedding.picked(of.embeddings[q.texts] @ sae.W_dec[j], q.active) for j, q in asked.items()]
-        found[name]["0"] = float(np.mean(directions))  # 0 phrases: the direction itself, which no words can beat
+def judged(
+    evidence: Evidence,
+    namings: Mapping[int, Naming],
+    asked: Mapping[int, Question],
+    spaces: Sequence[Space],
+    beside: Nulls,
+) -> Scores:
+    """Of each latent what all judges found of its name; the first space decides."""
+    found: Scores = {}
+    for latent, score in told_beside_nulls(evidence, namings, asked, spaces[0], beside):
+        found.setdefault(latent, []).append(score)
+    for space in spaces[1:]:
+        for latent, score in detection.detect(space, namings, asked):
+            found[latent].append(score)
     return found
 
 
-def marks(project: Project, evidence: Evidence) -> dict[str, dict[str, float]]:
-    """Of the names of each mark, the detection that decided it and that on texts which did not."""
-    shown = {c.latent: c for c in project.concepts.by_document_frequency() if c.name is not None}
-    words = {
-        namer: embedding.embedded(
-            evidence.encoder, {j: embedding.wordings(n) for j, n in judging.by_namer(shown.values(), namer).items()}
-        )
-        for namer in FREE
+def better(
+    namings: Mapping[str, Mapping[int, Naming]], scores: Mapping[str, Scores]
+) -> tuple[dict[int, Naming], Scores]:
+    """Of each latent the name that is shown, and its scores."""
+    shown, of_shown = {}, {}
+    for latent in sorted({latent for of_kind in scores.values() for latent in of_kind}):
+        low = {kind: value(of[latent], DETECTION, "low") for kind, of in scores.items() if latent in of}
+        best = max(low, key=lambda kind: low[kind])
+        shown[latent], of_shown[latent] = namings[best][latent], scores[best][latent]
+    return shown, of_shown
+
+
+def directions(evidence: Evidence, n: int) -> dict[str, SAE]:
+    """What stands beside the dictionary, as SAEs that are active as often as its latents are."""
+    rows, seed = evidence.embeddings, evidence.config.seed
+    clusters = MiniBatchKMeans(min(n, len(rows) // 3), random_state=seed, n_init=1).fit(rows)
+    centroids = np.asarray(clusters.cluster_centers_ - rows.mean(axis=0), np.float32)
+    return {
+        RANDOM: nulls.random_directions(evidence, n, seed + 1),
+        CENTROIDS: nulls.matched(evidence, centroids, np.random.default_rng(seed)),
+        TEXTS: nulls.single_texts(evidence, n, seed),
     }
+
+
+# --- figures --------------------------------------------------------------------------------------
+
+
+def value(scores: Iterable[Score], judge: str, end: str = "value") -> float:
+    return next((float(getattr(score, end)) for score in scores if score.judge == judge), float("nan"))
+
+
+def means(scores: Scores) -> dict[str, float]:
+    """The mean of each judge; with the best mark, what share that is, and detection of those alone."""
+    trusts = {latent: trust_of("", of) for latent, of in scores.items()}
+    holding = [latent for latent, trust in trusts.items() if trust is Trust.HOLDS]
+    found = {judge: mean_of(scores, scores, judge) for judge in JUDGES}
+    found |= {f"{judge}, holding": mean_of(scores, holding, judge) for judge in (STRONG, MIDDLE, WEAK)}
+    return found | {"n": len(scores), "holding": len(holding) / max(1, len(scores))}
+
+
+def mean_of(scores: Scores, latents: Iterable[int], judge: str) -> float:
+    values = [value(scores[latent], judge) for latent in latents]
+    return float(np.nanmean(values)) if values else float("nan")
+
+
+def marks(
+    evidence: Evidence, namings: Mapping[int, Naming], scores: Scores, space: Space
+) -> dict[str, dict[str, float]]:
+    """Of the names of each mark, the detection that decided it and that on texts which did not."""
+    rows = dict(zip(namings, space.read([naming.name or "" for naming in namings.values()]), strict=True))
     found: dict[Trust, list[tuple[float, float]]] = {}
-    for latent, samples in evidence.for_judging(list(shown)):
-        concept = shown[latent]
-        decided = concept.score(DETECTION)
-        first = embedding.question(samples, latent, evidence.config.seed)
-        if first is None or decided is None or concept.namer not in words:
-            continue
-        again = embedding.question(without(samples, first.texts), latent, evidence.config.seed + 1)
-        if again is not None and again.active.sum() >= LEAST_FRESH:
-            values = evidence.embeddings[again.texts] @ words[concept.namer][latent]
-            found.setdefault(concept.trust, []).append((decided.value, embedding.picked(values, again.active)))
+    for latent, samples in evidence.for_judging(list(scores)):
+        first = question(samples, latent, evidence.config.seed)
+        again = first and question(without(samples, first.texts), latent, evidence.config.seed + 1)
+        if again and again.active.sum() >= LEAST_FRESH:
+            told = np.asarray(space.texts[again.texts] @ rows[latent])
+            fresh = auroc(told[again.active], told[~again.active])
+            found.setdefault(trust_of("", scores[latent]), []).append((value(scores[latent], DETECTION), fresh))
     return {
         trust.value: {
             "names": len(found[trust]),
@@ -270,7 +215,7 @@ def marks(project: Project, evidence: Evidence) -> dict[str, dict[str, float]]:
     }
 
 
-def without(samples: Samples, asked: np.ndarray) -> Samples:
+def without(samples: Samples, asked: NDArray[np.int64]) -> Samples:
     """A latent's texts without those that were asked about."""
     fresh = ~np.isin(samples.texts, asked)
     near = samples.near_misses[fresh]
@@ -282,125 +227,130 @@ def without(samples: Samples, asked: np.ndarray) -> Samples:
     )
 
 
+def shares(of: Collection, evidence: Evidence, sae: SAE, scores: Scores) -> dict[str, float]:
+    """What latents whose names hold are a share of: live latents, their contributions, and scores of a dense search.
+
+    Of a score it is the explained part, the sum of what latents contribute, and what those that return too carry of it.
+    """
+    holds = np.zeros(sae.config.n_latents, np.bool_)
+    holds[[latent for latent, found in scores.items() if trust_of("", found) is Trust.HOLDS]] = True
+    returns = np.array([bool(sae.returns.get(latent)) for latent in range(len(holds))])
+    contributions = np.asarray(evidence.latents.sum(axis=0)).ravel()
+    explained, held, returning = 0.0, 0.0, 0.0
+    for query in of.queries[:QUERIES]:
+        best = np.argsort(-(of.passages @ query), kind="stable")[:HITS]
+        parts = evidence.latents[best].toarray() * (sae.W_dec @ query)  # (n_hits, n_latents)
+        explained += float(parts.sum())
+        held += float(parts[:, holds].sum())
+        returning += float(parts[:, holds & returns].sum())
+    return {
+        "holding": float(holds[evidence.live].mean()),
+        "holding_contribution": float(contributions[holds].sum() / contributions.sum()),
+        "score_held": held / explained,
+        "score_held_returning": returning / explained,
+    }
+
+
+# --- the reading ----------------------------------------------------------------------------------
+
+
+def read() -> dict[str, Any]:
+    """Spearman's correlation of each judge's likeness of a name and a passage with how a reader found they fit."""
+    pairs = json.loads(READING.read_text(encoding="utf-8"))["pairs"]
+    names = [pair["name"] for pair in pairs]
+    likeness: dict[str, NDArray[np.float64]] = {judge: np.zeros(len(pairs)) for judge in (DETECTION, LEXICAL, IN_SPACE)}
+    for name in dict.fromkeys(pair["collection"] for pair in pairs):
+        of = collection(name, texts.MINILM)
+        for space in spaces_of(evidence_of(of, from_pretrained().sae)):
+            rows = unit_rows(np.asarray(space.read(names), np.float32))
+            for i, pair in enumerate(pairs):
+                if pair["collection"] == name:
+                    text = space.texts[[of.ids.index(pair["passage"])]]
+                    length = float(np.sqrt((text.multiply(text) if hasattr(text, "multiply") else text * text).sum()))
+                    likeness[space.judge][i] = float((text @ rows[i])[0]) / max(length, 1e-9)
+    grades = np.array([pair["grades"] for pair in pairs], float)
+    return {
+        "n": len(pairs),
+        "between_passes": float(spearmanr(grades[:, 0], grades[:, 1]).statistic),
+        "judges": {judge: float(spearmanr(of, grades.mean(axis=1)).statistic) for judge, of in likeness.items()},
+        "fitting": {
+            of: {
+                band: float(np.mean([max(p["grades"]) > 0 for p in pairs if p["of"] == of and p["band"] == band]))
+                for band in ("strong", "middle", "weak", "near miss", "silent")
+            }
+            for of in dict.fromkeys(pair["of"] for pair in pairs)
+        },
+    }  # fmt: skip
+
+
 # --- what is shown --------------------------------------------------------------------------------
 
 
-def headline(project: Mapping[str, Any]) -> dict[str, Any]:
-    """Of the best free namer: detection by its name or description, whichever is higher, and by how much it is more."""
-    rows = [
-        row for row in project["verdicts"] if row["namer"] in FREE and row["judge"] in (DETECTION, embedding.DESCRIBED)
-    ]
-    best = max((row for row in rows if not row["control"]), key=lambda row: row["value"])
-    by_control = {
-        row["control"]: row["value"] for row in rows if (row["namer"], row["judge"]) == (best["namer"], best["judge"])
-    }
-    (intruder,) = (r["value"] for r in project["verdicts"] if r["judge"] == embedding.INTRUDER and not r["control"])
+def macro(results: Mapping[str, Any], kind: str, figure: str) -> float:
+    found = [of["names"][kind].get(figure, float("nan")) for of in results["collections"].values()]
+    return float(np.nanmean(found))
+
+
+def headline(results: Mapping[str, Any]) -> dict[str, float]:
+    def mean(figure: str) -> float:
+        return float(np.mean([of[figure] for of in results["collections"].values()]))
+
     figures = {
-        "detection": best["value"],
-        "detection_over_random_dictionary": best["value"] - by_control[judging.RANDOM],
-        "detection_over_shuffled_names": best["value"] - by_control[judging.SHUFFLED],
-        "intruder": intruder,
-        "named_share": project["named"] / project["live"],
+        "detection_strong": macro(results, SHOWN, f"{STRONG}, holding"),
+        "detection_middle": macro(results, SHOWN, f"{MIDDLE}, holding"),
+        "margin_over_shuffled": macro(results, SHOWN, DETECTION) - macro(results, SHUFFLED, DETECTION),
+        "margin_over_random": macro(results, SHOWN, DETECTION) - macro(results, RANDOM, DETECTION),
+        "controls_marked": macro(results, RANDOM, "holding"),
+        "marked_share": mean("holding"),
+        "marked_contribution": mean("holding_contribution"),
+        "named_mass": mean("score_held_returning"),
+        "reader_correlation": results["reading"]["judges"][DETECTION],
     }
-    return {name: round(value, 4) for name, value in figures.items()}
+    return {name: round(figure, 4) for name, figure in figures.items()}
 
 
-def summary(results: Mapping[str, Any], *names: str) -> list[str]:
-    """The judges' table of each project, or of those named, and what a longer description and a mark are worth."""
-    lines: list[str] = []
-    for name in names or results["projects"]:
-        project = results["projects"][name]
-        taken = ", ".join(f"{what} {seconds:.0f} s" for what, seconds in project["seconds"].items())
-        lines += [
-            f"{name}: {project['live']:,} concepts of {project['n_passages']:,} passages, {project['named']:,} named",
-            taken,
-            "",
-            *table(judged(project["verdicts"])),
-            "",
-            *table(by_phrases(project["mixes"])),
-            "",
-            *of_model(project),
-            *table([
-                {"mark": f"{Trust(mark).mark} {mark}", "names": f"{of['names']:,}",
-                 "detection": f"{of['decided']:.3f}", "on other texts": f"{of['fresh']:.3f}"}
-                for mark, of in project["marks"].items()
-            ]),
-            "",
-        ]  # fmt: skip
-    return lines[:-1]
+def summary(results: Mapping[str, Any]) -> list[str]:
+    """Names and controls by each judge, means of the collections; the marks; the judges beside the reader."""
+    kinds = [
+        {
+            "names": kind,
+            **{judge.removeprefix(f"{DETECTION}-"): f"{macro(results, kind, judge):.3f}" for judge in JUDGES},
+            Trust.HOLDS.mark: f"{macro(results, kind, 'holding'):.1%}",
+        }
+        for kind in (SHOWN, DICTIONARY, KEYPHRASES, *CONTROLS)
+    ]
+    return [*table(kinds), "", *table(by_mark(results)), "", *table(by_collection(results)), "", *reading(results)]
 
 
-def headlines(results: Mapping[str, Any]) -> list[str]:
-    """The headline figures of each project, a row each."""
-    shown = ("detection", "over random dictionary", "over shuffled names", "intruder", "named share")
+def by_mark(results: Mapping[str, Any]) -> list[dict[str, str]]:
     rows = []
-    for name, project in results["projects"].items():
-        values = (f"{value:.3f}" for value in headline(project).values())
-        rows.append({"project": name, **dict(zip(shown, values, strict=True))})
-    return table(rows)
-
-
-def of_model(project: Mapping[str, Any]) -> list[str]:
-    """The same judges of those concepts that a language model named, and what it says as a judge."""
-    if "model" not in project:
-        return []
-    of = project["model"]
-    said = f"{of['named']} of {of['n']} concepts named by {of['model']}, {of['seconds_a_concept']:.0f} s each"
-    return [said, "", *table(judged(of["verdicts"])), ""]
-
-
-def judged(verdicts: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """Namers and judges, each with its interval, the two controls and chance."""
-    controls_of = {(v["namer"], v["judge"], v["control"]): v["value"] for v in verdicts}
-    rows = []
-    for verdict in verdicts:
-        if verdict["control"]:
-            continue
-        beside = [controls_of.get((verdict["namer"], verdict["judge"], c)) for c in (judging.RANDOM, judging.SHUFFLED)]
-        rows.append({
-            "names": verdict["namer"] or "(none)",
-            "judge": verdict["judge"],
-            "mean": f"{verdict['value']:.3f}",
-            "95 %": f"{verdict['low']:.3f} to {verdict['high']:.3f}",
-            "n": f"{verdict['n']:,}",
-            "random dictionary": "" if beside[0] is None else f"{beside[0]:.3f}",
-            "shuffled names": "" if beside[1] is None else f"{beside[1]:.3f}",
-            "chance": "" if verdict["chance"] is None else f"{verdict['chance']:g}",
-        })  # fmt: skip
+    for trust in Trust:
+        found = [of["marks"][trust.value] for of in results["collections"].values() if trust.value in of["marks"]]
+        if found:
+            n = [of["names"] for of in found]
+            decided, fresh = (np.average([of[key] for of in found], weights=n) for key in ("decided", "fresh"))
+            said = {"detection": f"{decided:.3f}", "on other texts": f"{fresh:.3f}"}
+            rows.append({"mark": f"{trust.mark} {trust.value}", "names": f"{sum(n):,}", **said})
     return rows
 
 
-def by_phrases(found: Mapping[str, Mapping[Any, float]]) -> list[dict[str, str]]:
-    names = {str(k): f"{k} phrase{'s' * (k > 1)}" for k in MIXES} | {"0": "direction"}
+def by_collection(results: Mapping[str, Any]) -> list[dict[str, str]]:
+    shown = {"names that hold": "holding", "their contribution": "holding_contribution",
+             "of a score": "score_held", "and returning": "score_held_returning"}  # fmt: skip
     return [
-        {"detection by": name, **{names[str(k)]: f"{value:.3f}" for k, value in of.items()}}
-        for name, of in found.items()
+        {"collection": name, "live": f"{of['live']:,}", **{said: f"{of[key]:.0%}" for said, key in shown.items()}}
+        for name, of in results["collections"].items()
     ]
 
 
-def draw(results: Mapping[str, Any], path: Path) -> None:
-    """Detection by the number of phrases, for each project's SAE and for a random dictionary."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    projects = results["projects"]
-    figure, axes = pyplot.subplots(1, len(projects), figsize=(5.2 * len(projects), 3.8), sharey=True, squeeze=False)
-    for axis, (name, project) in zip(axes[0], projects.items(), strict=True):
-        for of, style in (("SAE", "o-"), ("random dictionary", "s--")):
-            values = project["mixes"][of]
-            axis.plot(MIXES, [values[str(k)] for k in MIXES], style, label=of)
-        axis.axhline(0.5, color="grey", linewidth=0.8, linestyle=":")
-        axis.set_xscale("log", base=2)
-        axis.set_xticks(MIXES, [str(k) for k in MIXES])
-        axis.set_xlabel("phrases in the description")
-        axis.set_title(name)
-    axes[0][0].set_ylabel("detection, balanced accuracy")
-    axes[0][0].legend()
-    figure.tight_layout()
-    figure.savefig(path, dpi=110)
-    pyplot.close(figure)
+def reading(results: Mapping[str, Any]) -> list[str]:
+    of = results["reading"]
+    judges = [{"judge": judge, "beside a reader": f"{found:.2f}"} for judge, found in of["judges"].items()]
+    fitting = [
+        {"a reader finds fit": name, **{band: f"{share:.0%}" for band, share in found.items()}}
+        for name, found in of["fitting"].items()
+    ]
+    return [*table(judges), "", *table(fitting)]
 
 
 if __name__ == "__main__":

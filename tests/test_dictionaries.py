@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from unweave.base.artifact import read_manifest
 from unweave.base.building import build
+from unweave.base.records import Trust
 from unweave.cli import main
 from unweave.dictionaries.dictionary import Dictionary, from_pretrained
 from unweave.dictionaries.labels import read_labels
@@ -67,6 +68,16 @@ def test_a_text_is_its_latents_and_what_they_leave_over(identity_sae, tmp_path):
     assert [(c.latent, c.value) for c in pair.contributions if c.value] == [(1, pytest.approx(0.48, abs=1e-6))]
     pair.check()
     assert dictionary.decompose(toy(["0.8 0.6 0"])[0]) == found
+
+
+def test_a_name_says_how_far_it_held_where_the_dictionary_was_made(identity_sae, tmp_path):
+    known = [Latent(0, "tides", over_nulls=0.99), Latent(1, "moons", over_nulls=0.5), Latent(2, "hills")]
+    dictionary = from_pretrained(packed(identity_sae, tmp_path / "d", known), encoder=CallableEncoder(toy))
+    found = dictionary.decompose("0.7 0.55 0.51").contributions
+    assert [(c.name, c.trust) for c in found] == [
+        ("tides", Trust.HOLDS), ("moons", Trust.VAGUE), ("hills", Trust.UNSCORED),
+    ]  # fmt: skip
+    assert dict(dictionary.names) == {0: "tides", 1: "moons", 2: "hills"}
 
 
 def test_a_dictionary_of_another_encoder_asks_for_it_and_reads_embeddings(identity_sae, tmp_path):

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 
 from conftest import unit
 from unweave.base.building import build
+from unweave.base.records import Trust
 from unweave.cli import main
 from unweave.config import DEFAULT_MODEL, FitConfig, SAEConfig, TrainConfig
 from unweave.dictionaries.latents import LATENTS, Latent, save, write_latents
@@ -276,15 +277,15 @@ def test_a_given_dictionary_serves_for_all_that_a_trained_one_does(project, give
 
 
 def test_names_that_come_with_a_dictionary_stand_beside_those_of_the_corpus(project, given, tmp_path):
-    # Where no judge decides, what a maker with many texts called a latent is shown; as a stranger's word, cleaned.
+    # A name that held on many texts elsewhere is shown where few speak against it; as a stranger's word, cleaned.
     sae = SAE.load(given)
     live = [int(latent) for latent in np.flatnonzero(np.bincount(Project.open(project).latents.indices))[:2]]
     folder = tmp_path / "named"
-    save(folder, sae, [Latent(live[0], "sheep\x1b[2J in fields"), Latent(live[1], None)])
+    save(folder, sae, [Latent(live[0], "sheep\x1b[2J in fields", over_nulls=0.97), Latent(live[1], None)])
     unweave("fit", project, "--dictionary", folder, "--own-latents", "0")
     unweave("name", project)
     shown, other = (Project.open(project).concepts.concept(latent) for latent in live)
-    assert (shown.name, shown.namer) == ("sheep[2J in fields", "dictionary")
+    assert (shown.name, shown.namer, shown.trust) == ("sheep[2J in fields", "dictionary", Trust.HOLDS)
     assert shown.naming("keyphrases") is not None
     assert shown.naming("dictionary").provenance == {"dictionary": str(folder)}
     assert other.namer == "keyphrases"

@@ -14,7 +14,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
 from unweave.base.records import Trust
-from unweave.concepts.concept import DETECTION, ITSELF, OVER_NULLS, PERSON, Naming, Score, trust_of
+from unweave.concepts.concept import DETECTION, ITSELF, OVER_NULLS, PERSON, Naming, Score, came_with, trust_of
 from unweave.concepts.evidence import Evidence, Samples
 from unweave.concepts.judges import controls, detection, embedding, nulls, simulations, verdicts
 from unweave.concepts.judges.detection import IN_SPACE, LEXICAL, MIDDLE, STRONG, WEAK, Space
@@ -211,6 +211,10 @@ def test_the_texts_of_another_sae_are_the_same_texts(evidence):
         ((Score(DETECTION, 0.8, 0.7, 0.9, 30), Score(OVER_NULLS, 1, 0.95, 1, 100)), Trust.HOLDS),
         ((Score(DETECTION, 0.8, 0.7, 0.9, 30), Score(OVER_NULLS, 1, 0.94, 1, 100)), Trust.VAGUE),
         ((Score(DETECTION, 0.6, 0.5, 0.7, 30), Score(OVER_NULLS, 0.6, 0.2, 1, 100)), Trust.NONE),
+        ((came_with(0.95),), Trust.HOLDS),
+        ((came_with(0.94),), Trust.VAGUE),
+        ((came_with(0.95), Score(DETECTION, 0.6, 0.4, 0.8, 3), Score(OVER_NULLS, 0.6, 0.2, 0.95, 100)), Trust.HOLDS),
+        ((came_with(0.95), Score(DETECTION, 0.6, 0.4, 0.8, 9), Score(OVER_NULLS, 0.6, 0.2, 0.94, 100)), Trust.NONE),
     ],
 )
 def test_a_name_holds_if_the_low_end_is_above_nearly_all_nulls(scores, expected):

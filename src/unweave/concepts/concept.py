@@ -20,6 +20,8 @@ DETECTION = "detection"
 """The judge that decides how far a name is trusted; see `judges.detection`."""
 OVER_NULLS = "over-nulls"
 """The share of names of meaningless directions that detection finds worse than a name; see `judges.nulls`."""
+OVER_NULLS_ELSEWHERE = "over-nulls-elsewhere"
+"""The same of a name that came with a dictionary, on the texts of that one's maker."""
 FAILED = "failed"
 """Field of the provenance that says what went wrong."""
 KEPT = "kept"
@@ -94,22 +96,38 @@ class Score(NamedTuple):
     """Decisions."""
 
 
+def came_with(over_nulls: float) -> Score:
+    """What is known of a name that came with a dictionary: the share of nulls that it was surely better than there."""
+    return Score(OVER_NULLS_ELSEWHERE, over_nulls, over_nulls, 1.0, 0)
+
+
 HOLDS_FROM = 0.95
 """Share of the nulls that a name which holds is better than, at the low end of its interval."""
 CHANCE = 0.5
 """What detection is by luck."""
+ENOUGH_AGAINST = 9
+"""Active texts that can speak against a name which held elsewhere."""
 
 
 def trust_of(namer: str | None, scores: Iterable[Score]) -> Trust:
-    """The trust in a namer's name, by what judges found of it."""
+    """The trust in a namer's name, by what judges found of it.
+
+    A name that came with a dictionary and held there holds here too, unless enough texts here speak against it: they
+    are fewer, and show less.
+    """
     if namer == PERSON:
         return Trust.CONFIRMED
-    found = {score.judge: score.low for score in scores}
-    if DETECTION not in found or OVER_NULLS not in found:
-        return Trust.UNSCORED
-    if found[OVER_NULLS] >= HOLDS_FROM:
+    found = {score.judge: score for score in scores}
+    detection, here, elsewhere = (found.get(judge) for judge in (DETECTION, OVER_NULLS, OVER_NULLS_ELSEWHERE))
+    if elsewhere is not None and elsewhere.low >= HOLDS_FROM:
+        few = detection is None or here is None or detection.n < ENOUGH_AGAINST
+        if few or (here is not None and here.high >= HOLDS_FROM):
+            return Trust.HOLDS
+    if detection is None or here is None:
+        return Trust.UNSCORED if elsewhere is None else Trust.VAGUE
+    if here.low >= HOLDS_FROM:
         return Trust.HOLDS
-    return Trust.VAGUE if found[DETECTION] > CHANCE else Trust.NONE
+    return Trust.VAGUE if detection.low > CHANCE else Trust.NONE
 
 
 @dataclass(frozen=True, repr=False)
@@ -190,16 +208,18 @@ class Concept:
 
 
 def shown_first(namings: Iterable[Naming], scores: Mapping[str, Sequence[Score]]) -> tuple[Naming, ...]:
-    """Namings of a latent: a person's, then those judged, the most trusted first, then the rest; the nameless last."""
+    """Namings of a latent: a person's, then the most trusted, of these the best told; the nameless last."""
 
     def rank(naming: Naming) -> tuple[Any, ...]:
-        detection = next((s.low for s in scores.get(naming.namer, ()) if s.judge == DETECTION), -1.0)
+        of = scores.get(naming.namer, ())
+        detection = next((score.low for score in of if score.judge == DETECTION), -1.0)
         place = NAMERS.index(naming.namer) if naming.namer in NAMERS else len(NAMERS)
-        return naming.name is None, naming.namer != PERSON, -detection, place, naming.namer
+        return naming.name is None, _RANKS.index(trust_of(naming.namer, of)), -detection, place, naming.namer
 
     return tuple(sorted(namings, key=rank))
 
 
+_RANKS = tuple(Trust)
 LONGEST_NAME = 60
 """Characters of a name."""
 LONGEST_DESCRIPTION = 500

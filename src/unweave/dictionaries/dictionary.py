@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unweave.base.plain import plain
-from unweave.base.records import Explanation
+from unweave.base.records import Explanation, Trust
+from unweave.concepts.concept import came_with, trust_of
 from unweave.config import DEFAULT_MODEL, PRETRAINED, EncoderConfig
 from unweave.dictionaries.latents import Latent, read_latents
 from unweave.encode.encoder import Encoder
@@ -41,9 +42,9 @@ class Dictionary:
         return f"Dictionary({self.sae!r}, {named:,} named)"
 
     @cached_property
-    def names(self) -> Mapping[int, str]:
-        """The name of each latent that has one."""
-        return {one.latent: one.name for one in self.latents if one.name is not None}
+    def names(self) -> Names:
+        """The name of each latent that has one, with how far it held on the texts that the dictionary was made of."""
+        return Names(self)
 
     def decompose(self, text: str | NDArray[np.floating[Any]]) -> Explanation:
         """What a text's embedding is made of: its squared length as a sum of concepts, bias and residual.
@@ -106,3 +107,31 @@ def _encoder(stated: str, given: str | Encoder | None) -> Encoder | None:
     if given is None and stated != DEFAULT_MODEL:
         return None
     return open_encoder(EncoderConfig(model=given or stated)) if given is None or isinstance(given, str) else given
+
+
+class Names(Mapping[int, str]):
+    """Names of a dictionary's latents, read as `base.contributions.Judged`."""
+
+    def __init__(self, of: Dictionary) -> None:
+        self._shown = {one.latent: (one.name, _trust(one)) for one in of.latents if one.name is not None}
+        self._returns = dict(of.sae.returns)
+
+    def __getitem__(self, latent: int) -> str:
+        return self._shown[latent][0]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._shown)
+
+    def __len__(self) -> int:
+        return len(self._shown)
+
+    def shown(self) -> Mapping[int, tuple[str, Trust]]:
+        return self._shown
+
+    def returning(self) -> Mapping[int, bool]:
+        return self._returns
+
+
+def _trust(latent: Latent) -> Trust:
+    held = () if latent.over_nulls is None else (came_with(latent.over_nulls),)
+    return trust_of("dictionary", held)

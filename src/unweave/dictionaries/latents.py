@@ -1,6 +1,7 @@
 """What a dictionary's folder says of its latents, beside the SAE's weights.
 
-latents.jsonl    one JSON object a live latent: its number, its name, and how often and how strongly it is active
+latents.jsonl    one JSON object a live latent: its number, its name, how far that holds, and how often and how strongly
+                 the latent is active
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ class Latent(NamedTuple):
     """Of the training texts, the share that activate it; None: not stated."""
     median: float | None = None
     """Its median activation where it is active, in units of the embedding's length; None: not stated."""
+    over_nulls: float | None = None
+    """Of names of random directions, the share that its name is surely better than, on the training texts; None: not
+    judged. See `concepts.judges.nulls`."""
 
 
 def read_latents(folder: Path, n_latents: int) -> tuple[Latent, ...]:
@@ -80,7 +84,9 @@ def write_latents(path: Path, latents: Iterable[Latent]) -> None:
 def _checked(one: Latent) -> Latent:
     if type(one.latent) is not int or not (one.name is None or isinstance(one.name, str)):
         raise ValueError(f"latent {shown(one.latent)} with the name {shown(one.name)}")
-    stated = [number for number in (one.share, one.median) if number is not None]
+    stated = [number for number in (one.share, one.median, one.over_nulls) if number is not None]
     if not all(isinstance(number, int | float) and abs(number) < np.inf for number in stated):
         raise ValueError(f"latent {one.latent} has values that are no numbers")
+    if one.over_nulls is not None and not 0 <= one.over_nulls <= 1:
+        raise ValueError(f"latent {one.latent} has a share of {one.over_nulls:g}")
     return one._replace(name=None if one.name is None else plain(one.name, LONGEST_NAME))

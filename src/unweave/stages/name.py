@@ -17,7 +17,7 @@ from unweave.base.extras import require
 from unweave.base.progress import Stopwatch
 from unweave.base.records import Passage
 from unweave.concepts import identity, store
-from unweave.concepts.concept import DETECTION
+from unweave.concepts.concept import DETECTION, came_with
 from unweave.concepts.database import DATABASE, KIND, clear_leftovers, lock_of, state_of
 from unweave.concepts.evidence import Evidence
 from unweave.concepts.judges.verdicts import judge_names
@@ -31,7 +31,7 @@ from unweave.concepts.namers.lexicon import LexiconNamer
 from unweave.concepts.namers.lexicon_sources import corpus_phrases, digests, file_phrases
 from unweave.concepts.namers.vocabulary import VocabularyNamer, load_head
 from unweave.concepts.store import Concepts
-from unweave.dictionaries.latents import read_latents
+from unweave.dictionaries.latents import Latent, read_latents
 from unweave.encode.encoders import SentenceTransformerEncoder
 from unweave.encode.static import PACKAGE
 from unweave.errors import BadData, CorruptArtifact
@@ -75,6 +75,7 @@ def run(
             latents = chosen(project, most, below)
             outcomes.append(name_by(project, _OTHERS[by](project), latents))
         if any(outcome.fresh for outcome in outcomes) or not _judged(project.concepts):
+            _keep_marks(project)
             judge_names(project.concepts, evidence, keyphrases.beside)
             _relate_anew(project)
     return outcomes
@@ -207,12 +208,27 @@ def _make_concepts(
 
 def _dictionary_namer(project: Workspace) -> Iterator[DictionaryNamer]:
     """What gives latents of a given dictionary the names that it came with, if it has any."""
-    given = project.manifest("sae").settings.get("given")
-    if given is None:  # names beside an SAE of the project's own would be a stranger's
-        return
-    latents = read_latents(project.path / "sae", project.sae.config.n_latents)
-    if names := {one.latent: one.name for one in latents if one.name is not None}:
-        yield DictionaryNamer(names, str(given["dictionary"]))
+    if names := {one.latent: one.name for one in _came_with(project) if one.name is not None}:
+        yield DictionaryNamer(names, str(project.manifest("sae").settings["given"]["dictionary"]))
+
+
+def _came_with(project: Workspace) -> tuple[Latent, ...]:
+    """What a given dictionary says of its latents; of an SAE of the project's own such words would be a stranger's."""
+    if project.manifest("sae").settings.get("given") is None:
+        return ()
+    return read_latents(project.path / "sae", project.sae.config.n_latents)
+
+
+def _keep_marks(project: Workspace) -> None:
+    """Store how far names held that came with a dictionary, beside what will be found of them here."""
+    named = {
+        concept.latent for concept in project.concepts.by_document_frequency() if concept.naming(DictionaryNamer.namer)
+    }
+    held = [(one.latent, one.over_nulls) for one in _came_with(project) if one.over_nulls is not None]
+    store.add_scores(
+        project.concepts.database,
+        [(latent, DictionaryNamer.namer, came_with(over)) for latent, over in held if latent in named],
+    )
 
 
 def name_by(project: Workspace, namer: Namer, latents: Sequence[int] | None = None) -> Outcome:

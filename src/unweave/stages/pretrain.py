@@ -20,6 +20,7 @@ from unweave.base.artifact import read_manifest
 from unweave.base.building import build
 from unweave.base.files import write_atomically
 from unweave.base.progress import Stopwatch
+from unweave.concepts.concept import OVER_NULLS
 from unweave.config import OWN
 from unweave.dictionaries.latents import LATENTS, Latent, write_latents
 from unweave.errors import BadData, MissingExtra
@@ -134,10 +135,14 @@ def _packed(project: Workspace, half: SAE) -> dict[str, Any]:
 def _latents(project: Workspace) -> Iterator[Latent]:
     """Each live latent, with its name, by number."""
     by_latent, names = project.latents.tocsc(), project.concepts
+    judged = {concept.latent: concept.score(OVER_NULLS) for concept in names.by_document_frequency()}
     n_texts = by_latent.shape[0]
     for latent in np.flatnonzero(np.diff(by_latent.indptr)).tolist():
         active = by_latent.data[by_latent.indptr[latent] : by_latent.indptr[latent + 1]]
-        yield Latent(latent, names.get(latent), len(active) / n_texts, float(np.median(active)))
+        over = judged.get(latent)
+        yield Latent(
+            latent, names.get(latent), len(active) / n_texts, float(np.median(active)), over and over.low
+        )  # fmt: skip
 
 
 def _timed_embedding(project: Workspace) -> tuple[float, NDArray[np.float32]]:

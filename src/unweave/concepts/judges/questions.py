@@ -18,8 +18,8 @@ from scipy.optimize import brentq
 from unweave.concepts.concept import Score
 from unweave.concepts.evidence import Evidence, Samples
 
-A_BAND = 12
-"""Texts of each band of activation in a question, at most."""
+A_BAND = 24
+"""Texts of each band of activation in a question, at most; half as many where there are too few silent texts."""
 N_BANDS = 3
 
 
@@ -38,9 +38,13 @@ class Question(NamedTuple):
 
 def question(samples: Samples, latent: int, seed: int) -> Question | None:
     """The texts that a judge is asked about; None if too few are silent, or none is active."""
+    return _question(samples, latent, seed, A_BAND) or _question(samples, latent, seed, A_BAND // 2)
+
+
+def _question(samples: Samples, latent: int, seed: int, a_band: int) -> Question | None:
     rng = np.random.default_rng([seed, latent])
     chosen = [
-        np.sort(rng.choice(band, min(A_BAND, len(band)), replace=False))
+        np.sort(rng.choice(band, min(a_band, len(band)), replace=False))
         for band in np.array_split(np.arange(len(samples.texts)), N_BANDS)
     ]
     shown = np.concatenate(chosen)
