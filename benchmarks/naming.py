@@ -3,12 +3,11 @@
     UNWEAVE_DATA=… python benchmarks/naming.py [--collections NAME …] [--directions 400]
 
 The packaged dictionary reads collections that it has never seen. Its latents bear the names that they came with and
-keyphrases of the collection; of both the one that detection finds better on texts kept from namers is shown. Beside
-them stand names, by the same keyphrases, of
+keyphrases of the collection; of both the one that is trusted more is shown, as everywhere. Beside them stand names, by
+the same keyphrases, of
 
 - other latents (shuffled);
 - random directions, others than those that decide the marks;
-- the latents of an SAE on an encoder with random weights, where --untrained says so;
 - centroids of k-means, and single texts taken as directions, each active as often as a latent is.
 
 Measured of each are detection in the second encoder's space, by bands of strength, by words alone, and in the space of
@@ -38,7 +37,7 @@ from sklearn.cluster import MiniBatchKMeans
 from unweave.base.records import Passage, Trust
 from unweave.base.vectors import unit_rows
 from unweave.cli.show import table
-from unweave.concepts.concept import DETECTION, Naming, Score, trust_of
+from unweave.concepts.concept import DETECTION, Naming, Score, came_with, shown_first, trust_of
 from unweave.concepts.evidence import Evidence, Samples, Texts
 from unweave.concepts.judges import detection, nulls
 from unweave.concepts.judges.controls import shuffled
@@ -93,9 +92,12 @@ def measured(of: Collection, n: int) -> dict[str, Any]:
     live = evidence.live.tolist()
     spaces = spaces_of(evidence)
     beside = nulls.of_random_directions(evidence, namer.beside, spaces[0], evidence.config.seed)
-    namings = {DICTIONARY: came_with(dictionary, live), KEYPHRASES: dict(namer.names(live))}
+    namings = {DICTIONARY: names_of(dictionary, live), KEYPHRASES: dict(namer.names(live))}
     asked = questions(evidence, live)
     scores = {kind: judged(evidence, of_kind, asked, spaces, beside) for kind, of_kind in namings.items()}
+    for one in dictionary.latents:
+        if one.latent in scores[DICTIONARY] and one.over_nulls is not None:
+            scores[DICTIONARY][one.latent].append(came_with(one.over_nulls))
     namings[SHOWN], scores[SHOWN] = better(namings, scores)
     names = {kind: means(of_kind) for kind, of_kind in scores.items()}
     names[SHUFFLED] = means(judged(evidence, shuffled(namings[SHOWN]), asked, spaces, beside))
@@ -124,7 +126,7 @@ def spaces_of(evidence: Evidence) -> tuple[Space, ...]:
     return other, detection.lexical(evidence), detection.in_space(evidence)
 
 
-def came_with(dictionary: Dictionary, live: Sequence[int]) -> dict[int, Naming]:
+def names_of(dictionary: Dictionary, live: Sequence[int]) -> dict[int, Naming]:
     names = {one.latent: one.name for one in dictionary.latents if one.name is not None}
     return {latent: Naming(DICTIONARY, names[latent]) for latent in live if latent in names}
 
@@ -152,9 +154,9 @@ def better(
     """Of each latent the name that is shown, and its scores."""
     shown, of_shown = {}, {}
     for latent in sorted({latent for of_kind in scores.values() for latent in of_kind}):
-        low = {kind: value(of[latent], DETECTION, "low") for kind, of in scores.items() if latent in of}
-        best = max(low, key=lambda kind: low[kind])
-        shown[latent], of_shown[latent] = namings[best][latent], scores[best][latent]
+        of = {kind: of_kind[latent] for kind, of_kind in scores.items() if latent in of_kind}
+        shown[latent] = shown_first([namings[kind][latent] for kind in of], of)[0]
+        of_shown[latent] = of[shown[latent].namer]
     return shown, of_shown
 
 

@@ -213,8 +213,9 @@ def test_the_texts_of_another_sae_are_the_same_texts(evidence):
         ((Score(DETECTION, 0.6, 0.5, 0.7, 30), Score(OVER_NULLS, 0.6, 0.2, 1, 100)), Trust.NONE),
         ((came_with(0.95),), Trust.HOLDS),
         ((came_with(0.94),), Trust.VAGUE),
-        ((came_with(0.95), Score(DETECTION, 0.6, 0.4, 0.8, 3), Score(OVER_NULLS, 0.6, 0.2, 0.95, 100)), Trust.HOLDS),
-        ((came_with(0.95), Score(DETECTION, 0.6, 0.4, 0.8, 9), Score(OVER_NULLS, 0.6, 0.2, 0.94, 100)), Trust.NONE),
+        ((came_with(0.95), Score(DETECTION, 0.6, 0.4, 0.8, 8), Score(OVER_NULLS, 0.6, 0.2, 1, 100)), Trust.HOLDS),
+        ((came_with(0.95), Score(DETECTION, 0.7, 0.4, 0.8, 9), Score(OVER_NULLS, 0.95, 0.2, 1, 100)), Trust.HOLDS),
+        ((came_with(0.95), Score(DETECTION, 0.7, 0.6, 0.8, 9), Score(OVER_NULLS, 0.94, 0.2, 1, 100)), Trust.VAGUE),
     ],
 )
 def test_a_name_holds_if_the_low_end_is_above_nearly_all_nulls(scores, expected):

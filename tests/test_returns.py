@@ -403,10 +403,11 @@ def test_an_explanation_tells_its_share_and_what_the_sign_means():
         "concept score 4.0000 (↻ 75%) =", "    +3.0000  ●↻ wind  #12", "    +1.0000  ●  sea  #9",
         "    +0.0000  residual: nothing is left over",
     ]  # fmt: skip
-    (said,) = show.legend([None, why])
+    of_names, said = show.legend([None, why])
+    assert of_names == "●: the name holds on texts that it was not made from; ◐: it is vague; ○: no name holds"
     assert said.startswith("↻: a second run, on the same texts from another seed, found the concept again; ↻ 50%: such")
     whole = Explanation("sum", 8.0, (), parts=(Part("CL-SR", 8.0, 1, why),))
-    assert list(show.legend([whole])) == [said]
+    assert list(show.legend([whole])) == [of_names, said]
     assert list(show.legend([Explanation("concepts", 1.0, (contribution(1, None),))])) == []
 
 

@@ -185,13 +185,20 @@ def forecast(of: Forecast) -> Iterator[str]:
 
 
 RETURNS_MEANS = f"{RETURNS}: a second run, on the same texts from another seed, found the concept again"
+MARKS_MEAN = "; ".join((
+    f"{Trust.HOLDS.mark}: the name holds on texts that it was not made from", f"{Trust.VAGUE.mark}: it is vague",
+    f"{Trust.NONE.mark}: no name holds",
+))  # fmt: skip
+_JUDGED = (Trust.HOLDS, Trust.VAGUE, Trust.NONE)
 NOT_FOUND_AGAIN = "not found again by a second run, so not to be taken for findings:"
 
 
 def legend(explanations: Iterable[Explanation | None]) -> Iterator[str]:
-    """What the sign of a concept that returns means, if it is known of one that is shown."""
+    """What the signs of names and of concepts that return mean, if they are known of one that is shown."""
     whys = [why for why in explanations if why is not None]
     whys += [part.explanation for why in whys for part in why.parts if part.explanation is not None]
+    if any(c.trust in _JUDGED for why in whys for c in why.contributions):
+        yield MARKS_MEAN
     if any(c.returns is not None for why in whys for c in why.contributions):
         yield f"{RETURNS_MEANS}; {RETURNS} 50%: such concepts make up half of what concepts add or take away"
 

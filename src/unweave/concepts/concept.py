@@ -112,8 +112,8 @@ ENOUGH_AGAINST = 9
 def trust_of(namer: str | None, scores: Iterable[Score]) -> Trust:
     """The trust in a namer's name, by what judges found of it.
 
-    A name that came with a dictionary and held there holds here too, unless enough texts here speak against it: they
-    are fewer, and show less.
+    A name that came with a dictionary and held there holds here too, unless enough texts here say that it does not;
+    that it surely does they need not say, for they are fewer.
     """
     if namer == PERSON:
         return Trust.CONFIRMED
@@ -121,7 +121,7 @@ def trust_of(namer: str | None, scores: Iterable[Score]) -> Trust:
     detection, here, elsewhere = (found.get(judge) for judge in (DETECTION, OVER_NULLS, OVER_NULLS_ELSEWHERE))
     if elsewhere is not None and elsewhere.low >= HOLDS_FROM:
         few = detection is None or here is None or detection.n < ENOUGH_AGAINST
-        if few or (here is not None and here.high >= HOLDS_FROM):
+        if few or (here is not None and here.value >= HOLDS_FROM):
             return Trust.HOLDS
     if detection is None or here is None:
         return Trust.UNSCORED if elsewhere is None else Trust.VAGUE

@@ -239,6 +239,8 @@ class Summary(NamedTuple):
     """Of the names that have one."""
     judged: int
     """Names that are shown and were judged by detection."""
+    holding: int
+    """Names that are shown and hold: those with the best mark, and those that a person confirmed."""
 
 
 def summary(database: Path) -> Summary:
@@ -250,6 +252,7 @@ def summary(database: Path) -> Summary:
         named=len(shown),
         mean_coverage=sum(covered) / len(covered) if covered else None,
         judged=sum(c.trust not in (Trust.UNSCORED, Trust.CONFIRMED) for c in shown),
+        holding=sum(c.trust in (Trust.HOLDS, Trust.CONFIRMED) for c in shown),
     )
 
 

@@ -78,6 +78,8 @@ def run(
             _keep_marks(project)
             judge_names(project.concepts, evidence, keyphrases.beside)
             _relate_anew(project)
+            found = store.summary(project.concepts.database)._asdict()
+            outcomes[0] = outcomes[0]._replace(results={**outcomes[0].results, **found})
     return outcomes
 
 
