@@ -136,6 +136,12 @@ def test_what_judging_needs_is_said_at_once(folder):
     assert without("sentence_transformers", "judge", folder / "project") == said
 
 
+def test_what_naming_needs_is_said_at_once(folder):
+    said = "Error: naming and judging concepts needs an extra: pip install 'unweave[name]'"
+    assert without("wordllama", "name", folder / "project") == said
+    assert without("sklearn", "name", folder / "project") == said
+
+
 def test_what_reproducing_needs_is_said_at_once(folder):
     said = "Error: training an SAE needs an extra: pip install 'unweave[fit]'"
     assert without("torch", "reproduce", "cl-sr", folder / "project", "--k", 2) == said

@@ -408,7 +408,8 @@ def test_an_explanation_tells_its_share_and_what_the_sign_means():
     assert said.startswith("↻: a second run, on the same texts from another seed, found the concept again; ↻ 50%: such")
     whole = Explanation("sum", 8.0, (), parts=(Part("CL-SR", 8.0, 1, why),))
     assert list(show.legend([whole])) == [of_names, said]
-    assert list(show.legend([Explanation("concepts", 1.0, (contribution(1, None),))])) == []
+    assert list(show.legend([Explanation("concepts", 1.0, (contribution(1, None),))])) == [of_names]
+    assert list(show.legend([Explanation("concepts", 1.0, (contribution(1, None, 9, None),))])) == []
 
 
 def test_notebooks_show_the_sign():

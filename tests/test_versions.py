@@ -191,7 +191,7 @@ def test_an_artefact_of_a_later_version_is_read(project, notes):
     assert Evaluation.from_dict(record).rows[0].system == record["rows"][0]["system"]
     told = {"of": "dense", "score": 1.0, "bias": 0.0, "residual": 0.0}
     told["contributions"] = [
-        {"latent": 0, "name": "sea", "query": 1.0, "passage": 1.0, "value": 1.0, "trust": "good", "later": 1}
+        {"latent": 0, "name": "sea", "query": 1.0, "passage": 1.0, "value": 1.0, "trust": "holds", "later": 1}
     ]
     assert Explanation.from_dict(told).contributions[0].name == "sea"
     for name in ("tied", "delta", "later", "colour"):

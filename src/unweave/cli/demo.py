@@ -31,7 +31,7 @@ def demo(ctx: click.Context, project: Path, corpus: str) -> None:
     steps = Steps(ctx, project)
     if not (project / "unweave.toml").exists():
         steps.run("init", f"--corpus={corpus}")
-    for command in ("embed", "fit", "name", "judge", "index build"):
+    for command in ("embed", "fit", "name", "index build"):
         steps.run(command)
     if _judged_queries(project):
         steps.run("evaluate")
