@@ -40,7 +40,6 @@ from unweave.cli.show import table
 from unweave.concepts.concept import DETECTION, Naming, Score, came_with, shown_first, trust_of
 from unweave.concepts.evidence import Evidence, Samples, Texts
 from unweave.concepts.judges import detection, nulls
-from unweave.concepts.judges.controls import shuffled
 from unweave.concepts.judges.detection import IN_SPACE, LEXICAL, MIDDLE, STRONG, WEAK, Space
 from unweave.concepts.judges.nulls import Nulls
 from unweave.concepts.judges.questions import Question, auroc, question, questions
@@ -100,7 +99,7 @@ def measured(of: Collection, n: int) -> dict[str, Any]:
             scores[DICTIONARY][one.latent].append(came_with(one.over_nulls))
     namings[SHOWN], scores[SHOWN] = better(namings, scores)
     names = {kind: means(of_kind) for kind, of_kind in scores.items()}
-    names[SHUFFLED] = means(judged(evidence, shuffled(namings[SHOWN]), asked, spaces, beside))
+    names[SHUFFLED] = means(judged(evidence, nulls.shuffled(namings[SHOWN]), asked, spaces, beside))
     for control, sae in directions(evidence, n).items():
         seen = evidence.seen_by(sae)
         named = dict(namer.beside(seen).names(seen.live.tolist()))

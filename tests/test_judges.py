@@ -16,7 +16,7 @@ from sklearn.metrics import roc_auc_score
 from unweave.base.records import Trust
 from unweave.concepts.concept import DETECTION, ITSELF, OVER_NULLS, PERSON, Naming, Score, came_with, trust_of
 from unweave.concepts.evidence import Evidence, Samples
-from unweave.concepts.judges import controls, detection, embedding, nulls, simulations, verdicts
+from unweave.concepts.judges import detection, embedding, nulls, simulations, verdicts
 from unweave.concepts.judges.detection import IN_SPACE, LEXICAL, MIDDLE, STRONG, WEAK, Space
 from unweave.concepts.judges.embedding import odd_one_out
 from unweave.concepts.judges.questions import A_BAND, Question, auroc, mean, question, questions, share, told
@@ -160,7 +160,7 @@ def test_a_description_is_read_as_its_mix_or_after_its_name():
 @given(st.sets(st.integers(0, 1000), min_size=2, max_size=30), st.integers(0, 5))
 def test_no_shuffled_name_is_at_home(latents, seed):
     namings = {latent: Naming("x", str(latent)) for latent in latents}
-    found = controls.shuffled(namings, seed)
+    found = nulls.shuffled(namings, seed)
     assert found.keys() == namings.keys()
     assert sorted(n.name for n in found.values()) == sorted(n.name for n in namings.values())
     assert all(found[latent] != namings[latent] for latent in latents)
@@ -287,7 +287,7 @@ def test_names_are_far_above_shuffled_ones_which_are_at_chance(evidence, project
     namings = verdicts.by_namer(Project.open(project_folder).concepts.by_document_frequency(), "keyphrases")
     asked, where = questions(evidence, list(namings)), space(evidence)
     true, shuffled = (
-        mean([score for _, score in detection.detect(where, of, asked)]) for of in (namings, controls.shuffled(namings))
+        mean([score for _, score in detection.detect(where, of, asked)]) for of in (namings, nulls.shuffled(namings))
     )
     assert true.low > shuffled.high + 0.02
     assert shuffled.low < 0.53 and shuffled.high > 0.47

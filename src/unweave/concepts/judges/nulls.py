@@ -100,3 +100,9 @@ def of_random_directions(
     }
     counts = np.diff(of_nulls.latents.indptr)
     return Nulls(counts[list(found)].astype(np.int64), np.array(list(found.values()), np.float64))
+
+
+def shuffled(namings: Mapping[int, Naming], seed: int = 0) -> dict[int, Naming]:
+    """The same names, each at another latent than its own."""
+    latents = np.random.default_rng(seed).permutation(sorted(namings))
+    return {int(latent): namings[int(other)] for latent, other in zip(latents, np.roll(latents, 1), strict=True)}

@@ -15,7 +15,7 @@ from unweave.base.records import Trust
 from unweave.concepts import store
 from unweave.concepts.concept import DETECTION, ITSELF, OVER_NULLS, Concept, Naming, Score, trust_of
 from unweave.concepts.evidence import Evidence
-from unweave.concepts.judges import controls, detection, embedding, nulls, simulations
+from unweave.concepts.judges import detection, embedding, nulls, simulations
 from unweave.concepts.judges import language_model as by_model
 from unweave.concepts.judges.detection import IN_SPACE, LEXICAL, MIDDLE, STRONG, WEAK, Space
 from unweave.concepts.judges.nulls import Nulls
@@ -245,7 +245,7 @@ def control(
     found, concepts = [], known.by_document_frequency()
     asked = questions(evidence, _some(np.random.default_rng([seed, 5]), evidence, n))
     for namer in sorted({naming.namer for concept in concepts for naming in concept.namings}):
-        namings = controls.shuffled(by_namer(concepts, namer), seed)
+        namings = nulls.shuffled(by_namer(concepts, namer), seed)
         of_namer = {j: question for j, question in asked.items() if j in namings}
         found += list(of_control(namer, SHUFFLED, judged(evidence, namings, of_namer)))
     for name, sae in (
