@@ -15,7 +15,7 @@ the encoder itself; and the share that has the best mark. Of the marks: what nam
 decide them, how many latents and how much of what they contribute have the best, and how much of the scores of the ten
 best passages of a dense search. Of the judges: how they agree with the blind reading in `reading.json`.
 
-Writes results/naming.json and .png. The last line is one JSON object with the figures to hold a change against.
+Writes results/naming.json. The last line is one JSON object with the figures to hold a change against.
 """
 
 from __future__ import annotations

@@ -100,8 +100,7 @@ def blocks() -> dict[str, list[str]]:
         "million": million.summary(results(million.RESULTS)),
         "start": start.summary(results(start.RESULTS)),
         "keywords": keywords.summary(results(keywords.RESULTS)),
-        "naming": naming.summary(results(naming.RESULTS), "demo"),
-        "names_of_both": naming.headlines(results(naming.RESULTS)),
+        "naming": naming.summary(results(naming.RESULTS)),
         "variants": variants.summary(results(variants.RESULTS)),
         "pursuit": pursuit.summary(results(pursuit.RESULTS)),
     }
