@@ -24,7 +24,7 @@ check:
 test-slow: $(READY)
 	cd "$(ROOT)" && $(BIN)/pytest -q -m slow
 
-# Half an hour of faults: kills, full disks, power cuts, commands at once, flipped bits, links, strangers' projects.
+# An hour of faults: kills, full disks, power cuts, commands at once, flipped bits, links, strangers' projects.
 # It needs Linux and a C compiler.
 faults: $(READY)
 	cd "$(ROOT)" && $(BIN)/python benchmarks/faults.py

@@ -1,6 +1,6 @@
 """How good are the names, judged by what does not share the encoder's view, and beside names that cannot be good?
 
-    UNWEAVE_DATA=… python benchmarks/naming.py [--collections NAME …] [--directions 400]
+    UNWEAVE_DATA=… python benchmarks/naming.py [--collections NAME …] [--directions 400] [--quick]
 
 The packaged dictionary reads collections that it has never seen. Its latents bear the names that they came with and
 keyphrases of the collection; of both the one that is trusted more is shown, as everywhere. Beside them stand names, by
@@ -15,7 +15,8 @@ the encoder itself; and the share that has the best mark. Of the marks: what nam
 decide them, how many latents and how much of what they contribute have the best, and how much of the scores of the ten
 best passages of a dense search. Of the judges: how they agree with the blind reading in `reading.json`.
 
-Writes results/naming.json. The last line is one JSON object with the figures to hold a change against.
+Writes results/naming.json, but for `--quick`. The last line is one JSON object with the figures to hold a change
+against.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ import texts
 from judged import Collection, collection
 from measuring import about
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 from scipy.stats import spearmanr
 from sklearn.cluster import MiniBatchKMeans
 
@@ -69,13 +71,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--collections", nargs="+", default=COLLECTIONS)
     parser.add_argument("--directions", type=int, default=400, help="directions of each control")
+    parser.add_argument("--quick", action="store_true", help="Medline alone, a tenth of the directions; writes nothing")
     options = parser.parse_args()
+    if options.quick:
+        options.collections, options.directions = ["medline"], options.directions // 10
     results: dict[str, Any] = {"about": about("numpy", "scikit-learn", "wordllama"), "collections": {}}
     for name in options.collections:
         results["collections"][name] = measured(collection(name, texts.MINILM), options.directions)
         print(name, json.dumps(results["collections"][name]["names"][SHOWN]), flush=True)
     results["reading"] = read()
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    if not options.quick:
+        RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     print("\n".join(summary(results)))
     print(json.dumps(headline(results)))
 
@@ -196,13 +202,14 @@ def marks(
     evidence: Evidence, namings: Mapping[int, Naming], scores: Scores, space: Space
 ) -> dict[str, dict[str, float]]:
     """Of the names of each mark, the detection that decided it and that on texts which did not."""
-    rows = dict(zip(namings, space.read([naming.name or "" for naming in namings.values()]), strict=True))
+    rows = space.read([naming.name or "" for naming in namings.values()])
+    place = {latent: number for number, latent in enumerate(namings)}
     found: dict[Trust, list[tuple[float, float]]] = {}
     for latent, samples in evidence.for_judging(list(scores)):
         first = question(samples, latent, evidence.config.seed)
         again = first and question(without(samples, first.texts), latent, evidence.config.seed + 1)
         if again and again.active.sum() >= LEAST_FRESH:
-            told = np.asarray(space.texts[again.texts] @ rows[latent])
+            told = space.likeness(rows, place[latent], again.texts)
             fresh = auroc(told[again.active], told[~again.active])
             found.setdefault(trust_of("", scores[latent]), []).append((value(scores[latent], DETECTION), fresh))
     return {
@@ -263,12 +270,11 @@ def read() -> dict[str, Any]:
     for name in dict.fromkeys(pair["collection"] for pair in pairs):
         of = collection(name, texts.MINILM)
         for space in spaces_of(evidence_of(of, from_pretrained().sae)):
-            rows = unit_rows(np.asarray(space.read(names), np.float32))
+            rows = unit(space.read(names))
+            whole = space._replace(texts=unit(space.texts))
             for i, pair in enumerate(pairs):
                 if pair["collection"] == name:
-                    text = space.texts[[of.ids.index(pair["passage"])]]
-                    length = float(np.sqrt((text.multiply(text) if hasattr(text, "multiply") else text * text).sum()))
-                    likeness[space.judge][i] = float((text @ rows[i])[0]) / max(length, 1e-9)
+                    (likeness[space.judge][i],) = whole.likeness(rows, i, np.array([of.ids.index(pair["passage"])]))
     grades = np.array([pair["grades"] for pair in pairs], float)
     return {
         "n": len(pairs),
@@ -282,6 +288,11 @@ def read() -> dict[str, Any]:
             for of in dict.fromkeys(pair["of"] for pair in pairs)
         },
     }  # fmt: skip
+
+
+def unit(rows: detection.Rows) -> detection.Rows:
+    """Rows at length 1; those of words are already."""
+    return rows if issparse(rows) else unit_rows(rows)
 
 
 # --- what is shown --------------------------------------------------------------------------------

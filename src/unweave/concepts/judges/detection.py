@@ -9,7 +9,7 @@ of random directions are told there nearly as well as names of trained ones. Det
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,15 +29,23 @@ _ENOUGH_FOR_A_MEAN = 16
 """Different texts; fewer are about the same thing too easily."""
 
 
+Rows: TypeAlias = "NDArray[np.float32] | csr_array"
+
+
 class Space(NamedTuple):
     """Where names and texts are compared: by the inner product of their rows."""
 
     judge: str
     """Detection here."""
-    texts: NDArray[np.float32] | csr_array
+    texts: Rows
     """(n_texts, width) of all texts of the evidence."""
-    read: Callable[[Sequence[str]], NDArray[np.float32]]
+    read: Callable[[Sequence[str]], Rows]
     """The rows of some names, (n_names, width)."""
+
+    def likeness(self, rows: Rows, name: int, texts: NDArray[np.int64]) -> NDArray[np.floating]:
+        """Of one of some names, given by their rows, and of some texts, (n_chosen,)."""
+        row = rows[[name]]
+        return np.asarray(self.texts[texts] @ (row.toarray() if isinstance(row, csr_array) else row)[0])
 
 
 def by_encoder(judge: str, evidence: Evidence, encoder: Encoder) -> Space:
@@ -58,7 +66,7 @@ def lexical(evidence: Evidence) -> Space:
 
     weights = TfidfVectorizer(analyzer=stems, dtype=np.float32)
     texts = csr_array(weights.fit_transform(evidence.contents()))
-    return Space(LEXICAL, texts, lambda names: weights.transform(names).toarray())
+    return Space(LEXICAL, texts, lambda names: csr_array(weights.transform(names)))
 
 
 def embedded(encoder: Encoder, names: Sequence[str]) -> NDArray[np.float32]:
@@ -88,10 +96,10 @@ def detect(
     if not named:
         return
     rows = space.read([name for _, name in named])
-    for (latent, _), row in zip(named, rows, strict=True):
+    for number, (latent, _) in enumerate(named):
         if latent in asked:
             question = asked[latent]
-            values = np.asarray(space.texts[question.texts] @ row)
+            values = space.likeness(rows, number, question.texts)
             silent = values[~question.active]
             yield latent, told(space.judge, values[question.active], silent)
             for judge, band in zip((STRONG, MIDDLE, WEAK), question.bands if bands else (), strict=False):
