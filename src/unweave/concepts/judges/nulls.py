@@ -27,7 +27,7 @@ _LIKE = 100
 """Nulls that a name is held against: those that are active about as often."""
 _FEWEST = 40
 """Fewer say nothing about the highest twentieth of them."""
-_AT_ONCE = 256
+_AT_ONCE = 64
 """Directions whose thresholds are worked out at a time."""
 
 
@@ -95,9 +95,7 @@ def of_random_directions(
     of_nulls = evidence.seen_by(random_directions(evidence, n, seed))
     live = of_nulls.live.tolist()
     namings: Mapping[int, Naming] = dict(namer(of_nulls).names(live))
-    found = {
-        latent: s.value for latent, s in detect(space, namings, questions(of_nulls, live)) if s.judge == space.judge
-    }
+    found = {latent: score.value for latent, score in detect(space, namings, questions(of_nulls, live))}
     counts = np.diff(of_nulls.latents.indptr)
     return Nulls(counts[list(found)].astype(np.int64), np.array(list(found.values()), np.float64))
 
