@@ -17,7 +17,7 @@ from unweave.base.extras import require
 from unweave.base.progress import Stopwatch
 from unweave.base.records import Passage
 from unweave.concepts import identity, store
-from unweave.concepts.concept import DETECTION, came_with
+from unweave.concepts.concept import DETECTION, PERSON, came_with
 from unweave.concepts.database import DATABASE, KIND, clear_leftovers, lock_of, state_of
 from unweave.concepts.evidence import Evidence
 from unweave.concepts.judges.verdicts import judge_names
@@ -74,18 +74,26 @@ def run(
         if by in _OTHERS:
             latents = chosen(project, most, below)
             outcomes.append(name_by(project, _OTHERS[by](project), latents))
-        if any(outcome.fresh for outcome in outcomes) or not _judged(project.concepts):
-            _keep_marks(project)
-            judge_names(project.concepts, evidence, keyphrases.beside)
-            _relate_anew(project)
-            found = store.summary(project.concepts.database)._asdict()
-            outcomes[0] = outcomes[0]._replace(results={**outcomes[0].results, **found})
+        _judge_new(project, keyphrases, evidence)
+        _relate_anew(project)
+        found = store.summary(project.concepts.database)._asdict()
+        outcomes[0] = outcomes[0]._replace(results={**outcomes[0].results, **found})
     return outcomes
 
 
-def _judged(concepts: Concepts) -> bool:
-    """Whether a judge has seen any name; if not, naming was broken off before."""
-    return any(concept.score(DETECTION) is not None for concept in concepts.by_document_frequency())
+def _judge_new(project: Workspace, keyphrases: KeyphraseNamer, evidence: Evidence) -> None:
+    """Judge the names that no judge has seen, unless all that are there were put to it already."""
+    database = project.concepts.database
+    concepts = project.concepts.by_document_frequency()
+    names = {f"{c.latent} {n.namer}": n.name for c in concepts for n in c.namings if n.namer != PERSON}
+    if store.made_from(database).get(_JUDGED) != base.digest(names):
+        _keep_marks(project)
+        judge_names(project.concepts, evidence, keyphrases.beside)
+        store.note_made_from(database, _JUDGED, base.digest(names))  # last: a killed run begins again
+
+
+_JUDGED = "judged names"
+"""What judgements are made from beside the project's artefacts."""
 
 
 @contextmanager
@@ -105,6 +113,7 @@ def forecast(project: Workspace, most: int | None, below: float | None, *, disca
     with alone(project):
         evidence = evidence_of(project)
         name(project, KeyphraseNamer(evidence, project.settings.keyphrases), evidence, discard=discard)
+        _relate_anew(project)
     latents = chosen(project, most, below)
     return language_model_namer(project).forecast(latents)
 
@@ -145,7 +154,6 @@ def name(project: Workspace, keyphrases: KeyphraseNamer, evidence: Evidence, *, 
     watch = Stopwatch()
     database = project.concepts.database
     named = sum(base.run(database, namer, evidence.live.tolist()) for namer in namers)
-    _relate_anew(project)
     return Outcome("concepts", bool(named), watch.seconds, store.summary(database)._asdict())
 
 
@@ -239,7 +247,6 @@ def name_by(project: Workspace, namer: Namer, latents: Sequence[int] | None = No
     watch = Stopwatch()
     database = project.concepts.database
     named = base.run(database, namer, sorted(store.stored_latents(database)) if latents is None else latents)
-    _relate_anew(project)
     return Outcome("concepts", bool(named), watch.seconds, store.named_by(database, namer.namer)._asdict())
 
 

@@ -124,8 +124,8 @@ def judge_names(known: Concepts, evidence: Evidence, of_nulls: OfNulls, *, again
         for namer, latents in todo.items():
             namings = _of_these_texts(by_namer(concepts, namer))
             of_namer = {latent: asked[latent] for latent in latents if latent in asked}
-            _keep(known, namer, told_beside_nulls(evidence, namings, of_namer, other, beside))
-            _keep(known, namer, detection.detect(words, namings, of_namer))
+            by_words = detection.detect(words, namings, of_namer)
+            _keep(known, namer, chain(told_beside_nulls(evidence, namings, of_namer, other, beside), by_words))
             advance(1)
 
 
@@ -172,6 +172,7 @@ def judge_in_space(
 
 
 def _keep(known: Concepts, namer: str, scores: Iterator[tuple[int, Score]]) -> None:
+    """Store scores, all or none."""
     store.add_scores(known.database, [(latent, namer, score) for latent, score in scores])
 
 
