@@ -220,17 +220,20 @@ def _of_units(scenario: Scenario, of: Undisturbed, units: Units, *, done: bool) 
     return found
 
 
+_FOLLOWS = (("made_from", "names"), ("made_from", "judged names"))
+
+
 def _between(there: Unit | None, old: Unit | None, new: Unit | None) -> bool:
     """Whether a database has each row as it was or as it will be, and all that are in both.
 
-    Relations follow from the names, and are worked out again at the next run, which is compared whole.
+    Relations and judgements follow from the names, and are worked out again at the next run, which is compared whole.
     """
     if there is None or old is None or new is None or DATABASE not in there:
         return False
     if not all(isinstance(one[DATABASE], frozenset) for one in (there, old, new)):
         return False
     rows, before, after = (
-        {row for row in one[DATABASE] if row[0] != "related" and row[:2] != ("made_from", "names")}
+        {row for row in one[DATABASE] if row[0] not in ("related", "scores") and row[:2] not in _FOLLOWS}
         for one in (there, old, new)
     )
     return before & after <= rows <= before | after
