@@ -82,6 +82,15 @@ def test_the_mean_counts_each_latent_once():
     assert found.high - found.value == pytest.approx(1.96 * 0.2 / np.sqrt(3))
 
 
+def test_a_mean_below_nothing_keeps_its_interval():
+    # Texts can be less alike than any texts are; a share cannot be below 0.
+    below = [(latent, Score(embedding.COHERENCE, value, value, value, 10)) for latent, value in enumerate((-0.1, -0.3))]
+    (found,) = verdicts.means(ITSELF, "", below)
+    assert found.score.value == pytest.approx(-0.2) and found.score.low == pytest.approx(-0.2 - 0.196)
+    (share_of,) = verdicts.means(ITSELF, "", [(0, Score("any", 0.0, 0, 0, 9)), (1, Score("any", 0.2, 0, 1, 9))])
+    assert share_of.score.low == 0
+
+
 def test_the_odd_one_is_the_least_like_the_others():
     east, north = np.array([1.0, 0]), np.array([0, 1.0])
     texts = np.stack([east, east, north, east]).astype(np.float32)

@@ -52,7 +52,7 @@ _CONCEPTS_A_TRANSACTION = 500
 def run(
     project: Workspace, by: str, most: int | None, below: float | None, *, discard: bool, anew: bool
 ) -> list[Outcome]:
-    """Name every live latent by keyphrases, and those that are chosen by another namer too.
+    """Name every live latent by keyphrases, and those that are chosen by another namer too; then judge the names.
 
     Args:
         anew: make the names by this namer anew that were kept when the SAE was trained on.
@@ -127,7 +127,7 @@ def _check(project: Workspace, by: str) -> None:
 
 
 def name(project: Workspace, keyphrases: KeyphraseNamer, evidence: Evidence, *, discard: bool = False) -> Outcome:
-    """Name every live latent by keyphrases, and work out how concepts relate.
+    """Name every live latent by keyphrases; where the concepts are made anew, work out how they relate.
 
     Latents of a dictionary that came with names have these too.
 

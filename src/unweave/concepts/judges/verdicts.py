@@ -38,9 +38,9 @@ JUDGES = (
     DETECTION, STRONG, MIDDLE, WEAK, OVER_NULLS, LEXICAL, IN_SPACE, embedding.DESCRIBED, embedding.RETRIEVES,
     embedding.ACTIVATES, embedding.INTRUDER, embedding.COHERENCE,
 )  # fmt: skip
-_DECIDES = (DETECTION, STRONG, MIDDLE, WEAK, OVER_NULLS, LEXICAL, IN_SPACE, embedding.DESCRIBED, "ranking")
+_OF_TWO = (DETECTION, STRONG, MIDDLE, WEAK, OVER_NULLS, LEXICAL, IN_SPACE, embedding.DESCRIBED, "ranking")
 CHANCE = (
-    dict.fromkeys(_DECIDES, 0.5)
+    dict.fromkeys(_OF_TWO, 0.5)
     | dict.fromkeys((embedding.INTRUDER, "identification", "identification-hard"), 0.1)
     | {embedding.COHERENCE: 0.0}
 )
@@ -196,7 +196,7 @@ def verdicts(concepts: Sequence[Concept]) -> Iterator[Verdict]:
                 scores.setdefault((namer, score.judge), []).append(score)
     place = {judge: number for number, judge in enumerate(JUDGES)}
     for namer, judge in sorted(scores, key=lambda key: (key[0], place.get(key[1], len(place)))):
-        yield Verdict(namer, "", mean(scores[namer, judge]))
+        yield Verdict(namer, "", _mean(scores[namer, judge]))
 
 
 def simulate(known: Concepts, evidence: Evidence, queries: Queries, namer: str) -> Iterator[Verdict]:
@@ -307,7 +307,7 @@ def judge_by_model(
                 found.setdefault((asked.namer, asked.judge), []).append(score)
             advance(1)
     stored = [v for v in verdicts(known.by_document_frequency()) if v.score.judge in by_model.OF_CONCEPTS]
-    return stored + [Verdict(namer, "", mean(scores)) for (namer, _), scores in found.items()]
+    return stored + [Verdict(namer, "", _mean(scores)) for (namer, _), scores in found.items()]
 
 
 def _simulations(
@@ -333,7 +333,11 @@ def means(namer: str, control: str, scores: Iterable[tuple[int, Score]]) -> Iter
     for _, score in scores:
         by_judge.setdefault(score.judge, []).append(score)
     for found in by_judge.values():
-        yield Verdict(namer, control, mean(found))
+        yield Verdict(namer, control, _mean(found))
+
+
+def _mean(scores: Sequence[Score]) -> Score:
+    return mean(scores, least=-1.0 if scores[0].judge == embedding.COHERENCE else 0.0)
 
 
 def marks(concepts: Sequence[Concept]) -> dict[Trust, int]:
