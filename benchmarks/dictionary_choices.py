@@ -8,6 +8,8 @@ it) and from other seeds, and held against the same held-out texts of the pool:
 - NMSE seen and unseen, and mean L0 on unseen texts;
 - what returns: the share of what latents contribute to unseen texts whose latent the other half has (agreement of .7,
   one to one, by encoder and decoder), and the share of a text's five strongest concepts;
+- how it reads: how well keyphrases of a latent tell unseen texts of the pool that activate it from those that do not,
+  in the second encoder's space, for the strong and the middle third of the active (see `naming.py`);
 - what is found, with a dictionary that never saw the collection: nDCG@10 by codes of 32 and by first-stage CL-SR, as a
   share of dense, on SELECTION. The other collections of `dictionary.py` are left out of every choice.
 
@@ -20,7 +22,7 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -36,9 +38,18 @@ from numpy.typing import NDArray
 from sklearn.cluster import MiniBatchKMeans
 
 from unweave.base.files import write_atomically
+from unweave.base.records import Passage
 from unweave.base.vectors import unit_rows
 from unweave.cli.show import table
-from unweave.config import DEFAULT_MODEL, SAEConfig
+from unweave.concepts.concept import DETECTION
+from unweave.concepts.evidence import Evidence, Texts
+from unweave.concepts.judges.detection import MIDDLE, STRONG, by_encoder, detect
+from unweave.concepts.judges.questions import questions
+from unweave.concepts.namers.keyphrases import KeyphraseNamer
+from unweave.concepts.naming import ArrayRows
+from unweave.config import DEFAULT_MODEL, EncoderConfig, EvidenceConfig, KeyphraseConfig, SAEConfig
+from unweave.encode.encoders import SentenceTransformerEncoder
+from unweave.encode.static import StaticEncoder
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.scoring import PROFILES
 from unweave.project import Project
@@ -189,6 +200,8 @@ CHOICES: dict[str, Callable[[Floats, int], SAE]] = {
     "3,072 tied": lambda rows, seed: train(rows, seed, n_latents=3072, least_cosine=1.0),
     "3,072 tied, then freed": lambda rows, seed: tied_then_freed(rows, seed, 3072),
     "1,536 within .9": lambda rows, seed: train(rows, seed, n_latents=1536, least_cosine=0.9),
+    "1,536 within .95": lambda rows, seed: train(rows, seed, n_latents=1536, least_cosine=0.95),
+    "6,144 within .95": lambda rows, seed: train(rows, seed, least_cosine=0.95),
     "Matryoshka": lambda rows, seed: train(rows, seed, variant="matryoshka"),
     "aligned": lambda rows, seed: train(rows, seed, after=aligned),
     "decay .01": lambda rows, seed: train(rows, seed, after=decaying(0.01)),
@@ -214,13 +227,15 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=240_000, help="texts of both halves (default: 240,000)")
     parser.add_argument("--only", nargs="+", choices=CHOICES, default=list(CHOICES))
     options = parser.parse_args()
-    rows = Project.open(options.project).embedded("passages").rows(0, options.texts + HELD_OUT)
+    project = Project.open(options.project)
+    rows = project.embedded("passages").rows(0, options.texts + HELD_OUT)
     seen, unseen = rows[: options.texts], rows[options.texts :]
+    read = Reading([project.corpus[at] for at in range(options.texts, options.texts + HELD_OUT)], unseen)
     found = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {"rows": []}
     done = {(row["choice"], row["texts"]) for row in found["rows"]}
     for name in options.only:
         if (name, options.texts) not in done:
-            row = {"choice": name, "texts": options.texts, **measured(CHOICES[name], seen, unseen)}
+            row = {"choice": name, "texts": options.texts, **measured(CHOICES[name], seen, unseen, read)}
             found["rows"].append(row)
             found["about"] = about("numpy", "torch")
             write(found)
@@ -233,7 +248,26 @@ def write(found: dict[str, Any]) -> None:
     write_atomically(RESULTS, lambda aside: aside.write_text(text, encoding="utf-8"))
 
 
-def measured(choice: Callable[[Floats, int], SAE], seen: Floats, unseen: Floats) -> dict[str, float]:
+class Reading:
+    """Unseen texts by which latents of any dictionary are named and their names judged."""
+
+    def __init__(self, passages: Sequence[Passage], rows: Floats) -> None:
+        self.texts = Texts(passages, ArrayRows(rows))
+
+    def measure(self, sae: SAE) -> dict[str, float]:
+        """Detection of keyphrases, means of the latents."""
+        config, encoder = EvidenceConfig(passages=len(self.texts.corpus)), SentenceTransformerEncoder(EncoderConfig())
+        evidence = Evidence(sae, self.texts, None, config, encoder=encoder)
+        names = dict(KeyphraseNamer(evidence, KeyphraseConfig()).names(evidence.live.tolist()))
+        asked = questions(evidence, list(names))
+        space = by_encoder(DETECTION, evidence, StaticEncoder())
+        found: dict[str, list[float]] = {}
+        for _, score in detect(space, names, asked, bands=True):
+            found.setdefault(score.judge, []).append(score.value)
+        return {"reads_strong": statistics.mean(found[STRONG]), "reads_middle": statistics.mean(found[MIDDLE])}
+
+
+def measured(choice: Callable[[Floats, int], SAE], seen: Floats, unseen: Floats, read: Reading) -> dict[str, float]:
     began = time.perf_counter()
     halves = [seen[at::2] for at in range(2)]
     one, other = (choice(half, seed) for half, seed in zip(halves, SEEDS, strict=True))
@@ -245,7 +279,7 @@ def measured(choice: Callable[[Floats, int], SAE], seen: Floats, unseen: Floats)
         "latents": everything.latents_above_07, "contribution": everything.contribution_above_07,
         "contribution_closely": everything.contribution_above_09, "top5": again.top5,
         "random": again.random["all"].contribution_above_07, "seconds": seconds,
-    } | found_by(one)  # fmt: skip
+    } | read.measure(one) | found_by(one)  # fmt: skip
 
 
 def found_by(sae: SAE) -> dict[str, float]:
@@ -278,6 +312,8 @@ def summary(found: dict[str, Any]) -> list[str]:
                     "choice": row["choice"], "texts": f"{row['texts']:,}", "NMSE": f"{row['nmse_unseen']:.3f}",
                     "/ seen": f"{row['nmse_unseen'] / row['nmse_seen']:.2f}", "L0": f"{row['l0']:.1f}",
                     "returns": f"{row['contribution']:.0%}", "top five": f"{row['top5']:.0%}",
+                    "strong": "" if "reads_strong" not in row else f"{row['reads_strong']:.3f}",
+                    "middle": "" if "reads_middle" not in row else f"{row['reads_middle']:.3f}",
                     "codes": f"{row['codes']:.1%}", "CL-SR": f"{row['CL-SR']:.1%}",
                 }
                 for row in rows

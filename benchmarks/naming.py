@@ -101,8 +101,8 @@ def measured(of: Collection, n: int) -> dict[str, Any]:
     asked = questions(evidence, live)
     scores = {kind: judged(evidence, of_kind, asked, spaces, beside) for kind, of_kind in namings.items()}
     for one in dictionary.latents:
-        if one.latent in scores[DICTIONARY] and one.over_nulls is not None:
-            scores[DICTIONARY][one.latent].append(came_with(one.over_nulls))
+        if one.latent in scores[DICTIONARY]:
+            scores[DICTIONARY][one.latent] += came_with(one.over_nulls, one.holds_from)
     namings[SHOWN], scores[SHOWN] = better(namings, scores)
     names = {kind: means(of_kind) for kind, of_kind in scores.items()}
     names[SHUFFLED] = means(judged(evidence, nulls.shuffled(namings[SHOWN]), asked, spaces, beside))

@@ -129,8 +129,8 @@ def test_a_merged_concept_is_listed_with_the_name_it_has_now(project):
     run("merge", project, 7, 5)
     assert "       30  ● Kites [31m  #7  [hub]  merged into #5" in run("list", project)
     assert run_json("list", project, "--grep", "kites")["concepts"][1] == {
-        "latent": 7, "name": "Kites \x1b[31m", "trust": "holds", "returns": None, "document_frequency": 30,
-        "flag": "hub", "merged_into": 5,
+        "latent": 7, "name": "Kites \x1b[31m", "trust": "holds", "holds_from": None, "returns": None,
+        "document_frequency": 30, "flag": "hub", "merged_into": 5,
     }  # fmt: skip
 
 

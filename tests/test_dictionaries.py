@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from unweave.base.artifact import read_manifest
 from unweave.base.building import build
-from unweave.base.records import Trust
+from unweave.base.records import Group, Trust
 from unweave.cli import main
 from unweave.dictionaries.dictionary import Dictionary, from_pretrained
 from unweave.dictionaries.labels import read_labels
@@ -71,12 +71,18 @@ def test_a_text_is_its_latents_and_what_they_leave_over(identity_sae, tmp_path):
 
 
 def test_a_name_says_how_far_it_held_where_the_dictionary_was_made(identity_sae, tmp_path):
-    known = [Latent(0, "tides", over_nulls=0.99), Latent(1, "moons", over_nulls=0.5), Latent(2, "hills")]
+    known = [
+        Latent(0, "tides", over_nulls=0.99, holds_from=0.6),
+        Latent(1, "moons", over_nulls=0.5),
+        Latent(2, "hills"),
+    ]
     dictionary = from_pretrained(packed(identity_sae, tmp_path / "d", known), encoder=CallableEncoder(toy))
     found = dictionary.decompose("0.7 0.55 0.51").contributions
     assert [(c.name, c.trust) for c in found] == [
         ("tides", Trust.HOLDS), ("moons", Trust.VAGUE), ("hills", Trust.UNSCORED),
     ]  # fmt: skip
+    assert [c.group for c in found] == [Group.NAMED, Group.UNNAMED, Group.UNNAMED]
+    assert dictionary.decompose("0.59 0.6 0.54").contributions[1].group is Group.TRACES
     assert dict(dictionary.names) == {0: "tides", 1: "moons", 2: "hills"}
 
 

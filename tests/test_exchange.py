@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from unweave.base.records import Trust
 from unweave.concepts import edits, exchange, store, tables
-from unweave.concepts.concept import DETECTION, OVER_NULLS, PERSON, Concept, Example, Naming, Score
+from unweave.concepts.concept import CURATED, DETECTION, OVER_NULLS, PERSON, Concept, Example, Naming, Score
 from unweave.concepts.database import writing
-from unweave.concepts.exchange import COLUMNS, export, import_edits, read_changes
+from unweave.concepts.exchange import COLUMNS, export, import_curated, import_edits, read_changes
 from unweave.concepts.store import Concepts
 from unweave.errors import BadData
 
@@ -70,9 +71,9 @@ def test_a_row_holds_what_a_name_is_judged_by(database, tmp_path):
     assert export(Concepts(database), tmp_path / "out.jsonl", content) == 4
     first, second, nameless, merged = map(json.loads, (tmp_path / "out.jsonl").read_text().splitlines())
     assert first == {
-        "latent": 0, "name": "kites", "namer": "language-model", "trust": "vague", "returns": None, "detection": 0.75,
-        "document_frequency": 9, "flag": None, "merged_into": None, "description": "Texts about kites.",
-        "keyphrases": "kite festival",
+        "latent": 0, "name": "kites", "namer": "language-model", "trust": "vague", "holds_from": None,
+        "returns": None, "detection": 0.75, "document_frequency": 9, "flag": None, "merged_into": None,
+        "description": "Texts about kites.", "keyphrases": "kite festival",
         "examples": ["Kites fly in the wind.", "x" * 199 + "…", "=HYPERLINK(A1)"],
     }  # fmt: skip
     assert (second["name"], second["flag"], second["detection"]) == ("=2+3", "hub", None)
@@ -320,6 +321,50 @@ def test_no_file_makes_a_traceback(tmp_path_factory, data):
         import_edits(database, folder / f"in{suffix}")
     except BadData as error:
         assert str(error).startswith(f"{folder / 'in'}{suffix}")
+
+
+# --- a curator's names ----------------------------------------------------------------------------
+
+
+def test_a_curators_names_stand_beside_the_others_and_are_no_edits(database, tmp_path):
+    path = tmp_path / "curated.jsonl"
+    path.write_text(
+        '{"latent": 1, "name": "toy kites", "description": "Kites that children fly.", "share": 0.1}\n'
+        '{"latent": 2, "name": null}\n',
+        encoding="utf-8",
+    )
+    found = import_curated(database, path)
+    assert [(latent, naming.namer, naming.name) for latent, naming in found] == [
+        (1, CURATED, "toy kites"), (2, CURATED, None),
+    ]  # fmt: skip
+    one, two = (Concepts(database).concept(latent) for latent in (1, 2))
+    assert (one.name, one.naming(CURATED).description, one.trust) == (
+        "toy kites", "Kites that children fly.", Trust.UNSCORED,
+    )  # fmt: skip
+    assert one.naming("keyphrases").name == "=2+3"
+    assert two.name is None and two.naming(CURATED).made_with
+    assert [edit.action for edit in edits.history(database)] == ["merge"]
+    # Where a judge finds the other name better, that is shown.
+    better = Score(DETECTION, 0.9, 0.8, 0.95, 40), Score(OVER_NULLS, 1.0, 0.97, 1.0, 100)
+    store.add_scores(database, [(1, "keyphrases", score) for score in better])
+    store.add_scores(database, [(1, CURATED, better[0]._replace(low=0.6)), (1, CURATED, better[1]._replace(low=0.5))])
+    assert Concepts(database).concept(1).name == "=2+3"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"latent": 9, "name": "x"}', "line 2: .*latent 9"),
+        ('{"latent": 0, "name": "y"}', "line 2: latent 0 is in the file twice"),
+        ('{"latent": 1, "name": "' + "x" * 61 + '"}', "line 2: .*60"),
+    ],
+)
+def test_a_bad_row_of_a_curator_is_refused_and_none_is_stored(database, tmp_path, line, said):
+    path, before = tmp_path / "curated.jsonl", rows(database)
+    path.write_text(f'{{"latent": 0, "name": "good"}}\n{line}\n', encoding="utf-8")
+    with pytest.raises(BadData, match=said):
+        import_curated(database, path)
+    assert rows(database) == before
 
 
 def test_the_columns_that_are_read_back_are_among_those_that_are_written():

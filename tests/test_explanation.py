@@ -150,6 +150,7 @@ def test_an_explanation_survives_json(by_hand):
     assert Explanation.from_dict(record) == by_hand
     assert record["explained_share"] == by_hand.explained_share
     second = {"latent": 0, "name": None, "query": 1.0, "passage": 2.0, "value": 2.0, "trust": None, "returns": None}
+    second["group"] = "unnamed"
     assert record["contributions"][1] == second
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unweave.index.hits import Hits
-from unweave.index.query import explain_concepts
+from unweave.index.query import Counted, explain_concepts
 from unweave.retrieval.fusion import by_normalized_score, by_reciprocal_rank, explain_part, scale_of
 
 
@@ -67,7 +67,7 @@ def test_what_a_system_did_not_find_gets_nothing_of_it():
 def test_an_explanation_still_adds_up_to_its_part():
     found = hits((0, 6.0), (1, 4.0), (2, 1.0))
     latents = np.array([2, 5])
-    passage = latents, np.array([2.0, 1.0], np.float32)
+    passage = Counted(latents, np.array([0.2, 0.1], np.float32), np.array([2.0, 1.0], np.float32))
     (explanation,) = explain_concepts([4.0], latents, np.array([1.0, 2.0], np.float32), [passage], {2: "wind"})
     part = explain_part(explanation, scale_of(found, weight=0.5))
     part.check()

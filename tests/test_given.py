@@ -281,13 +281,19 @@ def test_names_that_come_with_a_dictionary_stand_beside_those_of_the_corpus(proj
     sae = SAE.load(given)
     live = [int(latent) for latent in np.flatnonzero(np.bincount(Project.open(project).latents.indices))[:2]]
     folder = tmp_path / "named"
-    save(folder, sae, [Latent(live[0], "sheep\x1b[2J in fields", over_nulls=0.97), Latent(live[1], None)])
+    save(folder, sae, [
+        Latent(
+            live[0], "sheep\x1b[2J in fields", over_nulls=0.97, holds_from=0.1, description="Flocks.", namer="curated"
+        ),
+        Latent(live[1], None),
+    ])  # fmt: skip
     unweave("fit", project, "--dictionary", folder, "--own-latents", "0")
     unweave("name", project)
     shown, other = (Project.open(project).concepts.concept(latent) for latent in live)
     assert (shown.name, shown.namer, shown.trust) == ("sheep[2J in fields", "dictionary", Trust.HOLDS)
     assert shown.naming("keyphrases") is not None
-    assert shown.naming("dictionary").provenance == {"dictionary": str(folder)}
+    assert shown.naming("dictionary").provenance == {"dictionary": str(folder), "by": "curated"}
+    assert (shown.naming("dictionary").description, shown.holds_from) == ("Flocks.", 0.1)
     assert other.namer == "keyphrases"
     shutil.rmtree(folder)  # the project has all that it needs
     assert Project.open(project).concepts[live[0]] == shown.name

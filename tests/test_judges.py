@@ -14,10 +14,21 @@ from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
 from unweave.base.records import Trust
-from unweave.concepts.concept import DETECTION, ITSELF, OVER_NULLS, PERSON, Naming, Score, came_with, trust_of
+from unweave.concepts.concept import (
+    DETECTION,
+    HOLDS_FROM,
+    ITSELF,
+    OVER_NULLS,
+    PERSON,
+    Naming,
+    Score,
+    came_with,
+    holds_from,
+    trust_of,
+)
 from unweave.concepts.evidence import Evidence, Samples
 from unweave.concepts.judges import detection, embedding, nulls, simulations, verdicts
-from unweave.concepts.judges.detection import IN_SPACE, LEXICAL, MIDDLE, STRONG, WEAK, Space
+from unweave.concepts.judges.detection import HELD_OUT_PRECISION, IN_SPACE, LEXICAL, MIDDLE, STRONG, WEAK, Space
 from unweave.concepts.judges.embedding import odd_one_out
 from unweave.concepts.judges.questions import A_BAND, Question, auroc, mean, question, questions, share, told
 from unweave.concepts.namers.keyphrases import KeyphraseNamer
@@ -220,16 +231,78 @@ def test_the_texts_of_another_sae_are_the_same_texts(evidence):
         ((Score(DETECTION, 0.8, 0.7, 0.9, 30), Score(OVER_NULLS, 1, 0.95, 1, 100)), Trust.HOLDS),
         ((Score(DETECTION, 0.8, 0.7, 0.9, 30), Score(OVER_NULLS, 1, 0.94, 1, 100)), Trust.VAGUE),
         ((Score(DETECTION, 0.6, 0.5, 0.7, 30), Score(OVER_NULLS, 0.6, 0.2, 1, 100)), Trust.NONE),
-        ((came_with(0.95),), Trust.HOLDS),
-        ((came_with(0.94),), Trust.VAGUE),
-        ((came_with(0.95), Score(DETECTION, 0.6, 0.4, 0.8, 8), Score(OVER_NULLS, 0.6, 0.2, 1, 100)), Trust.HOLDS),
-        ((came_with(0.95), Score(DETECTION, 0.7, 0.4, 0.8, 9), Score(OVER_NULLS, 0.95, 0.2, 1, 100)), Trust.HOLDS),
-        ((came_with(0.95), Score(DETECTION, 0.7, 0.6, 0.8, 9), Score(OVER_NULLS, 0.94, 0.2, 1, 100)), Trust.VAGUE),
+        ((*came_with(0.95, None),), Trust.HOLDS),
+        ((*came_with(0.94, None),), Trust.VAGUE),
+        (
+            (*came_with(0.95, None), Score(DETECTION, 0.6, 0.4, 0.8, 8), Score(OVER_NULLS, 0.6, 0.2, 1, 100)),
+            Trust.HOLDS,
+        ),
+        (
+            (*came_with(0.95, None), Score(DETECTION, 0.7, 0.4, 0.8, 9), Score(OVER_NULLS, 0.95, 0.2, 1, 100)),
+            Trust.HOLDS,
+        ),
+        (
+            (*came_with(0.95, None), Score(DETECTION, 0.7, 0.6, 0.8, 9), Score(OVER_NULLS, 0.94, 0.2, 1, 100)),
+            Trust.VAGUE,
+        ),
     ],
 )
 def test_a_name_holds_if_the_low_end_is_above_nearly_all_nulls(scores, expected):
     assert trust_of("keyphrases", scores) is expected
     assert trust_of(PERSON, scores) is Trust.CONFIRMED
+
+
+# --- how far a name holds ---------------------------------------------------------------------------
+
+
+def test_a_name_holds_from_the_weakest_activation_above_which_it_tells_enough():
+    # Of 60 active texts the strongest 20 are told from each of 60 silent ones, the others from none. Tried are the
+    # first 9, 14, 21, 32, 48 and 60: of 21 one in 21 is told from none, of 32 twelve, which is too many.
+    activations = np.linspace(1.0, 0.41, 60, dtype=np.float32)
+    likeness = np.where(np.arange(60) < 20, 1.0, -1.0)
+    found = detection.holds_from(activations, likeness, np.zeros(60))
+    assert found == Score(HOLDS_FROM, pytest.approx(activations[20]), found.low, found.high, 21)
+
+
+def test_a_name_that_tells_all_holds_from_the_weakest_text_and_one_that_tells_none_nowhere():
+    activations, silent = np.linspace(0.9, 0.1, 30, dtype=np.float32), np.zeros(30)
+    every = detection.holds_from(activations, np.ones(30), silent)
+    assert every is not None and every.value == pytest.approx(0.1)
+    assert detection.holds_from(activations, np.zeros(30), silent) is None, "chance"
+    assert detection.holds_from(activations[:8], np.ones(8), silent) is None, "too few to say so"
+
+
+@given(likeness=st.lists(st.integers(0, 3), min_size=9, max_size=40), silent=st.lists(st.integers(0, 3), min_size=9))
+def test_where_a_name_holds_it_surely_tells_so_many(likeness, silent):
+    activations = np.linspace(1, 0, len(likeness), dtype=np.float32)
+    of_active, of_silent = np.array(likeness, float), np.array(silent, float)
+    found = detection.holds_from(activations, of_active, of_silent)
+    if found is not None:
+        above = of_active[activations >= found.value]
+        assert len(above) == found.n
+        assert told(HOLDS_FROM, above, of_silent).low >= HELD_OUT_PRECISION
+
+
+@pytest.mark.parametrize(
+    ("namer", "scores", "expected"),
+    [
+        ("keyphrases", (), None),
+        (PERSON, (), 0.0),
+        (PERSON, (Score(DETECTION, 0.9, 0.8, 1, 30), Score(HOLDS_FROM, 0.2, 0.2, 0.2, 20)), 0.2),
+        ("keyphrases", (Score(DETECTION, 0.9, 0.8, 1, 30), Score(HOLDS_FROM, 0.2, 0.2, 0.2, 20)), 0.2),
+        ("keyphrases", (Score(DETECTION, 0.6, 0.4, 0.8, 30),), None),
+        ("dictionary", (*came_with(0.97, 0.15),), 0.15),
+        ("dictionary", (*came_with(0.97, 0.15), Score(DETECTION, 0.9, 0.6, 1, 8)), 0.15),
+        # Judged here, and here it does not hold: what was found elsewhere does not count.
+        ("dictionary",
+         (*came_with(0.97, 0.15), Score(DETECTION, 0.5, 0.4, 0.6, 30), Score(OVER_NULLS, 0.5, 0.2, 0.8, 100)), None),
+        ("dictionary",
+         (*came_with(0.97, 0.15), Score(DETECTION, 0.9, 0.8, 1, 30), Score(OVER_NULLS, 0.98, 0.9, 1, 100),
+          Score(HOLDS_FROM, 0.2, 0.2, 0.2, 20)), 0.15),
+    ],
+)  # fmt: skip
+def test_from_which_activation_a_name_holds(namer, scores, expected):
+    assert holds_from(namer, scores) == expected
 
 
 # --- spaces ---------------------------------------------------------------------------------------
@@ -240,7 +313,8 @@ def test_detection_is_told_by_the_name_in_its_space_and_by_bands():
     texts = np.array([[1.0, 0], [0.4, 0], [0.5, 0], [0.0, 1]], np.float32)
     space = Space(DETECTION, texts, lambda names: np.array([[1.0, 0] for _ in names], np.float32))
     bands = (slice(0, 1), slice(1, 1), slice(1, 2))
-    asked = {7: Question(np.arange(4), np.array([1, 1, 0, 0], bool), np.zeros(4, bool), bands)}
+    activations = np.array([0.9, 0.2], np.float32)
+    asked = {7: Question(np.arange(4), np.array([1, 1, 0, 0], bool), activations, np.zeros(4, bool), bands)}
     found = detection.detect(space, {7: Naming("x", "east"), 8: Naming("x", None)}, asked, bands=True)
     assert [(latent, s.judge, s.value) for latent, s in found] == [
         (7, DETECTION, 0.75), (7, STRONG, 1.0), (7, WEAK, 0.5),

@@ -334,14 +334,14 @@ def test_in_python_a_twin_is_asked_for(texts):
 
 
 def contribution(value: float, returns: bool | None, latent: int = 0, name: str | None = "sea") -> Contribution:
-    return Contribution(latent, name, 1.0, value, value, Trust.HOLDS if name else None, returns)
+    return Contribution(latent, name, 1.0, value, value, Trust.UNSCORED if name else None, returns)
 
 
 def test_the_share_of_concepts_that_return_by_hand():
-    # 3 and -1 return, of 3 + 1 + 2 = 6 in all; bias and residual belong to no concept.
+    # 3 and -1 return, of 3 + 1 + 2 of concepts, 1 of the bias and 1 of the residual: 8 in all.
     parts = (contribution(3, True), contribution(2, False), contribution(-1, True))
     why = Explanation("dense", 6.0, parts, bias=1.0, residual=1.0)
-    assert why.returning_share == pytest.approx(4 / 6)
+    assert why.returning_share == pytest.approx(4 / 8)
     why.check()
 
 
@@ -380,7 +380,7 @@ def test_it_survives_json_and_older_records_know_nothing_of_it():
 def test_every_account_of_an_sae_says_which_latents_return(marked):
     why = uw.explain(np.ones(3), np.float64([3, 2, 1]), marked)
     assert {c.latent: c.returns for c in why.contributions} == {0: True, 1: False, 2: None}
-    found = contributions(np.array([2, 0]), np.array([1.0, 1.0]), np.array([1.0, 2.0]), {}, marked.returns)
+    found = contributions(np.array([2, 0]), np.ones(2), np.array([1.0, 2.0]), np.ones(2), {}, marked.returns)
     assert [(c.latent, c.returns) for c in found] == [(0, True), (2, None)]
 
 
@@ -400,21 +400,23 @@ def test_the_sign_stands_behind_the_mark_and_names_stand_below_each_other():
 def test_an_explanation_tells_its_share_and_what_the_sign_means():
     why = Explanation("concepts", 4.0, (contribution(3, True, 12, "wind"), contribution(1, False, 9)))
     assert list(show.explain(why)) == [
-        "concept score 4.0000 (↻ 75%) =", "    +3.0000  ●↻ wind  #12", "    +1.0000  ●  sea  #9",
+        "concept score 4.0000 (↻ 75%) =", "    +3.0000  ·↻ wind  #12", "    +1.0000  ·  sea  #9",
         "    +0.0000  residual: nothing is left over",
     ]  # fmt: skip
-    of_names, said = show.legend([None, why])
-    assert of_names == "●: the name holds on texts that it was not made from; ◐: it is vague; ○: no name holds"
+    (said,) = show.legend([None, why])
     assert said.startswith("↻: a second run, on the same texts from another seed, found the concept again; ↻ 50%: such")
     whole = Explanation("sum", 8.0, (), parts=(Part("CL-SR", 8.0, 1, why),))
-    assert list(show.legend([whole])) == [of_names, said]
-    assert list(show.legend([Explanation("concepts", 1.0, (contribution(1, None),))])) == [of_names]
+    assert list(show.legend([whole])) == [said]
+    judged = contribution(1, None)._replace(trust=Trust.HOLDS)
+    of_names, of_shares = show.legend([Explanation("concepts", 1.0, (judged,))])
+    assert of_names == "●: the name holds on texts that it was not made from; ◐: it is vague; ○: no name holds"
+    assert of_shares.startswith("named 50%: names that hold at so strong an activation")
     assert list(show.legend([Explanation("concepts", 1.0, (contribution(1, None, 9, None),))])) == []
 
 
 def test_notebooks_show_the_sign():
     why = Explanation("concepts", 3.0, (contribution(2, True, 12, "wind"), contribution(1, False, 9)))
-    assert "wind ●↻ #12" in why._repr_html_() and "sea ● #9" in why._repr_html_()
+    assert "wind ·↻ #12" in why._repr_html_() and "sea · #9" in why._repr_html_()
 
 
 # --- no finding ------------------------------------------------------------------------------------
@@ -478,7 +480,8 @@ def test_the_explanations_of_a_search_say_which_concepts_return(project):
         why = opened.search(query, 1, system=system, explain=True)[0].explanation
         assert why.contributions and all(c.returns == (c.latent % 2 == 0) for c in why.contributions)
         even = sum(abs(c.value) for c in why.contributions if c.latent % 2 == 0)
-        assert why.returning_share == pytest.approx(even / sum(abs(c.value) for c in why.contributions))
+        of_none = abs(why.bias) + abs(why.residual)
+        assert why.returning_share == pytest.approx(even / (sum(abs(c.value) for c in why.contributions) + of_none))
 
 
 def test_concepts_know_which_return_and_a_table_has_them(project, tmp_path):
@@ -537,8 +540,8 @@ def test_the_report_sets_apart_what_does_not_return_among_what_stands_out(projec
             assert all((int(card.rpartition("#")[2].split("<")[0]) % 2 == 0) == even for card in shown)
     assert "so not to be taken for findings" in stand_out
     assert re.search(r"from another seed, found again: \d+ of \d+, which make up \d+ %", stand_out)
-    assert re.search(r"concept score, ↻ \d+ % by concepts that return", sums)
-    assert re.search(r"% explained, ↻ \d+ % by concepts that return", sums)
+    assert re.search(r"concept score, (named \d+%, )?↻ \d+%", sums)
+    assert re.search(r"% explained, (named \d+%, )?↻ \d+%", sums)
     shown = [int(latent) for latent in re.findall(r"\(latent (\d+)\)", sums)]
     assert any(latent % 2 for latent in shown)  # in a sum they stay: it has to add up
 

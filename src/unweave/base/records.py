@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -71,6 +71,21 @@ def marks(trust: Trust | None, returns: bool | None) -> str:
     return of_name if returns is None else f"{of_name or ' '}{RETURNS if returns else ' '}"
 
 
+class Group(StrEnum):
+    """How far a reader can rely on a part of a score; each part is of one group, so that the groups add up to it."""
+
+    NAMED = "named"
+    """Of a concept whose name holds for a passage that activates it so strongly."""
+    UNNAMED = "unnamed"
+    """Of a concept without a name, or whose name was not judged or surely holds at no activation."""
+    TRACES = "traces"
+    """Of a concept that the passage activates less than its name holds from."""
+    BIAS = "bias"
+    """The same for every passage."""
+    RESIDUAL = "residual"
+    """What the concepts leave over."""
+
+
 class Contribution(NamedTuple):
     """What one latent adds to a score."""
 
@@ -87,6 +102,8 @@ class Contribution(NamedTuple):
     """How far the name is to be trusted; None without a name."""
     returns: bool | None = None
     """Whether a second run found the concept again; None where that is not known."""
+    group: Group | None = None
+    """`named`, `unnamed` or `traces`; None of what is no concept, such as a term of BM25."""
 
 
 class Part(NamedTuple):
@@ -131,8 +148,10 @@ class Explanation:
         return notebook.account(f"{self.of} score", self.score, self.pieces())
 
     def pieces(self) -> list[notebook.Piece]:
-        """The parts of the score as they are drawn."""
-        pieces = [_piece(c) for c in self.contributions]
+        """The parts of the score as they are drawn; traces are folded."""
+        whole, traces = self.folded()
+        pieces = [_piece(c) for c in whole]
+        pieces += [notebook.Piece(*traces_of(traces))] if traces else []
         pieces += [
             notebook.Piece(part.system, part.value, "" if part.rank is None else f"rank {part.rank}")
             for part in self.parts
@@ -142,6 +161,11 @@ class Explanation:
             notebook.Piece("bias", self.bias, plain=True),
             notebook.Piece("residual", self.residual, plain=True),
         ]
+
+    def folded(self) -> tuple[list[Contribution], list[Contribution]]:
+        """The contributions that are shown one by one, and the traces, which are shown together."""
+        traces = [c for c in self.contributions if c.group is Group.TRACES]
+        return [c for c in self.contributions if c.group is not Group.TRACES], traces
 
     @property
     def explained(self) -> float:
@@ -156,16 +180,58 @@ class Explanation:
         return accounted / (accounted + left) if accounted + left else 1.0
 
     @property
-    def returning_share(self) -> float | None:
-        """The share of concepts that return in what all concepts add or take away: sums of |value|.
+    def groups(self) -> dict[Group, float]:
+        """What each group adds to the score or takes away; of a sum of systems, see its parts."""
+        values: dict[Group, list[float]] = {group: [] for group in Group}
+        for c in self.contributions:
+            if c.group is not None:
+                values[c.group].append(c.value)
+        sums = {group: math.fsum(found) for group, found in values.items()}
+        return sums | {Group.BIAS: self.bias, Group.RESIDUAL: self.residual}
 
-        One of which that is not known counts as one that does not. None where it is known of none, and of a sum: each
-        of its parts has its own.
+    @property
+    def named_share(self) -> float | None:
+        """The share of `named` parts in all parts, bias and residual included: sums of |value|.
+
+        None where no concept's name was judged, and of a sum of systems: each of its parts has its own.
         """
-        if all(c.returns is None for c in self.contributions):
-            return None
-        whole = math.fsum(abs(c.value) for c in self.contributions)
-        return math.fsum(abs(c.value) for c in self.contributions if c.returns) / whole if whole else None
+        return self._share(lambda c: c.group is Group.NAMED) if self._judged else None
+
+    @property
+    def returning_share(self) -> float | None:
+        """The share in all parts of concepts that return; None where that is known of none.
+
+        A concept of which it is not known counts as one that does not.
+        """
+        return self._share(lambda c: bool(c.returns)) if self._returning_known else None
+
+    @property
+    def named_returning_share(self) -> float | None:
+        """The share in all parts of those that are named and return, the findings; None where one is not known."""
+        known = self._judged and self._returning_known
+        return self._share(lambda c: c.group is Group.NAMED and bool(c.returns)) if known else None
+
+    @property
+    def carried(self) -> str:
+        """What named concepts carry, those that return, and those that are both, in words; empty: nothing is known."""
+        shares = {
+            "named": self.named_share,
+            RETURNS: self.returning_share,
+            "both": self.named_returning_share,
+        }
+        return ", ".join(f"{kind} {share:.0%}" for kind, share in shares.items() if share is not None)
+
+    @property
+    def _judged(self) -> bool:
+        return any(c.trust not in (None, Trust.UNSCORED) for c in self.contributions)
+
+    @property
+    def _returning_known(self) -> bool:
+        return any(c.returns is not None for c in self.contributions)
+
+    def _share(self, counts: Callable[[Contribution], bool]) -> float | None:
+        whole = math.fsum([*(abs(c.value) for c in self.contributions), abs(self.bias), abs(self.residual)])
+        return math.fsum(abs(c.value) for c in self.contributions if counts(c)) / whole if whole else None
 
     def _account(self) -> tuple[float, float]:
         return abs(self.explained + self.bias), abs(self.residual)
@@ -197,7 +263,10 @@ class Explanation:
             "bias": self.bias,
             "residual": self.residual,
             "explained_share": self.explained_share,
+            "named_share": self.named_share,
             "returning_share": self.returning_share,
+            "named_returning_share": self.named_returning_share,
+            "groups": {group.value: value for group, value in self.groups.items()},
         }
         if self.parts:
             explained = [part.explanation and part.explanation.to_dict() for part in self.parts]
@@ -209,12 +278,7 @@ class Explanation:
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Explanation:
         """Read what `to_dict` wrote."""
-        contributions = tuple(
-            read_record(
-                Contribution, {**c, "trust": None if c.get("trust") is None else Trust(c["trust"])}, "an explanation"
-            )
-            for c in record["contributions"]
-        )
+        contributions = tuple(_contribution(c) for c in record["contributions"])
         parts = tuple(
             Part(**{**part, "explanation": part["explanation"] and cls.from_dict(part["explanation"])})
             for part in record.get("parts", ())
@@ -222,9 +286,25 @@ class Explanation:
         return cls(record["of"], record["score"], contributions, record["bias"], record["residual"], parts)
 
 
+def _contribution(record: Mapping[str, Any]) -> Contribution:
+    trust, group = record.get("trust"), record.get("group")
+    enums = {"trust": trust and Trust(trust), "group": group and Group(group)}
+    return read_record(Contribution, {**record, **enums}, "an explanation")
+
+
+NO_NAME_HOLDS = "(no name holds)"
+"""Stands for a name that does no better than chance."""
+
+
+def traces_of(traces: Sequence[Contribution]) -> tuple[str, float]:
+    """What traces are called together, and what they add or take away."""
+    return f"traces of {len(traces):,} concepts", math.fsum(c.value for c in traces)
+
+
 def _piece(c: Contribution) -> notebook.Piece:
     mark = marks(c.trust if c.name else None, c.returns).strip()
-    label = " ".join(filter(None, (c.name, mark, f"#{c.latent}")))
+    name = NO_NAME_HOLDS if c.trust is Trust.NONE else c.name
+    label = " ".join(filter(None, (name, mark, f"#{c.latent}")))
     return notebook.Piece(label, c.value, f"{c.query:.4g} \u00d7 {c.passage:.4g}")
 
 

@@ -11,7 +11,7 @@ import click
 from unweave.base.plain import plain
 from unweave.base.records import RETURNS, Trust
 from unweave.cli.options import JSON, PROJECT, open_project, print_json
-from unweave.concepts.concept import BANDS, DETECTION, ITSELF, OVER_NULLS, trust_of
+from unweave.concepts.concept import BANDS, DETECTION, ITSELF, OVER_NULLS, holds_from, trust_of
 
 if TYPE_CHECKING:
     from unweave.concepts.concept import Concept, Example, Naming
@@ -212,8 +212,13 @@ def export(project: Path, file: Path, as_json: bool) -> None:
 @PROJECT
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Show what would be changed, and change nothing.")
+@click.option(
+    "--curated",
+    is_flag=True,
+    help="Have its names judged beside those of other namers, and shown where they hold better.",
+)
 @JSON
-def import_(project: Path, file: Path, dry_run: bool, as_json: bool) -> None:
+def import_(project: Path, file: Path, dry_run: bool, curated: bool, as_json: bool) -> None:
     """Make what was changed in FILE, .csv or .jsonl, edits: all of them, or none if one cannot be made.
 
     Its column latent, and those of name, description, flag and merged_into that it has, are read. An empty name
@@ -221,6 +226,11 @@ def import_(project: Path, file: Path, dry_run: bool, as_json: bool) -> None:
     """
     from unweave.concepts import exchange
 
+    if curated:
+        if dry_run:
+            raise click.UsageError("--dry-run shows edits, and with --curated there are none")
+        _import_curated(project, file, as_json)
+        return
     made = exchange.import_edits(_database(project), file, dry_run=dry_run)
     if as_json:
         print_json({"dry_run": dry_run, "edits": [edit._asdict() for edit in made]})
@@ -228,6 +238,15 @@ def import_(project: Path, file: Path, dry_run: bool, as_json: bool) -> None:
     for edit in made:
         click.echo(_edit_line(edit))
     click.echo(f"{len(made):,} edit(s) {'would be made' if dry_run else 'made'}", err=True)
+
+
+def _import_curated(project: Path, file: Path, as_json: bool) -> None:
+    from unweave.concepts import exchange
+
+    names = exchange.import_curated(_database(project), file)
+    if as_json:
+        print_json({"names": [{"latent": latent, "name": naming.name} for latent, naming in names]})
+    click.echo(f"{len(names):,} names are stored; to have them judged: unweave name {plain(str(project))}", err=True)
 
 
 # --- what is shown --------------------------------------------------------------------------------
@@ -256,6 +275,7 @@ def _of(names: Concepts, concept: Concept) -> dict[str, Any]:
         "latent": concept.latent,
         "name": names.get(concept.latent),
         "trust": None if trust is None else trust.value,
+        "holds_from": names.holds_from(concept.latent),
         "returns": concept.returns,
         "document_frequency": concept.document_frequency,
         "flag": concept.flag,
@@ -297,6 +317,8 @@ def _judged(concept: Concept, namer: str) -> str:
     ]
     if (over := concept.score(OVER_NULLS, namer)) is not None:
         said.append(f"surely better than {over.low:.0%} of names of random directions")
+    if (at_least := holds_from(namer, concept.scores.get(namer, ()))) is not None:
+        said.append(f"holds from {at_least:.3f}")
     return "".join(f"  ({one})" for one in said)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from unweave.base.plain import plain, printable
-from unweave.base.records import RETURNS, Contribution, Explanation, Hit, Trust, marks
+from unweave.base.records import NO_NAME_HOLDS, RETURNS, Contribution, Explanation, Hit, Trust, marks, traces_of
 from unweave.concepts.namers.language_model import Forecast
 from unweave.evaluation.reproduction import Reproduction
 from unweave.evaluation.reproduction import table as reproduced_rows
@@ -199,8 +199,12 @@ def legend(explanations: Iterable[Explanation | None]) -> Iterator[str]:
     whys += [part.explanation for why in whys for part in why.parts if part.explanation is not None]
     if any(c.trust in _JUDGED for why in whys for c in why.contributions):
         yield MARKS_MEAN
+        yield (
+            "named 50%: names that hold at so strong an activation carry half of all that adds or takes away; "
+            "traces: concepts that are weaker than their names hold from"
+        )
     if any(c.returns is not None for why in whys for c in why.contributions):
-        yield f"{RETURNS_MEANS}; {RETURNS} 50%: such concepts make up half of what concepts add or take away"
+        yield f"{RETURNS_MEANS}; {RETURNS} 50%: such concepts carry half of all that adds or takes away"
 
 
 def hit(found: Hit, top: int = 5) -> Iterator[str]:
@@ -215,8 +219,7 @@ def hit(found: Hit, top: int = 5) -> Iterator[str]:
 def explain(explanation: Explanation, top: int = 5) -> Iterator[str]:
     """A score as the sum of its parts: the largest contributions, the others together, bias and residual."""
     label, kind = _LABELS[explanation.of]
-    share = explanation.returning_share
-    yield f"{label} {explanation.score:.4f}{'' if share is None else f' ({RETURNS} {share:.0%})'} ="
+    yield f"{label} {explanation.score:.4f}{f' ({carried})' if (carried := explanation.carried) else ''} ="
     if explanation.parts:
         for part in explanation.parts:
             where = "not found" if part.rank is None else f"rank {part.rank}"
@@ -224,12 +227,15 @@ def explain(explanation: Explanation, top: int = 5) -> Iterator[str]:
             if part.explanation is not None:
                 yield from (f"    {line}" for line in explain(part.explanation, top))
         return
-    for contribution in explanation.contributions[:top]:
+    whole, traces = explanation.folded()
+    for contribution in whole[:top]:
         shown = f'"{plain(contribution.name or "", 60)}"' if kind == "terms" else concept(contribution)
         yield f"  {contribution.value:+9.4f}  {shown}"
-    others = explanation.contributions[top:]
-    if others:
+    if others := whole[top:]:
         yield f"  {sum(c.value for c in others):+9.4f}  {len(others)} more {kind}"
+    if traces:
+        said, value = traces_of(traces)
+        yield f"  {value:+9.4f}  {said}"
     if explanation.bias or explanation.of in ("dense", "rescored", "embedding"):
         yield f"  {explanation.bias:+9.4f}  shared by all passages (bias)"
     leaves = explanation.of in ("dense", "embedding")
@@ -243,10 +249,10 @@ def concept(contribution: Contribution) -> str:
 
 
 def named(latent: int, name: str | None, trust: Trust | None, returns: bool | None) -> str:
-    """A latent as it is shown everywhere: `● wind turbine  #12`, `●↻ wind turbine  #12` if it returns, or without a
-    name `(unnamed)  #12`, ` ↻ (unnamed)  #12`."""
+    """A latent as it is shown everywhere: `● wind turbine  #12`, `●↻ wind turbine  #12` if it returns, without a name
+    `(unnamed)  #12`, ` ↻ (unnamed)  #12`, or where none is right `○ (no name holds)  #12`."""
     before = marks(None if name is None else trust or Trust.UNSCORED, returns)
-    said = "(unnamed)" if name is None else plain(name, 60)
+    said = "(unnamed)" if name is None else NO_NAME_HOLDS if trust is Trust.NONE else plain(name, 60)
     return f"{before}{' ' if before else ''}{said}  #{latent}"
 
 

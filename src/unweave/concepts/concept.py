@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -11,8 +11,9 @@ from unweave.base.plain import plain
 from unweave.base.records import RETURNS, Trust
 from unweave.language.client import Receipt
 
-PERSON = "person"
-NAMERS = (PERSON, "language-model", "dictionary", "keyphrases", "lexicon", "vocabulary")
+PERSON, CURATED = "person", "curated"
+"""Who edits names, which are shown always; and who reads texts and names latents for judges to compare with others."""
+NAMERS = (PERSON, CURATED, "language-model", "dictionary", "keyphrases", "lexicon", "vocabulary")
 """Who names latents, and whose name is shown where no judge decides."""
 BANDS = ("top", "middle", "low", "near-miss", "random")
 """Kinds of examples: three bands of activation, and texts in which the latent is silent."""
@@ -21,6 +22,10 @@ DETECTION = "detection"
 OVER_NULLS = "over-nulls"
 """The share of names of meaningless directions that detection finds worse than a name; see `judges.nulls`."""
 OVER_NULLS_ELSEWHERE = "over-nulls-elsewhere"
+"""The same of a name that came with a dictionary, on the texts of that one's maker."""
+HOLDS_FROM = "holds-from"
+"""The activation from which a name holds, if it does at any; see `judges.detection`."""
+HOLDS_FROM_ELSEWHERE = "holds-from-elsewhere"
 """The same of a name that came with a dictionary, on the texts of that one's maker."""
 FAILED = "failed"
 """Field of the provenance that says what went wrong."""
@@ -96,12 +101,20 @@ class Score(NamedTuple):
     """Decisions."""
 
 
-def came_with(over_nulls: float) -> Score:
-    """What is known of a name that came with a dictionary: the share of nulls that it was surely better than there."""
-    return Score(OVER_NULLS_ELSEWHERE, over_nulls, over_nulls, 1.0, 0)
+def came_with(over_nulls: float | None, holds_from: float | None) -> Iterator[Score]:
+    """What is known of a name that came with a dictionary.
+
+    Args:
+        over_nulls: the share of nulls that it was surely better than there.
+        holds_from: the activation from which it held there.
+    """
+    if over_nulls is not None:
+        yield Score(OVER_NULLS_ELSEWHERE, over_nulls, over_nulls, 1.0, 0)
+    if holds_from is not None:
+        yield Score(HOLDS_FROM_ELSEWHERE, holds_from, holds_from, holds_from, 0)
 
 
-HOLDS_FROM = 0.95
+ABOVE_NULLS = 0.95
 """Share of the nulls that a name which holds is better than, at the low end of its interval."""
 CHANCE = 0.5
 """What detection is by luck."""
@@ -119,15 +132,31 @@ def trust_of(namer: str | None, scores: Iterable[Score]) -> Trust:
         return Trust.CONFIRMED
     found = {score.judge: score for score in scores}
     detection, here, elsewhere = (found.get(judge) for judge in (DETECTION, OVER_NULLS, OVER_NULLS_ELSEWHERE))
-    if elsewhere is not None and elsewhere.low >= HOLDS_FROM:
+    if elsewhere is not None and elsewhere.low >= ABOVE_NULLS:
         few = detection is None or here is None or detection.n < ENOUGH_AGAINST
-        if few or (here is not None and here.value >= HOLDS_FROM):
+        if few or (here is not None and here.value >= ABOVE_NULLS):
             return Trust.HOLDS
     if detection is None or here is None:
         return Trust.UNSCORED if elsewhere is None else Trust.VAGUE
-    if here.low >= HOLDS_FROM:
+    if here.low >= ABOVE_NULLS:
         return Trust.HOLDS
     return Trust.VAGUE if detection.low > CHANCE else Trust.NONE
+
+
+def holds_from(namer: str | None, scores: Iterable[Score]) -> float | None:
+    """The activation from which a namer's name holds; None: at none, as far as was seen.
+
+    A person's name holds at any, unless it was judged. One that came with a dictionary holds from where it did there
+    or does here, whichever is less, as long as nothing here speaks against it.
+    """
+    known = list(scores)
+    found = {score.judge: score for score in known}
+    here, elsewhere = found.get(HOLDS_FROM), found.get(HOLDS_FROM_ELSEWHERE)
+    if namer == PERSON and DETECTION not in found:
+        return 0.0
+    judged = DETECTION in found and found[DETECTION].n >= ENOUGH_AGAINST
+    counts = [here] if judged and trust_of(namer, known) is not Trust.HOLDS else [here, elsewhere]
+    return min((score.value for score in counts if score is not None), default=None)
 
 
 @dataclass(frozen=True, repr=False)
@@ -164,6 +193,7 @@ class Concept:
         facts = [f"#{self.latent}", f"{self.document_frequency:,} passages", f"strongest {self.strongest:.3f}"]
         if self.name is not None:
             facts.insert(0, f"{self.trust.mark} {self.trust} (by {self.namer})")
+            facts += [] if self.holds_from is None else [f"holds from {self.holds_from:.3f}"]
         if self.returns is not None:
             facts.append(
                 f"{RETURNS} found again by a second run" if self.returns else "not found again by a second run"
@@ -192,6 +222,11 @@ class Concept:
     def trust(self) -> Trust:
         """How far the name that is shown is to be trusted."""
         return trust_of(self.namer, self.scores.get(self.namer or ITSELF, ()))
+
+    @property
+    def holds_from(self) -> float | None:
+        """The activation from which the name that is shown holds; None: at none, as far as was seen."""
+        return None if self.name is None else holds_from(self.namer, self.scores.get(self.namer or ITSELF, ()))
 
     def naming(self, namer: str) -> Naming | None:
         """What one namer made of it."""

@@ -47,8 +47,8 @@ def rename(database: Database, latent: int, name: str, description: str = "") ->
     Raises:
         BadData: there is no such concept, it is merged into another, or the name is empty or too long.
     """
-    name = _checked(name, "name", LONGEST_NAME)
-    description = _checked(description, "description", LONGEST_DESCRIPTION) if description else ""
+    name = checked(name, "name", LONGEST_NAME)
+    description = checked(description, "description", LONGEST_DESCRIPTION) if description else ""
     with transaction(database) as db:
         _refuse_merged(db, latent)
         before = _person(db, latent)
@@ -92,7 +92,7 @@ def flag(database: Database, latent: int, remark: str | None) -> Edit | None:
     Raises:
         BadData: there is no such concept, or the remark is empty or too long.
     """
-    remark = None if remark is None else _checked(remark, "remark", LONGEST_NAME)
+    remark = None if remark is None else checked(remark, "remark", LONGEST_NAME)
     with transaction(database) as db:
         there, _ = _known(db, latent)
         return _make(db, FLAG, latent, {"flag": there}, {"flag": remark})
@@ -348,7 +348,7 @@ def _refuse_merged(db: sqlite3.Connection, latent: int) -> None:
         )
 
 
-def _checked(text: str, what: str, longest: int) -> str:
+def checked(text: str, what: str, longest: int) -> str:
     """A person's words, made safe to print; never cut without their knowing."""
     words = plain(text)
     if not words:

@@ -12,15 +12,16 @@ from typing import Any, NamedTuple
 
 from unweave.base.plain import plain
 from unweave.concepts import edits, tables
-from unweave.concepts.concept import DETECTION, LONGEST_DESCRIPTION, Concept, Example
+from unweave.concepts.concept import CURATED, DETECTION, LONGEST_DESCRIPTION, LONGEST_NAME, Concept, Example, Naming
 from unweave.concepts.database import reading
 from unweave.concepts.edit import FLAG, MERGE, RENAME, Edit
-from unweave.concepts.store import Concepts
+from unweave.concepts.namers.base import digest
+from unweave.concepts.store import Concepts, add_namings, stored_latents
 from unweave.errors import BadData
 
 COLUMNS = (
-    "latent", "name", "namer", "trust", "returns", "detection", "document_frequency", "flag", "merged_into",
-    "description", "keyphrases", "examples",
+    "latent", "name", "namer", "trust", "holds_from", "returns", "detection", "document_frequency", "flag",
+    "merged_into", "description", "keyphrases", "examples",
 )  # fmt: skip
 CHANGEABLE = ("name", "description", "flag", "merged_into")
 """Columns that are read back."""
@@ -106,6 +107,34 @@ def import_edits(database: Path, path: Path, *, dry_run: bool = False) -> list[E
     return [edit for edit in made if edit is not None]
 
 
+def import_curated(database: Path, path: Path) -> list[tuple[int, Naming]]:
+    """Store the names in a .csv or .jsonl file as a curator's, beside those of other namers, and return them.
+
+    Unlike a person's edits they are judged, and shown where they hold better than the others. Read are the column
+    `latent`, which there must be, `name` and `description`; an empty name says that a reader found none.
+
+    Raises:
+        BadData: the file cannot be read, or one of its rows cannot be used; it says which.
+        ArtifactInUse: the database cannot be written now.
+    """
+    known = stored_latents(database)
+    names: dict[int, Naming] = {}
+    for line, cells in tables.read(path, ("latent",), ("name", "description")):
+        with tables.located(path, line):
+            latent = _number(cells["latent"], "latent")
+            if latent not in known:
+                raise edits.no_concept(database, latent)
+            if latent in names:
+                raise BadData(f"latent {latent} is in the file twice; expected one row for each")
+            name, description = ((cells.get(column) or "").strip() for column in ("name", "description"))
+            name = edits.checked(name, "name", LONGEST_NAME) if name else ""
+            description = edits.checked(description, "description", LONGEST_DESCRIPTION) if description else ""
+            made_with = digest({"name": name, "description": description})
+            names[latent] = Naming(CURATED, name or None, description, made_with=made_with)
+    add_namings(database, names.items())
+    return list(names.items())
+
+
 # --- a concept and its row ------------------------------------------------------------------------
 
 
@@ -117,6 +146,7 @@ def _row(concept: Concept, examples: list[str]) -> dict[str, Any]:
         "name": plain(concept.name or "") or None,
         "namer": concept.namer,
         "trust": concept.trust.value,
+        "holds_from": concept.holds_from,
         "returns": concept.returns,
         "detection": detection and detection.value,
         "document_frequency": concept.document_frequency,

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from unweave.base.artifact import MANIFEST, damaged, read_manifest
+from unweave.base.contributions import Label
 from unweave.base.files import write_atomically
 from unweave.base.owned import OwnFolder
 from unweave.base.records import Trust
@@ -107,10 +108,10 @@ class Concepts(Mapping[int, str]):
         self.database = database
         self._texts, self._owned = texts, owned
         self.returning = returning
-        self._read: tuple[tuple[int, ...], dict[int, tuple[str, Trust]]] | None = None
+        self._read: tuple[tuple[int, ...], dict[int, Label]] | None = None
 
     def __repr__(self) -> str:
-        counts = Counter(trust for _, trust in self.shown().values())
+        counts = Counter(label.trust for label in self.shown().values())
         marks = ", ".join(f"{counts[trust]:,} {trust}" for trust in Trust if counts[trust])
         where = "memory" if self._owned else str(self.database.parent)
         return f"Concepts({len(self):,} names{': ' if marks else ''}{marks}, in {where})"
@@ -132,7 +133,7 @@ class Concepts(Mapping[int, str]):
         return cls(Path(folder) / DATABASE, returning=returning)
 
     def __getitem__(self, latent: int) -> str:
-        return self.shown()[latent][0]
+        return self.shown()[latent].name
 
     def __iter__(self) -> Iterator[int]:
         return iter(self.shown())
@@ -142,7 +143,13 @@ class Concepts(Mapping[int, str]):
 
     def trust(self, latent: int) -> Trust | None:
         """How far the shown name of a latent is to be trusted; None: it has no name."""
-        return self.shown().get(latent, (None, None))[1]
+        label = self.shown().get(latent)
+        return label and label.trust
+
+    def holds_from(self, latent: int) -> float | None:
+        """The activation from which the shown name of a latent holds; None: at none, as far as was seen."""
+        label = self.shown().get(latent)
+        return label and label.holds_from
 
     def returns(self, latent: int) -> bool | None:
         """Whether a second run found a latent again; None: that is not known."""
@@ -178,7 +185,7 @@ class Concepts(Mapping[int, str]):
         returning = self.returning()
         return [replace(c, returns=returning[c.latent]) if c.latent in returning else c for c in found]
 
-    def shown(self) -> Mapping[int, tuple[str, Trust]]:
+    def shown(self) -> Mapping[int, Label]:
         """The name of each latent that has one and how far it is to be trusted.
 
         Read again when somebody has written to the file.
@@ -194,12 +201,12 @@ class Concepts(Mapping[int, str]):
         found = [path.stat() for path in (self.database, manifest) if path.exists()]
         return tuple(part for one in found for part in (one.st_mtime_ns, one.st_size, one.st_ino))
 
-    def _read_shown(self) -> dict[int, tuple[str, Trust]]:
+    def _read_shown(self) -> dict[int, Label]:
         with reading(self.database) as db:
             concepts = {c.latent: c for c in _concepts(db)}
         with damaged(f"{self.database} merges concepts into what is none ({{}}); name the concepts again"):
             shown = {j: c if c.merged_into is None else concepts[c.merged_into] for j, c in concepts.items()}
-        return {latent: (c.name, c.trust) for latent, c in shown.items() if c.name is not None}
+        return {latent: Label(c.name, c.trust, c.holds_from) for latent, c in shown.items() if c.name is not None}
 
 
 def _concepts(db: sqlite3.Connection, latent: int | None = None) -> Iterator[Concept]:

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unweave.base.contributions import Label
 from unweave.base.plain import plain
-from unweave.base.records import Explanation, Trust
-from unweave.concepts.concept import came_with, trust_of
+from unweave.base.records import Explanation
+from unweave.concepts.concept import came_with, holds_from, trust_of
 from unweave.config import DEFAULT_MODEL, PRETRAINED, EncoderConfig
 from unweave.dictionaries.latents import Latent, read_latents
 from unweave.encode.encoder import Encoder
@@ -113,11 +114,11 @@ class Names(Mapping[int, str]):
     """Names of a dictionary's latents, read as `base.contributions.Judged`."""
 
     def __init__(self, of: Dictionary) -> None:
-        self._shown = {one.latent: (one.name, _trust(one)) for one in of.latents if one.name is not None}
+        self._shown = {one.latent: _label(one, one.name) for one in of.latents if one.name is not None}
         self._returns = dict(of.sae.returns)
 
     def __getitem__(self, latent: int) -> str:
-        return self._shown[latent][0]
+        return self._shown[latent].name
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._shown)
@@ -125,13 +126,13 @@ class Names(Mapping[int, str]):
     def __len__(self) -> int:
         return len(self._shown)
 
-    def shown(self) -> Mapping[int, tuple[str, Trust]]:
+    def shown(self) -> Mapping[int, Label]:
         return self._shown
 
     def returning(self) -> Mapping[int, bool]:
         return self._returns
 
 
-def _trust(latent: Latent) -> Trust:
-    held = () if latent.over_nulls is None else (came_with(latent.over_nulls),)
-    return trust_of("dictionary", held)
+def _label(latent: Latent, name: str) -> Label:
+    held = tuple(came_with(latent.over_nulls, latent.holds_from))
+    return Label(name, trust_of("dictionary", held), holds_from("dictionary", held))

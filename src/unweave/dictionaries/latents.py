@@ -1,7 +1,7 @@
 """What a dictionary's folder says of its latents, beside the SAE's weights.
 
-latents.jsonl    one JSON object a live latent: its number, its name, how far that holds, and how often and how strongly
-                 the latent is active
+latents.jsonl    one JSON object a live latent: its number, its name, what that means, who gave it and how far it holds,
+                 and how often and how strongly the latent is active
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from unweave.sae.formats import is_ours
 from unweave.sae.model import SAE, WEIGHTS
 
 LATENTS = "latents.jsonl"
-LONGEST_NAME = 200
+LONGEST_NAME, LONGEST_DESCRIPTION = 200, 500
 
 
 class Latent(NamedTuple):
@@ -40,6 +40,13 @@ class Latent(NamedTuple):
     over_nulls: float | None = None
     """Of names of random directions, the share that its name is surely better than, on the training texts; None: not
     judged. See `concepts.judges.nulls`."""
+    description: str = ""
+    """A sentence more on its name, or nothing."""
+    namer: str | None = None
+    """What made the name, one of `concepts.concept.NAMERS`; None: not stated."""
+    holds_from: float | None = None
+    """The activation from which its name holds, on the training texts; None: at none, or not judged. See
+    `concepts.judges.detection`."""
 
 
 def read_latents(folder: Path, n_latents: int) -> tuple[Latent, ...]:
@@ -82,11 +89,17 @@ def write_latents(path: Path, latents: Iterable[Latent]) -> None:
 
 
 def _checked(one: Latent) -> Latent:
-    if type(one.latent) is not int or not (one.name is None or isinstance(one.name, str)):
+    if type(one.latent) is not int or not isinstance(one.name, str | None):
         raise ValueError(f"latent {shown(one.latent)} with the name {shown(one.name)}")
-    stated = [number for number in (one.share, one.median, one.over_nulls) if number is not None]
+    if not (isinstance(one.description, str) and isinstance(one.namer, str | None)):
+        raise ValueError(f"latent {one.latent} with the description {shown(one.description)}, by {shown(one.namer)}")
+    stated = [number for number in (one.share, one.median, one.over_nulls, one.holds_from) if number is not None]
     if not all(isinstance(number, int | float) and abs(number) < np.inf for number in stated):
         raise ValueError(f"latent {one.latent} has values that are no numbers")
     if one.over_nulls is not None and not 0 <= one.over_nulls <= 1:
         raise ValueError(f"latent {one.latent} has a share of {one.over_nulls:g}")
-    return one._replace(name=None if one.name is None else plain(one.name, LONGEST_NAME))
+    return one._replace(
+        name=None if one.name is None else plain(one.name, LONGEST_NAME),
+        description=plain(one.description, LONGEST_DESCRIPTION),
+        namer=None if one.namer is None else plain(one.namer, LONGEST_NAME),
+    )

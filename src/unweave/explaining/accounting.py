@@ -79,7 +79,7 @@ def explain_dense(
             Explanation(
                 of="dense",
                 score=score,
-                contributions=contributions(active, products[active], activations, labels, sae.returns),
+                contributions=contributions(active, products[active], activations, activations, labels, sae.returns),
                 bias=bias,
                 residual=float(missed @ q),
             )
@@ -106,7 +106,10 @@ def explain_rescored(
     products, bias, labels = _products(sae, held, q), float(sae.b_pre @ q), labels_of(names)
     return [
         Explanation(
-            "rescored", score, contributions(latents, products[latents], activations, labels, sae.returns), bias
+            "rescored",
+            score,
+            contributions(latents, products[latents], activations, activations, labels, sae.returns),
+            bias,
         )
         for score, (latents, activations) in zip(scores, passages, strict=True)
     ]

@@ -32,7 +32,7 @@ from unweave.base.stored import read_record
 from unweave.errors import CorruptArtifact
 from unweave.index import kernels
 from unweave.index.hits import Hits, IndexHit
-from unweave.index.query import ConceptQuery, explain_concepts, weighted
+from unweave.index.query import ConceptQuery, Counted, explain_concepts, weighted
 from unweave.index.scoring import PROFILES, Scoring, impacts_of, inverse_document_frequency
 from unweave.index.searching import Asked, Whole, by_segment
 from unweave.index.segment import (
@@ -227,8 +227,8 @@ class ConceptIndex:
         Args:
             passage_k: so many latents of each passage counted, its strongest; None: all that are indexed.
         """
-        held = map(self.impacts, hits.passages.tolist())
-        counted = [(latents[:passage_k], impacts[:passage_k]) for latents, impacts in held]
+        whole = map(self._counted, hits.passages.tolist())
+        counted = [found.first(passage_k) for found in whole]
         return explain_concepts(hits.scores.tolist(), *query, counted, names)
 
     def hits(
@@ -307,11 +307,14 @@ class ConceptIndex:
 
     def impacts(self, position: int) -> Entries:
         """The latents of a passage that are indexed, and their impacts."""
+        found = self._counted(position)
+        return Entries(found.latents, found.impacts)
+
+    def _counted(self, position: int) -> Counted:
         latents, activations = self.row(position)
-        kept = activations[: self.formula.kept]
-        impacts = impacts_of(kept, self.mean_latents, self.scoring)
-        defined = bool(len(kept)) and 0 < impacts[-1] < np.inf
-        return Entries(latents[: len(kept)], impacts) if defined else Entries(latents[:0], impacts[:0])
+        impacts = impacts_of(activations[: self.formula.kept], self.mean_latents, self.scoring)
+        n = len(impacts) if len(impacts) and 0 < impacts[-1] < np.inf else 0
+        return Counted(latents[:n], activations[:n], impacts[:n])
 
     def batches(self, n: int = 10_000) -> Iterator[Indexed]:
         """All passages that can be found, in the order of their positions, with what of them is indexed.

@@ -46,11 +46,23 @@ def weighted(latents: csr_array, idf: NDArray[np.float32], scoring: Scoring) -> 
     return ConceptQuery(latents.indices[weights != 0], weights[weights != 0])
 
 
+class Counted(NamedTuple):
+    """What of a passage counts in its score."""
+
+    latents: NDArray[np.int64]  # (n_kept,)
+    activations: NDArray[np.float32]  # (n_kept,), descending
+    impacts: NDArray[np.float32]  # (n_kept,)
+
+    def first(self, n: int | None) -> Counted:
+        """Its n strongest latents alone; None: all."""
+        return Counted(self.latents[:n], self.activations[:n], self.impacts[:n])
+
+
 def explain_concepts(
     scores: Sequence[float],
     latents: NDArray[np.integer[Any]],
     weights: NDArray[np.float32],
-    passages: Sequence[tuple[NDArray[np.integer[Any]], NDArray[np.float32]]],
+    passages: Sequence[Counted],
     names: Names | None = None,
 ) -> list[Explanation]:
     """CL-SR scores: one contribution, weight * impact, for each latent that query and passage share.
@@ -58,14 +70,14 @@ def explain_concepts(
     Args:
         scores: what the index gave the passages, (n,).
         latents, weights: the query's, (n_active,) each, as they were searched with.
-        passages: of each passage its latents and impacts that count, (n_kept,) each.
     """
     labels, returns = labels_of(names), returning(names)
     weight_of = dict(zip(latents.tolist(), weights.tolist(), strict=True))
     explanations = []
-    for score, (held, impacts) in zip(scores, passages, strict=True):
-        shared = np.array([latent in weight_of for latent in held.tolist()], np.bool_)
-        in_query = np.array([weight_of[latent] for latent in held[shared].tolist()])
-        summed = contributions(held[shared], in_query, impacts[shared], labels, returns)
+    for score, counted in zip(scores, passages, strict=True):
+        shared = np.array([latent in weight_of for latent in counted.latents.tolist()], np.bool_)
+        held = counted.latents[shared]
+        in_query = np.array([weight_of[latent] for latent in held.tolist()])
+        summed = contributions(held, in_query, counted.impacts[shared], counted.activations[shared], labels, returns)
         explanations.append(Explanation(of="concepts", score=score, contributions=summed))
     return explanations

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from unweave.base.artifact import Manifest
 from unweave.base.files import write_atomically
 from unweave.base.plain import plain
-from unweave.base.records import RETURNS, Contribution, Explanation, Hit, Trust, marks
+from unweave.base.records import NO_NAME_HOLDS, RETURNS, Contribution, Explanation, Hit, Trust, marks, traces_of
 from unweave.concepts import store
 from unweave.concepts.concept import Concept
 from unweave.errors import MissingArtifact, MissingExtra
@@ -94,6 +94,7 @@ def write_report(project: Workspace, searches: Sequence[tuple[str, Sequence[Hit]
         naming=store.summary(project.concepts.database),
         trusts=list(Trust),
         returns=RETURNS,
+        no_name_holds=NO_NAME_HOLDS,
         measured=measured,
         measures=MEASURES,
         labels=LABELS,
@@ -189,11 +190,14 @@ def _bars(explanation: Explanation | None) -> list[Bar]:
     """The largest contributions, the others together, then bias and residual; none without an explanation."""
     if explanation is None:
         return []
-    shown = explanation.contributions[:_BARS_SHOWN]
-    others = explanation.contributions[_BARS_SHOWN:]
+    whole, traces = explanation.folded()
+    shown, others = whole[:_BARS_SHOWN], whole[_BARS_SHOWN:]
     parts: list[tuple[str, int | None, float]] = [(_label(c), c.latent, c.value) for c in shown]
     if others:
         parts.append((f"{len(others)} more concepts", None, sum(c.value for c in others)))
+    if traces:
+        said, value = traces_of(traces)
+        parts.append((said, None, value))
     if explanation.of != "concepts":
         parts.append(("shared by all passages (bias)", None, explanation.bias))
     parts.append(("residual", None, explanation.residual))
@@ -205,4 +209,4 @@ def _label(contribution: Contribution) -> str:
     before = marks(contribution.trust or Trust.UNSCORED if contribution.name else None, contribution.returns).strip()
     if contribution.name is None:
         return f"{before} (unnamed)".strip()
-    return f"{before} {plain(contribution.name, 60)}"
+    return f"{before} {NO_NAME_HOLDS if contribution.trust is Trust.NONE else plain(contribution.name, 60)}"

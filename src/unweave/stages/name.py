@@ -24,7 +24,7 @@ from unweave.concepts.judges.verdicts import judge_names
 from unweave.concepts.keeping import forget_kept
 from unweave.concepts.namers import base
 from unweave.concepts.namers.base import Namer
-from unweave.concepts.namers.dictionary import DictionaryNamer
+from unweave.concepts.namers.dictionary import DictionaryNamer, Given
 from unweave.concepts.namers.keyphrases import KeyphraseNamer
 from unweave.concepts.namers.language_model import Forecast, LanguageModelNamer, shown
 from unweave.concepts.namers.lexicon import LexiconNamer
@@ -218,8 +218,12 @@ def _make_concepts(
 
 def _dictionary_namer(project: Workspace) -> Iterator[DictionaryNamer]:
     """What gives latents of a given dictionary the names that it came with, if it has any."""
-    if names := {one.latent: one.name for one in _came_with(project) if one.name is not None}:
-        yield DictionaryNamer(names, str(project.manifest("sae").settings["given"]["dictionary"]))
+    if given := [
+        Given(one.latent, one.name, one.description, one.namer or "")
+        for one in _came_with(project)
+        if one.name is not None
+    ]:
+        yield DictionaryNamer(given, str(project.manifest("sae").settings["given"]["dictionary"]))
 
 
 def _came_with(project: Workspace) -> tuple[Latent, ...]:
@@ -234,10 +238,10 @@ def _keep_marks(project: Workspace) -> None:
     named = {
         concept.latent for concept in project.concepts.by_document_frequency() if concept.naming(DictionaryNamer.namer)
     }
-    held = [(one.latent, one.over_nulls) for one in _came_with(project) if one.over_nulls is not None]
+    held = [(one.latent, came_with(one.over_nulls, one.holds_from)) for one in _came_with(project)]
     store.add_scores(
         project.concepts.database,
-        [(latent, DictionaryNamer.namer, came_with(over)) for latent, over in held if latent in named],
+        [(latent, DictionaryNamer.namer, score) for latent, scores in held if latent in named for score in scores],
     )
 
 

@@ -134,14 +134,18 @@ def _packed(project: Workspace, half: SAE) -> dict[str, Any]:
 
 def _latents(project: Workspace) -> Iterator[Latent]:
     """Each live latent, with its name, by number."""
-    by_latent, names = project.latents.tocsc(), project.concepts
-    judged = {concept.latent: concept.score(OVER_NULLS) for concept in names.by_document_frequency()}
+    by_latent = project.latents.tocsc()
+    concepts = {concept.latent: concept for concept in project.concepts.by_document_frequency()}
     n_texts = by_latent.shape[0]
     for latent in np.flatnonzero(np.diff(by_latent.indptr)).tolist():
         active = by_latent.data[by_latent.indptr[latent] : by_latent.indptr[latent + 1]]
-        over = judged.get(latent)
+        merged = concepts[latent].merged_into
+        concept = concepts[latent if merged is None else merged]
+        over, naming = concept.score(OVER_NULLS), next(iter(concept.namings), None)
         yield Latent(
-            latent, names.get(latent), len(active) / n_texts, float(np.median(active)), over and over.low
+            latent, concept.name, share=len(active) / n_texts, median=float(np.median(active)),
+            over_nulls=over and over.low, description=naming.description if naming else "", namer=concept.namer,
+            holds_from=concept.holds_from,
         )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from unweave.concepts.concept import DETECTION, Naming, Score
+from unweave.concepts.concept import DETECTION, HOLDS_FROM, Naming, Score
 from unweave.concepts.evidence import Evidence
 from unweave.concepts.judges.questions import Question, told
 from unweave.concepts.namers.keyphrases import stems
@@ -24,6 +24,10 @@ from unweave.encode.encoder import Encoder
 STRONG, MIDDLE, WEAK = (f"{DETECTION}-{band}" for band in ("strong", "middle", "weak"))
 """Detection where only one third of the active texts is asked about, by strength."""
 LEXICAL, IN_SPACE = f"{DETECTION}-lexical", f"{DETECTION}-in-space"
+HELD_OUT_PRECISION = 0.8
+"""Of pairs of an active and a silent text, the share that a name tells right where it holds, surely."""
+_FEWEST_ABOVE = 9
+"""Active texts on which it can be said that a name holds, at least."""
 _ENCODED = 1024
 _ENOUGH_FOR_A_MEAN = 16
 """Different texts; fewer are about the same thing too easily."""
@@ -90,7 +94,8 @@ def detect(
     Args:
         namings: all of the namer's, for all of them decide what its words are compared with.
         asked: of the latents to judge, the question about each; see `questions.questions`.
-        bands: say it of the strong, middle and weak third of the active texts too.
+        bands: say it of the strong, middle and weak third of the active texts too, and from which activation the name
+            holds, if it does.
     """
     named = [(latent, naming.name) for latent, naming in namings.items() if naming.name is not None]
     if not named:
@@ -105,6 +110,33 @@ def detect(
             for judge, band in zip((STRONG, MIDDLE, WEAK), question.bands if bands else (), strict=False):
                 if band.stop > band.start:
                     yield latent, told(judge, values[band], silent)
+            if bands and (found := holds_from(question.activations, values[question.active], silent)) is not None:
+                yield latent, found
+
+
+def holds_from(
+    activations: NDArray[np.float32], active: NDArray[np.floating], silent: NDArray[np.floating]
+) -> Score | None:
+    """The least activation at or above which a name tells active texts from silent ones surely: `HELD_OUT_PRECISION`.
+
+    None where there is none. Tried are the texts of the strongest `_FEWEST_ABOVE`, then half as many more each time:
+    the more often one looks, the more often luck finds what it looks for.
+
+    Args:
+        activations: (n,) of the active texts, descending.
+        active, silent: what the name's likeness is to each, (n,) and (m,).
+    """
+    least, n = None, _FEWEST_ABOVE
+    while (count := min(n, len(activations))) >= _FEWEST_ABOVE:
+        if told(HOLDS_FROM, active[:count], silent).low >= HELD_OUT_PRECISION:
+            least = count
+        if count == len(activations):
+            break
+        n += -(-n // 2)
+    if least is None:
+        return None
+    activation = float(activations[least - 1])
+    return Score(HOLDS_FROM, activation, activation, activation, least)
 
 
 def _some(texts: Sequence[str]) -> Iterator[Sequence[str]]:

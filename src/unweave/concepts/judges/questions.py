@@ -30,6 +30,8 @@ class Question(NamedTuple):
     """(2n,) by their number in the evidence, the active ones first, the strongest band first."""
     active: NDArray[np.bool_]
     """(2n,)"""
+    activations: NDArray[np.float32]
+    """(n,) of the active ones."""
     near_miss: NDArray[np.bool_]
     """(2n,) silent ones that are near to active ones; the other silent ones are random."""
     bands: tuple[slice, ...]
@@ -59,7 +61,7 @@ def _question(samples: Samples, latent: int, seed: int, a_band: int) -> Question
     place = np.arange(2 * n)
     ends = np.cumsum([0, *map(len, chosen)]).tolist()
     bands = tuple(slice(start, end) for start, end in pairwise(ends))
-    return Question(texts, place < n, (place >= n) & (place < n + len(missed)), bands)
+    return Question(texts, place < n, samples.activations[shown], (place >= n) & (place < n + len(missed)), bands)
 
 
 def questions(evidence: Evidence, latents: Sequence[int]) -> dict[int, Question]:

@@ -13,7 +13,17 @@ from numpy.typing import NDArray
 from unweave.base import progress
 from unweave.base.records import Trust
 from unweave.concepts import store
-from unweave.concepts.concept import DETECTION, ITSELF, OVER_NULLS, Concept, Naming, Score, trust_of
+from unweave.concepts.concept import (
+    DETECTION,
+    HOLDS_FROM,
+    HOLDS_FROM_ELSEWHERE,
+    ITSELF,
+    OVER_NULLS,
+    Concept,
+    Naming,
+    Score,
+    trust_of,
+)
 from unweave.concepts.evidence import Evidence
 from unweave.concepts.judges import detection, embedding, nulls, simulations
 from unweave.concepts.judges import language_model as by_model
@@ -45,6 +55,8 @@ CHANCE = (
     | {embedding.COHERENCE: 0.0}
 )
 """What a judge finds where there is nothing to find. For cycles it is the share of texts that activate a latent."""
+_ACTIVATIONS = (HOLDS_FROM, HOLDS_FROM_ELSEWHERE)
+"""Scores that are no share: a mean of activations says nothing."""
 _SIMULATED = 1000
 """Questions of each simulation."""
 
@@ -193,7 +205,8 @@ def verdicts(concepts: Sequence[Concept]) -> Iterator[Verdict]:
     for concept in concepts:
         for namer, found in concept.scores.items():
             for score in found:
-                scores.setdefault((namer, score.judge), []).append(score)
+                if score.judge not in _ACTIVATIONS:
+                    scores.setdefault((namer, score.judge), []).append(score)
     place = {judge: number for number, judge in enumerate(JUDGES)}
     for namer, judge in sorted(scores, key=lambda key: (key[0], place.get(key[1], len(place)))):
         yield Verdict(namer, "", _mean(scores[namer, judge]))
@@ -331,7 +344,8 @@ def means(namer: str, control: str, scores: Iterable[tuple[int, Score]]) -> Iter
     """The mean of each judge's scores of some latents."""
     by_judge: dict[str, list[Score]] = {}
     for _, score in scores:
-        by_judge.setdefault(score.judge, []).append(score)
+        if score.judge not in _ACTIVATIONS:
+            by_judge.setdefault(score.judge, []).append(score)
     for found in by_judge.values():
         yield Verdict(namer, control, _mean(found))
 
