@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from unweave.concepts.relations.families import families, matryoshka_generality, parents
+from unweave.concepts.relations.families import Ties, beyond_chance, families, matryoshka_generality, parents
 from unweave.concepts.relations.paths import ConceptPath, paths
 from unweave.concepts.relations.ties import Together, active_together
 
@@ -56,6 +56,24 @@ def test_of_two_equally_frequent_latents_the_lower_one_is_the_head():
 def test_where_none_are_together_there_are_no_families():
     for n_latents in (1, 4):
         assert not len(families(pairs(), np.zeros(n_latents, np.int64)).latents)
+
+
+def test_a_family_is_one_if_its_directions_are_nearer_to_each_other_than_random_ones():
+    # 0 to 3 point about the same way, with the head 0; 10 to 13, with the head 10, are like any four of the others.
+    directions = np.random.default_rng(0).normal(size=(200, 32)).astype(np.float32)
+    directions[:4] = directions[0] + 0.3 * directions[:4]
+    kin = Ties(np.array([1, 2, 3, 11, 12, 13]), np.array([0, 0, 0, 10, 10, 10]), np.full(6, 0.5))
+    found = beyond_chance(kin, directions, np.arange(200))
+    assert found.latents.tolist() == [1, 2, 3] and found.others.tolist() == [0, 0, 0]
+    assert len(beyond_chance(found._replace(latents=np.empty(0, np.int64)), directions, np.arange(200)).latents) == 0
+
+
+def test_of_families_of_random_latents_hardly_one_is_beyond_chance():
+    random = np.random.default_rng(1)
+    directions = random.normal(size=(600, 64)).astype(np.float32)
+    order = random.permutation(600).reshape(200, 3)
+    kin = Ties(order[:, 1:].ravel(), np.repeat(order[:, 0], 2), np.full(400, 0.5))
+    assert len(np.unique(beyond_chance(kin, directions, np.arange(600)).others)) <= 2
 
 
 @st.composite

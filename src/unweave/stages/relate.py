@@ -13,7 +13,7 @@ from unweave.base.records import Hit
 from unweave.concepts import store
 from unweave.concepts.namers.base import digest
 from unweave.concepts.relations import flags
-from unweave.concepts.relations.families import MATRYOSHKA, families, matryoshka_generality, parents
+from unweave.concepts.relations.families import MATRYOSHKA, beyond_chance, families, matryoshka_generality, parents
 from unweave.concepts.relations.paths import ConceptPath, paths
 from unweave.concepts.relations.prevalent import Prevalent, prevalent_latents
 from unweave.concepts.relations.stored import RELATIONS, RelatedSummary, as_related, remarks_on, stored_parents
@@ -37,7 +37,7 @@ def relate(project: Workspace, database: Path | None = None) -> RelatedSummary:
     together = together.where(np.isin(together.latents, stored) & np.isin(together.others, stored))
     nearest = nearest_directions(directions, stored)
     same = duplicates(nearest, by_latent, Concepts(database))
-    kin = families(together, frequency)
+    kin = beyond_chance(families(together, frequency), directions, stored)
     above = parents(together, frequency, directions, _generality(project))
     measured = remarks_on(project.corpus, by_latent, stored, nearest)
     store.replace_related(database, RELATIONS, as_related(nearest, closest(together), same, above, kin))

@@ -3,7 +3,8 @@
 Families follow O'Neill et al. 2024 ("Disentangling Dense Embeddings with Sparse Autoencoders", arXiv 2408.00657):
 latents that are active together make a graph, its maximum spanning forest keeps the strongest ties, and in it ties
 lead from frequent latents to rarer ones. Here each latent follows one tie, the strongest to a more frequent one, so
-that it is of one family; where there is none, it is a family's head.
+that it is of one family; where there is none, it is a family's head. A family whose directions are no nearer to each
+other than those of random groups is none.
 
 Parents follow Sanderson and Croft 1999 ("Deriving concept hierarchies from text"): a concept stands under another
 one that most of its texts have too, and that has more texts.
@@ -69,6 +70,55 @@ def families(together: Together, frequency: NDArray[np.int64]) -> Ties:
     head = np.empty(n_families, np.int64)
     head[family[by_place]] = by_place  # of several, the last one assigned stays: the most frequent
     return ties._replace(others=head[family[ties.latents]])
+
+
+def beyond_chance(kin: Ties, directions: NDArray[np.floating[Any]], among: NDArray[np.int64], seed: int = 0) -> Ties:
+    """The families whose directions are nearer to each other than those of random groups of as many latents.
+
+    Families are made of what is active together, so that nearness of directions is evidence of another kind. Of each
+    family p is the share of random groups whose mean cosine of two directions is as high; those are kept whose p is
+    small for one among so many families (Benjamini and Hochberg 1995, at .05).
+
+    Args:
+        kin: of each latent the head of its family, as `families` gives it.
+        directions: (n_latents, d_in), the decoder.
+        among: latents that random groups are drawn from; if they are few, all families are kept.
+    """
+    if not len(kin.latents) or len(among) < _FEWEST:
+        return kin
+    from scipy.stats import false_discovery_control
+
+    unit = directions / np.linalg.norm(directions, axis=1, keepdims=True).clip(min=1e-12)
+    heads, of = np.unique(kin.others, return_inverse=True)
+    sums = unit[heads].astype(np.float64)
+    np.add.at(sums, of, unit[kin.latents])
+    sizes = np.bincount(of) + 1
+    together = _mean_cosine(sums, sizes)
+    by_chance, rng = np.empty(len(heads)), np.random.default_rng([seed, 30])
+    for size in np.unique(sizes).tolist():
+        groups = np.stack([unit[rng.choice(among, size, replace=False)].sum(axis=0) for _ in range(_RANDOM_GROUPS)])
+        found = _mean_cosine(groups, np.full(len(groups), size))
+        same = sizes == size
+        by_chance[same] = (1 + (found >= together[same, None]).sum(axis=1)) / (1 + len(found))
+    kept = (false_discovery_control(by_chance) <= _BY_CHANCE)[of]
+    return Ties(kin.latents[kept], kin.others[kept], kin.weights[kept])
+
+
+_RANDOM_GROUPS = 1000
+"""Of each size."""
+_FEWEST = 100
+"""Of fewer latents, random groups are too often the family itself."""
+_BY_CHANCE = 0.05
+"""Of the families that are kept, the share that may be no better than random groups."""
+
+
+def _mean_cosine(sums: NDArray[np.float64], sizes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The mean cosine of two unit vectors of a group, given by the sum of all, (n_groups, d_in), and how many they are.
+
+    |sum|^2 is the sum of all cosines, of which n are those of a vector with itself.
+    """
+    squares: NDArray[np.float64] = (sums**2).sum(axis=1)
+    return (squares - sizes) / (sizes * (sizes - 1))
 
 
 def parents(
