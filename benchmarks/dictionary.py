@@ -203,20 +203,37 @@ def finds(project: Project, folder: Path, collections: list[str]) -> dict[str, A
 
 
 def of_collection(sae: SAE, of: Collection) -> dict[str, Any]:
-    every = Measured(of)
-    every.add("dense", retrievers.of_dense(of))
     rows = training_texts(of.name, texts.MINILM)
     plan = planned_beside(sae.config, FitConfig(), len(rows))
-    own = planned(FitConfig(), *rows.shape, sae.config.encoder)
-    saes = {"never seen": sae, OWN: run_training(rows, rows[:2000], own.sae, own.training).sae}
+    saes = {"never seen": sae}
     if plan is not None:
         saes["own latents"] = run_training(rows, rows[:2000], plan.sae, plan.training, given=sae).sae
+    found = by_dictionaries(of, saes) | by_own_dictionary(of, rows, sae.config.encoder)
+    return found | {"own": 0 if plan is None else plan.sae.n_latents, "texts": len(rows)}
+
+
+def by_own_dictionary(of: Collection, rows: Floats, encoder: str) -> dict[str, float]:
+    """By what the collection trains for itself, which is the same beside every other dictionary, so trained once."""
+    path = texts.CACHE / "own-dictionary" / f"{of.name}.json"
+    if not path.exists():
+        plan = planned(FitConfig(), *rows.shape, encoder)
+        sae = run_training(rows, rows[:2000], plan.sae, plan.training).sae
+        path.parent.mkdir(parents=True, exist_ok=True)
+        measured = json.dumps(by_dictionaries(of, {OWN: sae}))
+        write_atomically(path, lambda aside: aside.write_text(measured, encoding="utf-8"))
+    found: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def by_dictionaries(of: Collection, saes: dict[str, SAE]) -> dict[str, float]:
+    """nDCG@10 of dense, and of both ways to search by concepts of each SAE."""
+    every = Measured(of)
+    every.add("dense", retrievers.of_dense(of))
     for kind, one in saes.items():
         every.add(f"codes, {kind}", retrievers.of_codes(of, one))
         index = ConceptIndex.build(one.encode(of.passages), of.ids, PROFILES["default"])
         every.add(f"CL-SR, {kind}", retrievers.of(of, systems.CLSR(ConceptSearcher(one, index), name="CL-SR")))
-    means = {name: float(np.mean(system["values"])) for name, system in every.systems.items()}
-    return means | {"own": 0 if plan is None else plan.sae.n_latents, "texts": len(rows)}
+    return {name: float(np.mean(system["values"])) for name, system in every.systems.items()}
 
 
 # --- how soon it answers --------------------------------------------------------------------------

@@ -41,15 +41,13 @@ from unweave.base.files import write_atomically
 from unweave.base.records import Passage
 from unweave.base.vectors import unit_rows
 from unweave.cli.show import table
-from unweave.concepts.concept import DETECTION
 from unweave.concepts.evidence import Evidence, Texts
-from unweave.concepts.judges.detection import MIDDLE, STRONG, by_encoder, detect
+from unweave.concepts.judges.detection import MIDDLE, STRONG, by_second_encoder, detect
 from unweave.concepts.judges.questions import questions
 from unweave.concepts.namers.keyphrases import KeyphraseNamer
 from unweave.concepts.naming import ArrayRows
 from unweave.config import DEFAULT_MODEL, EncoderConfig, EvidenceConfig, KeyphraseConfig, SAEConfig
 from unweave.encode.encoders import SentenceTransformerEncoder
-from unweave.encode.static import StaticEncoder
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.scoring import PROFILES
 from unweave.project import Project
@@ -260,7 +258,7 @@ class Reading:
         evidence = Evidence(sae, self.texts, None, config, encoder=encoder)
         names = dict(KeyphraseNamer(evidence, KeyphraseConfig()).names(evidence.live.tolist()))
         asked = questions(evidence, list(names))
-        space = by_encoder(DETECTION, evidence, StaticEncoder())
+        space = by_second_encoder(evidence)
         found: dict[str, list[float]] = {}
         for _, score in detect(space, names, asked, bands=True):
             found.setdefault(score.judge, []).append(score.value)

@@ -51,7 +51,6 @@ from unweave.concepts.naming import ArrayRows
 from unweave.config import EncoderConfig, EvidenceConfig, KeyphraseConfig
 from unweave.dictionaries.dictionary import Dictionary, from_pretrained
 from unweave.encode.encoders import SentenceTransformerEncoder
-from unweave.encode.static import StaticEncoder
 from unweave.sae.model import SAE
 
 RESULTS = Path(__file__).parent / "results" / "naming.json"
@@ -127,8 +126,7 @@ def evidence_of(of: Collection, sae: SAE) -> Evidence:
 
 
 def spaces_of(evidence: Evidence) -> tuple[Space, ...]:
-    other = detection.by_encoder(DETECTION, evidence, StaticEncoder())
-    return other, detection.lexical(evidence), detection.in_space(evidence)
+    return detection.by_second_encoder(evidence), detection.lexical(evidence), detection.in_space(evidence)
 
 
 def names_of(dictionary: Dictionary, live: Sequence[int]) -> dict[int, Naming]:
@@ -202,14 +200,14 @@ def marks(
     evidence: Evidence, namings: Mapping[int, Naming], scores: Scores, space: Space
 ) -> dict[str, dict[str, float]]:
     """Of the names of each mark, the detection that decided it and that on texts which did not."""
-    rows = space.read([naming.name or "" for naming in namings.values()])
+    likeness = space.reader([naming.name or "" for naming in namings.values()])
     place = {latent: number for number, latent in enumerate(namings)}
     found: dict[Trust, list[tuple[float, float]]] = {}
     for latent, samples in evidence.for_judging(list(scores)):
         first = question(samples, latent, evidence.config.seed)
         again = first and question(without(samples, first.texts), latent, evidence.config.seed + 1)
         if again and again.active.sum() >= LEAST_FRESH:
-            told = space.likeness(rows, place[latent], again.texts)
+            told = likeness(place[latent], again.texts)
             fresh = auroc(told[again.active], told[~again.active])
             found.setdefault(trust_of("", scores[latent]), []).append((value(scores[latent], DETECTION), fresh))
     return {
@@ -270,11 +268,13 @@ def read() -> dict[str, Any]:
     for name in dict.fromkeys(pair["collection"] for pair in pairs):
         of = collection(name, texts.MINILM)
         for space in spaces_of(evidence_of(of, from_pretrained().sae)):
-            rows = unit(space.read(names))
-            whole = space._replace(texts=unit(space.texts))
+            reader = space._replace(
+                texts=unit(space.texts if issparse(space.texts) else centred(space.texts)),
+                read=lambda some, read=space.read: unit(read(some)),
+            ).reader(names)
             for i, pair in enumerate(pairs):
                 if pair["collection"] == name:
-                    (likeness[space.judge][i],) = whole.likeness(rows, i, np.array([of.ids.index(pair["passage"])]))
+                    (likeness[space.judge][i],) = reader(i, np.array([of.ids.index(pair["passage"])]))
     grades = np.array([pair["grades"] for pair in pairs], float)
     return {
         "n": len(pairs),
@@ -288,6 +288,11 @@ def read() -> dict[str, Any]:
             for of in dict.fromkeys(pair["of"] for pair in pairs)
         },
     }  # fmt: skip
+
+
+def centred(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows from their mean: within one text's pairs that changes nothing, between texts it does."""
+    return np.asarray(rows - rows.mean(axis=0))
 
 
 def unit(rows: detection.Rows) -> detection.Rows:

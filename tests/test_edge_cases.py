@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save
 
-from unweave.concepts.namers.keyphrases import Name, Phrases
+from unweave.concepts.namers.keyphrases import Phrases
 from unweave.config import KeyphraseConfig, SAEConfig, TrainConfig
 from unweave.errors import BadData, CorruptArtifact
 from unweave.evaluation.measures import measure
@@ -89,7 +89,7 @@ def test_scores_near_zero_are_explained_to_the_same_precision(random_sae, index_
 @pytest.mark.parametrize("texts", [["the of", "and"], ["wind turbine", "bread oven"], ["", ""]])
 def test_a_collection_without_any_phrase_names_nothing(texts):
     # Stop words only; no phrase in least_texts = 2 texts; nothing at all.
-    assert Phrases(texts, KeyphraseConfig()).name(np.array([0]), np.ones(1, np.float32)) is None
+    assert Phrases(texts, KeyphraseConfig()).candidates(np.array([0]), np.ones(1, np.float32)) == []
 
 
 @pytest.mark.parametrize("n", range(2, 40))
@@ -97,14 +97,15 @@ def test_rounding_is_no_contrast(n):
     # Equally active for all n texts: coverage is the share of all texts, whatever n; the score is 0, not 1e-8.
     texts = ["kite repair" if i % 3 else "boat oven" for i in range(n)]
     phrases = Phrases(texts, KeyphraseConfig(least_texts=1))
-    assert phrases.name(np.arange(n), np.full(n, 0.7, np.float32)) is None
+    assert phrases.candidates(np.arange(n), np.full(n, 0.7, np.float32)) == []
 
 
 def test_of_phrases_that_score_the_same_the_longest_is_shown():
     # "wind", "turbine" and "wind turbine" are in the same three texts of six.
     texts = ["The wind turbine turned.", "A wind turbine hums.", "Old wind turbine!", "Warm bread.", "Bread.", "Flour."]
-    found = Phrases(texts, KeyphraseConfig()).name(np.arange(3), np.ones(3, np.float32))
-    assert found == Name("wind turbine", pytest.approx(1.0))
+    phrases = Phrases(texts, KeyphraseConfig())
+    best = phrases.candidates(np.arange(3), np.ones(3, np.float32))[0]
+    assert (phrases.written(best), best.coverage) == ("wind turbine", pytest.approx(1.0))
 
 
 @pytest.mark.parametrize(

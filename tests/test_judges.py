@@ -15,6 +15,7 @@ from sklearn.metrics import roc_auc_score
 
 from unweave.base.records import Trust
 from unweave.concepts.concept import (
+    CURATED,
     DETECTION,
     HOLDS_FROM,
     ITSELF,
@@ -24,10 +25,11 @@ from unweave.concepts.concept import (
     Score,
     came_with,
     holds_from,
+    shown_first,
     trust_of,
 )
 from unweave.concepts.evidence import Evidence, Samples
-from unweave.concepts.judges import detection, embedding, nulls, simulations, verdicts
+from unweave.concepts.judges import detection, embedding, forms, nulls, simulations, verdicts
 from unweave.concepts.judges.detection import HELD_OUT_PRECISION, IN_SPACE, LEXICAL, MIDDLE, STRONG, WEAK, Space
 from unweave.concepts.judges.embedding import odd_one_out
 from unweave.concepts.judges.questions import A_BAND, Question, auroc, mean, question, questions, share, told
@@ -321,6 +323,54 @@ def test_detection_is_told_by_the_name_in_its_space_and_by_bands():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("name", "holding", "lacking"),
+    [
+        ("the word 'rock'", ["Rocks fall.", "a ROCK song"], ["rocketry", "stone"]),
+        ("the verb 'be'", ["To be or not"], ["because", ""]),
+        ("words that begin with glu-", ["Glutamate binds", "the glue"], ["ugly", "unglued"]),
+        ("words and acronyms that begin with op- or ap-", ["apples", "OPAC"], ["hope"]),
+        ("place names ending in -ton or -ham", ["in Boston.", "Durham"], ["tonics", "hammer"]),
+        ("words with 'perl'", ["libperl5", "PERL"], ["pearl"]),
+        ("polarity and the word 'polar'", ["a polar bear"], ["north pole"]),
+    ],
+)
+def test_a_name_that_speaks_of_words_is_told_by_those(name, holding, lacking):
+    form = forms.form_of(name)
+    assert all(map(form, holding)) and not any(map(form, lacking))
+
+
+@given(st.text(max_size=80), st.text(max_size=80))
+def test_any_name_and_any_text_can_be_read_for_a_form(name, text):
+    form = forms.form_of(f"{name} the word '{text}'") or (lambda _: True)
+    assert form(text) in (True, False)
+    assert forms.form_of("birds of prey") is None
+
+
+def test_a_form_is_told_by_words_and_of_two_things_the_nearer_one_counts():
+    texts = ["Glutamate binds.", "Unglued paper.", "A ship at sea.", "Bread and flour."]
+    vectors = np.array([[0, 0], [0, 0], [1.0, 0], [0, 1.0]], np.float32)
+    of = {"ships": [1.0, 0], "bread": [0, 1.0]}
+    space = Space(DETECTION, vectors, lambda names: np.array([of.get(n, [0, 0]) for n in names], np.float32))
+    every, names = np.arange(4), ["words that begin with glu-", "ships; also bread"]
+    by_meaning = space.reader(names)
+    assert by_meaning(0, every).tolist() == [0, 0, 0, 0]
+    assert by_meaning(1, every).tolist() == [0, 0, 1, 1]
+    assert space._replace(content=texts.__getitem__).reader(names)(0, every).tolist() == [1, 0, 0, 0]
+
+
+def test_a_readers_name_is_shown_unless_another_is_surely_better():
+    def told_so(namer: str, low: float, high: float, over: float) -> dict[str, list[Score]]:
+        return {namer: [Score(DETECTION, (low + high) / 2, low, high, 40), Score(OVER_NULLS, 1.0, over, 1.0, 100)]}
+
+    namings = [Naming("keyphrases", "pen, pence"), Naming(CURATED, "words that begin with pen-")]
+    near = told_so("keyphrases", 0.7, 0.9, 0.97) | told_so(CURATED, 0.65, 0.85, 0.96)
+    assert shown_first(namings, near)[0].namer == CURATED
+    assert shown_first(namings, near | told_so(CURATED, 0.5, 0.69, 0.96))[0].namer == "keyphrases", "surely worse"
+    assert shown_first(namings, near | told_so(CURATED, 0.65, 0.85, 0.9))[0].namer == "keyphrases", "a lesser mark"
+    assert shown_first([*namings, Naming(PERSON, "pens")], near)[0].namer == PERSON
+
+
 def test_the_second_encoder_knows_what_is_alike_and_knows_nothing_of_an_empty_text():
     encoder = StaticEncoder()
     wind, power, poem, nothing = encoder.encode_passages(["wind turbines", "offshore wind power", "medieval verse", ""])
@@ -332,8 +382,8 @@ def test_the_second_encoder_knows_what_is_alike_and_knows_nothing_of_an_empty_te
 
 def test_words_are_compared_by_their_stems(evidence):
     space = detection.lexical(evidence)
-    rows, every = space.read(["rivers", "river", "xylophonic"]), np.arange(len(evidence))
-    one, same, other = (space.likeness(rows, name, every) for name in range(3))
+    likeness, every = space.reader(["rivers", "river", "xylophonic"]), np.arange(len(evidence))
+    one, same, other = (likeness(name, every) for name in range(3))
     assert (one == same).all() and one.any() and not other.any()
 
 
@@ -364,7 +414,7 @@ def test_judges_ask_about_texts_that_no_namer_has_seen(evidence):
 
 
 @pytest.mark.parametrize("space", [
-    detection.in_space, detection.lexical, lambda evidence: detection.by_encoder(DETECTION, evidence, StaticEncoder()),
+    detection.in_space, detection.lexical, detection.by_second_encoder,
 ])  # fmt: skip
 def test_names_are_far_above_shuffled_ones_which_are_at_chance(evidence, project_folder, space):
     namings = verdicts.by_namer(Project.open(project_folder).concepts.by_document_frequency(), "keyphrases")
@@ -399,7 +449,7 @@ def test_what_is_judged_is_stored_and_judged_once(project):
     evidence = evidence_of(project)
     of_nulls = KeyphraseNamer(evidence, KeyphraseConfig()).beside
     before = {c.latent: c for c in project.concepts.by_document_frequency()}
-    assert any(c.trust is Trust.HOLDS for c in before.values()), "naming judges what it names"
+    assert any(c.trust is Trust.VAGUE for c in before.values()), "naming judges what it names"
     found = verdicts.judge(project.concepts, evidence, of_nulls, project.embedded("queries").rows())
     assert [v.score.judge for v in found] == [
         "intruder", DETECTION, STRONG, MIDDLE, WEAK, OVER_NULLS, LEXICAL, IN_SPACE, "cycle-retrieves",
@@ -414,7 +464,7 @@ def test_what_is_judged_is_stored_and_judged_once(project):
     assert sum(trusted.values()) == sum(c.name is not None for c in concepts.values())
     assert trusted[Trust.UNSCORED] < len(concepts) / 2
 
-    renamed = next(j for j in scored if concepts[j].trust is Trust.HOLDS)
+    renamed = next(j for j in scored if concepts[j].trust is Trust.VAGUE)
     add_namings(project.concepts.database, [(renamed, Naming("keyphrases", "nothing that fits"))])
     project = Project.open(project.path)
     assert project.concepts.concept(renamed).trust is Trust.UNSCORED

@@ -238,15 +238,13 @@ class KeyphraseConfig:
     """How names are chosen from the words of a latent's texts."""
 
     strongest_texts: int = 60
-    """Texts that a concept's keyphrases are taken from: those that activate it most."""
-    phrases: int = 2
-    """Keyphrases in a name, at most; another is added only if it covers texts that the first ones do not."""
+    """Texts that a concept's keyphrase is taken from: those that activate it most."""
     least_texts: int = 2
     """Texts of the whole collection that a keyphrase must occur in, at least."""
 
     def __post_init__(self) -> None:
         fields.check(self)
-        fields.at_least(self, 1, "strongest_texts", "phrases", "least_texts")
+        fields.at_least(self, 1, "strongest_texts", "least_texts")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -243,15 +243,26 @@ class Concept:
 
 
 def shown_first(namings: Iterable[Naming], scores: Mapping[str, Sequence[Score]]) -> tuple[Naming, ...]:
-    """Namings of a latent: a person's, then the most trusted, of these the best told; the nameless last."""
+    """Namings of a latent: a person's, then the most trusted, of these the best told; the nameless last.
+
+    A reader's name comes before others of the same trust unless it is surely told worse than one: two names that judges
+    find as good are not as good to read.
+    """
+
+    def detection(naming: Naming) -> Score | None:
+        return next((score for score in scores.get(naming.namer, ()) if score.judge == DETECTION), None)
+
+    given = list(namings)
+    most = max((found.low for naming in given if (found := detection(naming)) is not None), default=-1.0)
 
     def rank(naming: Naming) -> tuple[Any, ...]:
-        of = scores.get(naming.namer, ())
-        detection = next((score.low for score in of if score.judge == DETECTION), -1.0)
+        found = detection(naming)
+        chosen = naming.namer == CURATED and found is not None and found.high >= most
+        trust = _RANKS.index(trust_of(naming.namer, scores.get(naming.namer, ())))
         place = NAMERS.index(naming.namer) if naming.namer in NAMERS else len(NAMERS)
-        return naming.name is None, _RANKS.index(trust_of(naming.namer, of)), -detection, place, naming.namer
+        return naming.name is None, trust, not chosen, -1.0 if found is None else -found.low, place, naming.namer
 
-    return tuple(sorted(namings, key=rank))
+    return tuple(sorted(given, key=rank))
 
 
 _RANKS = tuple(Trust)

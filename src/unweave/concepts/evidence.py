@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array, vstack
 
 from unweave.base import progress
+from unweave.base.cores import spans
 from unweave.base.records import Passage
 from unweave.concepts.concept import Concept, Example
 from unweave.config import EvidenceConfig
 from unweave.encode.encoder import Encoder, Remembering
+from unweave.encode.static import StaticEncoder
 from unweave.sae.latents import encode_all
 from unweave.texts.sentences import PASSAGE
 
@@ -118,7 +120,7 @@ class Evidence:
 
     def seen_by(self, sae: SAE) -> Evidence:
         """The same texts as another SAE on the same embeddings sees them; its frequencies are those in these texts."""
-        _ = self.neighbours  # nearness does not depend on the SAE, and takes longest
+        _ = self.neighbours, self.meanings  # these do not depend on the SAE, and take longest
         other = copy.copy(self)
         other.sae, of_texts = sae, csc_array(sae.encode(self.embeddings).tocsc())
         of_passages = csr_array(of_texts)[: len(self.passages)]
@@ -186,6 +188,23 @@ class Evidence:
     def encoder(self) -> Encoder:
         """What embeds texts as these were embedded, each once; loaded on first use."""
         return Remembering(self._encoder)
+
+    @cached_property
+    def second_encoder(self) -> StaticEncoder:
+        """An encoder that shares nothing with the one whose embeddings are explained.
+
+        Raises:
+            MissingExtra: it is not installed.
+        """
+        return StaticEncoder()
+
+    @cached_property
+    def meanings(self) -> NDArray[np.float32]:
+        """All texts by the second encoder, (n_texts, width), at length 1."""
+        return np.concatenate([
+            self.second_encoder.encode_passages([self.content(text) for text in range(*span)])
+            for span in spans(len(self), _BLOCK)
+        ])  # fmt: skip
 
     def for_naming(self, latents: Sequence[int]) -> Iterator[tuple[int, Samples]]:
         """Each latent's texts that namers may see."""

@@ -17,6 +17,7 @@ from scipy.sparse import csr_array
 
 from unweave.concepts.concept import DETECTION, HOLDS_FROM, Naming, Score
 from unweave.concepts.evidence import Evidence
+from unweave.concepts.judges.forms import form_of
 from unweave.concepts.judges.questions import Question, told
 from unweave.concepts.namers.keyphrases import stems
 from unweave.encode.encoder import Encoder
@@ -26,6 +27,8 @@ STRONG, MIDDLE, WEAK = (f"{DETECTION}-{band}" for band in ("strong", "middle", "
 LEXICAL, IN_SPACE = f"{DETECTION}-lexical", f"{DETECTION}-in-space"
 HELD_OUT_PRECISION = 0.8
 """Of pairs of an active and a silent text, the share that a name tells right where it holds, surely."""
+ALSO = "; also "
+"""Stands in a name between two things that a latent is about."""
 _FEWEST_ABOVE = 9
 """Active texts on which it can be said that a name holds, at least."""
 _ENCODED = 1024
@@ -45,18 +48,37 @@ class Space(NamedTuple):
     """(n_texts, width) of all texts of the evidence."""
     read: Callable[[Sequence[str]], Rows]
     """The rows of some names, (n_names, width)."""
+    content: Callable[[int], str] | None = None
+    """A text as it reads, by its number; with it a name that speaks of words is told by those, see `forms`."""
 
-    def likeness(self, rows: Rows, name: int, texts: NDArray[np.int64]) -> NDArray[np.floating]:
-        """Of one of some names, given by their rows, and of some texts, (n_chosen,)."""
-        row = rows[[name]]
+    def reader(self, names: Sequence[str]) -> Callable[[int, NDArray[np.int64]], NDArray[np.floating]]:
+        """What gives the likeness of one of some names, by its place, to some texts, (n_chosen,).
+
+        All of them decide what each is compared with: of "a; also b" it is the likeness to the nearer of the two.
+        """
+        parts = [(place, part) for place, name in enumerate(names) for part in name.split(ALSO)]
+        rows = self.read([part for _, part in parts])
+        forms = [form_of(name) if self.content else None for name in names]
+        of_name: dict[int, list[int]] = {}
+        for number, (place, _) in enumerate(parts):
+            of_name.setdefault(place, []).append(number)
+
+        def likeness(name: int, texts: NDArray[np.int64]) -> NDArray[np.floating]:
+            form = forms[name]
+            if form is not None and self.content is not None:
+                return np.array([form(self.content(text)) for text in texts.tolist()], np.float32)
+            found = [self._products(rows[[number]], texts) for number in of_name[name]]
+            return np.max(found, axis=0) if len(found) > 1 else found[0]
+
+        return likeness
+
+    def _products(self, row: Rows, texts: NDArray[np.int64]) -> NDArray[np.floating]:
         return np.asarray(self.texts[texts] @ (row.toarray() if isinstance(row, csr_array) else row)[0])
 
 
-def by_encoder(judge: str, evidence: Evidence, encoder: Encoder) -> Space:
-    """The space of another encoder, in which all texts are embedded now."""
-    texts = np.concatenate([encoder.encode_passages(some) for some in _some(evidence.contents())])
-    texts -= texts.mean(axis=0)
-    return Space(judge, texts, lambda names: embedded(encoder, names))
+def by_second_encoder(evidence: Evidence) -> Space:
+    """The space of an encoder that shares nothing with the one whose directions are named; this judge decides."""
+    return Space(DETECTION, evidence.meanings, lambda names: embedded(evidence.second_encoder, names), evidence.content)
 
 
 def in_space(evidence: Evidence) -> Space:
@@ -100,11 +122,11 @@ def detect(
     named = [(latent, naming.name) for latent, naming in namings.items() if naming.name is not None]
     if not named:
         return
-    rows = space.read([name for _, name in named])
+    likeness = space.reader([name for _, name in named])
     for number, (latent, _) in enumerate(named):
         if latent in asked:
             question = asked[latent]
-            values = space.likeness(rows, number, question.texts)
+            values = likeness(number, question.texts)
             silent = values[~question.active]
             yield latent, told(space.judge, values[question.active], silent)
             for judge, band in zip((STRONG, MIDDLE, WEAK), question.bands if bands else (), strict=False):

@@ -33,7 +33,6 @@ from unweave.concepts.judges.questions import Question, mean, questions, share
 from unweave.concepts.namers.base import Namer
 from unweave.concepts.store import Concepts
 from unweave.encode.encoder import Encoder
-from unweave.encode.static import StaticEncoder
 from unweave.language.client import LanguageModel
 from unweave.sae.model import SAE
 
@@ -127,7 +126,7 @@ def judge_names(known: Concepts, evidence: Evidence, of_nulls: OfNulls, *, again
     if not asked:
         return
     with progress.steps("judging names", total=3 + len(todo), unit="parts") as advance:
-        other = detection.by_encoder(DETECTION, evidence, StaticEncoder())
+        other = detection.by_second_encoder(evidence)
         advance(1)
         words = detection.lexical(evidence)
         advance(1)
@@ -244,7 +243,7 @@ def control(
         n: latents that are judged, drawn at random.
     """
     seed = evidence.config.seed
-    space = detection.by_encoder(DETECTION, evidence, StaticEncoder())
+    space = detection.by_second_encoder(evidence)
     beside = nulls.of_random_directions(evidence, of_nulls, space, seed)
     others = (detection.lexical(evidence), detection.in_space(evidence))
 

@@ -1,4 +1,4 @@
-"""Name latents by contrastive keyphrases: free, instant, deterministic, without a language model.
+"""Name latents by a contrastive keyphrase: free, instant, deterministic, without a language model.
 
 For latent j and phrase p, over the texts that activate j most (z_t: how strongly text t does):
 
@@ -9,6 +9,11 @@ For latent j and phrase p, over the texts that activate j most (z_t: how strongl
 which is p's term in the Kullback-Leibler divergence between the latent's texts and the others: high for a phrase
 that most of the latent's texts share and few others have, those on the same subject least. Phrases are compared by
 their stems.
+
+Of the phrases that score highest the name is the one that says best what the texts have in common, by word vectors v
+of a second encoder, of length 1:
+
+    name(j) = argmax_p  v_p . (sum of z_t v_t / sum of z_t  -  mean of v_s over silent texts s)
 """
 
 from __future__ import annotations
@@ -31,29 +36,32 @@ from unweave.config import KeyphraseConfig
 from unweave.errors import MissingExtra
 
 if TYPE_CHECKING:
-    from unweave.concepts.evidence import Evidence
+    from unweave.concepts.evidence import Evidence, Samples
 
 _NONE = np.empty(0, np.int64)
 _LONGEST = 3
 _WORD = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*")
 _BREAK = re.compile(r"[^\w\s'\u2019-]+|\s-\s")
-_CANDIDATES = 50
+_CANDIDATES = 20
 """Phrases, best first, that are considered for a name."""
-_LEAST_NEW = 0.4
-"""Another phrase must bring so much of its coverage in texts that the earlier ones do not hold."""
-_LEAST_HOLDERS = 3
-"""Another phrase must stand in so many texts: two are often a passage and its own sentence."""
+_TEXTS_COMPARED = 200
+"""Texts of a latent, the strongest, and as many near misses of them, that a name is compared with in meaning."""
 _TEXTS_READ = 10
 """Of the texts that hold a phrase, so many decide how it is written."""
+_TEXTS_KEPT = 2000
+"""Of texts whose phrases were read, so many are kept: a text is among the strongest of several latents."""
 _LEAST_SCORE = 1e-9
 """What rounding can leave of a score of 0."""
 
 
-class Name(NamedTuple):
-    """A name and how much of the latent it accounts for."""
+class Candidate(NamedTuple):
+    """A phrase that sets a latent's texts apart."""
 
-    text: str
+    phrase: int
+    """Its number among all phrases."""
     coverage: float
+    holders: NDArray[np.int64]
+    """Those of the latent's texts that hold it, strongest first."""
 
 
 class Phrases:
@@ -65,7 +73,6 @@ class Phrases:
         except ImportError as error:
             raise MissingExtra("naming concepts", "name") from error
         self._texts = texts
-        self._config = config
         least = min(config.least_texts, max(1, len(texts)))
         counter = CountVectorizer(analyzer=_phrases, binary=True, dtype=np.float32, min_df=least)
         try:
@@ -74,20 +81,18 @@ class Phrases:
         except ValueError:  # scikit-learn's way to say that no phrase occurs in so many texts
             self._holds, self._vocabulary = csr_array((len(texts), 0), dtype=np.float32), []
         self._share = self._holds.sum(axis=0, dtype=np.float64) / max(1, len(texts))  # (n_phrases,)
+        self._read: dict[int, dict[str, list[str]]] = {}
         self._n_words = np.array([phrase.count(" ") + 1 for phrase in self._vocabulary], dtype=np.int64)
 
-    def name(
+    def candidates(
         self, texts: NDArray[np.int64], activations: NDArray[np.float32], near_misses: NDArray[np.int64] = _NONE
-    ) -> Name | None:
-        """Name a latent by the texts that activate it most.
+    ) -> list[Candidate]:
+        """The phrases that set a latent's texts apart, best first; none if no phrase is more frequent there.
 
         Args:
-            texts: (n,) positions of these texts, strongest first.
+            texts: (n,) positions of the texts that activate it most, strongest first.
             activations: (n,) how strongly each does.
             near_misses: (m,) positions of silent texts on the same subject.
-
-        Returns:
-            None if no phrase is more frequent there than anywhere.
         """
         weights = activations.astype(np.float64) / activations.sum(dtype=np.float64)
         holds = csc_array(self._holds[texts])
@@ -95,27 +100,22 @@ class Phrases:
         holds = holds[:, present]
         coverage = np.asarray(holds.T @ weights)
         scores = coverage * np.log(coverage / self._others(present, near_misses))
-        chosen: dict[int, NDArray[np.int64]] = {}  # of each phrase, where among the texts those are that hold it
-        covered = np.zeros(len(texts), dtype=bool)
         # Of phrases that score the same, the longest says most: "wind turbine" before "turbine" and "wind".
-        for candidate in np.lexsort((-self._n_words[present], -scores))[:_CANDIDATES]:
-            if scores[candidate] < _LEAST_SCORE or len(chosen) == self._config.phrases:
-                break
-            holders = np.sort(holds.indices[holds.indptr[candidate] : holds.indptr[candidate + 1]])
-            if any(self._overlap(present[candidate], present[c]) for c in chosen):
-                continue
-            added = weights[holders][~covered[holders]].sum()
-            if chosen and (added < _LEAST_NEW * coverage[candidate] or len(holders) < _LEAST_HOLDERS):
-                continue
-            chosen[int(candidate)] = holders
-            covered[holders] = True
-        if not chosen:
-            return None
-        shown = [
-            self._as_written(self._vocabulary[present[phrase]], texts[holders[:_TEXTS_READ]])
-            for phrase, holders in chosen.items()
+        best = np.lexsort((-self._n_words[present], -scores))[:_CANDIDATES]
+        return [
+            Candidate(
+                int(present[number]),
+                float(coverage[number]),
+                texts[np.sort(holds.indices[holds.indptr[number] : holds.indptr[number + 1]])],
+            )
+            for number in best[scores[best] >= _LEAST_SCORE]
         ]
-        return Name(plain(", ".join(shown), LONGEST_NAME), float(weights[covered].sum()))
+
+    def written(self, of: Candidate, most: int = _TEXTS_READ) -> str:
+        """The commonest way in which a phrase is written in the strongest texts that hold it."""
+        key = self._vocabulary[of.phrase]
+        found = (surface for text in of.holders[:most] for surface in self._surfaces(int(text)).get(key, ()))
+        return _commonest(Counter(found))
 
     def frequent(self, least_texts: int) -> list[str]:
         """Phrases that stand in so many texts, as they are written most often, in alphabetical order of their stems."""
@@ -137,19 +137,19 @@ class Phrases:
         near = self._holds[near_misses].sum(axis=0, dtype=np.float64)[phrases] / len(near_misses)
         return np.asarray((everywhere + near) / 2)
 
-    def _overlap(self, a: int, b: int) -> bool:
-        return bool(set(self._vocabulary[a].split()) & set(self._vocabulary[b].split()))
-
-    def _as_written(self, stems: str, texts: NDArray[np.int64]) -> str:
-        """The commonest way in which a phrase, given by its stems, is written in these texts."""
-        written = Counter(
-            surface for text in texts for key, surface in _phrases_with_surface(self._texts[text]) if key == stems
-        )
-        return _commonest(written)
+    def _surfaces(self, text: int) -> dict[str, list[str]]:
+        """How each phrase of a text, given by its stems, is written there."""
+        if text not in self._read:
+            if len(self._read) == _TEXTS_KEPT:
+                self._read.pop(next(iter(self._read)))
+            found = self._read[text] = {}
+            for key, surface in _phrases_with_surface(self._texts[text]):
+                found.setdefault(key, []).append(surface)
+        return self._read[text]
 
 
 class KeyphraseNamer:
-    """Names every latent by keyphrases; see `naming.Namer`."""
+    """Names every latent by a keyphrase; see `naming.Namer`."""
 
     namer = "keyphrases"
     a_transaction = 200
@@ -163,18 +163,33 @@ class KeyphraseNamer:
         self._evidence = evidence
         self._config = config
         self._counted = phrases
-        self.made_with = digest({"version": 2, **set_otherwise(config), **set_otherwise(evidence.config)})
+        self.made_with = digest({"version": 3, **set_otherwise(config), **set_otherwise(evidence.config)})
 
     def names(self, latents: Sequence[int]) -> Iterator[tuple[int, Naming]]:
         """A naming of each latent, in their order."""
         most = self._config.strongest_texts
         for latent, samples in self._evidence.for_naming(latents) if latents else ():
             near = samples.near_misses[:most]
-            found = None
-            if len(samples.texts):
-                found = self.phrases.name(samples.texts[:most], samples.activations[:most], near[near >= 0])
-            name, coverage = (found.text, found.coverage) if found else (None, None)
-            yield latent, Naming(self.namer, name, coverage=coverage, made_with=self.made_with)
+            found = (
+                self.phrases.candidates(samples.texts[:most], samples.activations[:most], near[near >= 0])
+                if len(samples.texts)
+                else []
+            )
+            best = found[self._nearest(found, samples)] if found else None
+            name = best and plain(self.phrases.written(best), LONGEST_NAME)
+            yield latent, Naming(self.namer, name, coverage=best and best.coverage, made_with=self.made_with)
+
+    def _nearest(self, candidates: Sequence[Candidate], samples: Samples) -> int:
+        """Which candidate is nearest in meaning to what sets the active texts apart from the silent ones."""
+        meanings, weights = self._evidence.meanings, samples.activations[:_TEXTS_COMPARED].astype(np.float64)
+        near = samples.near_misses[:_TEXTS_COMPARED]
+        silent = np.union1d(near[near >= 0], samples.random)
+        apart = weights @ meanings[samples.texts[:_TEXTS_COMPARED]] / weights.sum()
+        if len(silent):
+            apart = apart - meanings[silent].mean(axis=0)
+        # One text tells how a candidate is written well enough to compare it; the chosen one is read in more.
+        phrases = self._evidence.second_encoder.encode_passages([self.phrases.written(one, 1) for one in candidates])
+        return int(np.argmax(phrases @ apart))
 
     def beside(self, evidence: Evidence) -> KeyphraseNamer:
         """The same for the same texts as another SAE sees them; phrases are counted once."""
