@@ -18,14 +18,17 @@ from scipy.stats import fisher_exact
 
 import unweave as uw
 from conftest import unit
-from unweave.base.records import Passage
+from unweave.base.records import Passage, Trust
 from unweave.cli import main
+from unweave.concepts import edits, store
+from unweave.concepts.concept import CURATED, Naming
 from unweave.concepts.relations.contrast import Differing, differing
 from unweave.errors import BadData, MissingArtifact
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.scoring import PROFILES
 from unweave.project import Project
 from unweave.sae.model import SAE
+from unweave.stages.across import Adopted
 from unweave.texts.collection import Collection
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -102,6 +105,39 @@ def test_what_has_no_concept_index_is_said(two):
     shutil.rmtree(two[1].path / "index")
     with pytest.raises(MissingArtifact, match="has no index/default yet; run: unweave index build"):
         uw.merge_indexes(two)
+
+
+# --- names that two corpora share -------------------------------------------------------------------
+
+
+def test_a_project_adopts_the_names_that_people_and_readers_gave_in_another(two):
+    here, there = two
+    for of in two:
+        of.name()
+    latents = sorted({c.latent for of in two for c in of.concepts.by_document_frequency()})
+    live = [j for j in latents if all(of.concepts.concept(j) for of in two)]
+    renamed, kept, curated, unread = live[:4]
+    edits.rename(there.concepts.database, renamed, "tides")
+    edits.rename(there.concepts.database, kept, "theirs")
+    edits.rename(here.concepts.database, kept, "ours")
+    store.add_namings(there.concepts.database, [
+        (curated, Naming(CURATED, "phases", "Phases of the moon.")), (unread, Naming(CURATED, None)),
+    ])  # fmt: skip
+    assert uw.adopt_names(here, there) == Adopted(edits=1, names=1)
+    names = Project.open(here.path).concepts
+    assert (names[renamed], names.trust(renamed), names[kept]) == ("tides", Trust.CONFIRMED, "ours")
+    assert names.concept(curated).naming(CURATED).description == "Phases of the moon."
+    assert names.concept(unread).naming(CURATED) is None
+    assert [edit.action for edit in edits.history(names.database)] == ["rename", "rename"]
+    assert uw.adopt_names(here, there) == Adopted(edits=0, names=0), "once is enough"
+    done = CliRunner().invoke(main, ["concepts", "adopt", str(here.path), str(there.path), "--json"])
+    assert json.loads(done.stdout) == {"edits": 0, "names": 0}
+
+
+def test_names_of_another_dictionary_are_not_adopted(two, tmp_path):
+    own = project(tmp_path, "c", some_vectors(3), n_latents=16, k=2, steps=20)
+    with pytest.raises(BadData, match="two dictionaries, in which the same number is not the same concept"):
+        uw.adopt_names(two[0], own)
 
 
 # --- what sets two corpora apart -------------------------------------------------------------------

@@ -178,6 +178,7 @@ ARGUMENTS = {
     **{f"concepts {name}": ["0"] for name in ("show", "lock", "unlock")},
     "concepts rename": ["0", "tides"], "concepts flag": ["0", "mine"], "concepts merge": ["0", "1"],
     "search-all": ["out.trec"], "concepts export": ["out.csv"], "concepts import": [__file__],
+    "concepts adopt": ["nowhere"],
 }  # fmt: skip
 
 

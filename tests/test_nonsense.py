@@ -38,6 +38,7 @@ ARGUMENTS = {
     **{f"concepts {name}": ["0"] for name in ("show", "lock", "unlock")},
     "concepts rename": ["0", "tides"], "concepts flag": ["0", "mine"], "concepts merge": ["0", "1"],
     "concepts export": ["FOLDER/out.csv"], "concepts import": ["FOLDER/in.csv"],
+    "concepts adopt": ["FOLDER/project"],
     "sae import": ["FOLDER/new"], "sae export": ["FOLDER/new", "--format", "saelens"],
 }  # fmt: skip
 

@@ -29,6 +29,7 @@ OF_CONCEPTS = {
     "concepts show": "Project.concepts",
     "concepts export": "concepts.exchange.export, of Project.concepts",
     "concepts import": "concepts.exchange.import_edits",
+    "concepts adopt": "stages.across.adopt_names",
     **{f"concepts {name}": f"concepts.edits.{name}"
        for name in ("history", "rename", "lock", "unlock", "flag", "merge", "undo")},
 }  # fmt: skip

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from unweave.sae.hub import push_to_hub
     from unweave.sae.model import SAE, pursue
     from unweave.sae.training.from_array import train
-    from unweave.stages.across import contrast, merge_indexes
+    from unweave.stages.across import adopt_names, contrast, merge_indexes
     from unweave.stages.asked import QueryId
     from unweave.texts.open import open_collection
     from unweave.texts.pool import read_pool
@@ -55,6 +55,7 @@ __all__ = [
     "Scoring",
     "Steering",
     "UnweaveError",
+    "adopt_names",
     "agreement",
     "contrast",
     "explain",
@@ -91,6 +92,7 @@ _HOME = {
     "Steering": "unweave.retrieval.steering",
     "UnweaveError": "unweave.errors",
     "agreement": "unweave.sae.agreement",
+    "adopt_names": "unweave.stages.across",
     "contrast": "unweave.stages.across",
     "explain": "unweave.explaining.accounting",
     "export_sae": "unweave.sae.formats",

@@ -240,6 +240,30 @@ def import_(project: Path, file: Path, dry_run: bool, curated: bool, as_json: bo
     click.echo(f"{len(made):,} edit(s) {'would be made' if dry_run else 'made'}", err=True)
 
 
+@concepts.command()
+@PROJECT
+@click.argument("other", type=click.Path(file_okay=False, path_type=Path))
+@JSON
+def adopt(project: Path, other: Path, as_json: bool) -> None:
+    """Take over the names that people, readers and language models gave in the project OTHER.
+
+    Both projects have to read with the same dictionary. People's names become edits here, the others are judged by the
+    next `unweave name`; what was named in the same way here already stays.
+    """
+    from unweave.stages.across import adopt_names
+
+    here = open_project(project)
+    _ = here.concepts  # what is missing here is said before what is missing there
+    found = adopt_names(here, open_project(other))
+    if as_json:
+        print_json(found._asdict())
+        return
+    click.echo(
+        f"taken over: {found.edits:,} names of people, as edits, and {found.names:,} of readers and language models; "
+        f"to have those judged here: unweave name {plain(str(project))}"
+    )
+
+
 def _import_curated(project: Path, file: Path, as_json: bool) -> None:
     from unweave.concepts import exchange
 

@@ -1,4 +1,5 @@
-"""Several projects that read with one dictionary: their indexes made one, and their concepts compared.
+"""Several projects that read with one dictionary: their indexes made one, their concepts compared,
+and their names shared.
 
 A latent means the same in two projects if their SAEs are one, or if both took over the same dictionary and it is one of
 the dictionary's; what each has learned beside it is its own.
@@ -12,6 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from unweave.concepts import edits, store
+from unweave.concepts.concept import CURATED, PERSON
+from unweave.concepts.namers.language_model import LanguageModelNamer
 from unweave.concepts.relations.contrast import Differing, differing
 from unweave.concepts.store import Concepts
 from unweave.errors import BadData
@@ -63,6 +67,55 @@ def merge_indexes(
     return merge([one if isinstance(one, ConceptIndex) else found[one].index for one in of], folder)
 
 
+class Adopted(NamedTuple):
+    """What a project took over of another one's names."""
+
+    edits: int
+    """People's names."""
+    names: int
+    """Those of readers and language models, to be judged on the project's own texts."""
+
+
+def adopt_names(project: Workspace, other: Workspace) -> Adopted:
+    """Take over what people, readers and language models called the latents that mean the same in another project.
+
+    People's names become edits, which can be undone; what a person named here already stays. The others stand beside
+    the project's own names, unless the same namer named the latent here.
+
+    Raises:
+        BadData: the projects have no dictionary in common.
+        MissingArtifact: one of them has no concepts.
+    """
+    n, database = _latents_in_common(project, other), project.concepts.database
+    here = {concept.latent: concept for concept in project.concepts.by_document_frequency()}
+    found = [
+        (concept.latent, naming)
+        for concept in other.concepts.by_document_frequency()
+        for naming in concept.namings
+        if concept.latent < n and concept.latent in here and naming.name is not None
+        if naming.namer in (PERSON, CURATED, LanguageModelNamer.namer)
+        and here[concept.latent].naming(naming.namer) is None
+    ]
+    edited = 0
+    with edits.transaction(database) as db:
+        for latent, naming in found:
+            if naming.namer == PERSON and here[latent].merged_into is None:
+                edited += edits.rename(db, latent, naming.name or "", naming.description) is not None
+    named = [(latent, naming) for latent, naming in found if naming.namer != PERSON]
+    store.add_namings(database, named)
+    return Adopted(edited, len(named))
+
+
+def _latents_in_common(one: Workspace, other: Workspace) -> int:
+    """How many latents, the first of each SAE, mean the same in two projects."""
+    if not (n := in_common(one.sae, other.sae)):
+        raise BadData(
+            f"the SAEs of {one.path} and {other.path} are two dictionaries, in which the same number is not the same "
+            "concept; let both take over one: unweave fit PROJECT --dictionary FOLDER"
+        )
+    return n
+
+
 def contrast(one: Workspace, other: Workspace) -> Contrast:
     """The concepts that set two corpora apart: much more frequent in the one than in the other, for sure.
 
@@ -72,11 +125,7 @@ def contrast(one: Workspace, other: Workspace) -> Contrast:
         BadData: the projects have no dictionary in common.
         MissingArtifact, StaleArtifact: one of them has no latents yet, or they are out of date.
     """
-    if not (n := in_common(one.sae, other.sae)):
-        raise BadData(
-            f"the SAEs of {one.path} and {other.path} are two dictionaries, in which the same number is not the same "
-            "concept; let both take over one: unweave fit PROJECT --dictionary FOLDER"
-        )
+    n = _latents_in_common(one, other)
     frequency = [np.bincount(of.latents.indices, minlength=n)[:n].astype(np.int64) for of in (one, other)]
     sizes = [of.latents.shape[0] for of in (one, other)]
     names = [of.concepts if of.has("concepts") else None for of in (one, other)]
