@@ -46,6 +46,7 @@ from unweave.concepts.judges.detection import IN_SPACE, LEXICAL, MIDDLE, STRONG,
 from unweave.concepts.judges.nulls import Nulls
 from unweave.concepts.judges.questions import Question, auroc, question, questions
 from unweave.concepts.judges.verdicts import told_beside_nulls
+from unweave.concepts.namers.dictionary import DictionaryNamer, Given
 from unweave.concepts.namers.keyphrases import KeyphraseNamer
 from unweave.concepts.naming import ArrayRows
 from unweave.config import EncoderConfig, EvidenceConfig, KeyphraseConfig
@@ -130,8 +131,8 @@ def spaces_of(evidence: Evidence) -> tuple[Space, ...]:
 
 
 def names_of(dictionary: Dictionary, live: Sequence[int]) -> dict[int, Naming]:
-    names = {one.latent: one.name for one in dictionary.latents if one.name is not None}
-    return {latent: Naming(DICTIONARY, names[latent]) for latent in live if latent in names}
+    given = [Given(one.latent, one.name, namer=one.namer or "") for one in dictionary.latents if one.name is not None]
+    return {j: naming for j, naming in DictionaryNamer(given, "pretrained").names(live) if naming.name is not None}
 
 
 def judged(
@@ -269,7 +270,7 @@ def read() -> dict[str, Any]:
         of = collection(name, texts.MINILM)
         for space in spaces_of(evidence_of(of, from_pretrained().sae)):
             reader = space._replace(
-                texts=unit(space.texts if issparse(space.texts) else centred(space.texts)),
+                texts=unit(centred(space.texts) if space.judge == DETECTION else space.texts),
                 read=lambda some, read=space.read: unit(read(some)),
             ).reader(names)
             for i, pair in enumerate(pairs):

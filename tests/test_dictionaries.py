@@ -15,6 +15,8 @@ from unweave.base.artifact import read_manifest
 from unweave.base.building import build
 from unweave.base.records import Group, Trust
 from unweave.cli import main
+from unweave.concepts import store
+from unweave.concepts.concept import CURATED, DETECTION, HOLDS_FROM, OVER_NULLS, Naming, Score
 from unweave.dictionaries.dictionary import Dictionary, from_pretrained
 from unweave.dictionaries.labels import read_labels
 from unweave.dictionaries.latents import LATENTS, Latent, read_latents, save, write_latents
@@ -320,6 +322,22 @@ def test_pretrain_goes_on_where_it_was_broken_off_and_knows_its_texts(made, text
     shutil.rmtree(tmp_path / "copy" / "dictionary")
     packed_again = json.loads(said(["pretrain", str(tmp_path / "copy"), "--json"]))
     assert [name for name, outcome in packed_again.items() if outcome["fresh"]] == ["dictionary"]
+
+
+def test_a_dictionary_is_packed_anew_when_its_names_have_changed(made, tmp_path):
+    shutil.copytree(made, tmp_path / "copy")
+    database = Project.open(tmp_path / "copy").concepts.database
+    latent = from_pretrained(made / "dictionary").latents[0].latent
+    store.add_namings(database, [(latent, Naming(CURATED, "wind at sea", "How it blows there."))])
+    store.add_scores(database, [
+        (latent, CURATED, Score(DETECTION, 0.99, 0.98, 1.0, 72)), (latent, CURATED, Score(OVER_NULLS, 1, 0.99, 1, 100)),
+        (latent, CURATED, Score(HOLDS_FROM, 0.25, 0.25, 0.25, 30)),
+    ])  # fmt: skip
+    done = json.loads(said(["pretrain", str(tmp_path / "copy"), "--json"]))
+    assert [name for name, outcome in done.items() if outcome["fresh"]] == ["dictionary"]
+    packed = from_pretrained(tmp_path / "copy" / "dictionary").latents[0]
+    assert (packed.name, packed.description, packed.namer) == ("wind at sea", "How it blows there.", CURATED)
+    assert (packed.over_nulls, packed.holds_from) == (0.99, 0.25)
 
 
 def test_reading_a_text_imports_neither_torch_nor_a_project(made):

@@ -369,6 +369,8 @@ def test_a_readers_name_is_shown_unless_another_is_surely_better():
     assert shown_first(namings, near | told_so(CURATED, 0.5, 0.69, 0.96))[0].namer == "keyphrases", "surely worse"
     assert shown_first(namings, near | told_so(CURATED, 0.65, 0.85, 0.9))[0].namer == "keyphrases", "a lesser mark"
     assert shown_first([*namings, Naming(PERSON, "pens")], near)[0].namer == PERSON
+    came = [namings[0], Naming("dictionary", "words that begin with pen-", provenance={"by": CURATED})]
+    assert shown_first(came, near | told_so("dictionary", 0.65, 0.85, 0.96))[0].namer == "dictionary"
 
 
 def test_the_second_encoder_knows_what_is_alike_and_knows_nothing_of_an_empty_text():

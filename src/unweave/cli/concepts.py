@@ -258,10 +258,8 @@ def adopt(project: Path, other: Path, as_json: bool) -> None:
     if as_json:
         print_json(found._asdict())
         return
-    click.echo(
-        f"taken over: {found.edits:,} names of people, as edits, and {found.names:,} of readers and language models; "
-        f"to have those judged here: unweave name {plain(str(project))}"
-    )
+    click.echo(f"taken over: {found.edits:,} names of people, as edits; {found.names:,} of readers and language models")
+    click.echo(f"to have those judged here: unweave name {plain(str(project))}", err=True)
 
 
 def _import_curated(project: Path, file: Path, as_json: bool) -> None:
@@ -277,7 +275,6 @@ def _import_curated(project: Path, file: Path, as_json: bool) -> None:
 
 
 def _database(project: Path) -> Path:
-
     return open_project(project).concepts.database
 
 

@@ -32,6 +32,8 @@ FAILED = "failed"
 KEPT = "kept"
 """Field of the provenance of a name that a latent kept when its SAE was trained on: made, and judged, from the texts of
 that time."""
+GIVEN_BY = "by"
+"""Field of the provenance of a name that came with a dictionary: what made it there."""
 ITSELF = ""
 """Stands for a namer where a latent was judged without any name."""
 
@@ -257,7 +259,8 @@ def shown_first(namings: Iterable[Naming], scores: Mapping[str, Sequence[Score]]
 
     def rank(naming: Naming) -> tuple[Any, ...]:
         found = detection(naming)
-        chosen = naming.namer == CURATED and found is not None and found.high >= most
+        by_reader = CURATED in (naming.namer, naming.provenance.get(GIVEN_BY))
+        chosen = by_reader and found is not None and found.high >= most
         trust = _RANKS.index(trust_of(naming.namer, scores.get(naming.namer, ())))
         place = NAMERS.index(naming.namer) if naming.namer in NAMERS else len(NAMERS)
         return naming.name is None, trust, not chosen, -1.0 if found is None else -found.low, place, naming.namer

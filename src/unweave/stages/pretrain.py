@@ -21,6 +21,7 @@ from unweave.base.building import build
 from unweave.base.files import write_atomically
 from unweave.base.progress import Stopwatch
 from unweave.concepts.concept import OVER_NULLS
+from unweave.concepts.namers.base import digest
 from unweave.config import OWN
 from unweave.dictionaries.latents import LATENTS, Latent, write_latents
 from unweave.errors import BadData, MissingExtra
@@ -106,13 +107,15 @@ def pack(project: Workspace) -> Outcome:
     folder = project.path / DICTIONARY
     there = project.manifest("sae")
     stored = {name: there.settings[name] for name in ("sae", "training")}
-    made_from = project.made_from("sae", "latents", "concepts")
+    latents = list(_latents(project))
+    # Names are edited and judged while the folder of concepts stays the same artefact.
+    made_from = project.made_from("sae", "latents") | {"names": digest({"latents": latents})}
 
     def make() -> None:
         with build(folder, "sae", settings=stored, made_from=made_from) as made:
             half = project.sae.in_half_precision()
             half.write_weights(made.path / WEIGHTS, half=True)
-            write_latents(made.path / LATENTS, _latents(project))
+            write_latents(made.path / LATENTS, latents)
             made.results.update(there.results | _packed(project, half))
 
     outcome = ensure(project, DICTIONARY, make, settings=stored, made_from=made_from)

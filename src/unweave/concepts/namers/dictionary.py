@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from unweave.base.plain import plain
-from unweave.concepts.concept import LONGEST_DESCRIPTION, LONGEST_NAME, Naming
+from unweave.concepts.concept import GIVEN_BY, LONGEST_DESCRIPTION, LONGEST_NAME, Naming
 from unweave.concepts.namers.base import digest
 
 
@@ -45,7 +45,7 @@ class DictionaryNamer:
         """A naming of each latent, in their order; the corpus's own latents have no name here."""
         for latent in latents:
             of = self._given.get(latent, Given(latent, ""))
-            provenance = {"dictionary": self._dictionary} | ({"by": of.namer} if of.namer else {})
+            provenance = {"dictionary": self._dictionary} | ({GIVEN_BY: of.namer} if of.namer else {})
             yield (
                 latent,
                 Naming(self.namer, of.name or None, of.description, made_with=self.made_with, provenance=provenance),
