@@ -13,7 +13,8 @@ the same keyphrases, of
 Measured of each are detection in the second encoder's space, by bands of strength, by words alone, and in the space of
 the encoder itself; and the share that has the best mark. Of the marks: what names of each do on texts that did not
 decide them, how many latents and how much of what they contribute have the best, and how much of the scores of the ten
-best passages of a dense search. Of the judges: how they agree with the blind reading in `reading.json`.
+best passages of a dense search. Of the judges: how they agree with the blind reading in `reading.json`; of the names:
+how often the reader found that they fit.
 
 Writes results/naming.json, but for `--quick`. The last line is one JSON object with the figures to hold a change
 against.
@@ -23,7 +24,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +37,11 @@ from scipy.sparse import issparse
 from scipy.stats import spearmanr
 from sklearn.cluster import MiniBatchKMeans
 
-from unweave.base.records import Passage, Trust
+from unweave.base.contributions import Label
+from unweave.base.records import Group, Passage, Trust
 from unweave.base.vectors import unit_rows
 from unweave.cli.show import table
-from unweave.concepts.concept import DETECTION, Naming, Score, came_with, shown_first, trust_of
+from unweave.concepts.concept import DETECTION, Naming, Score, came_with, holds_from, shown_first, trust_of
 from unweave.concepts.evidence import Evidence, Samples, Texts
 from unweave.concepts.judges import detection, nulls
 from unweave.concepts.judges.detection import IN_SPACE, LEXICAL, MIDDLE, STRONG, WEAK, Space
@@ -57,6 +59,7 @@ from unweave.sae.model import SAE
 RESULTS = Path(__file__).parent / "results" / "naming.json"
 READING = Path(__file__).parent / "reading.json"
 COLLECTIONS = ("scifact", "fiqa-mini", "dbpedia-entity-5k", "medline", "cacm", "npl-vaswani")
+SILENT = "silent"
 SHOWN, DICTIONARY, KEYPHRASES = "shown", "dictionary", "keyphrases"
 SHUFFLED, RANDOM, CENTROIDS, TEXTS = "of other latents", "of random directions", "of centroids", "of single texts"
 CONTROLS = (SHUFFLED, RANDOM, CENTROIDS, TEXTS)
@@ -102,7 +105,7 @@ def measured(of: Collection, n: int) -> dict[str, Any]:
     scores = {kind: judged(evidence, of_kind, asked, spaces, beside) for kind, of_kind in namings.items()}
     for one in dictionary.latents:
         if one.latent in scores[DICTIONARY]:
-            scores[DICTIONARY][one.latent] += came_with(one.over_nulls, one.holds_from)
+            scores[DICTIONARY][one.latent] += came_with(one.over_nulls, one.holds_from, one.median)
     namings[SHOWN], scores[SHOWN] = better(namings, scores)
     names = {kind: means(of_kind) for kind, of_kind in scores.items()}
     names[SHUFFLED] = means(judged(evidence, nulls.shuffled(namings[SHOWN]), asked, spaces, beside))
@@ -115,7 +118,8 @@ def measured(of: Collection, n: int) -> dict[str, Any]:
         "live": len(live),
         "names": names,
         "marks": marks(evidence, namings[SHOWN], scores[SHOWN], spaces[0]),
-        **shares(of, evidence, dictionary.sae, scores[SHOWN]),
+        "read": fitting(of, evidence, namings[SHOWN], scores[SHOWN]),
+        **shares(of, evidence, dictionary.sae, namings[SHOWN], scores[SHOWN]),
     }
 
 
@@ -234,36 +238,73 @@ def without(samples: Samples, asked: NDArray[np.int64]) -> Samples:
     )
 
 
-def shares(of: Collection, evidence: Evidence, sae: SAE, scores: Scores) -> dict[str, float]:
-    """What latents whose names hold are a share of: live latents, their contributions, and scores of a dense search.
+def label_of(namer: str, name: str, scores: Sequence[Score]) -> Label:
+    return Label(name, trust_of(namer, scores), holds_from(namer, scores))
 
-    Of a score it is the explained part, the sum of what latents contribute, and what those that return too carry of it.
+
+def shares(
+    of: Collection, evidence: Evidence, sae: SAE, namings: Mapping[int, Naming], scores: Scores
+) -> dict[str, float]:
+    """What names carry: of live latents, of their contributions, and of scores of a dense search.
+
+    Of a score it is the explained part, the sum of what latents contribute; `named` as in every explanation, by names
+    that hold at so strong an activation.
     """
-    holds = np.zeros(sae.config.n_latents, np.bool_)
-    holds[[latent for latent, found in scores.items() if trust_of("", found) is Trust.HOLDS]] = True
-    returns = np.array([bool(sae.returns.get(latent)) for latent in range(len(holds))])
+    labels = {j: label_of(namings[j].namer, namings[j].name or "", found) for j, found in scores.items()}
+    least = np.full(sae.config.n_latents, np.inf)
+    holds, returns = np.zeros(len(least), np.bool_), np.zeros(len(least), np.bool_)
+    for latent, label in labels.items():
+        holds[latent], returns[latent] = label.trust is Trust.HOLDS, bool(sae.returns.get(latent))
+        if label.group(np.inf) is Group.NAMED:
+            least[latent] = label.holds_from
     contributions = np.asarray(evidence.latents.sum(axis=0)).ravel()
-    explained, held, returning = 0.0, 0.0, 0.0
+    explained, named, returning = 0.0, 0.0, 0.0
     for query in of.queries[:QUERIES]:
-        best = np.argsort(-(of.passages @ query), kind="stable")[:HITS]
-        parts = evidence.latents[best].toarray() * (sae.W_dec @ query)  # (n_hits, n_latents)
+        activations = evidence.latents[np.argsort(-(of.passages @ query), kind="stable")[:HITS]].toarray()
+        parts = activations * (sae.W_dec @ query)  # (n_hits, n_latents)
         explained += float(parts.sum())
-        held += float(parts[:, holds].sum())
-        returning += float(parts[:, holds & returns].sum())
+        named += float(parts[activations >= least].sum())
+        returning += float(parts[(activations >= least) & returns].sum())
     return {
         "holding": float(holds[evidence.live].mean()),
         "holding_contribution": float(contributions[holds].sum() / contributions.sum()),
-        "score_held": held / explained,
-        "score_held_returning": returning / explained,
+        "score_named": named / explained,
+        "score_named_returning": returning / explained,
     }
 
 
 # --- the reading ----------------------------------------------------------------------------------
 
 
+def pairs_read() -> list[dict[str, Any]]:
+    """What a reader found of names and passages: 0 they do not fit, 1 partly, 2 they do, twice."""
+    found: list[dict[str, Any]] = json.loads(READING.read_text(encoding="utf-8"))["pairs"]
+    return found
+
+
+def fitting(
+    of: Collection, evidence: Evidence, namings: Mapping[int, Naming], scores: Scores
+) -> dict[str, list[float]]:
+    """The grades, 0 to 2, of the pairs of this collection whose name is shown now, by group and by strength."""
+    place, found = {passage: number for number, passage in enumerate(of.ids)}, {}
+    for pair in pairs_read():
+        latent = pair["latent"]
+        if pair["collection"] == of.name and latent in namings and namings[latent].name == pair["name"]:
+            naming, (active, activations) = namings[latent], evidence.active(latent)
+            label = label_of(naming.namer, pair["name"], scores[latent])
+            where = np.flatnonzero(active == place[pair["passage"]])
+            kinds = [SILENT]
+            if len(where):
+                third = ("strong", "middle", "weak")[3 * int(where[0]) // len(active)]
+                kinds = [label.group(float(activations[where[0]])).value, third]
+            for kind in kinds:
+                found.setdefault(kind, []).append(float(np.mean(pair["grades"])))
+    return found
+
+
 def read() -> dict[str, Any]:
     """Spearman's correlation of each judge's likeness of a name and a passage with how a reader found they fit."""
-    pairs = json.loads(READING.read_text(encoding="utf-8"))["pairs"]
+    pairs = pairs_read()
     names = [pair["name"] for pair in pairs]
     likeness: dict[str, NDArray[np.float64]] = {judge: np.zeros(len(pairs)) for judge in (DETECTION, LEXICAL, IN_SPACE)}
     for name in dict.fromkeys(pair["collection"] for pair in pairs):
@@ -281,13 +322,6 @@ def read() -> dict[str, Any]:
         "n": len(pairs),
         "between_passes": float(spearmanr(grades[:, 0], grades[:, 1]).statistic),
         "judges": {judge: float(spearmanr(of, grades.mean(axis=1)).statistic) for judge, of in likeness.items()},
-        "fitting": {
-            of: {
-                band: float(np.mean([max(p["grades"]) > 0 for p in pairs if p["of"] == of and p["band"] == band]))
-                for band in ("strong", "middle", "weak", "near miss", "silent")
-            }
-            for of in dict.fromkeys(pair["of"] for pair in pairs)
-        },
     }  # fmt: skip
 
 
@@ -321,7 +355,7 @@ def headline(results: Mapping[str, Any]) -> dict[str, float]:
         "controls_marked": macro(results, RANDOM, "holding"),
         "marked_share": mean("holding"),
         "marked_contribution": mean("holding_contribution"),
-        "named_mass": mean("score_held_returning"),
+        "named_mass": mean("score_named_returning"),
         "reader_correlation": results["reading"]["judges"][DETECTION],
     }
     return {name: round(figure, 4) for name, figure in figures.items()}
@@ -354,7 +388,7 @@ def by_mark(results: Mapping[str, Any]) -> list[dict[str, str]]:
 
 def by_collection(results: Mapping[str, Any]) -> list[dict[str, str]]:
     shown = {"names that hold": "holding", "their contribution": "holding_contribution",
-             "of a score": "score_held", "and returning": "score_held_returning"}  # fmt: skip
+             "of a score": "score_named", "and returning": "score_named_returning"}  # fmt: skip
     return [
         {"collection": name, "live": f"{of['live']:,}", **{said: f"{of[key]:.0%}" for said, key in shown.items()}}
         for name, of in results["collections"].items()
@@ -364,11 +398,16 @@ def by_collection(results: Mapping[str, Any]) -> list[dict[str, str]]:
 def reading(results: Mapping[str, Any]) -> list[str]:
     of = results["reading"]
     judges = [{"judge": judge, "beside a reader": f"{found:.2f}"} for judge, found in of["judges"].items()]
-    fitting = [
-        {"a reader finds fit": name, **{band: f"{share:.0%}" for band, share in found.items()}}
-        for name, found in of["fitting"].items()
-    ]
-    return [*table(judges), "", *table(fitting)]
+    return [*table(judges), "", *table(list(by_group(results)))]
+
+
+def by_group(results: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+    """How often a reader found that a name fits, at least partly in the mean of two readings, and plainly."""
+    for kind in ("named", "traces", "unnamed", "strong", "middle", "weak", SILENT):
+        grades = [grade for of in results["collections"].values() for grade in of["read"].get(kind, ())]
+        if grades:
+            fits, plainly = (np.mean([grade >= least for grade in grades]) for least in (0.5, 1.5))
+            yield {"a reader": kind, "pairs": str(len(grades)), "fits": f"{fits:.0%}", "plainly": f"{plainly:.0%}"}
 
 
 if __name__ == "__main__":

@@ -233,18 +233,18 @@ def test_the_texts_of_another_sae_are_the_same_texts(evidence):
         ((Score(DETECTION, 0.8, 0.7, 0.9, 30), Score(OVER_NULLS, 1, 0.95, 1, 100)), Trust.HOLDS),
         ((Score(DETECTION, 0.8, 0.7, 0.9, 30), Score(OVER_NULLS, 1, 0.94, 1, 100)), Trust.VAGUE),
         ((Score(DETECTION, 0.6, 0.5, 0.7, 30), Score(OVER_NULLS, 0.6, 0.2, 1, 100)), Trust.NONE),
-        ((*came_with(0.95, None),), Trust.HOLDS),
-        ((*came_with(0.94, None),), Trust.VAGUE),
+        ((*came_with(0.95, None, None),), Trust.HOLDS),
+        ((*came_with(0.94, None, None),), Trust.VAGUE),
         (
-            (*came_with(0.95, None), Score(DETECTION, 0.6, 0.4, 0.8, 8), Score(OVER_NULLS, 0.6, 0.2, 1, 100)),
+            (*came_with(0.95, None, None), Score(DETECTION, 0.6, 0.4, 0.8, 8), Score(OVER_NULLS, 0.6, 0.2, 1, 100)),
             Trust.HOLDS,
         ),
         (
-            (*came_with(0.95, None), Score(DETECTION, 0.7, 0.4, 0.8, 9), Score(OVER_NULLS, 0.95, 0.2, 1, 100)),
+            (*came_with(0.95, None, None), Score(DETECTION, 0.7, 0.4, 0.8, 9), Score(OVER_NULLS, 0.95, 0.2, 1, 100)),
             Trust.HOLDS,
         ),
         (
-            (*came_with(0.95, None), Score(DETECTION, 0.7, 0.6, 0.8, 9), Score(OVER_NULLS, 0.94, 0.2, 1, 100)),
+            (*came_with(0.95, None, None), Score(DETECTION, 0.7, 0.6, 0.8, 9), Score(OVER_NULLS, 0.94, 0.2, 1, 100)),
             Trust.VAGUE,
         ),
     ],
@@ -293,14 +293,19 @@ def test_where_a_name_holds_it_surely_tells_so_many(likeness, silent):
         (PERSON, (Score(DETECTION, 0.9, 0.8, 1, 30), Score(HOLDS_FROM, 0.2, 0.2, 0.2, 20)), 0.2),
         ("keyphrases", (Score(DETECTION, 0.9, 0.8, 1, 30), Score(HOLDS_FROM, 0.2, 0.2, 0.2, 20)), 0.2),
         ("keyphrases", (Score(DETECTION, 0.6, 0.4, 0.8, 30),), None),
-        ("dictionary", (*came_with(0.97, 0.15),), 0.15),
-        ("dictionary", (*came_with(0.97, 0.15), Score(DETECTION, 0.9, 0.6, 1, 8)), 0.15),
+        ("dictionary", (*came_with(0.97, 0.15, None),), 0.15),
+        ("dictionary", (*came_with(0.97, 0.15, None), Score(DETECTION, 0.9, 0.6, 1, 8)), 0.15),
         # Judged here, and here it does not hold: what was found elsewhere does not count.
         ("dictionary",
-         (*came_with(0.97, 0.15), Score(DETECTION, 0.5, 0.4, 0.6, 30), Score(OVER_NULLS, 0.5, 0.2, 0.8, 100)), None),
+         (*came_with(0.97, 0.15, None), Score(DETECTION, 0.5, 0.4, 0.6, 30), Score(OVER_NULLS, 0.5, 0.2, 0.8, 100)),
+         None),
         ("dictionary",
-         (*came_with(0.97, 0.15), Score(DETECTION, 0.9, 0.8, 1, 30), Score(OVER_NULLS, 0.98, 0.9, 1, 100),
-          Score(HOLDS_FROM, 0.2, 0.2, 0.2, 20)), 0.15),
+         (*came_with(0.97, 0.15, None), Score(DETECTION, 0.9, 0.8, 1, 30), Score(OVER_NULLS, 0.98, 0.9, 1, 100),
+          Score(HOLDS_FROM, 0.2, 0.2, 0.2, 20)), 0.2),
+        # Vague here, and not said from where: as there, but not below its median there.
+        ("dictionary",
+         (*came_with(0.97, 0.15, 0.18), Score(DETECTION, 0.7, 0.6, 0.8, 30), Score(OVER_NULLS, 0.5, 0.2, 0.8, 100)),
+         0.18),
     ],
 )  # fmt: skip
 def test_from_which_activation_a_name_holds(namer, scores, expected):

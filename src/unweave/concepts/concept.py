@@ -103,17 +103,20 @@ class Score(NamedTuple):
     """Decisions."""
 
 
-def came_with(over_nulls: float | None, holds_from: float | None) -> Iterator[Score]:
+def came_with(over_nulls: float | None, holds_from: float | None, median: float | None) -> Iterator[Score]:
     """What is known of a name that came with a dictionary.
 
     Args:
         over_nulls: the share of nulls that it was surely better than there.
         holds_from: the activation from which it held there.
+        median: the latent's median activation there. Below it a name is often wrong of texts of another kind, even one
+            that was right of such weak ones there; see docs/names.md.
     """
     if over_nulls is not None:
         yield Score(OVER_NULLS_ELSEWHERE, over_nulls, over_nulls, 1.0, 0)
     if holds_from is not None:
-        yield Score(HOLDS_FROM_ELSEWHERE, holds_from, holds_from, holds_from, 0)
+        least = max(holds_from, median or 0.0)
+        yield Score(HOLDS_FROM_ELSEWHERE, least, least, least, 0)
 
 
 ABOVE_NULLS = 0.95
@@ -148,17 +151,17 @@ def trust_of(namer: str | None, scores: Iterable[Score]) -> Trust:
 def holds_from(namer: str | None, scores: Iterable[Score]) -> float | None:
     """The activation from which a namer's name holds; None: at none, as far as was seen.
 
-    A person's name holds at any, unless it was judged. One that came with a dictionary holds from where it did there
-    or does here, whichever is less, as long as nothing here speaks against it.
+    A person's name holds at any, unless it was judged. One that came with a dictionary, and of which the texts here do
+    not say from where, holds from where it did there, unless here it is no better than chance.
     """
     known = list(scores)
     found = {score.judge: score for score in known}
-    here, elsewhere = found.get(HOLDS_FROM), found.get(HOLDS_FROM_ELSEWHERE)
     if namer == PERSON and DETECTION not in found:
         return 0.0
-    judged = DETECTION in found and found[DETECTION].n >= ENOUGH_AGAINST
-    counts = [here] if judged and trust_of(namer, known) is not Trust.HOLDS else [here, elsewhere]
-    return min((score.value for score in counts if score is not None), default=None)
+    here, elsewhere = found.get(HOLDS_FROM), found.get(HOLDS_FROM_ELSEWHERE)
+    if here is None and elsewhere is not None and trust_of(namer, known) is not Trust.NONE:
+        return elsewhere.value
+    return here and here.value
 
 
 @dataclass(frozen=True, repr=False)

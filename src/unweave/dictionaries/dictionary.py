@@ -134,5 +134,5 @@ class Names(Mapping[int, str]):
 
 
 def _label(latent: Latent, name: str) -> Label:
-    held = tuple(came_with(latent.over_nulls, latent.holds_from))
+    held = tuple(came_with(latent.over_nulls, latent.holds_from, latent.median))
     return Label(name, trust_of("dictionary", held), holds_from("dictionary", held))

@@ -238,7 +238,7 @@ def _keep_marks(project: Workspace) -> None:
     named = {
         concept.latent for concept in project.concepts.by_document_frequency() if concept.naming(DictionaryNamer.namer)
     }
-    held = [(one.latent, came_with(one.over_nulls, one.holds_from)) for one in _came_with(project)]
+    held = [(one.latent, came_with(one.over_nulls, one.holds_from, one.median)) for one in _came_with(project)]
     store.add_scores(
         project.concepts.database,
         [(latent, DictionaryNamer.namer, score) for latent, scores in held if latent in named for score in scores],
