@@ -1,6 +1,6 @@
 """Does one dictionary, trained on texts of many kinds, read collections that it has never seen, and does it come back?
 
-    UNWEAVE_DATA=… python benchmarks/dictionary.py [--texts 300000] [--n-latents 3072] [--folder FOLDER] [--only PART …]
+    UNWEAVE_DATA=… python benchmarks/dictionary.py [--texts 600000] [--n-latents 3072] [--folder FOLDER] [--only PART …]
 
 `unweave pretrain` makes the dictionary from the text corpora below $UNWEAVE_DATA, of which none holds a text or a query
 of an evaluation collection; every part goes on where it was broken off. Measured are
@@ -69,7 +69,7 @@ Floats = NDArray[np.float32]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--texts", type=int, default=300_000, help="texts to train on (default: 300,000)")
+    parser.add_argument("--texts", type=int, default=600_000, help="texts to train on (default: 600,000)")
     parser.add_argument("--n-latents", type=int, default=3072)
     parser.add_argument("--folder", type=Path, default=texts.CACHE / "dictionary", help="where the project goes")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))

@@ -312,7 +312,7 @@ def test_every_command_and_option_has_help():
     group = main.commands["concepts"]
     assert isinstance(group, click.Group)
     assert set(group.commands) == {
-        "list", "show", "history", "rename", "lock", "unlock", "flag", "merge", "undo", "export", "import",
+        "list", "show", "history", "rename", "lock", "unlock", "flag", "merge", "undo", "export", "import", "adopt",
     }  # fmt: skip
     for command in group.commands.values():
         assert command.help
