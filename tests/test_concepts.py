@@ -171,6 +171,26 @@ def test_of_the_phrases_that_set_texts_apart_the_one_that_means_what_they_have_i
     assert "bread" in names[1].casefold()
 
 
+def test_a_name_covers_a_quarter_of_what_the_phrase_that_covers_most_does():
+    # All fifteen texts are about wind instruments, but only three say so: a fifth of what "wind" covers.
+    players = [
+        "oboe",
+        "flute",
+        "horn",
+        "trumpet",
+        "clarinet",
+        "bassoon",
+        "tuba",
+        "cornet",
+        "piccolo",
+        "trombone",
+        "saxophone",
+        "fife",
+    ]
+    texts = [*(f"{one} in the wind" for one in players), *["wind instruments"] * 3, *(f"Bread {n}" for n in range(15))]
+    assert uw.name(CATS_APART, texts, np.eye(2, dtype=np.float32)[[0] * 15 + [1] * 15])[0] == "wind"
+
+
 def test_names_are_the_same_in_every_process():
     # Sets and dicts of strings have another order for another hash seed; names must not.
     script = f"""

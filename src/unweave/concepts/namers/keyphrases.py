@@ -10,8 +10,8 @@ which is p's term in the Kullback-Leibler divergence between the latent's texts 
 that most of the latent's texts share and few others have, those on the same subject least. Phrases are compared by
 their stems.
 
-Of the phrases that score highest the name is the one that says best what the texts have in common, by word vectors v
-of a second encoder, of length 1:
+Of the phrases that score highest, those left out that cover little, the name is the one that says best what the texts
+have in common, by word vectors v of a second encoder, of length 1:
 
     name(j) = argmax_p  v_p . (sum of z_t v_t / sum of z_t  -  mean of v_s over silent texts s)
 """
@@ -44,6 +44,8 @@ _WORD = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*")
 _BREAK = re.compile(r"[^\w\s'\u2019-]+|\s-\s")
 _CANDIDATES = 20
 """Phrases, best first, that are considered for a name."""
+_LEAST_OF_BEST = 0.25
+"""A name's coverage is at least this share of the highest among the candidates: "wind", not "wind instrument"."""
 _TEXTS_COMPARED = 200
 """Texts of a latent, the strongest, and as many near misses of them, that a name is compared with in meaning."""
 _TEXTS_READ = 10
@@ -163,7 +165,7 @@ class KeyphraseNamer:
         self._evidence = evidence
         self._config = config
         self._counted = phrases
-        self.made_with = digest({"version": 3, **set_otherwise(config), **set_otherwise(evidence.config)})
+        self.made_with = digest({"version": 4, **set_otherwise(config), **set_otherwise(evidence.config)})
 
     def names(self, latents: Sequence[int]) -> Iterator[tuple[int, Naming]]:
         """A naming of each latent, in their order."""
@@ -187,9 +189,10 @@ class KeyphraseNamer:
         apart = weights @ meanings[samples.texts[:_TEXTS_COMPARED]] / weights.sum()
         if len(silent):
             apart = apart - meanings[silent].mean(axis=0)
+        covers = np.array([one.coverage for one in candidates])
         # One text tells how a candidate is written well enough to compare it; the chosen one is read in more.
         phrases = self._evidence.second_encoder.encode_passages([self.phrases.written(one, 1) for one in candidates])
-        return int(np.argmax(phrases @ apart))
+        return int(np.argmax(np.where(covers >= _LEAST_OF_BEST * covers.max(), phrases @ apart, -np.inf)))
 
     def beside(self, evidence: Evidence) -> KeyphraseNamer:
         """The same for the same texts as another SAE sees them; phrases are counted once."""
