@@ -335,6 +335,7 @@ def test_a_dictionary_is_packed_anew_when_its_names_have_changed(made, tmp_path)
     ])  # fmt: skip
     done = json.loads(said(["pretrain", str(tmp_path / "copy"), "--json"]))
     assert [name for name, outcome in done.items() if outcome["fresh"]] == ["dictionary"]
+    assert {one.state for one in Project.open(tmp_path / "copy").verify()} == {"whole"}
     packed = from_pretrained(tmp_path / "copy" / "dictionary").latents[0]
     assert (packed.name, packed.description, packed.namer) == ("wind at sea", "How it blows there.", CURATED)
     assert (packed.over_nulls, packed.holds_from) == (0.99, 0.25)

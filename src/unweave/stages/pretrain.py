@@ -106,10 +106,10 @@ def pack(project: Workspace) -> Outcome:
     """Write the SAE, in half precision, and what is known of its latents into one folder, with a card."""
     folder = project.path / DICTIONARY
     there = project.manifest("sae")
-    stored = {name: there.settings[name] for name in ("sae", "training")}
     latents = list(_latents(project))
     # Names are edited and judged while the folder of concepts stays the same artefact.
-    made_from = project.made_from("sae", "latents") | {"names": digest({"latents": latents})}
+    stored = {name: there.settings[name] for name in ("sae", "training")} | {"names": digest({"latents": latents})}
+    made_from = project.made_from("sae", "latents", "concepts")
 
     def make() -> None:
         with build(folder, "sae", settings=stored, made_from=made_from) as made:
