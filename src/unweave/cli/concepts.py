@@ -215,7 +215,7 @@ def export(project: Path, file: Path, as_json: bool) -> None:
 @click.option(
     "--curated",
     is_flag=True,
-    help="Have its names judged beside those of other namers, and shown where they hold better.",
+    help="Have its names judged beside those of other namers, and shown unless another has a better mark.",
 )
 @JSON
 def import_(project: Path, file: Path, dry_run: bool, curated: bool, as_json: bool) -> None:

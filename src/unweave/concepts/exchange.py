@@ -110,8 +110,8 @@ def import_edits(database: Path, path: Path, *, dry_run: bool = False) -> list[E
 def import_curated(database: Path, path: Path) -> list[tuple[int, Naming]]:
     """Store the names in a .csv or .jsonl file as a curator's, beside those of other namers, and return them.
 
-    Unlike a person's edits they are judged, and shown where they hold better than the others. Read are the column
-    `latent`, which there must be, `name` and `description`; an empty name says that a reader found none.
+    Unlike a person's edits they are judged, and shown as `concept.shown_first` says. Read are the column `latent`,
+    which there must be, `name` and `description`; an empty name says that a reader found none.
 
     Raises:
         BadData: the file cannot be read, or one of its rows cannot be used; it says which.

@@ -83,7 +83,6 @@ class Phrases:
         except ValueError:  # scikit-learn's way to say that no phrase occurs in so many texts
             self._holds, self._vocabulary = csr_array((len(texts), 0), dtype=np.float32), []
         self._share = self._holds.sum(axis=0, dtype=np.float64) / max(1, len(texts))  # (n_phrases,)
-        self._read: dict[int, dict[str, list[str]]] = {}
         self._n_words = np.array([phrase.count(" ") + 1 for phrase in self._vocabulary], dtype=np.int64)
 
     def candidates(
@@ -116,7 +115,7 @@ class Phrases:
     def written(self, of: Candidate, most: int = _TEXTS_READ) -> str:
         """The commonest way in which a phrase is written in the strongest texts that hold it."""
         key = self._vocabulary[of.phrase]
-        found = (surface for text in of.holders[:most] for surface in self._surfaces(int(text)).get(key, ()))
+        found = (surface for text in of.holders[:most] for surface in _surfaces(self._texts[text]).get(key, ()))
         return _commonest(Counter(found))
 
     def frequent(self, least_texts: int) -> list[str]:
@@ -138,16 +137,6 @@ class Phrases:
             return everywhere
         near = self._holds[near_misses].sum(axis=0, dtype=np.float64)[phrases] / len(near_misses)
         return np.asarray((everywhere + near) / 2)
-
-    def _surfaces(self, text: int) -> dict[str, list[str]]:
-        """How each phrase of a text, given by its stems, is written there."""
-        if text not in self._read:
-            if len(self._read) == _TEXTS_KEPT:
-                self._read.pop(next(iter(self._read)))
-            found = self._read[text] = {}
-            for key, surface in _phrases_with_surface(self._texts[text]):
-                found.setdefault(key, []).append(surface)
-        return self._read[text]
 
 
 class KeyphraseNamer:
@@ -225,6 +214,15 @@ def _phrases_with_surface(text: str) -> Iterator[tuple[str, str]]:
             for end in range(start + 1, min(start + _LONGEST, len(words)) + 1):
                 if content[end - 1]:
                     yield " ".join(stems[start:end]), " ".join(words[start:end])
+
+
+@lru_cache(maxsize=_TEXTS_KEPT)
+def _surfaces(text: str) -> dict[str, list[str]]:
+    """How each phrase of a text, given by its stems, is written there."""
+    found: dict[str, list[str]] = {}
+    for key, surface in _phrases_with_surface(text):
+        found.setdefault(key, []).append(surface)
+    return found
 
 
 def stems(text: str) -> list[str]:
