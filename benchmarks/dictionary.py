@@ -51,9 +51,9 @@ from unweave.retrieval.searcher import ConceptSearcher
 from unweave.sae.agreement import RETURNS, agreement
 from unweave.sae.hub import CARD
 from unweave.sae.model import RETURNING, SAE
+from unweave.sae.training.consensus import run_consensus
 from unweave.sae.training.recipe import planned, planned_beside
 from unweave.sae.training.run import run_training
-from unweave.sae.training.twin import run_with_twin
 from unweave.stages.fit import draw_training_texts
 
 RESULTS = Path(__file__).parent / "results" / "dictionary.json"
@@ -172,7 +172,7 @@ def returns(project: Project, folder: Path) -> dict[str, Any]:
 
 
 def half(project: Project, folder: Path, rows: Floats, seed: int) -> SAE:
-    """A dictionary of half of the texts, as the whole one is trained; the first half's has a twin."""
+    """A dictionary of half of the texts, as the whole one is trained."""
     path = folder / f"half-{seed}"
     if not path.exists():
         config = project.settings.fit
@@ -180,8 +180,7 @@ def half(project: Project, folder: Path, rows: Floats, seed: int) -> SAE:
             replace(config, n_latents=project.sae.config.n_latents, seed=100 + seed), *rows.shape,
             project.sae.config.encoder,
         )  # fmt: skip
-        run = run_training if seed else run_with_twin
-        run(rows, rows[:2000], plan.sae, plan.training).sae.save(path)
+        run_consensus(rows, rows[:2000], plan.sae, plan.training, runs=config.consensus).sae.save(path)
     return SAE.load(path)
 
 

@@ -53,12 +53,14 @@ from unweave.index.scoring import PROFILES
 from unweave.project import Project
 from unweave.retrieval import systems
 from unweave.retrieval.searcher import ConceptSearcher
-from unweave.sae.agreement import RETURNS, agreement, directions_of, match
+from unweave.sae.agreement import agreement
 from unweave.sae.model import SAE
+from unweave.sae.training.consensus import LAST_LR, LAST_STEPS, consensus
 from unweave.sae.training.parallel import World
 from unweave.sae.training.recipe import recommend
 from unweave.sae.training.rows import TrainingTexts
 from unweave.sae.training.run import Run
+from unweave.sae.training.twin import other_seed
 from unweave.sae.training.variants import Step
 
 RESULTS = Path(__file__).parent / "results" / "dictionary_choices.json"
@@ -86,7 +88,7 @@ class Changed(Run):
 
 def train(
     rows: Floats, seed: int, *, n_latents: int = 6144, k: int = K, after: Callable[[Run], None] | None = None,
-    start: SAE | None = None, **given: Any,
+    start: SAE | None = None, settled: int = 0, **given: Any,
 ) -> SAE:  # fmt: skip
     """An SAE by the recipe of `unweave fit`, but for what is given."""
     recipe = recommend(len(rows), rows.shape[1], k, n_latents=n_latents)
@@ -94,7 +96,7 @@ def train(
     sae_config = SAEConfig(d_in=rows.shape[1], n_latents=n_latents, k=k, encoder=DEFAULT_MODEL)
     run = Changed(
         TrainingTexts.of(rows), rows[:2000], sae_config, replace(config, batch_size=min(config.batch_size, len(rows))),
-        "cpu", World(), None, start=start,
+        "cpu", World(), None, start=start, settled=settled,
     )  # fmt: skip
     run.after = after
     with run.engine.running():
@@ -148,36 +150,20 @@ def _begun(directions: Floats, centre: Floats) -> SAE:
     return SAE(config, 0.5 * directions, zeros, directions, centre.astype(np.float32), np.zeros(1, np.float32))
 
 
-def consensus(rows: Floats, seed: int, *, frozen: bool, **given: Any) -> SAE:
-    """What at least two of several runs agree on, averaged, beside latents that are free; then trained on.
+def of_several(rows: Floats, seed: int, *, settled: bool, **given: Any) -> SAE:
+    """What several runs agree on, beside latents that are free, trained on.
 
     Args:
-        frozen: directions of what runs agree on stay as they were averaged; encoder and free latents learn.
+        settled: directions of what runs agree on stay as they were averaged; encoder and free latents learn.
         given: how each run is trained, if not by the recipe.
     """
-    runs = [train(rows, seed + 1000 * number, **given) for number in range(CONSENSUS)]
-    first = runs[0]
-    others = [match(directions_of(first), directions_of(run)) for run in runs[1:]]
-    agreed = [(found.agreement >= RETURNS, found.partners) for found in others]
-    shared = np.any([agrees for agrees, _ in agreed], axis=0)
-    sums = {name: np.array(getattr(first, name), np.float32) for name in ("W_enc", "b_enc", "W_dec")}
-    counts = np.ones(len(shared), np.float32)
-    for (agrees, partners), run in zip(agreed, runs[1:], strict=True):
-        for name, of in sums.items():
-            of[agrees] += getattr(run, name)[partners[agrees]]
-        counts[agrees] += 1
-    means = {name: of / counts.reshape(-1, *[1] * (of.ndim - 1)) for name, of in sums.items()}
-    means["W_dec"] = unit_rows(means["W_dec"])
-    start = replace(first, **means)
-    pinned, kept = torch.tensor(means["W_dec"][shared]), torch.from_numpy(np.flatnonzero(shared))
-
-    def hold(run: Run) -> None:
-        run.state.parameters.W_dec[kept] = pinned
-
-    recipe = recommend(len(rows), rows.shape[1], K, n_latents=len(shared))
+    runs = [train(rows, other_seed(seed, number), **given) for number in range(CONSENSUS)]
+    start = consensus(runs)
+    recipe = recommend(len(rows), rows.shape[1], K, n_latents=runs[0].config.n_latents)
     return train(
-        rows, seed, start=start, after=hold if frozen else None,
-        **{"n_latents": len(shared), **given, "steps": recipe.steps // 2, "lr": recipe.lr / 2},
+        rows, seed, start=start.sae, settled=start.n_groups if settled else 0,
+        **{"n_latents": runs[0].config.n_latents, **given},
+        steps=round(LAST_STEPS * recipe.steps), lr=LAST_LR * recipe.lr,
     )  # fmt: skip
 
 
@@ -205,13 +191,13 @@ CHOICES: dict[str, Callable[[Floats, int], SAE]] = {
     "decay .01": lambda rows, seed: train(rows, seed, after=decaying(0.01)),
     "decay .1": lambda rows, seed: train(rows, seed, after=decaying(0.1)),
     "k-means start": from_centroids,
-    "consensus": lambda rows, seed: consensus(rows, seed, frozen=False),
-    "consensus, frozen": lambda rows, seed: consensus(rows, seed, frozen=True),
-    "3,072 within .95, consensus": lambda rows, seed: consensus(
-        rows, seed, frozen=False, n_latents=3072, least_cosine=0.95
+    "consensus": lambda rows, seed: of_several(rows, seed, settled=False),
+    "consensus, settled": lambda rows, seed: of_several(rows, seed, settled=True),
+    "3,072 within .95, consensus": lambda rows, seed: of_several(
+        rows, seed, settled=False, n_latents=3072, least_cosine=0.95
     ),
-    "3,072 within .95, consensus, frozen": lambda rows, seed: consensus(
-        rows, seed, frozen=True, n_latents=3072, least_cosine=0.95
+    "3,072 within .95, consensus, settled": lambda rows, seed: of_several(
+        rows, seed, settled=True, n_latents=3072, least_cosine=0.95
     ),
 }
 

@@ -235,7 +235,7 @@ def plain_path(project: Project) -> str:
 
 
 def test_what_is_known_not_to_return_stands_last(tmp_path, identity_sae):
-    # Latent 0 sets the one apart more than latent 1 does; a second run found 1 again and 0 not, of 2 nothing is known.
+    # Latent 0 sets the one apart more than latent 1 does; another run found 1 again and 0 not, of 2 nothing is known.
     replace(identity_sae, twin=np.array([0.3, 0.99, np.nan], np.float32)).save(tmp_path / "axes")
     rows, fit = np.eye(3, dtype=np.float32), {"dictionary": str(tmp_path / "axes"), "own_latents": 0}
     one = project(tmp_path, "one", rows[[0] * 30 + [1] * 20], **fit)
@@ -244,10 +244,10 @@ def test_what_is_known_not_to_return_stands_last(tmp_path, identity_sae):
     assert [(row.latent, row.returns) for row in found.more] == [(1, True), (0, False)]
     assert [(row.latent, row.returns) for row in found.less] == [(2, None)]
     done = CliRunner().invoke(main, ["contrast", str(one.path), str(other.path)])
-    assert "↻: a second run" in done.stderr
+    assert "↻: another run" in done.stderr
     said = done.stdout.splitlines()
     assert ["#" in line and line[-2:] for line in said[2:6]] == [False, "#1", False, "#0"]
-    assert said[4] == "not found again by a second run, so not to be taken for findings:"
+    assert said[4] == "not found again by another run, so not to be taken for findings:"
 
 
 def test_only_what_the_dictionary_has_is_compared(two, dictionary, tmp_path):

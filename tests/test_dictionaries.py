@@ -305,12 +305,12 @@ def test_pretrain_makes_a_dictionary_that_reads_texts(made):
 
 def test_pretrain_begins_with_settings_of_its_own_and_keeps_to_the_projects(made, tmp_path):
     begun = Settings.read(made / FILE)
-    assert (begun.fit.twin, begun.fit.least_cosine, begun.embed.sentences) == (True, 0.95, 0)
+    assert (begun.fit.consensus, begun.fit.least_cosine, begun.embed.sentences) == (3, 0.95, 0)
     shutil.copytree(made, tmp_path / "copy")
-    update(tmp_path / "copy" / FILE, {"fit": {"twin": False, "least_cosine": 0.5}})
+    update(tmp_path / "copy" / FILE, {"fit": {"consensus": 0, "least_cosine": 0.5}})
     said(["pretrain", str(tmp_path / "copy")])
     kept = Settings.read(tmp_path / "copy" / FILE).fit
-    assert (kept.twin, kept.least_cosine) == (False, 0.5)
+    assert (kept.consensus, kept.least_cosine) == (0, 0.5)
     assert read_manifest(tmp_path / "copy" / "sae", "sae").settings["training"]["least_cosine"] == 0.5
 
 

@@ -1,4 +1,4 @@
-"""Which concepts return: what a second run found again, how it is kept, and where it is shown."""
+"""Which concepts return: what another run found again, how it is kept, and where it is shown."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def test_joined_dictionaries_keep_what_is_known_of_each(marked):
 
 def test_other_tools_have_no_place_for_it_and_that_is_said(marked, tmp_path, caplog):
     export_sae(marked, tmp_path / "theirs", "saelens")
-    assert "saelens has no place for which latents a second run found again" in caplog.text
+    assert "saelens has no place for which latents another run found again" in caplog.text
     assert import_sae(tmp_path / "theirs").twin is None
     caplog.clear()
     export_sae(replace(marked, twin=None), tmp_path / "plain", "saelens")
@@ -404,7 +404,7 @@ def test_an_explanation_tells_its_share_and_what_the_sign_means():
         "    +0.0000  residual: nothing is left over",
     ]  # fmt: skip
     (said,) = show.legend([None, why])
-    assert said.startswith("↻: a second run, on the same texts from another seed, found the concept again; ↻ 50%: such")
+    assert said.startswith("↻: another run, on the same texts from another seed, found the concept again; ↻ 50%: such")
     whole = Explanation("sum", 8.0, (), parts=(Part("CL-SR", 8.0, 1, why),))
     assert list(show.legend([whole])) == [said]
     judged = contribution(1, None)._replace(trust=Trust.HOLDS)
@@ -423,7 +423,7 @@ def test_notebooks_show_the_sign():
 
 
 def test_prevalent_concepts_that_do_not_return_come_last():
-    # As in test_prevalent: latents 2, 0 and 1, the first of which no second run found again.
+    # As in test_prevalent: latents 2, 0 and 1, the first of which no other run found again.
     rows = np.zeros((100, 3), np.float32)
     rows[:20, 0] = rows[:5, 1] = rows[:10, 2] = 1
     found = prevalent_latents(csr_array(rows), np.arange(10), returning={2: False, 0: True})
@@ -465,7 +465,7 @@ def test_every_command_that_shows_concepts_says_which_return(project):
     assert len(listed) > 8 and all(one["returns"] == is_even(one) for one in listed)
     for one in listed[:4]:
         assert as_json("concepts", "show", project, one["latent"])["returns"] == is_even(one)
-        said = "↻ found again by a second run" if is_even(one) else "\nnot found again by a second run"
+        said = "↻ found again by another run" if is_even(one) else "\nnot found again by another run"
         assert said in unweave("concepts", "show", project, one["latent"])
     steps = [step for path in as_json("paths", project, "p0")["paths"] for step in path["concepts"]]
     assert steps and all(step["returns"] == is_even(step) for step in steps)
@@ -578,9 +578,27 @@ def test_asking_for_a_twin_afterwards_trains_one(copied):
     unweave("fit", copied, "--no-twin")
     without = SAE.load(copied / "sae")
     done = CliRunner().invoke(main, ["fit", str(copied), "--twin"])
-    assert "live latents return: a second run found them again; they make up" in done.output
+    assert "live latents return: another run found them again; they make up" in done.output
     again = SAE.load(copied / "sae")
     assert again.returns and fingerprint(again) == fingerprint(without)
+
+
+def test_a_consensus_is_asked_for_of_a_dictionary_of_its_own(copied, tmp_path):
+    before = SAE.load(copied / "sae")
+    done = CliRunner().invoke(main, ["fit", str(copied), "--consensus", "3", "--no-twin"])
+    assert "latents are of at least half of the runs" in done.output
+    assert "live latents return: another run found them again; they make up" in done.output
+    fitted = Project.open(copied).manifest("sae")
+    assert (fitted.settings["twin"], fitted.settings["consensus"]) == (False, 3)
+    assert fingerprint(SAE.load(copied / "sae")) != fingerprint(before)
+    assert not list((copied / "sae").glob("*checkpoint*"))
+    sae, _latents = Project.open(copied).fit()
+    assert not sae.fresh
+    unweave("fit", copied, "--consensus", 0, "--twin")
+    assert fingerprint(SAE.load(copied / "sae")) == fingerprint(before)
+    before.save(tmp_path / "given")  # beside a given dictionary there is none
+    unweave("fit", copied, "--dictionary", tmp_path / "given", "--own-latents", 4, "--consensus", 3)
+    assert len(SAE.load(copied / "sae").b_enc) == 20
 
 
 def test_a_given_dictionary_brings_what_is_known_of_it(copied, tmp_path):

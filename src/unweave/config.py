@@ -99,6 +99,8 @@ class FitConfig:
     """Reports, of a dozen in a training, without a lower held-out NMSE after which it stops; 0: it goes on."""
     twin: bool = False
     """Train once more from another seed, which takes as long again, to mark the latents that return."""
+    consensus: int = 0
+    """Runs from other seeds, two or more; the SAE is made of what most agree on, and marked by them. 0: one run."""
     tensorboard: str = reaches("", "files are written there", PATH)
     """Folder for TensorBoard events of the training; empty: none are written."""
     held_out: float = 0.05
@@ -113,7 +115,7 @@ class FitConfig:
         if not 0 < self.held_out < 1:
             raise ValueError(f"held_out must lie between 0 and 1, got {self.held_out}")
         fields.at_least(self, 1, "k", "n_latents", "steps", "batch_size", "dead_after")
-        fields.at_least(self, 0, "own_latents")
+        fields.at_least(self, 0, "own_latents", "consensus")
         fields.not_blank(self, "dictionary")
         _check_steps(self)
         fields.above_zero(self, 1_000_000, "texts_per_latent")

@@ -36,7 +36,7 @@ class Query(NamedTuple):
 
 
 RETURNS = "↻"
-"""The sign, beside the mark of trust, of a concept that a second run found again: see `sae.model.SAE.returns`."""
+"""The sign, beside the mark of trust, of a concept that another run found again: see `sae.model.SAE.returns`."""
 
 
 class Trust(StrEnum):
@@ -101,7 +101,7 @@ class Contribution(NamedTuple):
     trust: Trust | None = None
     """How far the name is to be trusted; None without a name."""
     returns: bool | None = None
-    """Whether a second run found the concept again; None where that is not known."""
+    """Whether another run found the concept again; None where that is not known."""
     group: Group | None = None
     """`named`, `unnamed` or `traces`; None of what is no concept, such as a term of BM25."""
 

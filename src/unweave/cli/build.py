@@ -219,7 +219,7 @@ def pretrain(
 
     The dictionary lies in PROJECT/dictionary, a folder that `unweave decompose`, `unweave fit --dictionary` and
     `unweave sae push` take. What was broken off goes on where it stopped when the same command is run again. How long
-    it takes is said before it begins. The project that --texts makes begins with --twin and --least-cosine 0.95.
+    it takes is said before it begins. The project that --texts makes begins with --consensus 3 and --least-cosine 0.95.
     """
     from unweave.cli import show
     from unweave.stages import pretrain as stage

@@ -82,7 +82,7 @@ def show(project: Path, latent: int, as_json: bool) -> None:
     click.echo(f"{_shown(names, latent)}{_remarks(concept)}")
     click.echo(f"in {concept.document_frequency:,} passages; strongest activation {concept.strongest:.3f}")
     if concept.returns is not None:
-        click.echo(f"{RETURNS + ' ' if concept.returns else 'not '}found again by a second run, from another seed")
+        click.echo(f"{RETURNS + ' ' if concept.returns else 'not '}found again by another run, from another seed")
     for line in (*_naming_lines(concept), *_example_lines(concept, content), *_related_lines(names, concept)):
         click.echo(line)
 

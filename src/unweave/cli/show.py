@@ -184,13 +184,13 @@ def forecast(of: Forecast) -> Iterator[str]:
         yield "the most that it can cost is above what is left of the cap; it stops there, what is named is kept"
 
 
-RETURNS_MEANS = f"{RETURNS}: a second run, on the same texts from another seed, found the concept again"
+RETURNS_MEANS = f"{RETURNS}: another run, on the same texts from another seed, found the concept again"
 MARKS_MEAN = "; ".join((
     f"{Trust.HOLDS.mark}: the name holds on texts that it was not made from", f"{Trust.VAGUE.mark}: it is vague",
     f"{Trust.NONE.mark}: no name holds",
 ))  # fmt: skip
 _JUDGED = (Trust.HOLDS, Trust.VAGUE, Trust.NONE)
-NOT_FOUND_AGAIN = "not found again by a second run, so not to be taken for findings:"
+NOT_FOUND_AGAIN = "not found again by another run, so not to be taken for findings:"
 
 
 def legend(explanations: Iterable[Explanation | None]) -> Iterator[str]:

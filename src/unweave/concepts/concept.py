@@ -186,7 +186,7 @@ class Concept:
     merged_into: int | None = None
     """The latent that means the same, as a person said."""
     returns: bool | None = None
-    """Whether a second run found it again; None where that is not known. See `sae.model.SAE.returns`."""
+    """Whether another run found it again; None where that is not known. See `sae.model.SAE.returns`."""
 
     def __repr__(self) -> str:
         name = "no name" if self.name is None else f"{plain(self.name, LONGEST_NAME)!r} {self.trust.mark}"
@@ -200,9 +200,7 @@ class Concept:
             facts.insert(0, f"{self.trust.mark} {self.trust} (by {self.namer})")
             facts += [] if self.holds_from is None else [f"holds from {self.holds_from:.3f}"]
         if self.returns is not None:
-            facts.append(
-                f"{RETURNS} found again by a second run" if self.returns else "not found again by a second run"
-            )
+            facts.append(f"{RETURNS} found again by another run" if self.returns else "not found again by another run")
         facts += [f"{n.namer}: {plain(n.name, LONGEST_NAME)}" for n in self.namings[1:] if n.name is not None]
         facts += [plain(self.flag, LONGEST_NAME)] if self.flag else []
         groups = [(band, [(e.activation, e.text) for e in self.band(band) if e.text is not None]) for band in BANDS]

@@ -152,7 +152,7 @@ class Concepts(Mapping[int, str]):
         return label and label.holds_from
 
     def returns(self, latent: int) -> bool | None:
-        """Whether a second run found a latent again; None: that is not known."""
+        """Whether another run found a latent again; None: that is not known."""
         return self.returning().get(latent)
 
     def concept(self, latent: int) -> Concept | None:

@@ -158,7 +158,7 @@ def agreement(one: SAE, other: SAE, embeddings: NDArray[np.floating[Any]] | None
 
 
 def with_twin(sae: SAE, twin: SAE, embeddings: NDArray[np.floating[Any]], *, first: int = 0) -> NDArray[np.float32]:
-    """How closely a second run found the latents of a first one again: what `SAE.twin` holds.
+    """How closely another run found the latents of a first one again: what `SAE.twin` holds.
 
     Args:
         twin: the same training from another seed.

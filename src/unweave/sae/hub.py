@@ -194,7 +194,7 @@ def _returning(sae: SAE) -> list[str]:
         return []
     found = f"{sum(sae.returns.values()):,} of {len(sae.returns):,}"
     return [
-        f"| Latents that a second run, from another seed, found again (agreement of {RETURNING:g} at least) | {found} |"
+        f"| Latents that another run, from another seed, found again (agreement of {RETURNING:g} at least) | {found} |"
     ]
 
 

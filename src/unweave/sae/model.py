@@ -81,8 +81,9 @@ class SAE:
     threshold: NDArray[np.float32]  # (1,) for all latents, or (n_latents,) one each
     """An activation at or below this counts as 0; only the selection by threshold reads it."""
     twin: NDArray[np.float32] | None = None  # (n_latents,), -1 to 1
-    """How closely a second run, on the same texts from another seed, found each latent again; NaN where that is not
-    known, None where there was no such run. It is no part of what the SAE computes; see `agreement.with_twin`."""
+    """How closely another run, on the same texts from another seed, found each latent again, or the run of a consensus
+    that found it least; NaN where that is not known, None where there was no such run. It is no part of what the SAE
+    computes; see `agreement.with_twin`."""
 
     def __repr__(self) -> str:
         c = self.config
@@ -169,7 +170,7 @@ class SAE:
 
     @cached_property
     def returns(self) -> Mapping[int, bool]:
-        """Whether each latent returns, found again by a second run; one of which that is not known is missing."""
+        """Whether each latent returns, found again by another run; one of which that is not known is missing."""
         if self.twin is None:
             return {}
         known = np.flatnonzero(~np.isnan(self.twin))

@@ -38,6 +38,7 @@ from unweave.texts.sentences import PASSAGE
 
 try:
     from unweave.sae.training import reports
+    from unweave.sae.training.consensus import run_consensus
     from unweave.sae.training.rows import TrainingTexts
     from unweave.sae.training.run import Trained, run_training
     from unweave.sae.training.twin import run_with_twin
@@ -127,7 +128,7 @@ def _planned(
     training = {"steps": 0, "seed": config.seed} if plan is None else asdict(plan.training)
     settings: dict[str, Any] = {"sae": asdict(whole), "training": training, "held_out": config.held_out}
     if plan is not None and last is None:  # one that goes on has no twin of its own, and is not made anew for one
-        settings["twin"] = config.twin
+        settings |= {"twin": config.twin, "consensus": config.consensus}
     if given is not None:
         settings["given"] = given.settings()
     if last is not None:
@@ -228,18 +229,21 @@ def _run(
     last: Last | None, **kept: Any,
 ) -> Trained:  # fmt: skip
     frozen = given and given.sae
+    if last is None and given is None and config.consensus > 1:
+        runs = config.consensus
+        return run_consensus(texts, held_out, plan.sae, plan.training, runs=runs, device=config.device, **kept)
     if last is None:
         run = run_with_twin if config.twin else run_training
         return run(texts, held_out, plan.sae, plan.training, given=frozen, device=config.device, **kept)
     trained = run_training(
         texts, held_out, plan.sae, plan.training, given=frozen, start=last.own, device=config.device, **kept
     )
-    twin = agreement_kept(last.sae, trained.sae) if config.twin else None
+    twin = agreement_kept(last.sae, trained.sae) if config.twin or config.consensus > 1 else None
     return trained._replace(sae=replace(trained.sae, twin=twin))
 
 
 def _returning(project: Workspace, sae: SAE) -> dict[str, Any] | None:
-    """What of the SAE a second run found again; None if there was none."""
+    """What of the SAE another run found again; None if there was none."""
     passages = project.embedded("passages")
     some = np.linspace(0, len(passages) - 1, min(len(passages), _MEASURED)).astype(np.int64)
     found = returning(sae, passages.take(some)) if sae.returns else None
@@ -291,11 +295,11 @@ def _say_report(report: reports.Report) -> None:
 
 
 def _say_returning(results: Mapping[str, Any]) -> None:
-    """One line on how many latents a second run found again, and how much of the passages they make up."""
+    """One line on how many latents another run found again, and how much of the passages they make up."""
     found = results["returning"]
     if found is not None:
         progress.say(
-            f"{found['latents']:,} of {found['known']:,} live latents return: a second run found them again; they make "
+            f"{found['latents']:,} of {found['known']:,} live latents return: another run found them again; they make "
             f"up {found['contribution']:.0%} of what latents contribute to the passages"
         )
 

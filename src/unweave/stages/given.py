@@ -45,7 +45,7 @@ class Given(NamedTuple):
         }
 
 
-_OF_AN_OWN_ONE = ("n_latents", "k", "variant", "texts_per_latent", "retrieval_weight")
+_OF_AN_OWN_ONE = ("n_latents", "k", "variant", "texts_per_latent", "retrieval_weight", "consensus")
 
 
 def chosen_dictionary(config: FitConfig, encoder: str, n_texts: int, before: str | None = None) -> str:

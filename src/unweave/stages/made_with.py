@@ -39,7 +39,7 @@ DEFAULTS: dict[str, Mapping[str, Any]] = {
     "sae": {
         "sae": defaults_of(SAEConfig), "training": defaults_of(TrainConfig), "tokens": defaults_of(TokensConfig),
         "encoder": ENCODER, "held_out": defaults_of(FitConfig)["held_out"], "given": None, "twin": False,
-        BEGAN_FROM: [],
+        "consensus": 0, BEGAN_FROM: [],
     },
     "latents": {},
     "concepts": defaults_of(EvidenceConfig),
@@ -134,7 +134,7 @@ def _of_training(stored: Mapping[str, Any], settings: Settings) -> dict[str, Any
     if not training:
         return {}
     used = {**training, "held_out": stored.get("held_out"), "dictionary": OWN}
-    used["twin"] = stored.get("twin")
+    used |= {"twin": stored.get("twin"), "consensus": stored.get("consensus", 0)}
     used["refit"] = CONTINUE if stored.get(BEGAN_FROM) else None  # anew is what a first fit is, too
     if given is None:
         used |= {"k": sae.get("k"), "n_latents": sae.get("n_latents")}

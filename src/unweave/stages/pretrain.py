@@ -22,7 +22,7 @@ from unweave.base.files import write_atomically
 from unweave.base.progress import Stopwatch
 from unweave.concepts.concept import OVER_NULLS
 from unweave.concepts.namers.base import digest
-from unweave.config import OWN
+from unweave.config import OWN, FitConfig
 from unweave.dictionaries.latents import LATENTS, Latent, write_latents
 from unweave.errors import BadData, MissingExtra
 from unweave.sae.hub import CARD, model_card
@@ -34,6 +34,7 @@ from unweave.stages.workspace import Workspace
 from unweave.texts.pool import SOURCE, read_pool
 
 try:
+    from unweave.sae.training.consensus import LAST_STEPS
     from unweave.sae.training.recipe import planned
     from unweave.sae.training.rows import ArrayRows, TrainingTexts
     from unweave.sae.training.run import run_training
@@ -44,7 +45,7 @@ DICTIONARY = "dictionary"
 """The folder of the project where the packed dictionary lies."""
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "embed": {"sentences": 0},  # the texts of a pool are short themselves
-    "fit": {"dictionary": OWN, "twin": True, "least_cosine": 0.95},  # see benchmarks/dictionary_choices.py
+    "fit": {"dictionary": OWN, "consensus": 3, "least_cosine": 0.95},  # see benchmarks/dictionary_choices.py
 }
 """What the project of a pool of texts begins with, where it is not the default."""
 _TIMED_TEXTS, _TIMED_STEPS = 512, 10
@@ -60,7 +61,7 @@ class Cost(NamedTuple):
     embedding: float
     """Seconds; 0 if the texts are embedded."""
     training: float
-    """Seconds, the twin's included; 0 if the SAE is there."""
+    """Seconds, those of all runs; 0 if the SAE is there."""
     n_bytes: int
     """What the embeddings take on disk."""
 
@@ -181,4 +182,9 @@ def _timed_training(project: Workspace, rows: NDArray[np.float32]) -> float:
         seconds_of(1)  # what is compiled once is compiled now
         begun = seconds_of(1)
         a_step = max(0.0, seconds_of(1 + _TIMED_STEPS) - begun) / _TIMED_STEPS
-    return (begun + a_step * plan.training.steps) * (2 if config.twin else 1)
+    return (begun + a_step * plan.training.steps) * _trainings(config)
+
+
+def _trainings(config: FitConfig) -> float:
+    """How many times as long as one run an SAE takes."""
+    return config.consensus + LAST_STEPS if config.consensus > 1 else 2 if config.twin else 1

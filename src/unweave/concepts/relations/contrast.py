@@ -44,7 +44,7 @@ class Differing(NamedTuple):
     trust: Trust | None = None
     """How far the name is to be trusted; None without a name."""
     returns: bool | None = None
-    """Whether a second run found the latent again; None where that is not known."""
+    """Whether another run found the latent again; None where that is not known."""
 
 
 def differing(one: NDArray[np.int64], other: NDArray[np.int64], n_one: int, n_other: int) -> list[Differing]:

@@ -39,7 +39,7 @@ class Prevalent(NamedTuple):
     activations: tuple[float, ...]
     """How strongly each does."""
     returns: bool | None = None
-    """Whether a second run found the concept again; None where that is not known."""
+    """Whether another run found the concept again; None where that is not known."""
 
 
 def prevalent_latents(

@@ -87,7 +87,7 @@ def export_sae(
     """
     module = _MODULES[_known(format)]
     if sae.twin is not None:
-        logger.warning("%s has no place for which latents a second run found again; that is left out", format)
+        logger.warning("%s has no place for which latents another run found again; that is left out", format)
     if as_top_k:
         sae = replace(sae, config=replace(sae.config, selection=TOP_K))
     folder = Path(folder)

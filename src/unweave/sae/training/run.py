@@ -67,6 +67,7 @@ def run_training(
     *,
     given: SAE | None = None,
     start: SAE | None = None,
+    settled: int = 0,
     device: str = "cpu",
     checkpoint: Build | None = None,
     kept_as: str = "",
@@ -83,6 +84,7 @@ def run_training(
         given: a dictionary to leave as it is, selecting by threshold. The SAE that is described and trained is then
             `batch_topk` on what that one leaves over, and what is returned, and measured on the way, is both in one.
         start: an SAE like the one that is described, to train on from; by default directions are drawn from the texts.
+        settled: so many latents of `start`, the first ones, keep their rows of W_dec as they are.
         checkpoint: an artefact in the making; training saves its state there and goes on from it.
         kept_as: a name under which the last state stays there, so that the same call gives the same at once; until
             `forget`. By default nothing stays when the training is done.
@@ -102,7 +104,7 @@ def run_training(
         if config.batch_size % world.size:
             raise BadData(f"a batch of {config.batch_size} cannot be shared evenly by {world.size} processes")
         kept = checkpoint if world.rank == 0 else None
-        run = Run(texts, held_out, sae_config, config, device, world, kept, given, start, kept_as)
+        run = Run(texts, held_out, sae_config, config, device, world, kept, given, start, settled, kept_as)
         with run.engine.running():
             return run.to_the_end(tuple(reporters) if world.rank == 0 else ())
 
@@ -113,7 +115,7 @@ class Run:
     def __init__(
         self, texts: TrainingTexts, held_out: NDArray[np.float32], sae_config: SAEConfig, config: TrainConfig,
         device: str, world: World, checkpoint: Build | None, given: SAE | None = None, start: SAE | None = None,
-        kept_as: str = "",
+        settled: int = 0, kept_as: str = "",
     ) -> None:  # fmt: skip
         self.texts, self.held_out, self.sae_config, self.config = texts, held_out, sae_config, config
         self.engine, self.device, self.world, self.checkpoint = engine_for(device), device, world, checkpoint
@@ -130,6 +132,7 @@ class Run:
             if start is None
             else state_of(start, sae_config, sample, self.engine, self.variant, device)
         )
+        self.settled = self.state.parameters.W_dec[:settled].clone()
         self.history: list[Report] = []
         self.best: SAE | None = None
         self.sample = sample
@@ -182,6 +185,7 @@ class Run:
         fired = done.fired.to(torch.int64)
         self.world.sum_(done.loss, fired, *small.values())
         self.engine.update(p, moments, gradients.W, adam, self.world)
+        p.W_dec[: len(self.settled)] = self.settled
         if self.config.least_cosine:
             hold_within(p, self.config.least_cosine)
         for name, gradient in small.items():
@@ -240,7 +244,7 @@ class Run:
     def _identity(self) -> str:
         """What a checkpoint must share with the run that goes on from it."""
         given, start = (sae and fingerprint(sae) for sae in (self.given, self.start))
-        settings = {"sae": asdict(self.sae_config), "training": asdict(self.config)}
+        settings = {"sae": asdict(self.sae_config), "training": asdict(self.config), "settled": len(self.settled)}
         return json.dumps(settings | {"texts": len(self.texts), "given": given, "start": start})
 
     def _save(self, number: int) -> None:

@@ -24,10 +24,8 @@ from unweave.sae.training.reports import Report
 from unweave.sae.training.rows import TrainingTexts
 from unweave.sae.training.run import Trained, forget, run_training
 
-_OTHER_SEED = 1 << 20
-"""Flipped in a seed it gives the twin's: far from those that people type, whose runs are to be compared with both."""
 _FIRST, _TWIN = "first", "twin"
-_MATCHED_ON = 100_000
+MATCHED_ON = 100_000
 """Texts, at most, by which latents are live in both runs."""
 
 
@@ -50,10 +48,7 @@ def run_with_twin(
     Raises:
         DimensionMismatch, BadData: as `run_training`, or matching the two runs does not fit into memory.
     """
-    n = sae_config.n_latents
-    refuse_beyond_memory(
-        8 * n * n, f"matching {n:,} latents with those of a second run", "give fewer, or do without: --no-twin"
-    )
+    refuse_unmatchable(sae_config.n_latents, "--no-twin")
 
     def run(training: TrainConfig, kept_as: str, reporters: Iterable[Callable[[Report], None]] = ()) -> Trained:
         return run_training(
@@ -64,15 +59,29 @@ def run_with_twin(
     with world_of(own_device(device)):
         first = run(config, _FIRST, reporters)
         progress.say("once more from another seed, to see which latents return")
-        twin = run(replace(config, seed=config.seed ^ _OTHER_SEED), _TWIN)
+        twin = run(replace(config, seed=other_seed(config.seed, 1)), _TWIN)
     if is_helper():
         return first
     if checkpoint is not None:
         forget(checkpoint, _FIRST)
         forget(checkpoint, _TWIN)
     rows = texts if isinstance(texts, TrainingTexts) else TrainingTexts.of(texts)
-    sample, n_given = rows.sample(_MATCHED_ON, config.seed), 0 if given is None else given.config.n_latents
+    sample, n_given = rows.sample(MATCHED_ON, config.seed), 0 if given is None else given.config.n_latents
     return first._replace(sae=_matched(first.sae, twin.sae, sample, n_given))
+
+
+def other_seed(seed: int, number: int) -> int:
+    """The seed of a further run, from 1 on: far from those that people type, whose runs may be compared with all."""
+    return seed ^ number << 20
+
+
+def refuse_unmatchable(n_latents: int, without: str) -> None:
+    """Raise BadData if the latents of two runs cannot be matched in memory; `without` is the option to do without."""
+    refuse_beyond_memory(
+        8 * n_latents**2,
+        f"matching {n_latents:,} latents with those of another run",
+        f"give fewer, or do without: {without}",
+    )
 
 
 def _matched(sae: SAE, twin: SAE, sample: NDArray[np.float32], n_given: int) -> SAE:
