@@ -310,10 +310,7 @@ def read() -> dict[str, Any]:
     for name in dict.fromkeys(pair["collection"] for pair in pairs):
         of = collection(name, texts.MINILM)
         for space in spaces_of(evidence_of(of, from_pretrained().sae)):
-            reader = space._replace(
-                texts=unit(centred(space.texts) if space.judge == DETECTION else space.texts),
-                read=lambda some, read=space.read: unit(read(some)),
-            ).reader(names)
+            reader = space._replace(read=lambda some, read=space.read: unit(read(some))).reader(names)
             for i, pair in enumerate(pairs):
                 if pair["collection"] == name:
                     (likeness[space.judge][i],) = reader(i, np.array([of.ids.index(pair["passage"])]))
@@ -323,11 +320,6 @@ def read() -> dict[str, Any]:
         "between_passes": float(spearmanr(grades[:, 0], grades[:, 1]).statistic),
         "judges": {judge: float(spearmanr(of, grades.mean(axis=1)).statistic) for judge, of in likeness.items()},
     }  # fmt: skip
-
-
-def centred(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Rows from their mean: within one text's pairs that changes nothing, between texts it does."""
-    return np.asarray(rows - rows.mean(axis=0))
 
 
 def unit(rows: detection.Rows) -> detection.Rows:

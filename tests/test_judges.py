@@ -36,7 +36,7 @@ from unweave.concepts.judges.questions import A_BAND, Question, auroc, mean, que
 from unweave.concepts.namers.keyphrases import KeyphraseNamer
 from unweave.concepts.store import add_namings
 from unweave.config import KeyphraseConfig
-from unweave.encode.static import StaticEncoder
+from unweave.encode.static import RUN, StaticEncoder
 from unweave.project import Project
 from unweave.stages import judge, name
 from unweave.stages.evidence import evidence_of
@@ -318,7 +318,8 @@ def test_from_which_activation_a_name_holds(namer, scores, expected):
 def test_detection_is_told_by_the_name_in_its_space_and_by_bands():
     # Texts 0 and 1 are active, strong and weak; 2 and 3 are silent. The name's row picks out 0, and puts 1 between.
     texts = np.array([[1.0, 0], [0.4, 0], [0.5, 0], [0.0, 1]], np.float32)
-    space = Space(DETECTION, texts, lambda names: np.array([[1.0, 0] for _ in names], np.float32))
+    read = lambda names: np.array([[1.0, 0] for _ in names], np.float32)  # noqa: E731
+    space = Space(DETECTION, read, detection.products(texts))
     bands = (slice(0, 1), slice(1, 1), slice(1, 2))
     activations = np.array([0.9, 0.2], np.float32)
     asked = {7: Question(np.arange(4), np.array([1, 1, 0, 0], bool), activations, np.zeros(4, bool), bands)}
@@ -356,7 +357,8 @@ def test_a_form_is_told_by_words_and_of_two_things_the_nearer_one_counts():
     texts = ["Glutamate binds.", "Unglued paper.", "A ship at sea.", "Bread and flour."]
     vectors = np.array([[0, 0], [0, 0], [1.0, 0], [0, 1.0]], np.float32)
     of = {"ships": [1.0, 0], "bread": [0, 1.0]}
-    space = Space(DETECTION, vectors, lambda names: np.array([of.get(n, [0, 0]) for n in names], np.float32))
+    read = lambda names: np.array([of.get(n, [0, 0]) for n in names], np.float32)  # noqa: E731
+    space = Space(DETECTION, read, detection.products(vectors))
     every, names = np.arange(4), ["words that begin with glu-", "ships; also bread"]
     by_meaning = space.reader(names)
     assert by_meaning(0, every).tolist() == [0, 0, 0, 0]
@@ -385,6 +387,36 @@ def test_the_second_encoder_knows_what_is_alike_and_knows_nothing_of_an_empty_te
     assert not nothing.any() and np.linalg.norm(wind) == pytest.approx(1, abs=1e-5)
     assert encoder.encode_passages([]).shape == (0, 256)
     assert encoder.identity["weights"].startswith("sha256 ")
+
+
+def test_a_phrase_is_compared_with_a_text_as_a_whole_and_with_the_run_of_words_nearest_to_it():
+    encoder = StaticEncoder()
+    short, long = "wind turbines", "A poem. " * 30 + "There is offshore wind power off the coast. " + "A verse. " * 30
+    texts = [short, "", long, "A poem. " * 60, "one"]
+    meanings, phrases = encoder.read(texts), encoder.encode_passages(["wind energy", "bread"])
+    np.testing.assert_allclose(meanings.whole, encoder.encode_passages(texts), atol=1e-6)
+    compare, chosen = meanings.likeness(phrases), np.array([3, 2, 1, 0, 2, 4])
+    for number, phrase in enumerate(phrases):  # an obvious slow version
+        found = []
+        for text in chosen.tolist():
+            words = [encoder._vectors[word] for word in next(encoder._words([texts[text]]))]
+            runs = [np.sum(words[i : i + RUN], axis=0) for i in range(max(1, len(words) - RUN + 1))] if words else []
+            nearest = max((float(phrase @ run / np.linalg.norm(run)) for run in runs), default=0)
+            found.append(phrase @ meanings.whole[text] + nearest)
+        np.testing.assert_allclose(compare(number, chosen), found, atol=1e-5)
+    poems, with_wind, nothing, wind, *_ = compare(0, chosen).tolist()
+    assert wind > with_wind > poems + 0.3 and nothing == 0
+    assert with_wind - poems > 2 * (phrases[0] @ (meanings.whole[2] - meanings.whole[3]))  # the mean drowns it
+
+
+def test_more_phrases_than_are_compared_at_a_time():
+    encoder = StaticEncoder()
+    meanings, phrases = encoder.read(["the sea", "bread and butter"]), encoder.encode_passages(["bread", "sea"] * 70)
+    compare = meanings.likeness(phrases)
+    for number in range(140):
+        (sea, bread) = compare(number, np.arange(2)).tolist()
+        assert (sea > bread) == bool(number % 2)
+    assert encoder.read([]).likeness(phrases)(3, np.empty(0, np.int64)).shape == (0,)
 
 
 def test_words_are_compared_by_their_stems(evidence):

@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array, vstack
 
 from unweave.base import progress
-from unweave.base.cores import spans
 from unweave.base.records import Passage
 from unweave.concepts.concept import Concept, Example
 from unweave.config import EvidenceConfig
 from unweave.encode.encoder import Encoder, Remembering
-from unweave.encode.static import StaticEncoder
+from unweave.encode.static import Meanings, StaticEncoder
 from unweave.sae.latents import encode_all
 from unweave.texts.sentences import PASSAGE
 
@@ -199,12 +198,9 @@ class Evidence:
         return StaticEncoder()
 
     @cached_property
-    def meanings(self) -> NDArray[np.float32]:
-        """All texts by the second encoder, (n_texts, width), at length 1."""
-        return np.concatenate([
-            self.second_encoder.encode_passages([self.content(text) for text in range(*span)])
-            for span in spans(len(self), _BLOCK)
-        ])  # fmt: skip
+    def meanings(self) -> Meanings:
+        """All texts by the second encoder."""
+        return self.second_encoder.read(self.contents())
 
     def for_naming(self, latents: Sequence[int]) -> Iterator[tuple[int, Samples]]:
         """Each latent's texts that namers may see."""

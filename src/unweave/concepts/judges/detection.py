@@ -9,6 +9,7 @@ of random directions are told there nearly as well as names of trained ones. Det
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -37,27 +38,29 @@ _ENOUGH_FOR_A_MEAN = 16
 
 
 Rows: TypeAlias = "NDArray[np.float32] | csr_array"
+Likeness: TypeAlias = Callable[[int, NDArray[np.int64]], NDArray[np.floating]]
+"""How like one of some names, by its number, is to some texts of the evidence, (n_chosen,)."""
 
 
 class Space(NamedTuple):
-    """Where names and texts are compared: by the inner product of their rows."""
+    """Where names and texts are compared."""
 
     judge: str
     """Detection here."""
-    texts: Rows
-    """(n_texts, width) of all texts of the evidence."""
     read: Callable[[Sequence[str]], Rows]
     """The rows of some names, (n_names, width)."""
+    compare: Callable[[Rows], Likeness]
+    """What compares such rows with texts."""
     content: Callable[[int], str] | None = None
     """A text as it reads, by its number; with it a name that speaks of words is told by those, see `forms`."""
 
-    def reader(self, names: Sequence[str]) -> Callable[[int, NDArray[np.int64]], NDArray[np.floating]]:
-        """What gives the likeness of one of some names, by its place, to some texts, (n_chosen,).
+    def reader(self, names: Sequence[str]) -> Likeness:
+        """What compares some names with texts.
 
         All of them decide what each is compared with: of "a; also b" it is the likeness to the nearer of the two.
         """
         parts = [(place, part) for place, name in enumerate(names) for part in name.split(ALSO)]
-        rows = self.read([part for _, part in parts])
+        of_part = self.compare(self.read([part for _, part in parts]))
         forms = [form_of(name) if self.content else None for name in names]
         of_name: dict[int, list[int]] = {}
         for number, (place, _) in enumerate(parts):
@@ -67,23 +70,39 @@ class Space(NamedTuple):
             form = forms[name]
             if form is not None and self.content is not None:
                 return np.array([form(self.content(text)) for text in texts.tolist()], np.float32)
-            found = [self._products(rows[[number]], texts) for number in of_name[name]]
-            return np.max(found, axis=0) if len(found) > 1 else found[0]
+            return np.asarray(np.max([of_part(number, texts) for number in of_name[name]], axis=0))
 
         return likeness
 
-    def _products(self, row: Rows, texts: NDArray[np.int64]) -> NDArray[np.floating]:
-        return np.asarray(self.texts[texts] @ (row.toarray() if isinstance(row, csr_array) else row)[0])
+
+def products(texts: Rows) -> Callable[[Rows], Likeness]:
+    """Comparison by the inner product of a name's row with each text's, of (n_texts, width)."""
+
+    def compare(names: Rows) -> Likeness:
+        def likeness(name: int, chosen: NDArray[np.int64]) -> NDArray[np.floating]:
+            row = names[[name]]
+            return np.asarray(texts[chosen] @ (row.toarray() if isinstance(row, csr_array) else row)[0])
+
+        return likeness
+
+    return compare
 
 
 def by_second_encoder(evidence: Evidence) -> Space:
-    """The space of an encoder that shares nothing with the one whose directions are named; this judge decides."""
-    return Space(DETECTION, evidence.meanings, lambda names: embedded(evidence.second_encoder, names), evidence.content)
+    """The space of an encoder that shares nothing with the one whose directions are named; this judge decides.
+
+    A name is compared with a text as a whole and with what is nearest to it there: see `encode.static`.
+    """
+
+    def compare(names: Rows) -> Likeness:
+        return evidence.meanings.likeness(np.asarray(names))
+
+    return Space(DETECTION, partial(embedded, evidence.second_encoder), compare, evidence.content)
 
 
 def in_space(evidence: Evidence) -> Space:
     """The space of the encoder whose directions are named; a name is easily right there."""
-    return Space(IN_SPACE, evidence.embeddings, lambda names: embedded(evidence.encoder, names))
+    return Space(IN_SPACE, partial(embedded, evidence.encoder), products(evidence.embeddings))
 
 
 def lexical(evidence: Evidence) -> Space:
@@ -92,7 +111,7 @@ def lexical(evidence: Evidence) -> Space:
 
     weights = TfidfVectorizer(analyzer=stems, dtype=np.float32)
     texts = csr_array(weights.fit_transform(evidence.contents()))
-    return Space(LEXICAL, texts, lambda names: csr_array(weights.transform(names)))
+    return Space(LEXICAL, lambda names: csr_array(weights.transform(names)), products(texts))
 
 
 def embedded(encoder: Encoder, names: Sequence[str]) -> NDArray[np.float32]:

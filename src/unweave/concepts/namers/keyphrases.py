@@ -172,7 +172,7 @@ class KeyphraseNamer:
 
     def _nearest(self, candidates: Sequence[Candidate], samples: Samples) -> int:
         """Which candidate is nearest in meaning to what sets the active texts apart from the silent ones."""
-        meanings, weights = self._evidence.meanings, samples.activations[:_TEXTS_COMPARED].astype(np.float64)
+        meanings, weights = self._evidence.meanings.whole, samples.activations[:_TEXTS_COMPARED].astype(np.float64)
         near = samples.near_misses[:_TEXTS_COMPARED]
         silent = np.union1d(near[near >= 0], samples.random)
         apart = weights @ meanings[samples.texts[:_TEXTS_COMPARED]] / weights.sum()
