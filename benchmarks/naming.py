@@ -8,6 +8,7 @@ the same keyphrases, of
 
 - other latents (shuffled);
 - random directions, others than those that decide the marks;
+- latents of an SAE of an untrained encoder, all-MiniLM-L6-v2 with random weights;
 - centroids of k-means, and single texts taken as directions, each active as often as a latent is.
 
 Measured of each are detection in the second encoder's space, by bands of strength, by words alone, and in the space of
@@ -37,6 +38,7 @@ from scipy.sparse import issparse
 from scipy.stats import spearmanr
 from sklearn.cluster import MiniBatchKMeans
 
+import unweave as uw
 from unweave.base.contributions import Label
 from unweave.base.records import Group, Passage, Trust
 from unweave.base.vectors import unit_rows
@@ -51,7 +53,7 @@ from unweave.concepts.judges.verdicts import told_beside_nulls
 from unweave.concepts.namers.dictionary import DictionaryNamer, Given
 from unweave.concepts.namers.keyphrases import KeyphraseNamer
 from unweave.concepts.naming import ArrayRows
-from unweave.config import EncoderConfig, EvidenceConfig, KeyphraseConfig
+from unweave.config import EncoderConfig, EvidenceConfig, KeyphraseConfig, SAEConfig
 from unweave.dictionaries.dictionary import Dictionary, from_pretrained
 from unweave.encode.encoders import SentenceTransformerEncoder
 from unweave.sae.model import SAE
@@ -61,8 +63,9 @@ READING = Path(__file__).parent / "reading.json"
 COLLECTIONS = ("scifact", "fiqa-mini", "dbpedia-entity-5k", "medline", "cacm", "npl-vaswani")
 SILENT = "silent"
 SHOWN, DICTIONARY, KEYPHRASES = "shown", "dictionary", "keyphrases"
-SHUFFLED, RANDOM, CENTROIDS, TEXTS = "of other latents", "of random directions", "of centroids", "of single texts"
-CONTROLS = (SHUFFLED, RANDOM, CENTROIDS, TEXTS)
+SHUFFLED, RANDOM, UNTRAINED = "of other latents", "of random directions", "of an untrained encoder's"
+CENTROIDS, TEXTS = "of centroids", "of single texts"
+CONTROLS = (SHUFFLED, RANDOM, UNTRAINED, CENTROIDS, TEXTS)
 JUDGES = (DETECTION, STRONG, MIDDLE, WEAK, LEXICAL, IN_SPACE)
 LEAST_FRESH = 9
 """Active texts in a fresh question, at least."""
@@ -113,6 +116,7 @@ def measured(of: Collection, n: int) -> dict[str, Any]:
         seen = evidence.seen_by(sae)
         named = dict(namer.beside(seen).names(seen.live.tolist()))
         names[control] = means(judged(seen, named, questions(seen, seen.live.tolist()), spaces, beside))
+    names[UNTRAINED] = means(of_untrained_encoder(of, n, dictionary.sae.config, namer, spaces, beside))
     return {
         "n_texts": len(evidence),
         "live": len(live),
@@ -123,10 +127,10 @@ def measured(of: Collection, n: int) -> dict[str, Any]:
     }
 
 
-def evidence_of(of: Collection, sae: SAE) -> Evidence:
+def evidence_of(of: Collection, sae: SAE, encoder: SentenceTransformerEncoder | None = None) -> Evidence:
     passages = [Passage(name, "", text) for name, text in zip(of.ids, of.contents, strict=True)]
     config = EvidenceConfig(passages=len(passages))
-    encoder = SentenceTransformerEncoder(EncoderConfig())
+    encoder = encoder or SentenceTransformerEncoder(EncoderConfig())
     return Evidence(sae, Texts(passages, ArrayRows(np.asarray(of.passages, np.float32))), None, config, encoder=encoder)
 
 
@@ -178,6 +182,22 @@ def directions(evidence: Evidence, n: int) -> dict[str, SAE]:
         CENTROIDS: nulls.matched(evidence, centroids, np.random.default_rng(seed)),
         TEXTS: nulls.single_texts(evidence, n, seed),
     }
+
+
+def of_untrained_encoder(
+    of: Collection, n: int, like: SAEConfig, namer: KeyphraseNamer, spaces: Sequence[Space], beside: Nulls
+) -> Scores:
+    """Keyphrases of latents of an SAE that reads the same texts by an encoder of random weights, judged.
+
+    Args:
+        n: its latents; each is active about as often as those of a dictionary `like` this one.
+    """
+    by_untrained = collection(of.name, texts.UNTRAINED)
+    sae = uw.train(by_untrained.passages, max(1, round(like.k * n / like.n_latents)), n_latents=n)
+    seen = evidence_of(by_untrained, sae, texts.encoder(texts.UNTRAINED))
+    live = seen.live.tolist()
+    named = dict(KeyphraseNamer(seen, KeyphraseConfig(), namer.phrases).names(live))
+    return judged(seen, named, questions(seen, live), (*spaces[:2], detection.in_space(seen)), beside)
 
 
 # --- figures --------------------------------------------------------------------------------------
