@@ -363,7 +363,10 @@ def test_a_form_is_told_by_words_and_of_two_things_the_nearer_one_counts():
     by_meaning = space.reader(names)
     assert by_meaning(0, every).tolist() == [0, 0, 0, 0]
     assert by_meaning(1, every).tolist() == [0, 0, 1, 1]
-    assert space._replace(content=texts.__getitem__).reader(names)(0, every).tolist() == [1, 0, 0, 0]
+    by_word = space._replace(content=texts.__getitem__).reader([*names, "the word 'bread'"])
+    first, *others = by_word(0, every).tolist()
+    assert first > 1 > 0 == max(others)
+    assert np.argsort(-by_word(2, every), kind="stable").tolist() == [3, 0, 1, 2]
 
 
 def test_a_readers_name_is_shown_unless_another_is_surely_better():

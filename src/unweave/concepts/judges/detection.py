@@ -30,6 +30,8 @@ HELD_OUT_PRECISION = 0.8
 """Of pairs of an active and a silent text, the share that a name tells right where it holds, surely."""
 ALSO = "; also "
 """Stands in a name between two things that a latent is about."""
+_HOLDS_THE_WORD = 10.0
+"""More than two texts' likenesses to a name differ by: one with such a word comes before all without."""
 _FEWEST_ABOVE = 9
 """Active texts on which it can be said that a name holds, at least."""
 _ENCODED = 1024
@@ -52,7 +54,7 @@ class Space(NamedTuple):
     compare: Callable[[Rows], Likeness]
     """What compares such rows with texts."""
     content: Callable[[int], str] | None = None
-    """A text as it reads, by its number; with it a name that speaks of words is told by those, see `forms`."""
+    """A text as it reads, by its number; with it a name that speaks of words is told by those first, see `forms`."""
 
     def reader(self, names: Sequence[str]) -> Likeness:
         """What compares some names with texts.
@@ -67,10 +69,12 @@ class Space(NamedTuple):
             of_name.setdefault(place, []).append(number)
 
         def likeness(name: int, texts: NDArray[np.int64]) -> NDArray[np.floating]:
+            found: NDArray[np.floating] = np.max([of_part(number, texts) for number in of_name[name]], axis=0)
             form = forms[name]
             if form is not None and self.content is not None:
-                return np.array([form(self.content(text)) for text in texts.tolist()], np.float32)
-            return np.asarray(np.max([of_part(number, texts) for number in of_name[name]], axis=0))
+                holds = np.array([form(self.content(text)) for text in texts.tolist()], np.float32)
+                found = found + _HOLDS_THE_WORD * holds
+            return found
 
         return likeness
 
