@@ -20,11 +20,14 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from unweave.concepts import store
 from unweave.concepts.concept import Concept
 from unweave.concepts.database import writing
 from unweave.concepts.namers import base
-from unweave.concepts.namers.language_model import LanguageModelNamer
+from unweave.concepts.namers.language_model import Asked, LanguageModelNamer
 from unweave.concepts.prompts import Shown
 from unweave.config import EvidenceConfig, LanguageModelConfig
 from unweave.language import client, spending
@@ -36,16 +39,26 @@ INPUT_PRICE, OUTPUT_PRICE = 1.0, 1.0  # an answer, 100 tokens read and 20 writte
 PAID = 120e-6
 
 
-def show(latents: Sequence[int]) -> Iterator[tuple[int, Shown]]:
+def show(latents: Sequence[int]) -> Iterator[tuple[int, Asked]]:
     for latent in latents:
-        yield latent, Shown([f"A text about concept-{latent}."], [], [], ["Another text."], [], None)
+        yield latent, asked(Shown([f"A text about concept-{latent}."], [], [], ["Another text."], [], None))
+
+
+def asked(*prompts: Shown) -> Asked:
+    """Prompts about a latent of which no further text is known."""
+    return Asked(prompts, np.empty(0, np.int64), np.empty(0, np.int64))
+
+
+def longest(names: Sequence[str], active: NDArray[np.int64], silent: NDArray[np.int64]) -> list[float]:
+    """Of several names the longest is told best."""
+    return [float(len(name)) for name in names]
 
 
 def namer(database: Path, base_url: str, cap: float) -> LanguageModelNamer:
     config = LanguageModelConfig(
         base_url=base_url, timeout=0.3, concurrency=4, input_price=INPUT_PRICE, output_price=OUTPUT_PRICE, cap=cap
     )
-    return LanguageModelNamer(database, show, config, EvidenceConfig())
+    return LanguageModelNamer(database, show, config, EvidenceConfig(), longest)
 
 
 def name_all(database: Path, base_url: str, cap: float) -> None:

@@ -34,6 +34,7 @@ from unweave.concepts.judges.detection import HELD_OUT_PRECISION, IN_SPACE, LEXI
 from unweave.concepts.judges.embedding import odd_one_out
 from unweave.concepts.judges.questions import A_BAND, Question, auroc, mean, question, questions, share, told
 from unweave.concepts.namers.keyphrases import KeyphraseNamer
+from unweave.concepts.namers.language_model import shown
 from unweave.concepts.store import add_namings
 from unweave.config import KeyphraseConfig
 from unweave.encode.static import RUN, StaticEncoder
@@ -377,7 +378,7 @@ def test_a_readers_name_is_shown_unless_another_is_surely_better():
     near = told_so("keyphrases", 0.7, 0.9, 0.97) | told_so(CURATED, 0.65, 0.85, 0.96)
     assert shown_first(namings, near)[0].namer == CURATED
     assert shown_first(namings, near | told_so(CURATED, 0.5, 0.69, 0.96))[0].namer == "keyphrases", "surely worse"
-    assert shown_first(namings, near | told_so(CURATED, 0.65, 0.85, 0.9))[0].namer == "keyphrases", "a lesser mark"
+    assert shown_first(namings, near | told_so(CURATED, 0.65, 0.85, 0.9))[0].namer == CURATED, "of a lesser mark too"
     assert shown_first([*namings, Naming(PERSON, "pens")], near)[0].namer == PERSON
     came = [namings[0], Naming("dictionary", "words that begin with pen-", provenance={"by": CURATED})]
     assert shown_first(came, near | told_so("dictionary", 0.65, 0.85, 0.96))[0].namer == "dictionary"
@@ -453,6 +454,29 @@ def test_judges_ask_about_texts_that_no_namer_has_seen(evidence):
         assert not seen[latent] & set(texts.tolist())
         assert set(texts[active].tolist()) <= set(evidence.active(latent)[0].tolist())
         assert not set(texts[~active].tolist()) & set(evidence.active(latent)[0].tolist())
+
+
+def test_of_several_prompts_each_shows_other_texts_and_others_choose_the_name(evidence, project_folder):
+    concepts = Project.open(project_folder).concepts
+    latents = [latent for latent in evidence.live.tolist() if len(evidence.active(latent)[0]) > 60][:8]
+    assert latents
+    once, thrice = (dict(shown(evidence, concepts, n, latents)) for n in (1, 3))
+    may_see = dict(evidence.for_naming(latents))
+    better = 0
+    for latent in latents:
+        assert once[latent].prompts == thrice[latent].prompts[:1]
+        first, *others = thrice[latent].prompts
+        assert len({tuple(prompt.middle) for prompt in (first, *others)}) == 3
+        told_by = thrice[latent].active.tolist(), thrice[latent].silent.tolist()
+        in_prompts = {text for prompt in (first, *others) for of in prompt[:5] for text in of}
+        assert not in_prompts & {evidence.content(text) for of in told_by for text in of}
+        assert set(told_by[0]) <= set(may_see[latent].texts.tolist())
+        assert not set(told_by[1]) & set(evidence.active(latent)[0].tolist())
+        name, wrong = concepts.concept(latent).naming("keyphrases").name, "the office of the chief accountant"
+        better += int(np.argmax(detection.tell(evidence, [wrong, name], *map(np.array, told_by))) == 1)
+    assert better >= 7
+    nothing = np.empty(0, np.int64)
+    assert detection.tell(evidence, ["a", "b"], nothing, nothing) == [0.5, 0.5]
 
 
 @pytest.mark.parametrize("space", [

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from killed_namers import A_KILL, TESTS, show, spent
+from killed_namers import A_KILL, PAID, TESTS, asked, longest, show, spent
 from misbehaving_server import in_turn, serving, subject
 from unweave.concepts import prompts, store
 from unweave.concepts.concept import Concept, Naming
@@ -47,7 +47,7 @@ def database(tmp_path: Path) -> Path:
 def namer(database, server, show=show, **options) -> LanguageModelNamer:
     options = {"timeout": 0.3, "concurrency": 3, "input_price": 1.0, "output_price": 1.0} | options
     return LanguageModelNamer(
-        database, show, LanguageModelConfig(base_url=server.base_url, **options), EvidenceConfig()
+        database, show, LanguageModelConfig(base_url=server.base_url, **options), EvidenceConfig(), longest
     )
 
 
@@ -250,6 +250,75 @@ def test_a_forecast_says_what_it_would_take_and_sends_nothing(database):
     assert forecast.seconds == (N - 4) * 3.0 / 3
 
 
+# --- several samples, and none ---------------------------------------------------------------------
+
+
+def several_shown(n: int):
+    """A namer's `show` of so many prompts a latent."""
+
+    def show(latents):
+        for latent in latents:
+            texts = [f"Text {number} about concept-{latent}." for number in range(n)]
+            yield latent, asked(*(Shown([text], [], [], [], [], None) for text in texts))
+
+    return show
+
+
+def saying(*names: str):
+    """A server's answer to the first, the second … prompt about a concept."""
+
+    def answer(request) -> str:
+        number = int(re.search(r"Text (\d)", request["messages"][-1]["content"])[1])
+        return json.dumps({"name": names[number], "description": f"said at {number}"})
+
+    return answer
+
+
+def test_of_several_names_the_one_that_tells_best_is_kept_and_all_are_paid(database):
+    with serving(answer=saying("short", "much longer", "short")) as server:
+        base.run(database, namer(database, server, several_shown(3), samples=3), [4])
+        assert len(server.requests) == 3
+        assert base.run(database, namer(database, server, several_shown(3), samples=3), [4]) == 0
+        assert base.run(database, namer(database, server, several_shown(1), samples=1), [4]) == 1
+    with serving(answer=saying("short", "much longer", "short")) as server:
+        base.run(database, namer(database, server, several_shown(3), samples=3), [4])
+    named = Concepts(database).concept(4).naming("language-model")
+    assert (named.name, named.description, named.provenance["others"]) == ("much longer", "said at 1", ["short"])
+    assert named.provenance["input_tokens"] == 300 and named.provenance["cost"] == pytest.approx(3 * PAID)
+    with writing(database) as db:
+        assert spending.spent(db).cost == pytest.approx(7 * PAID)
+
+
+def test_a_model_may_find_nothing_to_name(database):
+    with serving(answer=saying("none", "a name", "None.")) as server:
+        base.run(database, namer(database, server, several_shown(3), samples=3), [4])
+        none = Concepts(database).concept(4).naming("language-model")
+        assert none.name is None and not none.failed
+        assert base.run(database, namer(database, server, several_shown(3), samples=3), [4]) == 0, "that is an answer"
+    with serving(answer=saying("none", "a name", "a name")) as server:
+        base.run(database, namer(database, server, several_shown(3), samples=3), [5])
+    assert names(database)[5] == "a name"
+
+
+def test_what_is_no_name_does_not_stand_against_one_that_is(database):
+    with serving(answer=saying("<b>bold</b>", "a name", "1 2 3")) as server:
+        base.run(database, namer(database, server, several_shown(3), samples=3), [4])
+        base.run(database, namer(database, server, several_shown(1), samples=1), [5])
+    assert names(database)[4] == "a name"
+    assert Concepts(database).concept(5).naming("language-model").failed
+
+
+def test_a_cap_that_is_reached_between_samples_keeps_what_is_paid(database):
+    with serving(answer=saying("first", "second", "third")) as server:
+        # Until a concept's answers are stored, each counts as the most that it could have cost.
+        most = namer(database, server, several_shown(1)).forecast([0]).most
+        one = namer(database, server, several_shown(3), samples=3, cap=2 * most + PAID / 2, concurrency=1)
+        base.run(database, one, range(3))
+    assert names(database) == {0: "second", 1: "first", 2: "first"}
+    with writing(database) as db:
+        assert spending.spent(db).cost == pytest.approx(len(server.requests) * PAID)
+
+
 # --- kills ----------------------------------------------------------------------------------------
 
 
@@ -303,7 +372,7 @@ def obedient(request: dict) -> str:
 
 def hostile_show(latents):
     for latent in latents:
-        yield latent, Shown([HOSTILE[latent]], [], [], [HOSTILE[latent]], [], HOSTILE[latent])
+        yield latent, asked(Shown([HOSTILE[latent]], [], [], [HOSTILE[latent]], [], HOSTILE[latent]))
 
 
 def test_hostile_passages_change_no_form_leak_no_key_and_reach_no_tool(database, monkeypatch):

@@ -1,7 +1,4 @@
-"""Every setting, a frozen dataclass a stage, a sentence under each field.
-
-The same fields are the options of a stage's command, a table of `unweave.toml`, and what a manifest keeps.
-"""
+"""Every setting, a frozen dataclass a stage; its fields are options of a command, and a table of `unweave.toml`."""
 
 from __future__ import annotations
 
@@ -277,6 +274,8 @@ class LanguageModelConfig:
     """Environment variable with the language model's key, if it needs one; keys are read from nowhere else."""
     prompt: str = one_of(PROMPTS, "contrastive")
     """Prompt for a name: contrastive shows texts that leave the concept silent too; paper asks as the paper did."""
+    samples: int = 1
+    """Names asked for of each concept, from other texts each, at most 100; the one that tells others best is kept."""
     concurrency: int = 2
     """Requests to the language model at a time, at most 256."""
     attempts: int = 5
@@ -294,7 +293,8 @@ class LanguageModelConfig:
 
     def __post_init__(self) -> None:
         fields.check(self)
-        fields.at_least(self, 1, "concurrency", "attempts", "output_tokens")
+        fields.at_least(self, 1, "samples", "concurrency", "attempts", "output_tokens")
+        fields.at_most(self, 100, "samples")
         fields.at_most(self, 256, "concurrency")
         fields.at_most(self, 1000, "attempts")
         fields.at_least(self, 0, "input_price", "output_price", "cap")

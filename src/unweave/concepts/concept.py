@@ -246,10 +246,10 @@ class Concept:
 
 
 def shown_first(namings: Iterable[Naming], scores: Mapping[str, Sequence[Score]]) -> tuple[Naming, ...]:
-    """Namings of a latent: a person's, then the most trusted, of these the best told; the nameless last.
+    """Namings of a latent: a person's, a reader's, then the most trusted, of these the best told; the nameless last.
 
-    A reader's name comes before others of the same trust unless it is surely told worse than one: two names that judges
-    find as good are not as good to read.
+    A reader's name comes before others, of a better mark too, unless it is surely told worse than one: names that
+    judges find about as good are not as good to read; see docs/names.md.
     """
 
     def detection(naming: Naming) -> Score | None:
@@ -264,7 +264,8 @@ def shown_first(namings: Iterable[Naming], scores: Mapping[str, Sequence[Score]]
         chosen = by_reader and found is not None and found.high >= most
         trust = _RANKS.index(trust_of(naming.namer, scores.get(naming.namer, ())))
         place = NAMERS.index(naming.namer) if naming.namer in NAMERS else len(NAMERS)
-        return naming.name is None, trust, not chosen, -1.0 if found is None else -found.low, place, naming.namer
+        told = -1.0 if found is None else -found.low
+        return naming.name is None, naming.namer != PERSON, not chosen, trust, told, place, naming.namer
 
     return tuple(sorted(given, key=rank))
 

@@ -20,6 +20,7 @@ from unweave.concepts import identity, store
 from unweave.concepts.concept import DETECTION, PERSON, came_with
 from unweave.concepts.database import DATABASE, KIND, clear_leftovers, lock_of, state_of
 from unweave.concepts.evidence import Evidence
+from unweave.concepts.judges.detection import tell
 from unweave.concepts.judges.verdicts import judge_names
 from unweave.concepts.keeping import forget_kept
 from unweave.concepts.namers import base
@@ -273,9 +274,9 @@ def language_model_namer(project: Workspace) -> LanguageModelNamer:
     database = project.concepts.database
     config = project.settings.evidence
     evidence = evidence_of(project)
-    return LanguageModelNamer(
-        database, partial(shown, evidence, project.concepts), project.confirmed("language_model"), config
-    )
+    asked_of = project.confirmed("language_model")
+    show = partial(shown, evidence, project.concepts, asked_of.samples)
+    return LanguageModelNamer(database, show, asked_of, config, partial(tell, evidence))
 
 
 def lexicon_namer(project: Workspace) -> LexiconNamer:

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from unweave.concepts.concept import DETECTION, HOLDS_FROM, Naming, Score
+from unweave.concepts.concept import CHANCE, DETECTION, HOLDS_FROM, Naming, Score
 from unweave.concepts.evidence import Evidence
 from unweave.concepts.judges.forms import form_of
-from unweave.concepts.judges.questions import Question, told
+from unweave.concepts.judges.questions import Question, auroc, told
 from unweave.concepts.namers.keyphrases import stems
 from unweave.encode.encoder import Encoder
 
@@ -182,6 +182,14 @@ def holds_from(
         return None
     activation = float(activations[least - 1])
     return Score(HOLDS_FROM, activation, activation, activation, least)
+
+
+def tell(evidence: Evidence, names: Sequence[str], active: NDArray[np.int64], silent: NDArray[np.int64]) -> list[float]:
+    """How often each of a latent's names tells which of two texts is active, of all pairs; .5 where there are none."""
+    if not len(active) or not len(silent):
+        return [CHANCE] * len(names)
+    likeness = by_second_encoder(evidence).reader(names)
+    return [auroc(likeness(number, active), likeness(number, silent)) for number in range(len(names))]
 
 
 def _some(texts: Sequence[str]) -> Iterator[Sequence[str]]:

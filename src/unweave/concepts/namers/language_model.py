@@ -1,4 +1,9 @@
-"""Name concepts by a language model: every request accounted for, every answer checked, failures kept as failures."""
+"""Name concepts by a language model: every request accounted for, every answer checked, failures kept as failures.
+
+A concept may be asked about several times, each time with other texts. Of the names that come, the one is kept that
+tells best which texts activate it, of those that namers may see and that no request about it showed. A model that finds
+nothing to name may say so; where most answers do, there is no name.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +14,10 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from unweave.base.addresses import is_on_this_machine
 from unweave.base.plain import plain
@@ -19,12 +27,12 @@ from unweave.concepts.concept import FAILED, Naming
 from unweave.concepts.database import reading, writing
 from unweave.concepts.evidence import Evidence, Samples, bands
 from unweave.concepts.namers.base import digest
-from unweave.concepts.prompts import FORM, MOST_WORDS, PROMPTS, Shown
+from unweave.concepts.prompts import FORM, MOST_WORDS, NO_NAME, PROMPTS, Shown
 from unweave.concepts.store import Concepts
 from unweave.config import EvidenceConfig, LanguageModelConfig
-from unweave.errors import BadAnswer, ModelUnavailable
+from unweave.errors import BadAnswer, ModelUnavailable, SpendingCapReached
 from unweave.language import spending
-from unweave.language.client import LanguageModel, Ledger, Receipt
+from unweave.language.client import Answer, LanguageModel, Ledger, Receipt
 
 logger = logging.getLogger(__name__)
 
@@ -39,8 +47,24 @@ _ASSUMED_SECONDS = {True: 12.0, False: 1.5}
 """Of a request to a server on this machine, and to one elsewhere, for a forecast."""
 _MARKUP = re.compile(r"<[^>]*>|https?:|www\.|```", re.IGNORECASE)
 
+_TOLD_BY = 60
+"""Texts that activate a concept, at most, and as many that do not, by which one of several names is chosen."""
+
 Q = TypeVar("Q")
 A = TypeVar("A")
+Tell = Callable[[Sequence[str], NDArray[np.int64], NDArray[np.int64]], Sequence[float]]
+"""How well each of some names tells the first texts, which activate a latent, from the others."""
+
+
+class Asked(NamedTuple):
+    """What a model is asked about one latent."""
+
+    prompts: Sequence[Shown]
+    """One a request."""
+    active: NDArray[np.int64]
+    """Texts that activate it and stand in no prompt, by their number in the evidence."""
+    silent: NDArray[np.int64]
+    """Texts that do not, and stand in none."""
 
 
 class Forecast(NamedTuple):
@@ -68,20 +92,22 @@ class LanguageModelNamer:
     namer = "language-model"
     a_transaction = 1
 
-    def __init__(self, database: Path, show: Callable[[Sequence[int]], Iterator[tuple[int, Shown]]],
-                 config: LanguageModelConfig, evidence: EvidenceConfig) -> None:  # fmt: skip
+    def __init__(self, database: Path, show: Callable[[Sequence[int]], Iterator[tuple[int, Asked]]],
+                 config: LanguageModelConfig, evidence: EvidenceConfig, tell: Tell) -> None:  # fmt: skip
         """Prepare to name; nothing is sent.
 
         Args:
             database: of the concepts, which keeps the journal of spending too.
             show: the passages of some latents; see `shown`.
+            tell: what chooses between several names.
         """
         self._database = database
         self._show = show
+        self._tell = tell
         self.config = config
         self.made_with = digest({
             "model": config.model, "prompt": config.prompt, "version": prompts.VERSIONS[config.prompt],
-            "evidence": set_otherwise(evidence),
+            "evidence": set_otherwise(evidence), **({} if config.samples == 1 else {"samples": config.samples}),
         })  # fmt: skip
 
     def names(self, latents: Sequence[int]) -> Iterator[tuple[int, Naming]]:
@@ -118,7 +144,7 @@ class LanguageModelNamer:
         todo = [latent for latent in latents if there.get(latent) != self.made_with]
         model = LanguageModel(self.config)
         try:
-            asked = [PROMPTS[self.config.prompt](shown) for _, shown in self._show(todo)]
+            asked = [PROMPTS[self.config.prompt](shown) for _, of in self._show(todo) for shown in of.prompts]
             most = sum(model.worst_cost(messages) for messages in asked)
         finally:
             model.close()
@@ -132,28 +158,53 @@ class LanguageModelNamer:
             len(asked) * each / self.config.concurrency,
         )  # fmt: skip
 
-    def _name(self, model: LanguageModel, asked: tuple[int, Shown]) -> tuple[int, Naming]:
-        latent, shown = asked
+    def _name(self, model: LanguageModel, of: tuple[int, Asked]) -> tuple[int, Naming]:
+        latent, asked = of
+        answers, wrong, unavailable = [], "", False
+        for shown in asked.prompts:
+            try:
+                messages = PROMPTS[self.config.prompt](shown)
+                answers.append(model.ask(messages, FORM, ledger(self._database, self.config.cap, "name", latent)))
+            except BadAnswer as error:
+                wrong = plain(str(error), 300)
+            except SpendingCapReached:
+                if not answers:
+                    raise
+                break  # what was paid for is used; the next concept ends the run
+            except ModelUnavailable as error:
+                wrong, unavailable = plain(str(error), 300), True
+                break
         about = {"model": self.config.model, "prompt": self.config.prompt}
-        try:
-            messages = PROMPTS[self.config.prompt](shown)
-            answer = model.ask(messages, FORM, ledger(self._database, self.config.cap, "name", latent))
-        except (BadAnswer, ModelUnavailable) as error:
-            unavailable = {"unavailable": True} if isinstance(error, ModelUnavailable) else {}
-            return latent, Naming(self.namer, None, provenance={**about, FAILED: plain(str(error), 300), **unavailable})
-        used = {"input_tokens": answer.receipt.input_tokens, "output_tokens": answer.receipt.output_tokens}
-        provenance = {**about, **used, "cost": answer.receipt.cost, "attempts": answer.attempts}
-        wrong = unusable(answer.fields["name"])
-        if wrong:
-            provenance[FAILED] = wrong
-            return latent, Naming(self.namer, None, provenance=provenance, receipts=(answer.receipt,))
-        return latent, Naming(
-            self.namer,
-            plain(answer.fields["name"]),
-            plain(_MARKUP.sub("", answer.fields["description"])),
-            made_with=self.made_with,
-            provenance=provenance,
-            receipts=(answer.receipt,),
+        if not answers:
+            failed = {FAILED: wrong, **({"unavailable": True} if unavailable else {})}
+            return latent, Naming(self.namer, None, provenance={**about, **failed})
+        return latent, self._of_answers(asked, answers, about)
+
+    def _of_answers(self, asked: Asked, answers: Sequence[Answer], about: dict[str, Any]) -> Naming:
+        """The naming that some answers about a latent, at least one, come to."""
+        receipts = tuple(answer.receipt for answer in answers)
+        provenance = about | {
+            "input_tokens": sum(receipt.input_tokens for receipt in receipts),
+            "output_tokens": sum(receipt.output_tokens for receipt in receipts),
+            "cost": sum(receipt.cost for receipt in receipts),
+            "attempts": sum(answer.attempts for answer in answers),
+        }
+        none = [answer for answer in answers if plain(answer.fields["name"]).casefold().strip(" .\"'") == NO_NAME]
+        if 2 * len(none) > len(answers):
+            return Naming(self.namer, None, made_with=self.made_with, provenance=provenance, receipts=receipts)
+        usable = [answer for answer in answers if answer not in none and not unusable(answer.fields["name"])]
+        if not usable:
+            wrong = next(filter(None, (unusable(answer.fields["name"]) for answer in answers if answer not in none)))
+            return Naming(self.namer, None, provenance={**provenance, FAILED: wrong}, receipts=receipts)
+        by_name = {plain(answer.fields["name"]): answer for answer in reversed(usable)}  # of equal ones the first
+        names = list(dict.fromkeys(plain(answer.fields["name"]) for answer in usable))
+        if len(names) > 1:
+            told = self._tell(names, asked.active, asked.silent)
+            names.sort(key=dict(zip(names, told, strict=True)).__getitem__, reverse=True)
+            provenance["others"] = names[1:]
+        description = plain(_MARKUP.sub("", by_name[names[0]].fields["description"]))
+        return Naming(
+            self.namer, names[0], description, made_with=self.made_with, provenance=provenance, receipts=receipts
         )
 
 
@@ -169,23 +220,55 @@ def unusable(name: str) -> str | None:
     return None
 
 
-def shown(evidence: Evidence, concepts: Concepts, latents: Sequence[int]) -> Iterator[tuple[int, Shown]]:
-    """The passages of each latent that a prompt shows; only such as namers may see."""
+def shown(evidence: Evidence, concepts: Concepts, samples: int, latents: Sequence[int]) -> Iterator[tuple[int, Asked]]:
+    """What a model is shown of each latent, so many times; only texts that namers may see."""
     hints = {concept.latent: concept.naming("keyphrases") for concept in concepts.by_document_frequency()}
-    for latent, samples in evidence.for_naming(latents):
+    for latent, found in evidence.for_naming(latents):
         hint = hints.get(latent)
-        yield latent, _shown(evidence, samples, hint.name if hint else None)
+        rng = np.random.default_rng([evidence.config.seed, latent, 40])
+        drawn = [_drawn(found, rng if number else None) for number in range(samples)]
+        prompts = [_shown(evidence, one, hint.name if hint else None) for one in drawn]
+        seen = np.concatenate([np.concatenate([*one.active.values(), one.near_misses, one.random]) for one in drawn])
+        silent = np.union1d(found.near_misses[found.near_misses >= 0], found.random)
+        active, silent = (of[~np.isin(of, seen)][:_TOLD_BY] for of in (found.texts, rng.permutation(silent)))
+        yield latent, Asked(prompts, active, silent)
 
 
-def _shown(evidence: Evidence, samples: Samples, keyphrases: str | None) -> Shown:
-    active = bands(len(samples.texts), _SHOWN["top"], _SHOWN["middle"])
-    near = list(dict.fromkeys(samples.near_misses[samples.near_misses >= 0].tolist()))[: _SHOWN["near_misses"]]
-    random = [text for text in samples.random.tolist() if text not in near][: _SHOWN["random"]]
-    by_band = {band: [evidence.content(int(samples.texts[i])) for i in of] for band, of in active.items()}
+class _Drawn(NamedTuple):
+    """The texts of one prompt, by their number in the evidence."""
+
+    active: dict[str, NDArray[np.int64]]
+    """By band."""
+    near_misses: NDArray[np.int64]
+    random: NDArray[np.int64]
+
+
+def _drawn(samples: Samples, rng: np.random.Generator | None) -> _Drawn:
+    """The strongest of each band and the first of the others, or so many by lot out of thirds of the active."""
+    near = np.array(list(dict.fromkeys(samples.near_misses[samples.near_misses >= 0].tolist())), np.int64)
+    if rng is None:
+        active = bands(len(samples.texts), _SHOWN["top"], _SHOWN["middle"])
+    else:
+        most = (_SHOWN["top"], _SHOWN["middle"], _SHOWN["middle"])
+        thirds = np.array_split(np.arange(len(samples.texts)), 3)
+        chosen = (np.sort(rng.permutation(third)[:n]) for third, n in zip(thirds, most, strict=True))
+        active = dict(zip(("top", "middle", "low"), chosen, strict=True))
+        near = rng.permutation(near)
+    near = near[: _SHOWN["near_misses"]]
+    others = np.setdiff1d(samples.random, near)
+    random = samples.random[np.isin(samples.random, others)] if rng is None else rng.permutation(others)
+    by_band = {band: samples.texts[of] for band, of in active.items()}
+    return _Drawn(by_band, near, random[: _SHOWN["random"]])
+
+
+def _shown(evidence: Evidence, drawn: _Drawn, keyphrases: str | None) -> Shown:
+    def contents(texts: NDArray[np.int64]) -> list[str]:
+        return [evidence.content(text) for text in texts.tolist()]
+
     return Shown(
-        **by_band,
-        near_misses=[evidence.content(text) for text in near],
-        random=[evidence.content(text) for text in random],
+        **{band: contents(of) for band, of in drawn.active.items()},
+        near_misses=contents(drawn.near_misses),
+        random=contents(drawn.random),
         keyphrases=keyphrases,
     )
 
