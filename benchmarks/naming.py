@@ -44,7 +44,7 @@ from unweave.base.records import Group, Passage, Trust
 from unweave.base.vectors import unit_rows
 from unweave.cli.show import table
 from unweave.concepts.concept import DETECTION, Naming, Score, came_with, holds_from, shown_first, trust_of
-from unweave.concepts.evidence import Evidence, Samples, Texts
+from unweave.concepts.evidence import Evidence, Texts
 from unweave.concepts.judges import detection, nulls
 from unweave.concepts.judges.detection import IN_SPACE, LEXICAL, MIDDLE, STRONG, WEAK, Space
 from unweave.concepts.judges.nulls import Nulls
@@ -102,7 +102,7 @@ def measured(of: Collection, n: int) -> dict[str, Any]:
     namer = KeyphraseNamer(evidence, KeyphraseConfig())
     live = evidence.live.tolist()
     spaces = spaces_of(evidence)
-    beside = nulls.of_random_directions(evidence, namer.beside, spaces[0], evidence.config.seed)
+    beside = nulls.of_random_directions(evidence, namer.beside)
     namings = {DICTIONARY: names_of(dictionary, live), KEYPHRASES: dict(namer.names(live))}
     asked = questions(evidence, live)
     scores = {kind: judged(evidence, of_kind, asked, spaces, beside) for kind, of_kind in namings.items()}
@@ -230,7 +230,7 @@ def marks(
     found: dict[Trust, list[tuple[float, float]]] = {}
     for latent, samples in evidence.for_judging(list(scores)):
         first = question(samples, latent, evidence.config.seed)
-        again = first and question(without(samples, first.texts), latent, evidence.config.seed + 1)
+        again = first and question(samples.without(first.texts), latent, evidence.config.seed + 1)
         if again and again.active.sum() >= LEAST_FRESH:
             told = likeness(place[latent], again.texts)
             fresh = auroc(told[again.active], told[~again.active])
@@ -244,18 +244,6 @@ def marks(
         for trust in Trust
         if trust in found
     }
-
-
-def without(samples: Samples, asked: NDArray[np.int64]) -> Samples:
-    """A latent's texts without those that were asked about."""
-    fresh = ~np.isin(samples.texts, asked)
-    near = samples.near_misses[fresh]
-    return Samples(
-        samples.texts[fresh],
-        samples.activations[fresh],
-        np.where(np.isin(near, asked), -1, near),
-        np.setdiff1d(samples.random, asked),
-    )
 
 
 def label_of(namer: str, name: str, scores: Sequence[Score]) -> Label:

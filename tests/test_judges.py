@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +21,10 @@ from unweave.concepts.concept import (
     DETECTION,
     HOLDS_FROM,
     ITSELF,
+    OF_FAMILY,
     OVER_NULLS,
     PERSON,
+    Concept,
     Naming,
     Score,
     came_with,
@@ -29,12 +33,14 @@ from unweave.concepts.concept import (
     trust_of,
 )
 from unweave.concepts.evidence import Evidence, Samples
-from unweave.concepts.judges import detection, embedding, forms, nulls, simulations, verdicts
+from unweave.concepts.judges import detection, embedding, families, forms, nulls, simulations, verdicts
 from unweave.concepts.judges.detection import HELD_OUT_PRECISION, IN_SPACE, LEXICAL, MIDDLE, STRONG, WEAK, Space
 from unweave.concepts.judges.embedding import odd_one_out
+from unweave.concepts.judges.families import judge_families
 from unweave.concepts.judges.questions import A_BAND, Question, auroc, mean, question, questions, share, told
 from unweave.concepts.namers.keyphrases import KeyphraseNamer
 from unweave.concepts.namers.language_model import shown
+from unweave.concepts.relations.stored import Family
 from unweave.concepts.store import add_namings
 from unweave.config import KeyphraseConfig
 from unweave.encode.static import RUN, StaticEncoder
@@ -511,6 +517,37 @@ def test_coherence_of_random_texts_is_nothing(evidence):
     assert same.low > 0.05
 
 
+def test_a_familys_name_is_judged_on_texts_of_all_its_members_that_its_heads_namer_has_not_seen(project, evidence):
+    beside = partial(nulls.of_random_directions, evidence, KeyphraseNamer(evidence, KeyphraseConfig()).beside)
+    latents = [latent for latent in evidence.live.tolist() if len(evidence.active(latent)[0]) > 40][:6]
+    kin = [Family(latents[0], tuple(latents[1:3]), (0.5, 0.4)), Family(latents[3], tuple(latents[4:6]), (0.5, 0.4))]
+    judge_families(project.concepts, evidence, kin, beside)
+    for family in kin:
+        concept = project.concepts.concept(family.head)
+        assert concept.family_trust is not Trust.UNSCORED
+        assert concept.score(OF_FAMILY + DETECTION).n >= 9
+    grouped = evidence.seen_in_groups(families._groups(kin, evidence.latents.shape[1]))
+    together = evidence.latents[:, [kin[0].head, *kin[0].members]].sum(axis=1)
+    np.testing.assert_allclose(grouped.latents[:, [0]].toarray()[:, 0], np.asarray(together).ravel(), rtol=1e-6)
+    ((_, seen),) = evidence.for_naming([kin[0].head])
+    ((_, asked),) = families._questions(evidence, grouped, kin, [0])
+    assert not set(asked.texts.tolist()) & {*seen.texts.tolist(), *seen.near_misses.tolist(), *seen.random.tolist()}
+    judge_families(project.concepts, evidence, kin[1:], beside)  # one is a family no more
+    assert project.concepts.concept(kin[0].head).family_trust is Trust.UNSCORED
+    assert project.concepts.concept(kin[1].head).family_trust is not Trust.UNSCORED
+
+
+def test_a_name_that_fits_one_member_alone_does_not_hold_for_a_family():
+    scores = {"keyphrases": (
+        Score(DETECTION, 0.9, 0.85, 0.95, 60), Score(OVER_NULLS, 1.0, 0.99, 1.0, 100),
+        Score(OF_FAMILY + DETECTION, 0.52, 0.4, 0.6, 60), Score(OF_FAMILY + OVER_NULLS, 0.3, 0.1, 0.6, 100),
+    )}  # fmt: skip
+    concept = Concept(1, 9, 1.0, (Naming("keyphrases", "silk"),), scores=scores)
+    assert (concept.trust, concept.family_trust) == (Trust.HOLDS, Trust.NONE)
+    named = replace(concept, namings=(Naming(PERSON, "textiles"), *concept.namings))
+    assert named.family_trust is Trust.UNSCORED, "what was judged was another name"
+
+
 def test_what_is_judged_is_stored_and_judged_once(project):
     evidence = evidence_of(project)
     of_nulls = KeyphraseNamer(evidence, KeyphraseConfig()).beside
@@ -519,7 +556,7 @@ def test_what_is_judged_is_stored_and_judged_once(project):
     found = verdicts.judge(project.concepts, evidence, of_nulls, project.embedded("queries").rows())
     assert [v.score.judge for v in found] == [
         "intruder", DETECTION, STRONG, MIDDLE, WEAK, OVER_NULLS, LEXICAL, IN_SPACE, "cycle-retrieves",
-        "cycle-activates", "identification", "identification-hard", "ranking",
+        "cycle-activates", "family-detection", "family-over-nulls", "identification", "identification-hard", "ranking",
     ]  # fmt: skip
     concepts = {c.latent: c for c in project.concepts.by_document_frequency()}
     scored = [j for j, c in concepts.items() if c.score(DETECTION) is not None]
@@ -534,7 +571,7 @@ def test_what_is_judged_is_stored_and_judged_once(project):
     add_namings(project.concepts.database, [(renamed, Naming("keyphrases", "nothing that fits"))])
     project = Project.open(project.path)
     assert project.concepts.concept(renamed).trust is Trust.UNSCORED
-    verdicts.judge_names(project.concepts, evidence, of_nulls)
+    verdicts.judge_names(project.concepts, evidence, partial(nulls.of_random_directions, evidence, of_nulls))
     again = {c.latent: c for c in project.concepts.by_document_frequency()}
     assert again[renamed].trust in (Trust.VAGUE, Trust.NONE)
     assert all(again[j].scores == concepts[j].scores for j in scored if j != renamed)

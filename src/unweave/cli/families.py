@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from unweave.base.plain import plain
+from unweave.base.records import Trust
 from unweave.cli.options import JSON, PROJECT, open_project, print_json
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def families(project: Path, top: int, as_json: bool) -> None:
         print_json({
             "n_families": len(found),
             "families": [
-                {"head": _named(names, family.head),
+                {"head": _named(names, family.head), "trust": _for_all(names, family.head).value,
                  "members": [{**_named(names, member), "weight": weight}
                              for member, weight in zip(family.members, family.weights, strict=True)]}
                 for family in found[:top]
@@ -42,7 +43,10 @@ def families(project: Path, top: int, as_json: bool) -> None:
         })  # fmt: skip
         return
     for family in _set_apart(found[:top], lambda family: names.returns(family.head)):
-        click.echo(f"{1 + len(family.members):>4}  {_shown(names, family.head)}")
+        trust = _for_all(names, family.head)
+        click.echo(
+            f"{1 + len(family.members):>4}  {_shown(names, family.head)}   for all of them: {trust.mark} {trust}"
+        )
         for member, weight in zip(family.members[:_SHOWN_MEMBERS], family.weights, strict=False):
             click.echo(f"        {weight:.2f}  {_shown(names, member)}")
         if len(family.members) > _SHOWN_MEMBERS:
@@ -50,6 +54,12 @@ def families(project: Path, top: int, as_json: bool) -> None:
     _legend(names)
     if not found:
         click.echo(f"no families are stored for these concepts; run: unweave name {plain(str(project))}", err=True)
+
+
+def _for_all(names: Concepts, head: int) -> Trust:
+    """How far a head's name is to be trusted as that of its family."""
+    concept = names.concept(head)
+    return Trust.UNSCORED if concept is None else concept.family_trust
 
 
 @click.command()

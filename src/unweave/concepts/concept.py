@@ -27,6 +27,8 @@ HOLDS_FROM = "holds-from"
 """The activation from which a name holds, if it does at any; see `judges.detection`."""
 HOLDS_FROM_ELSEWHERE = "holds-from-elsewhere"
 """The same of a name that came with a dictionary, on the texts of that one's maker."""
+OF_FAMILY = "family-"
+"""Before a judge, where a name was judged as that of the whole family which its latent heads; see `judges.families`."""
 FAILED = "failed"
 """Field of the provenance that says what went wrong."""
 KEPT = "kept"
@@ -225,6 +227,16 @@ class Concept:
     def trust(self) -> Trust:
         """How far the name that is shown is to be trusted."""
         return trust_of(self.namer, self.scores.get(self.namer or ITSELF, ()))
+
+    @property
+    def family_trust(self) -> Trust:
+        """How far the name that is shown is to be trusted as that of the family which this latent heads.
+
+        A person who named the latent has not named its family.
+        """
+        found = self.scores.get(self.namer or ITSELF, ())
+        of_family = [s._replace(judge=s.judge.removeprefix(OF_FAMILY)) for s in found if s.judge.startswith(OF_FAMILY)]
+        return trust_of(None, of_family)
 
     @property
     def holds_from(self) -> float | None:

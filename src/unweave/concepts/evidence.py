@@ -53,6 +53,16 @@ class Samples(NamedTuple):
     random: NDArray[np.int64]
     """(r,) silent texts, drawn at random."""
 
+    def without(self, seen: NDArray[np.int64]) -> Samples:
+        """Those that are not among some texts."""
+        fresh, near = ~np.isin(self.texts, seen), self.near_misses
+        return Samples(
+            self.texts[fresh],
+            self.activations[fresh],
+            np.where(np.isin(near, seen), -1, near)[fresh],
+            np.setdiff1d(self.random, seen),
+        )
+
 
 class Rows(Protocol):
     """Embeddings, on disk or in memory."""
@@ -122,6 +132,18 @@ class Evidence:
         _ = self.neighbours, self.meanings  # these do not depend on the SAE, and take longest
         other = copy.copy(self)
         other.sae, of_texts = sae, csc_array(sae.encode(self.embeddings).tocsc())
+        of_passages = csr_array(of_texts)[: len(self.passages)]
+        other._see(of_texts, np.bincount(of_passages.indices, minlength=of_texts.shape[1]))
+        return other
+
+    def seen_in_groups(self, groups: csr_array) -> Evidence:
+        """The same texts as groups of latents see them: each as strongly as its latents together.
+
+        Args:
+            groups: (n_latents, n_groups), 1 for a latent of a group.
+        """
+        other = copy.copy(self)
+        of_texts = csc_array((csr_array(self.latents) @ groups).tocsc())
         of_passages = csr_array(of_texts)[: len(self.passages)]
         other._see(of_texts, np.bincount(of_passages.indices, minlength=of_texts.shape[1]))
         return other

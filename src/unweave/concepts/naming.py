@@ -16,6 +16,7 @@ from unweave.concepts import store
 from unweave.concepts.database import DATABASE
 from unweave.concepts.evidence import Evidence, Texts
 from unweave.concepts.judges import verdicts
+from unweave.concepts.judges.nulls import of_random_directions
 from unweave.concepts.namers import base
 from unweave.concepts.namers.keyphrases import KeyphraseNamer
 from unweave.concepts.store import Concepts
@@ -92,7 +93,7 @@ def name(
     store.add(concepts.database, evidence.concepts(live))
     namer = KeyphraseNamer(evidence, KeyphraseConfig())
     base.run(concepts.database, namer, live)
-    verdicts.judge_names(concepts, evidence, namer.beside)
+    verdicts.judge_names(concepts, evidence, partial(of_random_directions, evidence, namer.beside))
     if encoder is not None:
         verdicts.judge_in_space(concepts, evidence)
     return concepts

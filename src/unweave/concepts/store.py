@@ -372,10 +372,21 @@ def add_scores(database: Path, scores: Iterable[tuple[int, str, Score]], receipt
     """
     with writing(database) as db:
         spending.settle(db, receipts)
-        db.executemany(
-            "INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [(latent, namer, *score) for latent, namer, score in scores],
-        )
+        _add_scores(db, scores)
+
+
+def replace_scores(database: Path, judges: Iterable[str], scores: Iterable[tuple[int, str, Score]]) -> None:
+    """Store what some judges found in place of all that they ever did."""
+    with writing(database) as db:
+        db.executemany("DELETE FROM scores WHERE judge = ?", [(judge,) for judge in judges])
+        _add_scores(db, scores)
+
+
+def _add_scores(db: sqlite3.Connection, scores: Iterable[tuple[int, str, Score]]) -> None:
+    db.executemany(
+        "INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [(latent, namer, *score) for latent, namer, score in scores],
+    )
 
 
 def replace_related(database: Path, relations: Iterable[str], related: Iterable[tuple[int, Related]]) -> None:

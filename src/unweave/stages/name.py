@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from unweave.concepts.concept import DETECTION, PERSON, came_with
 from unweave.concepts.database import DATABASE, KIND, clear_leftovers, lock_of, state_of
 from unweave.concepts.evidence import Evidence
 from unweave.concepts.judges.detection import tell
+from unweave.concepts.judges.families import judge_families
+from unweave.concepts.judges.nulls import Nulls, of_random_directions
 from unweave.concepts.judges.verdicts import judge_names
 from unweave.concepts.keeping import forget_kept
 from unweave.concepts.namers import base
@@ -31,6 +33,7 @@ from unweave.concepts.namers.language_model import Forecast, LanguageModelNamer,
 from unweave.concepts.namers.lexicon import LexiconNamer
 from unweave.concepts.namers.lexicon_sources import corpus_phrases, digests, file_phrases
 from unweave.concepts.namers.vocabulary import VocabularyNamer, load_head
+from unweave.concepts.relations.stored import stored_families
 from unweave.concepts.store import Concepts
 from unweave.dictionaries.latents import Latent, read_latents
 from unweave.encode.encoders import SentenceTransformerEncoder
@@ -75,25 +78,36 @@ def run(
         if by in _OTHERS:
             latents = chosen(project, most, below)
             outcomes.append(name_by(project, _OTHERS[by](project), latents))
-        _judge_new(project, keyphrases, evidence)
+        beside = cache(partial(of_random_directions, evidence, keyphrases.beside))
+        _judge_new(project, evidence, beside)
         _relate_anew(project)
+        _judge_new_families(project, evidence, beside)
         found = store.summary(project.concepts.database)._asdict()
         outcomes[0] = outcomes[0]._replace(results={**outcomes[0].results, **found})
     return outcomes
 
 
-def _judge_new(project: Workspace, keyphrases: KeyphraseNamer, evidence: Evidence) -> None:
+def _judge_new(project: Workspace, evidence: Evidence, beside: Callable[[], Nulls]) -> None:
     """Judge the names that no judge has seen, unless all that are there were put to it already."""
     database = project.concepts.database
     concepts = project.concepts.by_document_frequency()
     names = {f"{c.latent} {n.namer}": n.name for c in concepts for n in c.namings if n.namer != PERSON}
     if store.made_from(database).get(_JUDGED) != base.digest(names):
         _keep_marks(project)
-        judge_names(project.concepts, evidence, keyphrases.beside)
+        judge_names(project.concepts, evidence, beside)
         store.note_made_from(database, _JUDGED, base.digest(names))  # last: a killed run begins again
 
 
-_JUDGED = "judged names"
+def _judge_new_families(project: Workspace, evidence: Evidence, beside: Callable[[], Nulls]) -> None:
+    """Judge the names of families, unless just these were judged."""
+    database, families = project.concepts.database, stored_families(project.concepts.database)
+    names = [(project.concepts.get(family.head), family) for family in families]
+    if store.made_from(database).get(_JUDGED_FAMILIES) != base.digest({"families": names}):
+        judge_families(project.concepts, evidence, families, beside)
+        store.note_made_from(database, _JUDGED_FAMILIES, base.digest({"families": names}))
+
+
+_JUDGED, _JUDGED_FAMILIES = "judged names", "judged families"
 """What judgements are made from beside the project's artefacts."""
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from unweave.concepts.concept import OVER_NULLS, Naming, Score
 from unweave.concepts.evidence import Evidence
-from unweave.concepts.judges.detection import Space, detect
+from unweave.concepts.judges.detection import by_second_encoder, detect
 from unweave.concepts.judges.questions import questions
 from unweave.concepts.namers.base import Namer
 from unweave.config import THRESHOLD
@@ -84,18 +84,17 @@ class Nulls(NamedTuple):
         return Score(OVER_NULLS, value, low, high, len(like))
 
 
-def of_random_directions(
-    evidence: Evidence, namer: Callable[[Evidence], Namer], space: Space, seed: int, n: int = N_NULLS
-) -> Nulls:
-    """Name random directions, and tell their texts by these names.
+def of_random_directions(evidence: Evidence, namer: Callable[[Evidence], Namer], n: int = N_NULLS) -> Nulls:
+    """Name random directions, and tell their texts by these names, by the second encoder.
 
     Args:
         namer: what makes names for what an SAE sees in the same texts.
     """
-    of_nulls = evidence.seen_by(random_directions(evidence, n, seed))
+    of_nulls = evidence.seen_by(random_directions(evidence, n, evidence.config.seed))
     live = of_nulls.live.tolist()
     namings: Mapping[int, Naming] = dict(namer(of_nulls).names(live))
-    found = {latent: score.value for latent, score in detect(space, namings, questions(of_nulls, live))}
+    asked = questions(of_nulls, live)
+    found = {latent: score.value for latent, score in detect(by_second_encoder(evidence), namings, asked)}
     counts = np.diff(of_nulls.latents.indptr)
     return Nulls(counts[list(found)].astype(np.int64), np.array(list(found.values()), np.float64))
 

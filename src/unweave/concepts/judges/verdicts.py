@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from unweave.concepts.concept import (
     HOLDS_FROM,
     HOLDS_FROM_ELSEWHERE,
     ITSELF,
+    OF_FAMILY,
     OVER_NULLS,
     Concept,
     Naming,
@@ -45,11 +47,12 @@ HOLDING = "holding"
 """Of a control's names, the share that would have the best mark."""
 JUDGES = (
     DETECTION, STRONG, MIDDLE, WEAK, OVER_NULLS, LEXICAL, IN_SPACE, embedding.DESCRIBED, embedding.RETRIEVES,
-    embedding.ACTIVATES, embedding.INTRUDER, embedding.COHERENCE,
+    embedding.ACTIVATES, OF_FAMILY + DETECTION, OF_FAMILY + OVER_NULLS, embedding.INTRUDER, embedding.COHERENCE,
 )  # fmt: skip
 _OF_TWO = (DETECTION, STRONG, MIDDLE, WEAK, OVER_NULLS, LEXICAL, IN_SPACE, embedding.DESCRIBED, "ranking")
 CHANCE = (
     dict.fromkeys(_OF_TWO, 0.5)
+    | dict.fromkeys((OF_FAMILY + DETECTION, OF_FAMILY + OVER_NULLS), 0.5)
     | dict.fromkeys((embedding.INTRUDER, "identification", "identification-hard"), 0.1)
     | {embedding.COHERENCE: 0.0}
 )
@@ -99,17 +102,18 @@ def judge(
     Returns:
         A verdict for each namer and judge, of all that is stored; then the simulations.
     """
-    judge_names(known, evidence, of_nulls, again=again)
+    judge_names(known, evidence, partial(nulls.of_random_directions, evidence, of_nulls), again=again)
     namers = judge_in_space(known, evidence, other=other, again=again)
     found = list(verdicts(known.by_document_frequency()))
     return found + [verdict for namer in namers for verdict in simulate(known, evidence, queries, namer)]
 
 
-def judge_names(known: Concepts, evidence: Evidence, of_nulls: OfNulls, *, again: bool = False) -> None:
+def judge_names(known: Concepts, evidence: Evidence, beside: Callable[[], Nulls], *, again: bool = False) -> None:
     """Judge every name that has not been judged yet by detection: what decides its mark, and takes seconds.
 
     Args:
         known: the concepts; what is found is stored with them.
+        beside: what names are held against, worked out when it is needed.
         again: judge what was judged already too.
 
     Raises:
@@ -130,13 +134,13 @@ def judge_names(known: Concepts, evidence: Evidence, of_nulls: OfNulls, *, again
         advance(1)
         words = detection.lexical(evidence)
         advance(1)
-        beside = nulls.of_random_directions(evidence, of_nulls, other, evidence.config.seed)
+        against = beside()
         advance(1)
         for namer, latents in todo.items():
             namings = _of_these_texts(by_namer(concepts, namer))
             of_namer = {latent: asked[latent] for latent in latents if latent in asked}
             by_words = detection.detect(words, namings, of_namer)
-            _keep(known, namer, chain(told_beside_nulls(evidence, namings, of_namer, other, beside), by_words))
+            _keep(known, namer, chain(told_beside_nulls(evidence, namings, of_namer, other, against), by_words))
             advance(1)
 
 
@@ -244,7 +248,7 @@ def control(
     """
     seed = evidence.config.seed
     space = detection.by_second_encoder(evidence)
-    beside = nulls.of_random_directions(evidence, of_nulls, space, seed)
+    beside = nulls.of_random_directions(evidence, of_nulls)
     others = (detection.lexical(evidence), detection.in_space(evidence))
 
     def judged(
