@@ -60,7 +60,7 @@ OTHERWISE = {
     "carrying": {"concept": "latent"},
     "compare": {"systems": "first", "runs": "second"},
     "phrases": {"top": "k"},
-    "explain": {"words": "query", "dictionary": "decompose"},
+    "explain": {"words": "query", "dictionary": "decompose", "by_words": "by_words"},
     "decompose": {"words": "text", "dictionary": "decompose"},
     "reproduce cl-sr": dict.fromkeys(ReproduceConfig.__dataclass_fields__, "config"),
 }  # fmt: skip

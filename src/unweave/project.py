@@ -29,11 +29,12 @@ from unweave.evaluation.reproduction import Reproduction
 from unweave.evaluation.table import KIND, Evaluation
 from unweave.explaining.accounting import decompose, explain_dense
 from unweave.explaining.sentences import Sentence
+from unweave.explaining.words import ByWords
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.writer import IndexWriter
 from unweave.retrieval.steering import AS_IT_IS, Steering
 from unweave.retrieval.sums import is_sum
-from unweave.stages import trust
+from unweave.stages import trust, words
 from unweave.stages.add import Added
 from unweave.stages.asked import Asked, QueryId, check_text, read_all, vector_of
 from unweave.stages.catalogue import Catalogue, named_by_concepts
@@ -277,6 +278,10 @@ class Project(Workspace):
         hits = self.systems.hit_of(system, asked, passage_id)
         (explanation,) = ranker.explain(asked, hits)
         return explanation
+
+    def by_words(self, query: Asked, passage_id: str) -> ByWords:
+        """The dense score of a query and a passage, each of its parts split into words; see `explaining.words`."""
+        return words.by_words(self, query, passage_id)
 
     def _explain_dense(self, vector: NDArray[np.float32], positions: Sequence[int]) -> list[Explanation]:
         rows = self.embedded("passages").take(np.array(positions, np.int64)).astype(np.float64)

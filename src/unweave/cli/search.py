@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from unweave.base.records import Explanation, Hit
     from unweave.dictionaries.dictionary import Dictionary
+    from unweave.explaining.words import ByWords
     from unweave.stages.asked import Asked
 
 
@@ -173,20 +174,31 @@ _DICTIONARY = click.option("--dictionary", help="Without PROJECT, what is read w
 @click.option("--system", help="With PROJECT, whose score: CL-SR, BM25 …, or a sum.  [default: dense]")
 @_DICTIONARY
 @click.option("--top", default=10, show_default=True, type=click.IntRange(min=1), help="Concepts to show.")
+@click.option("--by-words", is_flag=True, help="Split each part of a dense score into the words of the passage.")
 @JSON
-def explain(words: tuple[str, ...], system: str | None, dictionary: str | None, top: int, as_json: bool) -> None:
+def explain(
+    words: tuple[str, ...], system: str | None, dictionary: str | None, top: int, by_words: bool, as_json: bool
+) -> None:
     """Explain the score of QUERY and PASSAGE as a sum of named parts.
 
     With PROJECT, PASSAGE is the id of one of its passages. Without, both are texts, and nothing else is needed.
     """
     project, (query, passage) = _project_and(words, 2)
+    if by_words and system not in (None, "dense"):
+        raise click.UsageError("--by-words splits the dense score; leave --system out")
     if project is None:
         _refuse_beside_texts("--system", system)
-        shown, explanation = "passage", _dictionary(dictionary).explain(query, passage)
+        of_texts = _dictionary(dictionary)
+        found = of_texts.by_words(query, passage) if by_words else of_texts.explain(query, passage)
+        shown = "passage"
     else:
         _refuse_beside_project("--dictionary", dictionary)
-        shown, explanation = "passage_id", open_project(project).explain(query, passage, system=system or "dense")
-    _show_explanation({"query": query, shown: passage}, explanation, top, as_json)
+        opened = open_project(project)
+        found = (
+            opened.by_words(query, passage) if by_words else opened.explain(query, passage, system=system or "dense")
+        )
+        shown = "passage_id"
+    _show_explanation({"query": query, shown: passage}, found, top, as_json)
 
 
 @click.command()
@@ -232,14 +244,16 @@ def _dictionary(name: str | None) -> Dictionary:
     return from_pretrained(PRETRAINED if name is None else name)
 
 
-def _show_explanation(asked: dict[str, str], explanation: Explanation, top: int, as_json: bool) -> None:
+def _show_explanation(asked: dict[str, str], found: Explanation | ByWords, top: int, as_json: bool) -> None:
+    from unweave.base.records import Explanation
     from unweave.cli import show
 
-    explanation.check()
+    found.check()
+    explanation, words = (found, None) if isinstance(found, Explanation) else (found.explanation, found)
     if as_json:
-        print_json({**asked, **explanation.to_dict()})
+        print_json({**asked, **explanation.to_dict(), **({} if words is None else {"by_words": words.to_dict()})})
         return
-    for line in show.explain(explanation, top):
+    for line in show.explain(explanation, top) if words is None else show.by_words(words, top):
         click.echo(line)
     for line in show.legend([explanation]):
         click.echo(line, err=True)

@@ -17,6 +17,8 @@ from unweave.stages.ensure import Outcome
 from unweave.stages.recall import Recall
 
 if TYPE_CHECKING:
+    from unweave.encode.words import Word
+    from unweave.explaining.words import ByWords
     from unweave.sae.agreement import Agreement, Shares
     from unweave.stages.agree import Compared
     from unweave.stages.pretrain import Cost
@@ -216,8 +218,12 @@ def hit(found: Hit, top: int = 5) -> Iterator[str]:
             yield from (f"     {line}" for line in explain(explanation, top))
 
 
-def explain(explanation: Explanation, top: int = 5) -> Iterator[str]:
-    """A score as the sum of its parts: the largest contributions, the others together, bias and residual."""
+def explain(explanation: Explanation, top: int = 5, words: ByWords | None = None) -> Iterator[str]:
+    """A score as the sum of its parts: the largest contributions, the others together, bias and residual.
+
+    Args:
+        words: the same by words; below each contribution stand those that make it up.
+    """
     label, kind = _LABELS[explanation.of]
     yield f"{label} {explanation.score:.4f}{f' ({carried})' if (carried := explanation.carried) else ''} ="
     if explanation.parts:
@@ -231,6 +237,9 @@ def explain(explanation: Explanation, top: int = 5) -> Iterator[str]:
     for contribution in whole[:top]:
         shown = f'"{plain(contribution.name or "", 60)}"' if kind == "terms" else concept(contribution)
         yield f"  {contribution.value:+9.4f}  {shown}"
+        if words is not None:
+            number = explanation.contributions.index(contribution)
+            yield f"             {_of_words(words.of(number), float(words.of_no_word[number]))}"
     if others := whole[top:]:
         yield f"  {sum(c.value for c in others):+9.4f}  {len(others)} more {kind}"
     if traces:
@@ -241,6 +250,28 @@ def explain(explanation: Explanation, top: int = 5) -> Iterator[str]:
     leaves = explanation.of in ("dense", "embedding")
     note = f"{explanation.explained_share:.0%} explained" if leaves else "nothing is left over"
     yield f"  {explanation.residual:+9.4f}  residual: {note}"
+
+
+def by_words(found: ByWords, top: int = 5) -> Iterator[str]:
+    """A score as the sum of its parts, each with its words; then the score by words, and by pairs of words."""
+    yield from explain(found.explanation, top, found)
+    yield f"by words of the passage: {_of_words(found.of_score(), 0.0)}"
+    pairs = (
+        f"{plain(one.query.text, 30)} \u00d7 {plain(one.passage.text, 30)} {one.value:+.4f}"
+        for one in found.strongest_pairs(_PAIRS_SHOWN)
+    )
+    yield f"by pairs, query \u00d7 passage: {', '.join(pairs)}"
+
+
+def _of_words(values: Sequence[tuple[Word, float]], of_no_word: float) -> str:
+    """The largest of what words add, the others together, and what is of no word."""
+    shown = [f"{plain(word.text, 30)} {value:+.4f}" for word, value in values[:_WORDS_SHOWN]]
+    if rest := values[_WORDS_SHOWN:]:
+        shown.append(f"{len(rest)} more {sum(value for _, value in rest):+.4f}")
+    return ", ".join([*shown, *([f"of no word {of_no_word:+.4f}"] if of_no_word else [])])
+
+
+_WORDS_SHOWN, _PAIRS_SHOWN = 5, 6
 
 
 def concept(contribution: Contribution) -> str:

@@ -24,6 +24,7 @@ from unweave.encode.encoder import Encoder
 from unweave.encode.encoders import open_encoder
 from unweave.errors import BadData
 from unweave.explaining.accounting import decompose, explain
+from unweave.explaining.words import ByWords, explain_by_words, in_words
 from unweave.sae.given import located, read_sae
 from unweave.sae.model import SAE
 
@@ -63,6 +64,17 @@ class Dictionary:
         The passage is written in concepts, and the query stays whole; see `explaining.accounting`.
         """
         return explain(self._embedding(query, of_queries=True), self._embedding(passage), self.sae, self.names)
+
+    def by_words(self, query: str, passage: str) -> ByWords:
+        """The same of two texts, down to the words of each; see `explaining.words`.
+
+        Raises:
+            BadData: the encoder does not average its tokens' outputs.
+        """
+        embeddings = self._embedding(query, of_queries=True), self._embedding(passage)
+        assert self.encoder is not None  # or texts could not have been embedded
+        words = in_words(self.encoder, query, of_query=True), in_words(self.encoder, passage)
+        return explain_by_words(*embeddings, *words, self.sae, self.names)
 
     def _embedding(
         self, text: str | NDArray[np.floating[Any]], *, of_queries: bool = False

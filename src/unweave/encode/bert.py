@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from unweave.base.plain import plain
 from unweave.base.vectors import unit_rows
+from unweave.encode.words import Piece
 from unweave.errors import ModelUnavailable
 
 if TYPE_CHECKING:
@@ -81,6 +82,15 @@ def pooled(tokens: Floats, pooling: str) -> Floats:
 # --- the model ------------------------------------------------------------------------------------
 
 
+def pieces_of(tokens: Sequence[str], words: Sequence[int | None], offsets: Sequence[tuple[int, int]]) -> list[Piece]:
+    """Where the word of each token stands, from where each token does, as the tokenizers library says it."""
+    spans: dict[int | None, tuple[int, int]] = {}
+    for word, (start, end) in zip(words, offsets, strict=True):
+        first, last = spans.get(word, (start, end))
+        spans[word] = min(first, start), max(last, end)
+    return [Piece(token, word, *spans[word]) for token, word in zip(tokens, words, strict=True)]
+
+
 class _Plan(NamedTuple):
     """What a folder says of its model, beside the weights."""
 
@@ -127,6 +137,15 @@ class Bert:
         """
         with np.errstate(all="ignore"):
             return [self._forward(np.asarray(read.ids)) for read in self._read(list(texts))]
+
+    @property
+    def pools_by(self) -> tuple[str, bool]:
+        """How tokens become one vector, and whether that is scaled to length 1."""
+        return self._plan.pooling, self._plan.normalize
+
+    def pieces(self, texts: Sequence[str]) -> list[list[Piece]]:
+        """Of each text, for each token that `encode_tokens` gives, where its word stands."""
+        return [pieces_of(read.tokens, read.word_ids, read.offsets) for read in self._read(list(texts))]
 
     def _read(self, texts: list[str]) -> list[Any]:
         """The tokens of each text."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from unweave.base.vectors import refuse_unusable
 from unweave.config import PRECOMPUTED
+from unweave.encode.words import InWords
 from unweave.errors import BadData
 
 HOW = frozenset({"precision", "files"})
@@ -36,6 +37,13 @@ class TokenEncoder(Protocol):
     def encode_tokens(self, texts: Sequence[str], *, of_queries: bool = False) -> list[NDArray[np.float32]]: ...
 
     def words(self, texts: Sequence[str], *, of_queries: bool = False) -> list[list[str]]: ...
+
+
+@runtime_checkable
+class WordEncoder(Protocol):
+    """An encoder whose embeddings are sums over the words of their texts."""
+
+    def in_words(self, texts: Sequence[str], *, of_queries: bool = False) -> list[InWords]: ...
 
 
 def same_encoder(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

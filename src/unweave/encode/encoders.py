@@ -17,12 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unweave.base.files import file_digest
+from unweave.base.plain import plain
 from unweave.base.vectors import unit_rows
 from unweave.config import AUTO, BFLOAT16, DEFAULT_MODEL, FLOAT32, PRECOMPUTED, EncoderConfig
-from unweave.encode.bert import Bert
+from unweave.encode.bert import Bert, pieces_of
 from unweave.encode.devices import refuse_missing
 from unweave.encode.encoder import Encoder
-from unweave.errors import MissingExtra, ModelUnavailable, UnweaveError
+from unweave.encode.words import InWords, Piece, by_words
+from unweave.errors import BadData, MissingExtra, ModelUnavailable, UnweaveError
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -132,6 +134,39 @@ class SentenceTransformerEncoder:
             for i, text in enumerate(stripped)
         ]
 
+    def in_words(self, texts: Sequence[str], *, of_queries: bool = False) -> list[InWords]:
+        """Each text's embedding as a sum over its words; see `encode.words`.
+
+        Args:
+            of_queries: the texts are queries, and get their prefix.
+
+        Raises:
+            BadData: the encoder does not average its tokens' outputs, or does something else with the average.
+        """
+        prefixed = self._prefixed(texts, of_queries=of_queries)
+        light = self._light(prefixed)
+        pooling, unit = light.pools_by if light else _pools_by(self._model)
+        if pooling != "mean":
+            raise BadData(
+                f"encoder {plain(self.config.model, 80)} makes a text's embedding of its tokens by {pooling}, and only "
+                "a mean is a sum over words; see its sentences: unweave carrying"
+            )
+        pieces = light.pieces(prefixed) if light else self._pieces(prefixed)
+        before = len(self.config.query_prefix if of_queries else self.config.passage_prefix)
+        return [
+            by_words(tokens, of, text, before, unit=unit or self.config.normalize)
+            for tokens, of, text in zip(self.encode_tokens(texts, of_queries=of_queries), pieces, prefixed, strict=True)
+        ]
+
+    def _pieces(self, texts: list[str]) -> list[list[Piece]]:
+        transformer: Any = self._model[0]
+        if not texts:
+            return []
+        read = transformer.tokenizer(
+            texts, truncation=True, max_length=transformer.max_seq_length, return_offsets_mapping=True
+        )
+        return [pieces_of(read.tokens(i), read.word_ids(i), read["offset_mapping"][i]) for i in range(len(texts))]
+
     def _prefixed(self, texts: Sequence[str], *, of_queries: bool) -> list[str]:
         prefix = self.config.query_prefix if of_queries else self.config.passage_prefix
         return [prefix + text for text in texts]
@@ -239,6 +274,18 @@ def _pooled(source: str, pooling: str, device: str, *, here: bool) -> SentenceTr
     transformer = Transformer(source, model_kwargs={**local}, processor_kwargs={**local}, config_kwargs={**local})
     pool = Pooling(transformer.get_embedding_dimension(), pooling_mode=pooling)
     return SentenceTransformer(modules=[transformer, pool], device=device)
+
+
+def _pools_by(model: SentenceTransformer) -> tuple[str, bool]:
+    """How a model makes one vector of tokens, `mean` or something else, and whether it is scaled to length 1 then."""
+    kinds = [type(module).__name__ for module in model]
+    if kinds not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
+        return " and ".join(kinds[1:]) or "nothing", False
+    pooling: Any = model[1]
+    mode = pooling.pooling_mode if isinstance(pooling.pooling_mode, str) else "+".join(pooling.pooling_mode)
+    if mode == "mean" and not pooling.include_prompt:
+        mode = "mean without a prompt"
+    return mode, len(kinds) == len(("Transformer", "Pooling", "Normalize"))
 
 
 class NoEncoder:

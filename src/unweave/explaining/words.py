@@ -1,0 +1,204 @@
+"""A dense score down to the words of the passage, exactly: each concept's part, the residual, the score itself.
+
+Of an encoder that averages its tokens an embedding is a sum over words, d = sum_t e_t (see `encode.words`), and of a
+latent that is active its activation is linear in d, so that both split without approximation:
+
+    z_j = sum_t w_enc_j . e_t  +  b_enc_j - w_enc_j . b_pre
+    v_j = z_j (w_j . q) = sum_t (w_enc_j . e_t) (w_j . q)  +  (b_enc_j - w_enc_j . b_pre) (w_j . q)
+    q . d = sum_t q . e_t = sum_s sum_t e_s(q) . e_t(d),   s over the words of the query
+
+What is of no word, the last term of v_j, is a column of its own, and so is what a stored embedding has beyond its
+words: it may have been computed in another precision than its tokens are now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unweave.base.contributions import Names
+from unweave.base.records import Contribution, Explanation
+from unweave.config import MATCHING_PURSUIT
+from unweave.encode.encoder import Encoder, WordEncoder
+from unweave.encode.words import InWords, Word
+from unweave.errors import AccountingError, BadData
+from unweave.explaining.accounting import explain
+from unweave.sae.model import SAE
+
+BEYOND = "(rounding)"
+"""Stands for a word: what an embedding has that its words' sum has not."""
+_OTHER_ENCODER = 0.1
+"""If that is so long, of an embedding of length 1, another encoder made it, or another text."""
+
+
+class PairOfWords(NamedTuple):
+    """What a word of the query and one of the passage add to the score together."""
+
+    query: Word
+    passage: Word
+    value: float
+
+
+@dataclass(frozen=True)
+class ByWords:
+    """A dense score, each of its parts split into the words of the passage.
+
+    For every contribution, its row of `contributions` and its entry of `of_no_word` add up to its value; `residual` and
+    `residual_of_no_word` to the explanation's residual. With the bias, all of them add up to the score.
+    """
+
+    explanation: Explanation
+    words: tuple[Word, ...]
+    """Of the passage; the last one is BEYOND."""
+    query_words: tuple[Word, ...]
+    """Of the query; the last one is BEYOND."""
+    contributions: NDArray[np.float64]
+    """(n_contributions, n_words), in the order of the explanation's."""
+    of_no_word: NDArray[np.float64]
+    """(n_contributions,) what the encoder's biases add, whatever the passage says."""
+    residual: NDArray[np.float64]
+    """(n_words,)"""
+    residual_of_no_word: float
+    pairs: NDArray[np.float64]
+    """(n_query_words, n_words) e_s(q) . e_t(d); their sum is the score."""
+
+    @property
+    def score(self) -> NDArray[np.float64]:
+        """(n_words,) what each word of the passage adds to the score."""
+        return np.asarray(self.pairs.sum(axis=0))
+
+    def of(self, number: int, top: int | None = None) -> list[tuple[Word, float]]:
+        """What words add to a contribution, given by its number in the explanation, the largest first."""
+        return self._largest(self.contributions[number], top)
+
+    def of_score(self, top: int | None = None) -> list[tuple[Word, float]]:
+        """What words add to the score, the largest first."""
+        return self._largest(self.score, top)
+
+    def strongest_pairs(self, top: int) -> list[PairOfWords]:
+        """The pairs of words that add most, or take most away."""
+        order = np.argsort(-np.abs(self.pairs), axis=None, kind="stable")[:top]
+        rows, columns = (at.tolist() for at in np.unravel_index(order, self.pairs.shape))
+        return [
+            PairOfWords(self.query_words[s], self.words[t], float(self.pairs[s, t]))
+            for s, t in zip(rows, columns, strict=True)
+        ]
+
+    def check(self, rtol: float = 1e-5) -> None:
+        """Prove that words add up, to each part of the score and to the score itself.
+
+        Raises:
+            AccountingError: they do not.
+        """
+        self.explanation.check(rtol)
+        for contribution, row, constant in zip(
+            self.explanation.contributions, self.contributions, self.of_no_word, strict=True
+        ):
+            said = f"the contribution of concept {contribution.latent}"
+            _check(said, [*row.tolist(), float(constant)], contribution.value, rtol)
+        _check(
+            "the residual", [*self.residual.tolist(), self.residual_of_no_word], self.explanation.residual, rtol,
+            of=[abs(self.explanation.score)],
+        )  # fmt: skip
+        _check("the score", self.pairs.ravel().tolist(), self.explanation.score, rtol)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Words and what each adds, as plain JSON values."""
+        return {
+            "words": [word._asdict() for word in self.words],
+            "query_words": [word._asdict() for word in self.query_words],
+            "contributions": [
+                {"latent": contribution.latent, "of_words": row, "of_no_word": constant}
+                for contribution, row, constant in self._rows()
+            ],
+            "residual": {"of_words": self.residual.tolist(), "of_no_word": self.residual_of_no_word},
+            "pairs": self.pairs.tolist(),
+        }
+
+    def _rows(self) -> Iterator[tuple[Contribution, list[float], float]]:
+        rows = self.contributions.tolist(), self.of_no_word.tolist()
+        yield from zip(self.explanation.contributions, *rows, strict=True)
+
+    def _largest(self, values: NDArray[np.float64], top: int | None) -> list[tuple[Word, float]]:
+        order = np.argsort(-np.abs(values), kind="stable")[:top]
+        return [(self.words[i], float(values[i])) for i in order.tolist()]
+
+
+def explain_by_words(
+    query: NDArray[np.floating[Any]],
+    passage: NDArray[np.floating[Any]],
+    query_words: InWords,
+    passage_words: InWords,
+    sae: SAE,
+    names: Names | None = None,
+) -> ByWords:
+    """The dense score q . d as named concepts, each split into words.
+
+    Args:
+        query, passage: (d_in,) embeddings, as the score was made of.
+        query_words, passage_words: the same by the encoder, word by word.
+
+    Raises:
+        DimensionMismatch: a vector is not d_in wide.
+        BadData: the words are not those of the embedding, or the SAE's activations are no sums over words.
+    """
+    if sae.config.selection == MATCHING_PURSUIT:
+        raise BadData(
+            "matching pursuit finds activations one after the other, so they are no sums over words; give an SAE that "
+            "selects by threshold or top k, or see the passage's sentences: unweave carrying"
+        )
+    explanation = explain(query, passage, sae, names)
+    q, d = (np.asarray(vector, np.float64) for vector in (query, passage))
+    of_query, of_passage = _whole(q, query_words), _whole(d, passage_words)
+    latents = np.array([contribution.latent for contribution in explanation.contributions], np.int64)
+    along = np.array([contribution.query for contribution in explanation.contributions])  # w_j . q
+    W_enc = sae.W_enc[latents].astype(np.float64)
+    by_word = along[:, None] * (W_enc @ of_passage.parts.T)
+    of_no_word = along * (sae.b_enc[latents] - W_enc @ sae.b_pre.astype(np.float64))
+    return ByWords(
+        explanation=explanation,
+        words=of_passage.words,
+        query_words=of_query.words,
+        contributions=by_word,
+        of_no_word=of_no_word,
+        residual=of_passage.parts @ q - by_word.sum(axis=0),
+        residual_of_no_word=-float(of_no_word.sum()) - explanation.bias,
+        pairs=of_query.parts @ of_passage.parts.T,
+    )
+
+
+def in_words(encoder: Encoder, text: str, *, of_query: bool = False) -> InWords:
+    """A text's embedding by its words.
+
+    Raises:
+        BadData: the encoder shows no words, or makes embeddings of them otherwise than by a mean.
+    """
+    if not isinstance(encoder, WordEncoder):
+        raise BadData(
+            "this encoder shows no words, only embeddings; give a sentence-transformers model, or see the passage's "
+            "sentences: unweave carrying"
+        )
+    (found,) = encoder.in_words([text], of_queries=of_query)
+    return found
+
+
+def _whole(embedding: NDArray[np.float64], found: InWords) -> InWords:
+    """The words, and what the embedding has beyond them, so that they add up to it."""
+    beyond = embedding - found.parts.sum(axis=0)
+    if np.linalg.norm(beyond) > _OTHER_ENCODER * np.linalg.norm(embedding):
+        raise BadData(
+            f"the words of this text add up to another embedding than the one that was scored, apart by "
+            f"{np.linalg.norm(beyond) / np.linalg.norm(embedding):.0%} of its length; embed its corpus again with the "
+            "encoder of the project's settings"
+        )
+    return InWords((*found.words, Word(BEYOND, None)), np.vstack([found.parts, beyond]))
+
+
+def _check(said: str, parts: list[float], whole: float, rtol: float, of: list[float] | None = None) -> None:
+    scale = sum(map(abs, [*parts, *(of or [])]))
+    if not abs(sum(parts) - whole) <= rtol * scale + 1e-9:
+        raise AccountingError(f"the words of {said} add up to {sum(parts)!r}, not to {whole!r}")
