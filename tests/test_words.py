@@ -216,7 +216,7 @@ def test_a_projects_score_is_split_as_it_is_explained(project):
     wrong = CliRunner().invoke(
         main, ["explain", str(project.path), ASKED, passage_id, "--by-words", "--system", "BM25"]
     )
-    assert wrong.exit_code == 2 and "--by-words splits the dense score" in wrong.output
+    assert wrong.exit_code == 2 and "--by-words is for the dense score" in wrong.output
     with pytest.raises(BadData, match="has no words; give its text"):
         project.by_words(np.ones(384, np.float32), passage_id)
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from unweave.base.cores import on_every_core
 from unweave.base.fields import LARGEST
@@ -27,14 +26,15 @@ from unweave.errors import BadData
 from unweave.evaluation.rank import with_ids
 from unweave.evaluation.reproduction import Reproduction
 from unweave.evaluation.table import KIND, Evaluation
-from unweave.explaining.accounting import decompose, explain_dense
+from unweave.explaining.accounting import decompose
 from unweave.explaining.sentences import Sentence
+from unweave.explaining.two_sided import TwoSided
 from unweave.explaining.words import ByWords
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.writer import IndexWriter
 from unweave.retrieval.steering import AS_IT_IS, Steering
 from unweave.retrieval.sums import is_sum
-from unweave.stages import trust, words
+from unweave.stages import accounts, trust
 from unweave.stages.add import Added
 from unweave.stages.asked import Asked, QueryId, check_text, read_all, vector_of
 from unweave.stages.catalogue import Catalogue, named_by_concepts
@@ -225,7 +225,7 @@ class Project(Workspace):
         if explain:
             whys = [*ranker.explain(asked, hits, steering)]
             if asked.vector is not None and not is_sum(system) and {why.of for why in whys if why} - {"dense"}:
-                of_known = iter(self._explain_dense(asked.vector, [at for at in positions if at is not None]))
+                of_known = iter(accounts.one_sided(self, asked.vector, [at for at in positions if at is not None]))
                 denses = [None if at is None else next(of_known) for at in positions]
             for explanation in (*whys, *denses):
                 if explanation is not None:
@@ -271,7 +271,7 @@ class Project(Workspace):
         position = self.position(passage_id)  # first: a wrong id is said at once, before the encoder is loaded
         if system == "dense":
             vector = vector_of(self, query)
-            (explanation,) = self._explain_dense(vector, [position])
+            (explanation,) = accounts.one_sided(self, vector, [position])
             return explanation
         ranker = self.systems[system]
         (asked,) = read_all(self, [query], ranker.needs)
@@ -279,15 +279,13 @@ class Project(Workspace):
         (explanation,) = ranker.explain(asked, hits)
         return explanation
 
+    def two_sided(self, query: Asked, passage_id: str) -> TwoSided:
+        """The dense score of a query and a passage, both written in concepts; see `explaining.two_sided`."""
+        return accounts.two_sided(self, query, passage_id)
+
     def by_words(self, query: Asked, passage_id: str) -> ByWords:
         """The dense score of a query and a passage, each of its parts split into words; see `explaining.words`."""
-        return words.by_words(self, query, passage_id)
-
-    def _explain_dense(self, vector: NDArray[np.float32], positions: Sequence[int]) -> list[Explanation]:
-        rows = self.embedded("passages").take(np.array(positions, np.int64)).astype(np.float64)
-        scores = (rows @ vector.astype(np.float64)).tolist()
-        latents = csr_array(self.latents[positions])
-        return explain_dense(scores, vector, rows, self.sae, self.concepts, latents)
+        return accounts.by_words(self, query, passage_id)
 
     def prevalent(self, hits: Sequence[Hit], top: int = 10) -> list[Prevalent]:
         """The concepts that found passages have more often than the corpus, those that set them apart most first.

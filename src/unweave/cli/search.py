@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import reduce
+from functools import partial, reduce
 from operator import and_
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
     from unweave.base.records import Explanation, Hit
     from unweave.dictionaries.dictionary import Dictionary
+    from unweave.explaining.two_sided import TwoSided
     from unweave.explaining.words import ByWords
+    from unweave.project import Project
     from unweave.stages.asked import Asked
 
 
@@ -174,31 +176,37 @@ _DICTIONARY = click.option("--dictionary", help="Without PROJECT, what is read w
 @click.option("--system", help="With PROJECT, whose score: CL-SR, BM25 …, or a sum.  [default: dense]")
 @_DICTIONARY
 @click.option("--top", default=10, show_default=True, type=click.IntRange(min=1), help="Concepts to show.")
-@click.option("--by-words", is_flag=True, help="Split each part of a dense score into the words of the passage.")
+@click.option("--two-sided", "account", flag_value="two_sided",
+              help="Write QUERY in concepts too: what both share, what pairs of other concepts add, and what is "
+              "left of each. Of a dense score.")  # fmt: skip
+@click.option("--by-words", "account", flag_value="by_words",
+              help="Split each part of a dense score into the words of the passage.")  # fmt: skip
 @JSON
 def explain(
-    words: tuple[str, ...], system: str | None, dictionary: str | None, top: int, by_words: bool, as_json: bool
+    words: tuple[str, ...], system: str | None, dictionary: str | None, top: int, account: str | None, as_json: bool
 ) -> None:
     """Explain the score of QUERY and PASSAGE as a sum of named parts.
 
     With PROJECT, PASSAGE is the id of one of its passages. Without, both are texts, and nothing else is needed.
     """
     project, (query, passage) = _project_and(words, 2)
-    if by_words and system not in (None, "dense"):
-        raise click.UsageError("--by-words splits the dense score; leave --system out")
+    if account is not None and system not in (None, "dense"):
+        raise click.UsageError(f"--{account.replace('_', '-')} is for the dense score; leave --system out")
+    asked = {"query": query, "passage" if project is None else "passage_id": passage}
+    of: Dictionary | Project
     if project is None:
         _refuse_beside_texts("--system", system)
-        of_texts = _dictionary(dictionary)
-        found = of_texts.by_words(query, passage) if by_words else of_texts.explain(query, passage)
-        shown = "passage"
+        of = _dictionary(dictionary)
+        explain_pair = of.explain
     else:
         _refuse_beside_project("--dictionary", dictionary)
-        opened = open_project(project)
-        found = (
-            opened.by_words(query, passage) if by_words else opened.explain(query, passage, system=system or "dense")
-        )
-        shown = "passage_id"
-    _show_explanation({"query": query, shown: passage}, found, top, as_json)
+        of = opened = open_project(project)
+        explain_pair = partial(opened.explain, system=system or "dense")
+    if account == "two_sided":
+        _show_two_sided(asked, of.two_sided(query, passage), top, as_json)
+    else:
+        found = of.by_words(query, passage) if account == "by_words" else explain_pair(query, passage)
+        _show_explanation(asked, found, top, as_json)
 
 
 @click.command()
@@ -257,3 +265,14 @@ def _show_explanation(asked: dict[str, str], found: Explanation | ByWords, top: 
         click.echo(line)
     for line in show.legend([explanation]):
         click.echo(line, err=True)
+
+
+def _show_two_sided(asked: dict[str, str], found: TwoSided, top: int, as_json: bool) -> None:
+    from unweave.cli import show
+
+    found.check()
+    if as_json:
+        print_json({**asked, **found.to_dict()})
+        return
+    for line in show.two_sided(found, top):
+        click.echo(line)

@@ -18,6 +18,7 @@ from unweave.stages.recall import Recall
 
 if TYPE_CHECKING:
     from unweave.encode.words import Word
+    from unweave.explaining.two_sided import TwoSided
     from unweave.explaining.words import ByWords
     from unweave.sae.agreement import Agreement, Shares
     from unweave.stages.agree import Compared
@@ -250,6 +251,26 @@ def explain(explanation: Explanation, top: int = 5, words: ByWords | None = None
     leaves = explanation.of in ("dense", "embedding")
     note = f"{explanation.explained_share:.0%} explained" if leaves else "nothing is left over"
     yield f"  {explanation.residual:+9.4f}  residual: {note}"
+
+
+def two_sided(found: TwoSided, top: int = 5) -> Iterator[str]:
+    """A score with both texts in concepts: the sum of each kind of part, and below it the largest of them."""
+    yield f"dense score {found.score:.4f} ="
+    sums = found.sums
+    yield f"  {sums['shared']:+9.4f}  {len(found.shared)} concepts that both share"
+    for one in found.shared[:top]:
+        yield f"    {one.value:+9.4f}  {concept(one)}"
+    yield f"  {sums['crossing']:+9.4f}  {len(found.crossing):,} pairs of different concepts, query \u00d7 passage"
+    for pair in found.crossing[:top]:
+        query, passage = (
+            plain(pair.query_name or f"#{pair.query}", 40),
+            plain(pair.passage_name or f"#{pair.passage}", 40),
+        )
+        yield f"    {pair.value:+9.4f}  {query} \u00d7 {passage}"
+    yield f"  {found.bias:+9.4f}  bias"
+    for kind, value in sums.items():
+        if kind.startswith("residual"):
+            yield f"  {value:+9.4f}  {kind}"
 
 
 def by_words(found: ByWords, top: int = 5) -> Iterator[str]:

@@ -24,6 +24,7 @@ from unweave.encode.encoder import Encoder
 from unweave.encode.encoders import open_encoder
 from unweave.errors import BadData
 from unweave.explaining.accounting import decompose, explain
+from unweave.explaining.two_sided import TwoSided, explain_both
 from unweave.explaining.words import ByWords, explain_by_words, in_words
 from unweave.sae.given import located, read_sae
 from unweave.sae.model import SAE
@@ -65,8 +66,15 @@ class Dictionary:
         """
         return explain(self._embedding(query, of_queries=True), self._embedding(passage), self.sae, self.names)
 
+    def two_sided(self, query: str | NDArray[np.floating[Any]], passage: str | NDArray[np.floating[Any]]) -> TwoSided:
+        """The same with both written in concepts: what they share, what other pairs of concepts add, what is left.
+
+        See `explaining.two_sided`.
+        """
+        return explain_both(self._embedding(query, of_queries=True), self._embedding(passage), self.sae, self.names)
+
     def by_words(self, query: str, passage: str) -> ByWords:
-        """The same of two texts, down to the words of each; see `explaining.words`.
+        """The one-sided sum of two texts, down to the words of each; see `explaining.words`.
 
         Raises:
             BadData: the encoder does not average its tokens' outputs.

@@ -28,12 +28,24 @@ def explain(
     Raises:
         DimensionMismatch: a vector is not d_in wide.
     """
+    q, d = pair_of(query, passage, sae)
+    (explanation,) = explain_dense([float(q @ d)], q, d[None], sae, names)
+    return explanation
+
+
+def pair_of(
+    query: NDArray[np.floating[Any]], passage: NDArray[np.floating[Any]], sae: SAE
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Two embeddings, (d_in,) each, in double precision.
+
+    Raises:
+        DimensionMismatch: one is not d_in wide.
+    """
     q, d = (np.asarray(vector, dtype=np.float64) for vector in (query, passage))
     for vector in (q, d):
         if vector.shape != (sae.config.d_in,):
             raise DimensionMismatch(f"expected one vector of {sae.config.d_in} values, got shape {vector.shape}")
-    (explanation,) = explain_dense([float(q @ d)], q, d[None], sae, names)
-    return explanation
+    return q, d
 
 
 def decompose(embedding: NDArray[np.floating[Any]], sae: SAE, names: Names | None = None) -> Explanation:
