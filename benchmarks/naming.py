@@ -14,8 +14,9 @@ the same keyphrases, of
 Measured of each are detection in the second encoder's space, by bands of strength, by words alone, and in the space of
 the encoder itself; and the share that has the best mark. Of the marks: what names of each do on texts that did not
 decide them, how many latents and how much of what they contribute have the best, and how much of the scores of the ten
-best passages of a dense search. Of the judges: how they agree with the blind reading in `reading.json`; of the names:
-how often the reader found that they fit.
+best passages of a dense search. Of the judges: how they agree with two blind readings in `reading.json`; of the names:
+how often the reader found that they fit. By the first reading it was chosen how names are judged and from where they
+hold; the second one is of other collections, and was made when all that was settled.
 
 Writes results/naming.json, but for `--quick`. The last line is one JSON object with the figures to hold a change
 against.
@@ -25,7 +26,9 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +62,10 @@ from unweave.encode.encoders import SentenceTransformerEncoder
 from unweave.sae.model import SAE
 
 RESULTS = Path(__file__).parent / "results" / "naming.json"
-READING = Path(__file__).parent / "reading.json"
+READING, PREFERRED = (Path(__file__).parent / name for name in ("reading.json", "preferred.json"))
 COLLECTIONS = ("scifact", "fiqa-mini", "dbpedia-entity-5k", "medline", "cacm", "npl-vaswani")
+FIRST, SECOND = "first", "second"
+"""Readings."""
 SILENT = "silent"
 SHOWN, DICTIONARY, KEYPHRASES = "shown", "dictionary", "keyphrases"
 SHUFFLED, RANDOM, UNTRAINED = "of other latents", "of random directions", "of an untrained encoder's"
@@ -70,6 +75,9 @@ JUDGES = (DETECTION, STRONG, MIDDLE, WEAK, LEXICAL, IN_SPACE)
 LEAST_FRESH = 9
 """Active texts in a fresh question, at least."""
 QUERIES, HITS = 200, 10
+GOOD = 2
+FITS, PLAINLY = 0.5, 1.5
+"""Mean grades from which a name fits a passage."""
 Scores = dict[int, list[Score]]
 
 
@@ -85,7 +93,8 @@ def main() -> None:
     for name in options.collections:
         results["collections"][name] = measured(collection(name, texts.MINILM), options.directions)
         print(name, json.dumps(results["collections"][name]["names"][SHOWN]), flush=True)
-    results["reading"] = read()
+    results["reading"] = {reading: read(reading) for reading in (FIRST, SECOND)}
+    results["reading"][SECOND]["read"] = dict(read_again())
     if not options.quick:
         RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     print("\n".join(summary(results)))
@@ -99,18 +108,11 @@ def measured(of: Collection, n: int) -> dict[str, Any]:
     """Names of the packaged dictionary's latents and of controls, judged on one collection."""
     dictionary = from_pretrained()
     evidence = evidence_of(of, dictionary.sae)
-    namer = KeyphraseNamer(evidence, KeyphraseConfig())
-    live = evidence.live.tolist()
-    spaces = spaces_of(evidence)
+    namer, spaces = KeyphraseNamer(evidence, KeyphraseConfig()), spaces_of(evidence)
     beside = nulls.of_random_directions(evidence, namer.beside)
-    namings = {DICTIONARY: names_of(dictionary, live), KEYPHRASES: dict(namer.names(live))}
-    asked = questions(evidence, live)
-    scores = {kind: judged(evidence, of_kind, asked, spaces, beside) for kind, of_kind in namings.items()}
-    for one in dictionary.latents:
-        if one.latent in scores[DICTIONARY]:
-            scores[DICTIONARY][one.latent] += came_with(one.over_nulls, one.holds_from, one.median)
-    namings[SHOWN], scores[SHOWN] = better(namings, scores)
+    namings, scores = names_and_scores(evidence, dictionary, namer, spaces, beside)
     names = {kind: means(of_kind) for kind, of_kind in scores.items()}
+    asked = questions(evidence, evidence.live.tolist())
     names[SHUFFLED] = means(judged(evidence, nulls.shuffled(namings[SHOWN]), asked, spaces, beside))
     for control, sae in directions(evidence, n).items():
         seen = evidence.seen_by(sae)
@@ -119,12 +121,27 @@ def measured(of: Collection, n: int) -> dict[str, Any]:
     names[UNTRAINED] = means(of_untrained_encoder(of, n, dictionary.sae.config, namer, spaces, beside))
     return {
         "n_texts": len(evidence),
-        "live": len(live),
+        "live": len(evidence.live),
         "names": names,
         "marks": marks(evidence, namings[SHOWN], scores[SHOWN], spaces[0]),
-        "read": fitting(of, evidence, namings[SHOWN], scores[SHOWN]),
+        "read": fitting(of, evidence, namings[SHOWN], scores[SHOWN], FIRST),
         **shares(of, evidence, dictionary.sae, namings[SHOWN], scores[SHOWN]),
     }
+
+
+def names_and_scores(
+    evidence: Evidence, dictionary: Dictionary, namer: KeyphraseNamer, spaces: Sequence[Space], beside: Nulls
+) -> tuple[dict[str, dict[int, Naming]], dict[str, Scores]]:
+    """The names that came with the dictionary, keyphrases of these texts, and which of both are shown; all judged."""
+    live = evidence.live.tolist()
+    namings = {DICTIONARY: names_of(dictionary, live), KEYPHRASES: dict(namer.names(live))}
+    asked = questions(evidence, live)
+    scores = {kind: judged(evidence, of_kind, asked, spaces, beside) for kind, of_kind in namings.items()}
+    for one in dictionary.latents:
+        if one.latent in scores[DICTIONARY]:
+            scores[DICTIONARY][one.latent] += came_with(one.over_nulls, one.holds_from, one.median)
+    namings[SHOWN], scores[SHOWN] = better(namings, scores)
+    return namings, scores
 
 
 def evidence_of(of: Collection, sae: SAE, encoder: SentenceTransformerEncoder | None = None) -> Evidence:
@@ -284,18 +301,31 @@ def shares(
 # --- the reading ----------------------------------------------------------------------------------
 
 
-def pairs_read() -> list[dict[str, Any]]:
+def pairs_read(reading: str) -> list[dict[str, Any]]:
     """What a reader found of names and passages: 0 they do not fit, 1 partly, 2 they do, twice."""
-    found: list[dict[str, Any]] = json.loads(READING.read_text(encoding="utf-8"))["pairs"]
+    found: list[dict[str, Any]] = json.loads(READING.read_text(encoding="utf-8"))[reading]
     return found
 
 
+def read_again() -> Iterator[tuple[str, dict[str, list[float]]]]:
+    """The grades of the second reading, collection by collection."""
+    dictionary = from_pretrained()
+    for name in dict.fromkeys(pair["collection"] for pair in pairs_read(SECOND)):
+        of = collection(name, texts.MINILM)
+        evidence = evidence_of(of, dictionary.sae)
+        namer = KeyphraseNamer(evidence, KeyphraseConfig())
+        beside = nulls.of_random_directions(evidence, namer.beside)
+        space = detection.by_second_encoder(evidence)
+        namings, scores = names_and_scores(evidence, dictionary, namer, [space], beside)
+        yield name, fitting(of, evidence, namings[SHOWN], scores[SHOWN], SECOND)
+
+
 def fitting(
-    of: Collection, evidence: Evidence, namings: Mapping[int, Naming], scores: Scores
+    of: Collection, evidence: Evidence, namings: Mapping[int, Naming], scores: Scores, reading: str
 ) -> dict[str, list[float]]:
     """The grades, 0 to 2, of the pairs of this collection whose name is shown now, by group and by strength."""
     place, found = {passage: number for number, passage in enumerate(of.ids)}, {}
-    for pair in pairs_read():
+    for pair in pairs_read(reading):
         latent = pair["latent"]
         if pair["collection"] == of.name and latent in namings and namings[latent].name == pair["name"]:
             naming, (active, activations) = namings[latent], evidence.active(latent)
@@ -310,9 +340,9 @@ def fitting(
     return found
 
 
-def read() -> dict[str, Any]:
+def read(reading: str) -> dict[str, Any]:
     """Spearman's correlation of each judge's likeness of a name and a passage with how a reader found they fit."""
-    pairs = pairs_read()
+    pairs = pairs_read(reading)
     names = [pair["name"] for pair in pairs]
     likeness: dict[str, NDArray[np.float64]] = {judge: np.zeros(len(pairs)) for judge in (DETECTION, LEXICAL, IN_SPACE)}
     for name in dict.fromkeys(pair["collection"] for pair in pairs):
@@ -356,7 +386,7 @@ def headline(results: Mapping[str, Any]) -> dict[str, float]:
         "marked_share": mean("holding"),
         "marked_contribution": mean("holding_contribution"),
         "named_mass": mean("score_named_returning"),
-        "reader_correlation": results["reading"]["judges"][DETECTION],
+        "reader_correlation": results["reading"][SECOND]["judges"][DETECTION],
     }
     return {name: round(figure, 4) for name, figure in figures.items()}
 
@@ -396,18 +426,42 @@ def by_collection(results: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def reading(results: Mapping[str, Any]) -> list[str]:
+    """The judges beside the reader, and how often names fit, by the first and by the second reading."""
     of = results["reading"]
-    judges = [{"judge": judge, "beside a reader": f"{found:.2f}"} for judge, found in of["judges"].items()]
-    return [*table(judges), "", *table(list(by_group(results)))]
+    first, second = (of[which]["judges"] for which in (FIRST, SECOND))
+    judges = [{"judge": judge, FIRST: f"{first[judge]:.2f}", SECOND: f"{second[judge]:.2f}"} for judge in first]
+    by_first, by_second = [one["read"] for one in results["collections"].values()], of[SECOND]["read"].values()
+    return [*table(judges), "", *table(list(preferred())), "", *table(list(by_group(by_first, list(by_second))))]
 
 
-def by_group(results: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+def preferred() -> Iterator[dict[str, str]]:
+    """Which name a reader would rather read, the dictionary's or a keyphrase that had a better mark."""
+    asked = json.loads(PREFERRED.read_text(encoding="utf-8"))["names"]
+    for marks_, rows in groupby(sorted(asked, key=lambda row: row["marks"]), key=lambda row: row["marks"]):
+        of, by = list(rows), [Trust(mark).mark for mark in marks_]
+        rather = Counter(row["rather"] for row in of)
+        good = [np.mean([row["grades"][which] == GOOD for row in of]) for which in (0, 1)]
+        yield {
+            "reader's": by[0], "keyphrase's": by[1], "concepts": str(len(of)),
+            "rather reader's": str(rather["reader"]), "rather keyphrase": str(rather["keyphrase"]),
+            "good": f"{good[0]:.0%}", "good keyphrases": f"{good[1]:.0%}",
+        }  # fmt: skip
+
+
+def by_group(
+    first: Iterable[Mapping[str, list[float]]], second: Iterable[Mapping[str, list[float]]]
+) -> Iterator[dict[str, str]]:
     """How often a reader found that a name fits, at least partly in the mean of two readings, and plainly."""
     for kind in ("named", "traces", "unnamed", "strong", "middle", "weak", SILENT):
-        grades = [grade for of in results["collections"].values() for grade in of["read"].get(kind, ())]
-        if grades:
-            fits, plainly = (np.mean([grade >= least for grade in grades]) for least in (0.5, 1.5))
-            yield {"a reader": kind, "pairs": str(len(grades)), "fits": f"{fits:.0%}", "plainly": f"{plainly:.0%}"}
+        row = {"a reader": kind}
+        for which, collections in ((FIRST, first), (SECOND, second)):
+            grades = np.array([grade for of in collections for grade in of.get(kind, ())])
+            row |= {
+                f"{which}: pairs": f"{len(grades):,}",
+                "fits" + " " * (which == SECOND): f"{np.mean(grades >= FITS):.0%}",
+                "plainly" + " " * (which == SECOND): f"{np.mean(grades >= PLAINLY):.0%}",
+            }
+        yield row
 
 
 if __name__ == "__main__":
