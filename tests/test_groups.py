@@ -85,7 +85,7 @@ def test_shares_by_hand(by_hand):
 def test_traces_are_folded_into_one_line_and_never_dropped(by_hand):
     assert list(show.explain(by_hand, top=2)) == [
         "dense score 4.2500 (named 47%, ↻ 56%, both 37%) =", "    +4.0000  ●↻ sea  #1", "    -2.0000  ●↻ sea  #2",
-        "    +1.0000  1 more concepts", "    +0.2500  traces of 2 concepts",
+        "    +1.0000  1 more concept", "    +0.2500  traces of 2 concepts",
         "    +2.0000  shared by all passages (bias)", "    -1.0000  residual: 84% explained",
     ]  # fmt: skip
     assert "traces of 2 concepts" in by_hand._repr_html_()

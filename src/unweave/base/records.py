@@ -298,7 +298,8 @@ NO_NAME_HOLDS = "(no name holds)"
 
 def traces_of(traces: Sequence[Contribution]) -> tuple[str, float]:
     """What traces are called together, and what they add or take away."""
-    return f"traces of {len(traces):,} concepts", math.fsum(c.value for c in traces)
+    said = "a trace of one concept" if len(traces) == 1 else f"traces of {len(traces):,} concepts"
+    return said, math.fsum(c.value for c in traces)
 
 
 def _piece(c: Contribution) -> notebook.Piece:

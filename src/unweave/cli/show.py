@@ -242,7 +242,7 @@ def explain(explanation: Explanation, top: int = 5, words: ByWords | None = None
             number = explanation.contributions.index(contribution)
             yield f"             {_of_words(words.of(number), float(words.of_no_word[number]))}"
     if others := whole[top:]:
-        yield f"  {sum(c.value for c in others):+9.4f}  {len(others)} more {kind}"
+        yield f"  {sum(c.value for c in others):+9.4f}  {len(others)} more {kind[: -1 if len(others) == 1 else None]}"
     if traces:
         said, value = traces_of(traces)
         yield f"  {value:+9.4f}  {said}"
