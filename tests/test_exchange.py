@@ -344,10 +344,12 @@ def test_a_curators_names_stand_beside_the_others_and_are_no_edits(database, tmp
     assert one.naming("keyphrases").name == "=2+3"
     assert two.name is None and two.naming(CURATED).made_with
     assert [edit.action for edit in edits.history(database)] == ["merge"]
-    # Where a judge finds the other name better, that is shown.
+    # Where a judge finds the other name surely better, that is shown; a better mark alone is not enough.
     better = Score(DETECTION, 0.9, 0.8, 0.95, 40), Score(OVER_NULLS, 1.0, 0.97, 1.0, 100)
     store.add_scores(database, [(1, "keyphrases", score) for score in better])
     store.add_scores(database, [(1, CURATED, better[0]._replace(low=0.6)), (1, CURATED, better[1]._replace(low=0.5))])
+    assert Concepts(database).concept(1).name == "toy kites"
+    store.add_scores(database, [(1, CURATED, better[0]._replace(value=0.6, low=0.5, high=0.7))])
     assert Concepts(database).concept(1).name == "=2+3"
 
 

@@ -44,9 +44,8 @@ def families(project: Path, top: int, as_json: bool) -> None:
         return
     for family in _set_apart(found[:top], lambda family: names.returns(family.head)):
         trust = _for_all(names, family.head)
-        click.echo(
-            f"{1 + len(family.members):>4}  {_shown(names, family.head)}   for all of them: {trust.mark} {trust}"
-        )
+        for_all = "" if trust is Trust.UNSCORED else f"   for all of them: {trust.mark} {trust}"
+        click.echo(f"{1 + len(family.members):>4}  {_shown(names, family.head)}{for_all}")
         for member, weight in zip(family.members[:_SHOWN_MEMBERS], family.weights, strict=False):
             click.echo(f"        {weight:.2f}  {_shown(names, member)}")
         if len(family.members) > _SHOWN_MEMBERS:
