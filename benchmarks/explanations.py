@@ -3,12 +3,12 @@
     UNWEAVE_DATA=… python benchmarks/explanations.py [--collections NAME …] [--queries 200] [--quick]
 
 - *Adds up*: over random pairs of a query and a passage, how far the parts of a dense score miss it, as a share of all
-  parts taken as positive: one-sided, two-sided, by words. And what kinds of parts a two-sided score has.
+  parts taken as positive: one-sided, two-sided, by words. And what a two-sided score of first hits is made of.
 - *Causes*: of the ten best hits of each query, the share that leaves the ten without the n concepts that add most to
   it, without n others of as much activation drawn at random, and that stays by those n alone; for dense, codes, CL-SR.
 - *Sentences*: of hits with several sentences, the one whose words carry most of the hit's first concept is left out and
-  the rest embedded anew: how far the concept's contribution falls, and whether the change of the score goes with what
-  the words of that sentence had added (Spearman).
+  the rest embedded anew: whether the concept's contribution falls by half, and whether the change of the score goes
+  with that of the other words' mean, as they were (Spearman).
 - *Speed*: milliseconds a hit, one-sided and by words, the encoder's own time apart.
 
 Writes results/explanations.json, but for `--quick`. The last line is one JSON object with the figures to hold a change
@@ -39,6 +39,7 @@ from unweave.cli.show import table
 from unweave.config import EncoderConfig
 from unweave.dictionaries.dictionary import from_pretrained
 from unweave.encode.encoders import SentenceTransformerEncoder
+from unweave.encode.words import InWords
 from unweave.evaluation.significance import interval
 from unweave.explaining.accounting import explain
 from unweave.explaining.faithfulness import faithfulness
@@ -63,6 +64,10 @@ FIRST = 10
 PAIRS, PAIRS_BY_WORDS = 10_000, 400
 SENTENCES = 200
 """Hits whose sentences are left out."""
+SAID_OF_SENTENCES = {
+    "the concept adds half as much, or less": ("sentences", "halved"),
+    "the score changes as the other words' mean does (Spearman)": ("sentences", "predicted"),
+}
 Floats = NDArray[np.float32]
 
 
@@ -92,6 +97,7 @@ def measured(of: Collection, share: float, queries: int) -> dict[str, Any]:
     few = round(share * PAIRS_BY_WORDS)
     return {
         "adds up": adds_up(of, packaged, round(share * PAIRS)),
+        "two-sided": two_sided(of, packaged),
         "adds up by words": adds_up_by_words(of, packaged, encoder, few),
         "causes": {
             kind: causes(of, sae, queries) for kind, sae in ((PACKAGED, packaged), (RANDOM, random))
@@ -117,18 +123,20 @@ def missed(score: float, parts: Sequence[float]) -> float:
 
 def adds_up(of: Collection, sae: SAE, n: int) -> dict[str, Any]:
     errors: dict[str, list[float]] = {"one-sided": [], "two-sided": []}
-    sums: dict[str, float] = {}
     for query, passage in pairs(of, n):
         q, d = of.queries[query], of.passages[passage]
         one, both = explain(q, d, sae), explain_both(q, d, sae)
         errors["one-sided"].append(missed(one.score, [*(c.value for c in one.contributions), one.bias, one.residual]))
-        kinds = both.sums
         crossing = [pair.value for pair in both.crossing]
-        of_both = [*(c.value for c in both.shared), *crossing, *list(kinds.values())[2:]]
+        of_both = [*(c.value for c in both.shared), *crossing, *list(both.sums.values())[2:]]
         errors["two-sided"].append(missed(both.score, of_both))
-        for kind, value in kinds.items():
-            sums[kind] = sums.get(kind, 0.0) + value / n
-    return {"pairs": n, "largest error": {kind: max(of) for kind, of in errors.items()}, "means": sums}
+    return {"pairs": n, "largest error": {kind: max(found) for kind, found in errors.items()}}
+
+
+def two_sided(of: Collection, sae: SAE) -> dict[str, float]:
+    """The means of the kinds of parts of each query's first hit."""
+    sums = [explain_both(query, of.passages[int(np.argmax(of.passages @ query))], sae).sums for query in of.queries]
+    return {kind: float(np.mean([one[kind] for one in sums])) for kind in sums[0]}
 
 
 def adds_up_by_words(of: Collection, sae: SAE, encoder: SentenceTransformerEncoder, n: int) -> dict[str, Any]:
@@ -201,7 +209,9 @@ def sentences(of: Collection, sae: SAE, encoder: SentenceTransformerEncoder, n: 
             spans = list(places(text))
             if len(spans) < 3 or len(halves) >= n:
                 continue
-            found = by_words(of, sae, encoder, query, passage)
+            (said,) = encoder.in_words([text])
+            (asked,) = encoder.in_words([of.query_texts[query]], of_queries=True)
+            found = explain_by_words(of.queries[query], of.passages[passage], asked, said, sae)
             first = max(range(len(found.contributions)), key=lambda i: found.explanation.contributions[i].value)
             start, end = max(spans, key=lambda span: of_span(found, found.contributions[first], span))
             (rest,) = encoder.encode_passages([text[:start] + text[end:]])
@@ -209,7 +219,8 @@ def sentences(of: Collection, sae: SAE, encoder: SentenceTransformerEncoder, n: 
             before = found.explanation.contributions[first]
             after = next((c.value for c in again.contributions if c.latent == before.latent), 0.0)
             halves.append(after <= before.value / 2)
-            predicted.append(mean_without(found, (start, end)) - found.explanation.score)
+            stays = said.parts[~inside(said, (start, end))].sum(axis=0)
+            predicted.append(float(of.queries[query] @ stays / np.linalg.norm(stays)) - found.explanation.score)
             changed.append(again.score - found.explanation.score)
     return {
         "hits": len(halves),
@@ -232,15 +243,10 @@ def of_span(found: ByWords, values: NDArray[np.float64], span: tuple[int, int]) 
     return float(values[inside(found, span)].sum())
 
 
-def inside(found: ByWords, span: tuple[int, int]) -> NDArray[np.bool_]:
+def inside(found: ByWords | InWords, span: tuple[int, int]) -> NDArray[np.bool_]:
+    """Which words begin in a span of the text, (n_words,)."""
     starts = np.array([-1 if word.start is None else word.start for word in found.words])
     return np.asarray((starts >= span[0]) & (starts < span[1]))
-
-
-def mean_without(found: ByWords, span: tuple[int, int]) -> float:
-    """The score if the words of a span were left out of the mean, and the others stayed as they are."""
-    stays = ~inside(found, span)
-    return float(found.score[stays].sum()) * len(stays) / max(1, int(stays.sum()))
 
 
 # --- speed ----------------------------------------------------------------------------------------
@@ -310,8 +316,11 @@ def summary(found: dict[str, Any]) -> list[str]:
     return [
         *table(list(erasures(found))),
         "",
-        *table([{"part of a dense score": kind, "mean": f"{mean_of(found, 'adds up', 'means', kind):+.3f}"}
-                for kind in next(iter(found["collections"].values()))["adds up"]["means"]]),
+        *table([{"part of a first hit's score": kind, "mean": f"{mean_of(found, 'two-sided', kind):+.3f}"}
+                for kind in next(iter(found["collections"].values()))["two-sided"]]),
+        "",
+        *table([{"without the sentence that carries a hit's first concept": said, "": f"{mean_of(found, *path):.2f}"}
+                for said, path in SAID_OF_SENTENCES.items()]),
         "",
         *table([{"a hit explained": kind, "ms": f"{mean_of(found, 'speed', kind):.2f}"}
                 for kind in next(iter(found["collections"].values()))["speed"]]),

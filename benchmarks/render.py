@@ -19,6 +19,7 @@ import demo
 import dictionary
 import dictionary_choices
 import effectiveness
+import explanations
 import gpu
 import growth
 import keywords
@@ -101,6 +102,7 @@ def blocks() -> dict[str, list[str]]:
         "start": start.summary(results(start.RESULTS)),
         "keywords": keywords.summary(results(keywords.RESULTS)),
         "naming": naming.summary(results(naming.RESULTS)),
+        "explanations": explanations.summary(results(explanations.RESULTS)),
         "variants": variants.summary(results(variants.RESULTS)),
         "pursuit": pursuit.summary(results(pursuit.RESULTS)),
     }
