@@ -230,8 +230,11 @@ def shown(evidence: Evidence, concepts: Concepts, samples: int, latents: Sequenc
         prompts = [_shown(evidence, one, hint.name if hint else None) for one in drawn]
         seen = np.concatenate([np.concatenate([*one.active.values(), one.near_misses, one.random]) for one in drawn])
         silent = np.union1d(found.near_misses[found.near_misses >= 0], found.random)
-        active, silent = (of[~np.isin(of, seen)][:_TOLD_BY] for of in (found.texts, rng.permutation(silent)))
-        yield latent, Asked(prompts, active, silent)
+        active, silent = (of[~np.isin(of, seen)] for of in (found.texts, rng.permutation(silent)))
+        evenly = np.linspace(0, len(active) - 1, min(len(active), _TOLD_BY)).astype(
+            np.int64
+        )  # strong ones and weak ones
+        yield latent, Asked(prompts, active[evenly], silent[:_TOLD_BY])
 
 
 class _Drawn(NamedTuple):
@@ -255,8 +258,8 @@ def _drawn(samples: Samples, rng: np.random.Generator | None) -> _Drawn:
         active = dict(zip(("top", "middle", "low"), chosen, strict=True))
         near = rng.permutation(near)
     near = near[: _SHOWN["near_misses"]]
-    others = np.setdiff1d(samples.random, near)
-    random = samples.random[np.isin(samples.random, others)] if rng is None else rng.permutation(others)
+    others = samples.random[~np.isin(samples.random, near)]
+    random = others if rng is None else rng.permutation(others)
     by_band = {band: samples.texts[of] for band, of in active.items()}
     return _Drawn(by_band, near, random[: _SHOWN["random"]])
 
