@@ -247,10 +247,9 @@ class Explanation:
             if part.explanation is not None:
                 part.explanation.check(rtol)
         values = [*(c.value for c in self.contributions), self.bias, self.residual, *(p.value for p in self.parts)]
-        total, whole = math.fsum(values), math.fsum(map(abs, values))
-        if not abs(total - self.score) <= rtol * whole + 1e-9:  # which also refuses what is not a number
+        if not adds_up(values, self.score, rtol):
             raise AccountingError(
-                f"the parts of this {self.of} score add up to {total!r}, not to {self.score!r}: "
+                f"the parts of this {self.of} score add up to {math.fsum(values)!r}, not to {self.score!r}: "
                 "was it explained with another SAE or index than it was scored with?"
             )
 
@@ -284,6 +283,11 @@ class Explanation:
             for part in record.get("parts", ())
         )
         return cls(record["of"], record["score"], contributions, record["bias"], record["residual"], parts)
+
+
+def adds_up(parts: Sequence[float], whole: float, rtol: float) -> bool:
+    """Whether parts miss a whole by no more than `rtol` of all of them taken as positive; not what is no number."""
+    return abs(math.fsum(parts) - whole) <= rtol * math.fsum(map(abs, parts)) + 1e-9
 
 
 def _contribution(record: Mapping[str, Any]) -> Contribution:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from unweave.base.contributions import Label, Names, contributions, labels_of
-from unweave.base.records import Contribution
+from unweave.base.records import Contribution, adds_up
 from unweave.errors import AccountingError
 from unweave.explaining.accounting import pair_of
 from unweave.sae.model import SAE
@@ -77,8 +77,8 @@ class TwoSided:
         """
         values = [*(one.value for one in self.shared), *(one.value for one in self.crossing)]
         values += [self.bias, self.residual_query, self.residual_passage, self.residual_both]
-        total, whole = math.fsum(values), math.fsum(map(abs, values))
-        if not abs(total - self.score) <= rtol * whole + 1e-9:
+        if not adds_up(values, self.score, rtol):
+            total = math.fsum(values)
             raise AccountingError(f"the parts of this two-sided score add up to {total!r}, not to {self.score!r}")
 
     def to_dict(self) -> dict[str, Any]:
