@@ -1,0 +1,51 @@
+"""How a project explains scores: what they are made of, what makes the difference, what would change them."""
+
+from __future__ import annotations
+
+from unweave.base.records import Explanation
+from unweave.explaining.accounting import decompose
+from unweave.explaining.sentences import Sentence
+from unweave.explaining.two_sided import TwoSided
+from unweave.explaining.words import ByWords
+from unweave.project.asking import Asking
+from unweave.stages import accounts
+from unweave.stages.asked import Asked, read_all, vector_of
+
+
+class Explaining(Asking):
+    """The verbs of a project that explain something."""
+
+    def decompose(self, text: Asked) -> Explanation:
+        """What an embedding is made of: the squared length of a text's, or of one given, (d_in,), in named concepts."""
+        return decompose(vector_of(self, text), self.sae, self.concepts)
+
+    def explain(self, query: Asked, passage_id: str, *, system: str = "dense") -> Explanation:
+        """The score that a system gives a query and a passage, as a sum of named parts.
+
+        Raises:
+            BadData: the corpus has no passage of this id, or the system does not find it.
+        """
+        position = self.position(passage_id)  # first: a wrong id is said at once, before the encoder is loaded
+        if system == "dense":
+            vector = vector_of(self, query)
+            (explanation,) = accounts.one_sided(self, vector, [position])
+            return explanation
+        ranker = self.systems[system]
+        (asked,) = read_all(self, [query], ranker.needs)
+        hits = self.systems.hit_of(system, asked, passage_id)
+        (explanation,) = ranker.explain(asked, hits)
+        return explanation
+
+    def two_sided(self, query: Asked, passage_id: str) -> TwoSided:
+        """The dense score of a query and a passage, both written in concepts; see `explaining.two_sided`."""
+        return accounts.two_sided(self, query, passage_id)
+
+    def by_words(self, query: Asked, passage_id: str) -> ByWords:
+        """The dense score of a query and a passage, each of its parts split into words; see `explaining.words`."""
+        return accounts.by_words(self, query, passage_id)
+
+    def carrying(self, passage_id: str, latent: int) -> list[Sentence]:
+        """The sentences of a passage, and what each has to do with a concept."""
+        from unweave.stages.carry import carrying
+
+        return carrying(self, passage_id, latent)
