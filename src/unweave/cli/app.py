@@ -43,9 +43,11 @@ SECTIONS = {
     "Search and explain": {
         "search": _Place("search", "Search PROJECT for QUERY."),
         "search-all": _Place("search", "Search for all of the project's queries, and write a run in TREC's format."),
-        "explain": _Place("search", "Explain the score of QUERY and PASSAGE as a sum of named parts."),
-        "decompose": _Place("search", "Show what the embedding of TEXT is made of: the share of each concept, and what "
-                            "no concept accounts for."),
+        "explain": _Place("explain", "Explain the score of QUERY and PASSAGE as a sum of named parts."),
+        "difference": _Place("explain", "Show why FIRST scores above SECOND for QUERY, or below: the concepts that "
+                             "make the difference."),
+        "decompose": _Place("explain", "Show what the embedding of TEXT is made of: the share of each concept, and "
+                            "what no concept accounts for."),
         "prevalent": _Place("families", "Search PROJECT for QUERY and show what the found passages are about, each "
                             "concept with passages as proof."),
         "contrast": _Place("families", "Show what sets the corpora of two projects, ONE and OTHER, apart: concepts "

@@ -1,9 +1,9 @@
-"""The commands that search and explain."""
+"""The commands that search."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial, reduce
+from functools import reduce
 from operator import and_
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,11 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from unweave.base.records import Explanation, Hit
-    from unweave.dictionaries.dictionary import Dictionary
-    from unweave.explaining.two_sided import TwoSided
-    from unweave.explaining.words import ByWords
-    from unweave.project import Project
+    from unweave.base.records import Hit
     from unweave.stages.asked import Asked
 
 
@@ -69,13 +65,13 @@ def search(
     shown, asked = _asked(query, query_id, query_vector)
     opened = open_project(project)
     opened.systems.check([system])
-    filters = [_pair(given, "KEY=VALUE") for given in where]
+    filters = [pair(given, "KEY=VALUE") for given in where]
     allowed = [opened.where({key: value}, system=system) for key, value in filters]
     steering = Steering(
         boosts=_boosts(boosts), banned=banned, allowed=reduce(and_, allowed) if allowed else None,
         query_k=query_k, passage_k=passage_k, effort=effort,
     )  # fmt: skip
-    _show_hits(shown, opened.search(asked, cutoff, system=system, steering=steering, explain=explain), as_json)
+    show_hits(shown, opened.search(asked, cutoff, system=system, steering=steering, explain=explain), as_json)
 
 
 @click.command("search-all")
@@ -113,10 +109,11 @@ def _asked(query: str | None, query_id: str | None, vector: Path | None) -> tupl
     if query_id is not None:
         return query_id, QueryId(query_id)
     assert vector is not None
-    return vector.name, _read_vector(vector)
+    return vector.name, read_vector(vector)
 
 
-def _read_vector(path: Path) -> NDArray[np.floating[Any]]:
+def read_vector(path: Path) -> NDArray[np.floating[Any]]:
+    """The embedding in a .npy file of one row, (d_in,)."""
     import numpy as np
 
     from unweave.encode.brought import open_vectors
@@ -131,7 +128,8 @@ def _read_vector(path: Path) -> NDArray[np.floating[Any]]:
     return np.array(rows[0])
 
 
-def _show_hits(query: str, hits: Sequence[Hit], as_json: bool) -> None:
+def show_hits(query: str, hits: Sequence[Hit], as_json: bool) -> None:
+    """Print hits, and what their signs mean."""
     from unweave.cli import show
 
     if as_json:
@@ -146,7 +144,8 @@ def _show_hits(query: str, hits: Sequence[Hit], as_json: bool) -> None:
         click.echo("no passage shares anything with this query", err=True)
 
 
-def _pair(given: str, form: str) -> tuple[str, str]:
+def pair(given: str, form: str) -> tuple[str, str]:
+    """Both sides of what was given as LEFT=RIGHT."""
     left, sign, right = given.partition("=")
     if not sign or not left:
         raise click.BadParameter(f"{plain(given, 60)!r} is not of the form {form}")
@@ -156,7 +155,7 @@ def _pair(given: str, form: str) -> tuple[str, str]:
 def _boosts(given: tuple[str, ...]) -> dict[int, float]:
     boosts: dict[int, float] = {}
     for one in given:
-        left, right = _pair(one, "CONCEPT=FACTOR")
+        left, right = pair(one, "CONCEPT=FACTOR")
         try:
             concept, factor = int(left), float(right)
         except ValueError:
@@ -165,114 +164,3 @@ def _boosts(given: tuple[str, ...]) -> dict[int, float]:
             raise click.BadParameter(f"concept {concept} is given two factors, {boosts[concept]:g} and {factor:g}")
         boosts[concept] = factor
     return boosts
-
-
-_DICTIONARY = click.option("--dictionary", help="Without PROJECT, what is read with: a dictionary's folder, or its "
-                           "repository on the hub.  [default: the one in the package]")  # fmt: skip
-
-
-@click.command()
-@click.argument("words", nargs=-1, required=True, metavar="[PROJECT] QUERY PASSAGE")
-@click.option("--system", help="With PROJECT, whose score: CL-SR, BM25 …, or a sum.  [default: dense]")
-@_DICTIONARY
-@click.option("--top", default=10, show_default=True, type=click.IntRange(min=1), help="Concepts to show.")
-@click.option("--two-sided", "account", flag_value="two_sided",
-              help="Write QUERY in concepts too: what both share, what pairs of other concepts add, and what is "
-              "left of each. Of a dense score.")  # fmt: skip
-@click.option("--by-words", "account", flag_value="by_words",
-              help="Split each part of a dense score into the words of the passage.")  # fmt: skip
-@JSON
-def explain(
-    words: tuple[str, ...], system: str | None, dictionary: str | None, top: int, account: str | None, as_json: bool
-) -> None:
-    """Explain the score of QUERY and PASSAGE as a sum of named parts.
-
-    With PROJECT, PASSAGE is the id of one of its passages. Without, both are texts, and nothing else is needed.
-    """
-    project, (query, passage) = _project_and(words, 2)
-    if account is not None and system not in (None, "dense"):
-        raise click.UsageError(f"--{account.replace('_', '-')} is for the dense score; leave --system out")
-    asked = {"query": query, "passage" if project is None else "passage_id": passage}
-    of: Dictionary | Project
-    if project is None:
-        _refuse_beside_texts("--system", system)
-        of = _dictionary(dictionary)
-        explain_pair = of.explain
-    else:
-        _refuse_beside_project("--dictionary", dictionary)
-        of = opened = open_project(project)
-        explain_pair = partial(opened.explain, system=system or "dense")
-    if account == "two_sided":
-        _show_two_sided(asked, of.two_sided(query, passage), top, as_json)
-    else:
-        found = of.by_words(query, passage) if account == "by_words" else explain_pair(query, passage)
-        _show_explanation(asked, found, top, as_json)
-
-
-@click.command()
-@click.argument("words", nargs=-1, required=True, metavar="[PROJECT] TEXT")
-@_DICTIONARY
-@click.option("--top", default=10, show_default=True, type=click.IntRange(min=1), help="Concepts to show.")
-@JSON
-def decompose(words: tuple[str, ...], dictionary: str | None, top: int, as_json: bool) -> None:
-    """Show what the embedding of TEXT is made of: the share of each concept, and what no concept accounts for.
-
-    With PROJECT, its own concepts are shown. Without, nothing but the text is needed.
-    """
-    project, (text,) = _project_and(words, 1)
-    if project is None:
-        explanation = _dictionary(dictionary).decompose(text)
-    else:
-        _refuse_beside_project("--dictionary", dictionary)
-        explanation = open_project(project).decompose(text)
-    _show_explanation({"text": text}, explanation, top, as_json)
-
-
-def _project_and(words: tuple[str, ...], texts: int) -> tuple[Path | None, tuple[str, ...]]:
-    """The project, if there is a word more than texts, and the texts."""
-    if len(words) not in (texts, texts + 1):
-        raise click.UsageError(f"{len(words)} arguments came in; give {texts} or, with a project first, {texts + 1}")
-    return (Path(words[0]) if len(words) > texts else None), words[-texts:]
-
-
-def _refuse_beside_texts(option: str, value: object) -> None:
-    if value is not None:
-        raise click.UsageError(f"{option} goes with a PROJECT, and only texts were given")
-
-
-def _refuse_beside_project(option: str, value: object) -> None:
-    if value is not None:
-        raise click.UsageError(f"{option} goes without a PROJECT, which has a dictionary of its own")
-
-
-def _dictionary(name: str | None) -> Dictionary:
-    from unweave.config import PRETRAINED
-    from unweave.dictionaries.dictionary import from_pretrained
-
-    return from_pretrained(PRETRAINED if name is None else name)
-
-
-def _show_explanation(asked: dict[str, str], found: Explanation | ByWords, top: int, as_json: bool) -> None:
-    from unweave.base.records import Explanation
-    from unweave.cli import show
-
-    found.check()
-    explanation, words = (found, None) if isinstance(found, Explanation) else (found.explanation, found)
-    if as_json:
-        print_json({**asked, **explanation.to_dict(), **({} if words is None else {"by_words": words.to_dict()})})
-        return
-    for line in show.explain(explanation, top) if words is None else show.by_words(words, top):
-        click.echo(line)
-    for line in show.legend([explanation]):
-        click.echo(line, err=True)
-
-
-def _show_two_sided(asked: dict[str, str], found: TwoSided, top: int, as_json: bool) -> None:
-    from unweave.cli import show
-
-    found.check()
-    if as_json:
-        print_json({**asked, **found.to_dict()})
-        return
-    for line in show.two_sided(found, top):
-        click.echo(line)

@@ -18,7 +18,6 @@ from unweave.stages.recall import Recall
 
 if TYPE_CHECKING:
     from unweave.encode.words import Word
-    from unweave.explaining.two_sided import TwoSided
     from unweave.explaining.words import ByWords
     from unweave.sae.agreement import Agreement, Shares
     from unweave.stages.agree import Compared
@@ -44,8 +43,14 @@ _LABELS = {
     "embedding": ("squared length", "concepts"),
     "terms": ("BM25", "terms"),
     "sum": ("sum", "systems"),
+    "distance": ("distance", "concepts"),
 }
 """By what an explanation is of: how its score and its parts are called."""
+
+
+def label(of: str) -> tuple[str, str]:
+    """How a score of a kind and its parts are called."""
+    return _LABELS[of]
 
 
 def recall(rows: Sequence[Recall]) -> Iterator[str]:
@@ -240,51 +245,20 @@ def explain(explanation: Explanation, top: int = 5, words: ByWords | None = None
         yield f"  {contribution.value:+9.4f}  {shown}"
         if words is not None:
             number = explanation.contributions.index(contribution)
-            yield f"             {_of_words(words.of(number), float(words.of_no_word[number]))}"
+            yield f"             {of_words(words.of(number), float(words.of_no_word[number]))}"
     if others := whole[top:]:
         yield f"  {sum(c.value for c in others):+9.4f}  {len(others)} more {kind[: -1 if len(others) == 1 else None]}"
     if traces:
         said, value = traces_of(traces)
         yield f"  {value:+9.4f}  {said}"
-    if explanation.bias or explanation.of in ("dense", "rescored", "embedding"):
+    if explanation.bias or explanation.of in ("dense", "rescored", "embedding", "distance"):
         yield f"  {explanation.bias:+9.4f}  shared by all passages (bias)"
-    leaves = explanation.of in ("dense", "embedding")
+    leaves = explanation.of in ("dense", "embedding", "distance")
     note = f"{explanation.explained_share:.0%} explained" if leaves else "nothing is left over"
     yield f"  {explanation.residual:+9.4f}  residual: {note}"
 
 
-def two_sided(found: TwoSided, top: int = 5) -> Iterator[str]:
-    """A score with both texts in concepts: the sum of each kind of part, and below it the largest of them."""
-    yield f"dense score {found.score:.4f} ="
-    sums = found.sums
-    yield f"  {sums['shared']:+9.4f}  {len(found.shared)} concepts that both share"
-    for one in found.shared[:top]:
-        yield f"    {one.value:+9.4f}  {concept(one)}"
-    yield f"  {sums['crossing']:+9.4f}  {len(found.crossing):,} pairs of different concepts, query \u00d7 passage"
-    for pair in found.crossing[:top]:
-        query, passage = (
-            plain(pair.query_name or f"#{pair.query}", 40),
-            plain(pair.passage_name or f"#{pair.passage}", 40),
-        )
-        yield f"    {pair.value:+9.4f}  {query} \u00d7 {passage}"
-    yield f"  {found.bias:+9.4f}  bias"
-    for kind, value in sums.items():
-        if kind.startswith("residual"):
-            yield f"  {value:+9.4f}  {kind}"
-
-
-def by_words(found: ByWords, top: int = 5) -> Iterator[str]:
-    """A score as the sum of its parts, each with its words; then the score by words, and by pairs of words."""
-    yield from explain(found.explanation, top, found)
-    yield f"by words of the passage: {_of_words(found.of_score(), 0.0)}"
-    pairs = (
-        f"{plain(one.query.text, 30)} \u00d7 {plain(one.passage.text, 30)} {one.value:+.4f}"
-        for one in found.strongest_pairs(_PAIRS_SHOWN)
-    )
-    yield f"by pairs, query \u00d7 passage: {', '.join(pairs)}"
-
-
-def _of_words(values: Sequence[tuple[Word, float]], of_no_word: float) -> str:
+def of_words(values: Sequence[tuple[Word, float]], of_no_word: float) -> str:
     """The largest of what words add, the others together, and what is of no word."""
     shown = [f"{plain(word.text, 30)} {value:+.4f}" for word, value in values[:_WORDS_SHOWN]]
     if rest := values[_WORDS_SHOWN:]:
@@ -292,7 +266,7 @@ def _of_words(values: Sequence[tuple[Word, float]], of_no_word: float) -> str:
     return ", ".join([*shown, *([f"of no word {of_no_word:+.4f}"] if of_no_word else [])])
 
 
-_WORDS_SHOWN, _PAIRS_SHOWN = 5, 6
+_WORDS_SHOWN = 5
 
 
 def concept(contribution: Contribution) -> str:

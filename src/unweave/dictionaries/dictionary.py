@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from unweave.base.contributions import Label
 from unweave.base.plain import plain
-from unweave.base.records import Explanation
+from unweave.base.records import Explanation, Hit, HitList
 from unweave.concepts.concept import came_with, holds_from, trust_of
 from unweave.config import DEFAULT_MODEL, PRETRAINED, EncoderConfig
 from unweave.dictionaries.latents import Latent, read_latents
@@ -24,10 +24,13 @@ from unweave.encode.encoder import Encoder
 from unweave.encode.encoders import open_encoder
 from unweave.errors import BadData
 from unweave.explaining.accounting import decompose, explain
+from unweave.explaining.difference import Difference, difference
+from unweave.explaining.engine_hits import AUTO, explain_hits
 from unweave.explaining.two_sided import TwoSided, explain_both
 from unweave.explaining.words import ByWords, explain_by_words, in_words
 from unweave.sae.given import located, read_sae
 from unweave.sae.model import SAE
+from unweave.texts.hits import EngineHit
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -65,6 +68,27 @@ class Dictionary:
         The passage is written in concepts, and the query stays whole; see `explaining.accounting`.
         """
         return explain(self._embedding(query, of_queries=True), self._embedding(passage), self.sae, self.names)
+
+    def difference(
+        self, query: str | NDArray[np.floating[Any]], first: str | NDArray[np.floating[Any]],
+        second: str | NDArray[np.floating[Any]],
+    ) -> Difference:  # fmt: skip
+        """Why a text scores above another, or below: what each concept adds to both; see `explaining.difference`."""
+        asked = self._embedding(query, of_queries=True)
+        return difference(self.explain(asked, first), self.explain(asked, second))
+
+    def explain_hits(
+        self, query: str | NDArray[np.floating[Any]], hits: Sequence[EngineHit], *, measure: str = AUTO
+    ) -> HitList[Hit]:
+        """The hits of any engine, in its order, each score as a sum of concepts; see `explaining.engine_hits`.
+
+        Args:
+            query: as the engine was asked: a text, or its embedding, (d_in,).
+            measure: how the engine scores; by default what its scores agree with.
+        """
+        encode = None if self.encoder is None else self.encoder.encode_passages
+        asked = self._embedding(query, of_queries=True)
+        return explain_hits(asked, hits, self.sae, encode, self.names, measure=measure)
 
     def two_sided(self, query: str | NDArray[np.floating[Any]], passage: str | NDArray[np.floating[Any]]) -> TwoSided:
         """The same with both written in concepts: what they share, what other pairs of concepts add, what is left.

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from unweave.base.records import Explanation
+from collections.abc import Sequence
+
+from unweave.base.records import Explanation, Hit, HitList
 from unweave.explaining.accounting import decompose
+from unweave.explaining.difference import Difference, difference
+from unweave.explaining.engine_hits import AUTO, explain_hits
 from unweave.explaining.sentences import Sentence
 from unweave.explaining.two_sided import TwoSided
 from unweave.explaining.words import ByWords
 from unweave.project.asking import Asking
 from unweave.stages import accounts
 from unweave.stages.asked import Asked, read_all, vector_of
+from unweave.texts.hits import EngineHit
 
 
 class Explaining(Asking):
@@ -35,6 +40,28 @@ class Explaining(Asking):
         hits = self.systems.hit_of(system, asked, passage_id)
         (explanation,) = ranker.explain(asked, hits)
         return explanation
+
+    def difference(self, query: Asked, first: str, second: str, *, system: str = "dense") -> Difference:
+        """Why a passage scores above another, or below: what each concept adds to both; see `explaining.difference`.
+
+        Args:
+            first, second: ids of passages.
+
+        Raises:
+            BadData: the corpus has no passage of one of the ids, or the system does not find it.
+        """
+        one, other = (self.explain(query, passage_id, system=system) for passage_id in (first, second))
+        return difference(one, other)
+
+    def explain_hits(self, query: Asked, hits: Sequence[EngineHit], *, measure: str = AUTO) -> HitList[Hit]:
+        """The hits of any engine, in its order, each score as concepts of this project; see `explaining.engine_hits`.
+
+        Args:
+            query: as the engine was asked.
+            measure: how it scores; by default what its scores agree with.
+        """
+        encode = self.encoder.encode_passages
+        return explain_hits(vector_of(self, query), hits, self.sae, encode, self.concepts, measure=measure)
 
     def two_sided(self, query: Asked, passage_id: str) -> TwoSided:
         """The dense score of a query and a passage, both written in concepts; see `explaining.two_sided`."""

@@ -41,17 +41,17 @@ def topics(path: Path) -> Iterator[Query]:
         where = f"{path.name}, line {number}"
         if not tab or not text.strip():
             raise BadData(f"{where}: expected a query id, a tab and a text, got {shown(line.strip())}")
-        yield Query(_identifier(query_id, where), text.strip())
+        yield Query(identifier(query_id, where), text.strip())
 
 
 def read_queries(path: Path) -> Iterator[Query]:
     """Queries as BEIR has them: JSON lines with an id and a text."""
     for where, row in read_jsonl(path):
         where = f"{path.name}, {where}"
-        text = _text(row[_first(row, TEXT_FIELDS, where)], where)
+        text = text_of(row[_first(row, TEXT_FIELDS, where)], where)
         if not text.strip():
             raise BadData(f"{where}: the query has no text")
-        yield Query(_identifier(row[_first(row, ID_FIELDS, where)], where), text)
+        yield Query(identifier(row[_first(row, ID_FIELDS, where)], where), text)
 
 
 def passages(name: str, rows: Iterator[tuple[str, dict[str, Any]]]) -> Iterator[Passage]:
@@ -63,8 +63,8 @@ def passages(name: str, rows: Iterator[tuple[str, dict[str, Any]]]) -> Iterator[
     for where, row in rows:
         where = f"{name}, {where}"
         of_id, of_text = _first(row, ID_FIELDS, where), _first(row, TEXT_FIELDS, where)
-        passage_id, text = _identifier(row[of_id], where), _text(row[of_text], where)
-        title = _text(next((row[f] for f in TITLE_FIELDS if row.get(f)), None), where)
+        passage_id, text = identifier(row[of_id], where), text_of(row[of_text], where)
+        title = text_of(next((row[f] for f in TITLE_FIELDS if row.get(f)), None), where)
         extra = {k: v for k, v in row.items() if k not in (of_id, of_text, *TITLE_FIELDS) and v not in (None, "", {})}
         if isinstance(extra.get(_METADATA), dict):
             within = extra.pop(_METADATA)
@@ -75,16 +75,26 @@ def passages(name: str, rows: Iterator[tuple[str, dict[str, Any]]]) -> Iterator[
         yield Passage(passage_id, title, text, extra)
 
 
-def _identifier(value: Any, where: str) -> str:
+def identifier(value: Any, where: str) -> str:
+    """An id from outside.
+
+    Raises:
+        BadData: it is neither a text nor a whole number, or too long.
+    """
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise BadData(f"{where}: an id must be a text or a whole number, got {shown(value)}")
-    identifier = str(value)
-    if len(identifier) > LONGEST_ID:
-        raise BadData(f"{where}: an id of {len(identifier):,} characters; it may have {LONGEST_ID:,}")
-    return identifier
+    found = str(value)
+    if len(found) > LONGEST_ID:
+        raise BadData(f"{where}: an id of {len(found):,} characters; it may have {LONGEST_ID:,}")
+    return found
 
 
-def _text(value: Any, where: str) -> str:
+def text_of(value: Any, where: str) -> str:
+    """A text from outside, empty where there is none.
+
+    Raises:
+        BadData: it is something else.
+    """
     if value is not None and not isinstance(value, str):
         raise BadData(f"{where}: expected a text, got {type(value).__name__} {shown(value)}")
     return value or ""
@@ -271,7 +281,7 @@ def text_files(folder: Path) -> Iterator[Passage]:
             text = path.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError as error:
             raise BadData(f"{name} is not UTF-8 text ({error}); convert it or take it out of the folder") from error
-        yield Passage(_identifier(name, name), path.stem.replace("_", " "), text)
+        yield Passage(identifier(name, name), path.stem.replace("_", " "), text)
 
 
 READERS: dict[str, Callable[[Path], Iterator[tuple[str, dict[str, Any]]]]] = {

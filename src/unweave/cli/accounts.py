@@ -1,0 +1,94 @@
+"""What the command line prints of accounts: from both sides, by words, the difference of two."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from unweave.base.plain import plain
+from unweave.cli import show
+
+if TYPE_CHECKING:
+    from unweave.explaining.difference import Difference, Differing
+    from unweave.explaining.two_sided import TwoSided
+    from unweave.explaining.words import ByWords
+
+_PAIRS_SHOWN = 6
+_ONLY = {"first": ", which the second lacks", "second": ", which the first lacks", None: ""}
+
+
+def two_sided(found: TwoSided, top: int = 5) -> Iterator[str]:
+    """A score with both texts in concepts: the sum of each kind of part, and below it the largest of them."""
+    yield f"dense score {found.score:.4f} ="
+    sums = found.sums
+    yield f"  {sums['shared']:+9.4f}  {len(found.shared)} concepts that both share"
+    for one in found.shared[:top]:
+        yield f"    {one.value:+9.4f}  {show.concept(one)}"
+    yield f"  {sums['crossing']:+9.4f}  {len(found.crossing):,} pairs of different concepts, query \u00d7 passage"
+    for pair in found.crossing[:top]:
+        query, passage = (
+            plain(pair.query_name or f"#{pair.query}", 40),
+            plain(pair.passage_name or f"#{pair.passage}", 40),
+        )
+        yield f"    {pair.value:+9.4f}  {query} \u00d7 {passage}"
+    yield f"  {found.bias:+9.4f}  bias"
+    for kind, value in sums.items():
+        if kind.startswith("residual"):
+            yield f"  {value:+9.4f}  {kind}"
+
+
+def by_words(found: ByWords, top: int = 5) -> Iterator[str]:
+    """A score as the sum of its parts, each with its words; then the score by words, and by pairs of words."""
+    yield from show.explain(found.explanation, top, found)
+    yield f"by words of the passage: {show.of_words(found.of_score(), 0.0)}"
+    pairs = (
+        f"{plain(one.query.text, 30)} \u00d7 {plain(one.passage.text, 30)} {one.value:+.4f}"
+        for one in found.strongest_pairs(_PAIRS_SHOWN)
+    )
+    yield f"by pairs, query \u00d7 passage: {', '.join(pairs)}"
+
+
+def difference(found: Difference, top: int = 10, words: Sequence[ByWords] = ()) -> Iterator[str]:
+    """Two scores, what makes the difference of them, and the smallest change of one concept that makes them equal.
+
+    Args:
+        words: both accounts by words, or nothing; below each concept stand the words of each passage that make it up.
+    """
+    label, kind = show.label(found.first.of)
+    yield f"{label} of the first {found.first.score:.4f}, of the second {found.second.score:.4f}"
+    yield f"first - second {found.score:+.4f} ="
+    for part in found.parts:
+        yield f"  {part.first - part.second:+9.4f}  {plain(part.system, 60)}: {part.first:.4f} - {part.second:.4f}"
+        if part.account is not None:
+            yield from (f"    {line}" for line in difference(part.account, top))
+    if found.parts:
+        return
+    for one in found.concepts[:top]:
+        yield f"  {one.difference:+9.4f}  {_differing(one, kind)}"
+        for which, of in zip(("first", "second"), words, strict=False):
+            yield from _words_of(one, which, of)
+    if others := found.concepts[top:]:
+        more = f"{len(others)} more {kind[: -1 if len(others) == 1 else None]}"
+        yield f"  {sum(one.difference for one in others):+9.4f}  {more}"
+    if found.bias:
+        yield f"  {found.bias:+9.4f}  bias"
+    yield f"  {found.residual:+9.4f}  residual: what the concepts leave over of each"
+    if found.swap is not None and kind == "concepts":
+        one = found.concepts[0]
+        weight = f"{show.named(one.latent, one.name, one.trust, one.returns)} times {found.swap.factor:.2f}"
+        yield f"the smallest change that makes them equal: in the query, {weight}"
+
+
+def _differing(one: Differing, kind: str) -> str:
+    said = f'"{plain(one.name or "", 60)}"' if kind == "terms" else show.named(
+        one.latent, one.name, one.trust, one.returns
+    )  # fmt: skip
+    return f"{said}: {one.first:+.4f} - {one.second:+.4f}".replace("- -", "+ ").replace("- +", "- ") + _ONLY[one.only]
+
+
+def _words_of(one: Differing, which: str, words: ByWords) -> Iterator[str]:
+    """The words of a passage that make up what a concept adds to its score."""
+    numbers = [n for n, c in enumerate(words.explanation.contributions) if c.latent == one.latent]
+    for number in numbers:
+        said = show.of_words(words.of(number), float(words.of_no_word[number]))
+        yield f"             {which}: {said}"

@@ -1,0 +1,206 @@
+"""The commands that explain."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from unweave.cli.options import JSON, open_project, print_json
+from unweave.cli.search import read_vector, show_hits
+
+if TYPE_CHECKING:
+    from unweave.base.records import Explanation
+    from unweave.explaining.two_sided import TwoSided
+    from unweave.explaining.words import ByWords
+
+
+_DICTIONARY = click.option("--dictionary", help="Without PROJECT, what is read with: a dictionary's folder, or its "
+                           "repository on the hub.  [default: the one in the package]")  # fmt: skip
+
+
+_TOP = click.option("--top", default=10, show_default=True, type=click.IntRange(min=1), help="Concepts to show.")
+_SYSTEM = click.option("--system", help="With PROJECT, whose score: CL-SR, BM25 …, or a sum.  [default: dense]")
+
+
+@click.command()
+@click.argument("words", nargs=-1, metavar="[PROJECT] QUERY PASSAGE")
+@_SYSTEM
+@_DICTIONARY
+@_TOP
+@click.option("--two-sided", "account", flag_value="two_sided",
+              help="Write QUERY in concepts too: what both share, what pairs of other concepts add, and what is "
+              "left of each. Of a dense score.")  # fmt: skip
+@click.option("--by-words", "account", flag_value="by_words",
+              help="Split each part of a dense score into the words of the passage.")  # fmt: skip
+@click.option("--hits", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="Explain what any engine found, in place of PASSAGE: a file of JSON lines, each with an id, a "
+              "vector or a text, and the engine's score.")  # fmt: skip
+@click.option("--query", "engine_query", help="With --hits, what the engine was asked.")
+@click.option("--query-vector", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="With --hits, the embedding that the engine was asked with, a .npy file of one row.")  # fmt: skip
+@click.option("--measure", default="auto", show_default=True,
+              help="With --hits, how the engine scores: cosine, dot, squared L2 …; auto finds what its scores agree "
+              "with.")  # fmt: skip
+@click.option("--lucene", is_flag=True, help="Print JSON in the shape of Lucene's explanations, which search engines "
+              "answer _explain with.")  # fmt: skip
+@JSON
+def explain(
+    words: tuple[str, ...], system: str | None, dictionary: str | None, top: int, account: str | None,
+    hits: Path | None, engine_query: str | None, query_vector: Path | None, measure: str, lucene: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Explain the score of QUERY and PASSAGE as a sum of named parts.
+
+    With PROJECT, PASSAGE is the id of one of its passages. Without, both are texts, and nothing else is needed. With
+    --hits and --query, the hits of any engine are explained, by PROJECT's concepts or by those of the dictionary.
+    """
+    if hits is not None:
+        if account is not None or system is not None:
+            raise click.UsageError("--hits takes neither --system, --two-sided nor --by-words")
+        _explain_hits(words, hits, (engine_query, query_vector), measure, dictionary, as_json, lucene)
+        return
+    if engine_query is not None or query_vector is not None:
+        raise click.UsageError("--query and --query-vector go with --hits; give QUERY and PASSAGE as arguments")
+    project, (query, passage) = _project_and(words, 2)
+    if account is not None and (lucene or system not in (None, "dense")):
+        said = "without --lucene" if lucene else "for the dense score; leave --system out"
+        raise click.UsageError(f"--{account.replace('_', '-')} is {said}")
+    asked = {"query": query, "passage" if project is None else "passage_id": passage}
+    of = _opened(project, dictionary, system)
+    explain_pair = of.explain if project is None else partial(of.explain, system=system or "dense")
+    if account == "two_sided":
+        _show_two_sided(asked, of.two_sided(query, passage), top, as_json)
+    elif account == "by_words":
+        _show_explanation(asked, of.by_words(query, passage), top, as_json)
+    else:
+        _show_explanation(asked, explain_pair(query, passage), top, as_json, lucene=lucene)
+
+
+@click.command()
+@click.argument("words", nargs=-1, required=True, metavar="[PROJECT] QUERY FIRST SECOND")
+@_SYSTEM
+@_DICTIONARY
+@_TOP
+@click.option("--by-words", is_flag=True, help="Show the words of each passage that a concept's parts are made of.")
+@JSON
+def difference(
+    words: tuple[str, ...], system: str | None, dictionary: str | None, top: int, by_words: bool, as_json: bool
+) -> None:
+    """Show why FIRST scores above SECOND for QUERY, or below: the concepts that make the difference.
+
+    With PROJECT, FIRST and SECOND are ids of its passages. Without, all three are texts. Below stands the smallest
+    change of one concept's weight in the query that makes both scores equal.
+    """
+    from unweave.cli import accounts, show
+
+    project, (query, first, second) = _project_and(words, 3)
+    if by_words and system not in (None, "dense"):
+        raise click.UsageError("--by-words is for the dense score; leave --system out")
+    of = _opened(project, dictionary, system)
+    compare = of.difference if project is None else partial(of.difference, system=system or "dense")
+    found = compare(query, first, second)
+    found.check()
+    if as_json:
+        print_json({"query": query, "first_passage": first, "second_passage": second, **found.to_dict()})
+        return
+    both = [of.by_words(query, passage) for passage in (first, second)] if by_words else []
+    for line in accounts.difference(found, top, both):
+        click.echo(line)
+    for line in show.legend([found.first, found.second]):
+        click.echo(line, err=True)
+
+
+@click.command()
+@click.argument("words", nargs=-1, required=True, metavar="[PROJECT] TEXT")
+@_DICTIONARY
+@_TOP
+@JSON
+def decompose(words: tuple[str, ...], dictionary: str | None, top: int, as_json: bool) -> None:
+    """Show what the embedding of TEXT is made of: the share of each concept, and what no concept accounts for.
+
+    With PROJECT, its own concepts are shown. Without, nothing but the text is needed.
+    """
+    project, (text,) = _project_and(words, 1)
+    _show_explanation({"text": text}, _opened(project, dictionary).decompose(text), top, as_json)
+
+
+def _project_and(words: tuple[str, ...], texts: int) -> tuple[Path | None, tuple[str, ...]]:
+    """The project, if there is a word more than texts, and the texts."""
+    if len(words) not in (texts, texts + 1):
+        raise click.UsageError(f"{len(words)} arguments came in; give {texts} or, with a project first, {texts + 1}")
+    return (Path(words[0]) if len(words) > texts else None), words[-texts:]
+
+
+def _opened(project: Path | None, dictionary: str | None, system: str | None = None) -> Any:
+    """What explains: a project, or without one a dictionary; both have the same verbs."""
+    if project is not None:
+        if dictionary is not None:
+            raise click.UsageError("--dictionary goes without a PROJECT, which has a dictionary of its own")
+        return open_project(project)
+    if system is not None:
+        raise click.UsageError("--system goes with a PROJECT, and only texts were given")
+    from unweave.config import PRETRAINED
+    from unweave.dictionaries.dictionary import from_pretrained
+
+    return from_pretrained(PRETRAINED if dictionary is None else dictionary)
+
+
+def _explain_hits(
+    words: tuple[str, ...], hits: Path, query: tuple[str | None, Path | None], measure: str, dictionary: str | None,
+    as_json: bool, lucene: bool,
+) -> None:  # fmt: skip
+    """Explain the hits of any engine."""
+    from unweave.texts.hits import read_hits
+
+    text, vector = query
+    if len(words) > 1 or (text is None) == (vector is None):
+        raise click.UsageError("--hits takes a PROJECT or nothing before it, and one of --query and --query-vector")
+    asked = read_vector(vector) if vector is not None else text
+    said = text if text is not None else str(vector)
+    of = _opened(Path(words[0]) if words else None, dictionary)
+    found = of.explain_hits(asked, read_hits(hits), measure=measure)
+    for hit in found:
+        hit.explanation.check()
+    if lucene:
+        from unweave.explaining.lucene import as_lucene
+
+        answers = [
+            {"_id": hit.passage.passage_id, "matched": True, "explanation": as_lucene(hit.explanation)} for hit in found
+        ]
+        print_json({"query": said, "hits": answers})
+    else:
+        show_hits(said, found, as_json)
+
+
+def _show_explanation(
+    asked: dict[str, str], found: Explanation | ByWords, top: int, as_json: bool, *, lucene: bool = False
+) -> None:
+    from unweave.base.records import Explanation
+    from unweave.cli import accounts, show
+    from unweave.explaining.lucene import as_lucene
+
+    found.check()
+    explanation, words = (found, None) if isinstance(found, Explanation) else (found.explanation, found)
+    if lucene:
+        print_json(as_lucene(explanation))
+        return
+    if as_json:
+        print_json({**asked, **explanation.to_dict(), **({} if words is None else {"by_words": words.to_dict()})})
+        return
+    for line in show.explain(explanation, top) if words is None else accounts.by_words(words, top):
+        click.echo(line)
+    for line in show.legend([explanation]):
+        click.echo(line, err=True)
+
+
+def _show_two_sided(asked: dict[str, str], found: TwoSided, top: int, as_json: bool) -> None:
+    from unweave.cli import accounts
+
+    found.check()
+    if as_json:
+        print_json({**asked, **found.to_dict()})
+        return
+    for line in accounts.two_sided(found, top):
+        click.echo(line)
