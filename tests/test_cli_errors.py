@@ -172,7 +172,9 @@ def test_init_on_a_full_disk_leaves_nothing(small_disk, tmp_path):
 # --- steps out of order ---------------------------------------------------------------------------
 
 ARGUMENTS = {
-    "search": ["sea"], "explain": ["sea", "a"], "prevalent": ["sea"], "paths": ["a"], "decompose": ["sea"],
+    "search": ["sea"], "explain": ["sea", "a"],
+    "difference": ["sea", "a", "b"], "counterfactual": ["sea", "a", "--scale", "0=0"],
+    "prevalent": ["sea"], "paths": ["a"], "decompose": ["sea"],
     "phrases": ["sea"], "contrast": ["nowhere"], "add": ["--corpus", "nowhere"],
     "carrying": ["a", "0"], "compare": ["dense", "BM25"],
     **{f"concepts {name}": ["0"] for name in ("show", "lock", "unlock")},

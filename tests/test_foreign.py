@@ -334,7 +334,7 @@ def test_a_filter_that_is_given_twice_asks_for_both(tiny_project_folder):
 
 def test_a_boost_that_is_given_twice_is_refused(tiny_project_folder):
     done = unweave("search", tiny_project_folder, "--query-id", "q0", "--boost", "3=2", "--boost", "3=5")
-    assert "concept 3 is given two factors, 2 and 5" in done.stderr
+    assert "concept 3 is given two numbers, 2 and 5" in done.stderr
 
 
 def test_a_passage_that_only_the_index_has_is_shown_by_its_id(tiny_project_folder, tmp_path, caplog):

@@ -32,7 +32,9 @@ ASKS_THE_HUB = {("embed", "--model"), ("pretrain", "--model"), ("judge", "--othe
 """Any text may be a model's name; test_cli_errors has one that is not there."""
 ARGUMENTS = {
     "init": ["--corpus", "FOLDER/corpus.jsonl"],
-    "search": ["moon"], "explain": ["moon", "p1"], "prevalent": ["moon"], "paths": ["p1"], "decompose": ["moon"],
+    "search": ["moon"], "explain": ["moon", "p1"],
+    "difference": ["moon", "p1", "p2"], "counterfactual": ["moon", "p1", "--add", "1=.1"],
+    "prevalent": ["moon"], "paths": ["p1"], "decompose": ["moon"],
     "phrases": ["moon"], "contrast": ["FOLDER/project"],
     "carrying": ["p1", "0"], "compare": ["dense", "BM25"],
     **{f"concepts {name}": ["0"] for name in ("show", "lock", "unlock")},

@@ -92,7 +92,8 @@ STRICT = """
 COMMANDS = (
     "verify P", "doctor P", "search P wind", "search P wind --explain --system dense", "search P wind --system tokens",
     "search P --query-id q1 --system codes --explain", "search-all P P/run.trec --system BM25",
-    "explain P wind retrieval-1", "prevalent P wind", "paths P retrieval-1", "carrying P retrieval-1 3", "report P",
+    "explain P wind retrieval-1", "difference P wind retrieval-1 retrieval-2 --by-words",
+    "counterfactual P wind retrieval-1 --add 3=.1", "explain wind sea --lucene", "prevalent P wind", "paths P retrieval-1", "carrying P retrieval-1 3", "report P",
     "concepts list P", "concepts show P 3", "concepts rename P 3 mine", "concepts lock P 5", "concepts flag P 5 odd",
     "concepts merge P 7 3", "concepts history P", "concepts undo P", "concepts export P P/names.csv",
     "concepts import P P/names.csv", "concepts adopt P P", "families P", "evaluate P", "compare P BM25 dense",

@@ -38,7 +38,7 @@ METHODS = {"init": "create", "index build": "index", "index compact": "compact",
            "index recall": "recall", "reproduce cl-sr": "reproduce"}  # fmt: skip
 """Commands that are called otherwise than their method: what `Project` does is a verb."""
 
-ONLY_SHOWN = {"as_json", "top", "out"}
+ONLY_SHOWN = {"as_json", "top", "out", "lucene"}
 """Parameters that decide what is printed, or where."""
 STAGES = {stage: set(type(getattr(Settings(), stage)).__dataclass_fields__) for stage in vars(Settings())}
 """The fields of each stage's settings: `Project.open(path, {stage: changes})` takes them."""
@@ -61,7 +61,12 @@ OTHERWISE = {
     "carrying": {"concept": "latent"},
     "compare": {"systems": "first", "runs": "second"},
     "phrases": {"top": "k"},
-    "explain": {"words": "query", "dictionary": "decompose", "account": "by_words"},
+    "explain": {
+        "words": "query", "dictionary": "decompose", "account": "by_words", "engine_query": "explain_hits",
+        "query_vector": "explain_hits", "hits": "explain_hits", "measure": "explain_hits",
+    },
+    "difference": {"words": "query", "dictionary": "decompose", "by_words": "by_words"},
+    "counterfactual": {"latent": "cut"},
     "decompose": {"words": "text", "dictionary": "decompose"},
     "reproduce cl-sr": dict.fromkeys(ReproduceConfig.__dataclass_fields__, "config"),
 }  # fmt: skip

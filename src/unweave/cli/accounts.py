@@ -9,6 +9,7 @@ from unweave.base.plain import plain
 from unweave.cli import show
 
 if TYPE_CHECKING:
+    from unweave.explaining.counterfactual import Counterfactual, Cut
     from unweave.explaining.difference import Difference, Differing
     from unweave.explaining.two_sided import TwoSided
     from unweave.explaining.words import ByWords
@@ -92,3 +93,43 @@ def _words_of(one: Differing, which: str, words: ByWords) -> Iterator[str]:
     for number in numbers:
         said = show.of_words(words.of(number), float(words.of_no_word[number]))
         yield f"             {which}: {said}"
+
+
+def counterfactual(found: Counterfactual) -> Iterator[str]:
+    """What was changed, where the passage stood and stands, and the first hits after the change."""
+    for one in found.moved:
+        named = show.named(one.latent, one.name, one.trust, one.returns)
+        if found.system == "dense":
+            yield f"in the {found.of}: {named} from {one.before:.4f} to {one.after:.4f}"
+        else:
+            yield f"in the {found.of}: {named} times {one.after:g}"
+    if found.passage is not None:
+        at = found.passage
+        yield (
+            f"{plain(found.system, 60)} score of {plain(at.passage_id, 60)}: {_score(at.before)} -> "
+            f"{_score(at.after)}, rank {_rank(at.rank_before)} -> {_rank(at.rank_after)}"
+        )
+    yield from show.table(
+        [
+            {"passage": plain(hit.title, 60) or plain(hit.passage_id, 60), "rank": _rank(hit.rank_after),
+             "before": _rank(hit.rank_before), "score": _score(hit.after), "score before": _score(hit.before)}
+            for hit in found.hits
+        ]
+    )  # fmt: skip
+
+
+def cut(found: Cut) -> Iterator[str]:
+    """The sentence that was left out, and what became of the score and of the concept."""
+    yield f'without: "{plain(found.sentence.text, 200)}"'
+    yield f"dense score {found.before:.4f} -> {found.after:.4f}, {found.after - found.before:+.4f}"
+    yield f"  by its sentences, one by one, {found.foretold - found.before:+.4f} was to be expected"
+    name = "(unnamed)" if found.name is None else plain(found.name, 60)
+    yield f"  {name}  #{found.latent} adds {found.concept_before:+.4f} -> {found.concept_after:+.4f}"
+
+
+def _score(score: float | None) -> str:
+    return "-" if score is None else f"{score:.4f}"
+
+
+def _rank(rank: int | None) -> str:
+    return "not found" if rank is None else f"{rank:,}"

@@ -46,6 +46,8 @@ SECTIONS = {
         "explain": _Place("explain", "Explain the score of QUERY and PASSAGE as a sum of named parts."),
         "difference": _Place("explain", "Show why FIRST scores above SECOND for QUERY, or below: the concepts that "
                              "make the difference."),
+        "counterfactual": _Place("explain", "Show what scores and ranks would be with a concept of PASSAGE_ID weaker, "
+                                 "stronger, gone or added."),
         "decompose": _Place("explain", "Show what the embedding of TEXT is made of: the share of each concept, and "
                             "what no concept accounts for."),
         "prevalent": _Place("families", "Search PROJECT for QUERY and show what the found passages are about, each "

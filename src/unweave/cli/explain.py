@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from unweave.cli.options import JSON, open_project, print_json
-from unweave.cli.search import read_vector, show_hits
+from unweave.cli.options import JSON, PROJECT, open_project, print_json
+from unweave.cli.search import factors, read_vector, show_hits
 
 if TYPE_CHECKING:
     from unweave.base.records import Explanation
@@ -110,6 +110,51 @@ def difference(
         click.echo(line)
     for line in show.legend([found.first, found.second]):
         click.echo(line, err=True)
+
+
+@click.command()
+@PROJECT
+@click.argument("query")
+@click.argument("passage_id", required=False)
+@click.option("--scale", multiple=True, metavar="CONCEPT=FACTOR", help="Take a concept so many times as strong; 0 "
+              "takes it out. May be given several times.")  # fmt: skip
+@click.option("--add", multiple=True, metavar="CONCEPT=ACTIVATION", help="Add a concept with an activation, in units "
+              "of the embedding's length. Of the dense score.")  # fmt: skip
+@click.option("--in-query", is_flag=True, help="Change the query in place of the passage, and rank all passages by it.")
+@click.option("--cut", "latent", type=click.IntRange(min=0), metavar="CONCEPT", help="Leave out the sentence of the "
+              "passage that carries a concept, and embed the rest anew.")  # fmt: skip
+@click.option("--system", default="dense", show_default=True, help="Whose scores and ranks: dense, CL-SR, codes …")
+@click.option("--cutoff", "-k", default=10, show_default=True, type=click.IntRange(min=1), help="Passages to show.")
+@JSON
+def counterfactual(
+    project: Path, query: str, passage_id: str | None, scale: tuple[str, ...], add: tuple[str, ...], in_query: bool,
+    latent: int | None, system: str, cutoff: int, as_json: bool,
+) -> None:  # fmt: skip
+    """Show what scores and ranks would be with a concept of PASSAGE_ID weaker, stronger, gone or added.
+
+    Or with --in-query, of QUERY; or with --cut, without the sentence of the passage that carries it.
+    """
+    from unweave.cli import accounts
+
+    opened = open_project(project)
+    if latent is not None:
+        if passage_id is None or scale or add or in_query or system != "dense":
+            raise click.UsageError(
+                "--cut takes a QUERY and a PASSAGE_ID and no other change, and is of the dense score"
+            )
+        cut = opened.cut(query, passage_id, latent)
+        record, lines = cut.to_dict(), accounts.cut(cut)
+    else:
+        changes = factors(scale, "CONCEPT=FACTOR"), factors(add, "CONCEPT=ACTIVATION")
+        moved = opened.counterfactual(
+            query, passage_id, scale=changes[0], add=changes[1], in_query=in_query, system=system, cutoff=cutoff
+        )
+        record, lines = moved.to_dict(), accounts.counterfactual(moved)
+    if as_json:
+        print_json({"query": query, "passage_id": passage_id, **record})
+        return
+    for line in lines:
+        click.echo(line)
 
 
 @click.command()

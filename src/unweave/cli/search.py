@@ -68,7 +68,7 @@ def search(
     filters = [pair(given, "KEY=VALUE") for given in where]
     allowed = [opened.where({key: value}, system=system) for key, value in filters]
     steering = Steering(
-        boosts=_boosts(boosts), banned=banned, allowed=reduce(and_, allowed) if allowed else None,
+        boosts=factors(boosts), banned=banned, allowed=reduce(and_, allowed) if allowed else None,
         query_k=query_k, passage_k=passage_k, effort=effort,
     )  # fmt: skip
     show_hits(shown, opened.search(asked, cutoff, system=system, steering=steering, explain=explain), as_json)
@@ -152,15 +152,21 @@ def pair(given: str, form: str) -> tuple[str, str]:
     return left, right
 
 
-def _boosts(given: tuple[str, ...]) -> dict[int, float]:
-    boosts: dict[int, float] = {}
+def factors(given: tuple[str, ...], form: str = "CONCEPT=FACTOR") -> dict[int, float]:
+    """Numbers by concept, as they were given as CONCEPT=FACTOR."""
+    found: dict[int, float] = {}
     for one in given:
-        left, right = pair(one, "CONCEPT=FACTOR")
+        left, right = pair(one, form)
         try:
             concept, factor = int(left), float(right)
         except ValueError:
-            raise click.BadParameter(f"{plain(one, 60)!r} is not a concept's number = a factor") from None
-        if concept in boosts and boosts[concept] != factor:
-            raise click.BadParameter(f"concept {concept} is given two factors, {boosts[concept]:g} and {factor:g}")
-        boosts[concept] = factor
-    return boosts
+            raise click.BadParameter(f"{plain(one, 60)!r} is not a concept's number = a number") from None
+        if not abs(factor) <= _LARGEST:
+            raise click.BadParameter(f"{plain(one, 60)!r}: expected a number from -{_LARGEST:,} to {_LARGEST:,}")
+        if concept in found and found[concept] != factor:
+            raise click.BadParameter(f"concept {concept} is given two numbers, {found[concept]:g} and {factor:g}")
+        found[concept] = factor
+    return found
+
+
+_LARGEST = 1_000_000

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from unweave.base.records import Explanation, Hit, HitList
+from unweave.errors import BadData
 from unweave.explaining.accounting import decompose
+from unweave.explaining.counterfactual import Counterfactual, Cut
 from unweave.explaining.difference import Difference, difference
 from unweave.explaining.engine_hits import AUTO, explain_hits
 from unweave.explaining.sentences import Sentence
 from unweave.explaining.two_sided import TwoSided
 from unweave.explaining.words import ByWords
 from unweave.project.asking import Asking
-from unweave.stages import accounts
+from unweave.stages import accounts, counterfactual
 from unweave.stages.asked import Asked, read_all, vector_of
 from unweave.texts.hits import EngineHit
+
+NOTHING: Mapping[int, float] = MappingProxyType({})
 
 
 class Explaining(Asking):
@@ -62,6 +67,40 @@ class Explaining(Asking):
         """
         encode = self.encoder.encode_passages
         return explain_hits(vector_of(self, query), hits, self.sae, encode, self.concepts, measure=measure)
+
+    def counterfactual(
+        self, query: Asked, passage_id: str | None = None, *, scale: Mapping[int, float] = NOTHING,
+        add: Mapping[int, float] = NOTHING, in_query: bool = False, system: str = "dense", cutoff: int = 10,
+    ) -> Counterfactual:  # fmt: skip
+        """Scores and ranks if concepts were weaker, stronger or gone in a passage, or in the query.
+
+        Dense embeddings are moved along the concepts' directions; see `explaining.counterfactual`.
+
+        Args:
+            scale: a factor by concept; 0 takes it out.
+            add: an activation by concept, on top of what is there; for the dense score alone.
+            in_query: change the query, and rank all passages by it; `passage_id` may be left out.
+            cutoff: first hits after the change to return.
+
+        Raises:
+            BadData: nothing is to be changed, a concept is not active where it is to be scaled, or there is no such
+                concept, passage or system.
+        """
+        if not scale and not add:
+            raise BadData("no concept is to be changed; give one to scale or to add")
+        if in_query:
+            return counterfactual.in_query(self, query, passage_id, scale, add, system, cutoff)
+        if passage_id is None:
+            raise BadData("no passage came in; give the id of the one that is to be changed, or change the query")
+        return counterfactual.in_passage(self, query, passage_id, scale, add, system, cutoff)
+
+    def cut(self, query: Asked, passage_id: str, latent: int) -> Cut:
+        """The dense score without the sentence that carries a concept, the rest embedded anew.
+
+        Raises:
+            BadData: there is no such passage, it does not activate the concept, or it is one sentence.
+        """
+        return counterfactual.cut_out(self, query, passage_id, latent)
 
     def two_sided(self, query: Asked, passage_id: str) -> TwoSided:
         """The dense score of a query and a passage, both written in concepts; see `explaining.two_sided`."""

@@ -1,0 +1,191 @@
+"""What would change a score: a concept weaker, stronger, gone or added in an embedding, a sentence cut out.
+
+In vectors a concept's activation z_j of an embedding x is moved to another one along the concept's direction,
+
+    x' = x + sum_j (f_j - 1) z_j(x) w_j + a_j w_j
+
+with f_j a factor, 0 to take it out, and a_j an activation to add. x' is not scaled back to length 1, so that a dense
+score moves by exactly (f_j - 1) z_j (w_j . q) + a_j (w_j . q): what its account says that the concept adds.
+
+In text the sentence that carries a concept is left out and the rest embedded anew. That need not move a score as the
+account of the whole text says: each sentence's tokens have read the others. What is foretold is that of the sentences
+embedded one by one, each counted by its words: the cosine of the query and their sum, with and without the sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unweave.base.records import Passage, Trust
+from unweave.encode.encoder import Encoder
+from unweave.errors import BadData
+from unweave.explaining.accounting import explain
+from unweave.explaining.sentences import Sentence, sentences_of
+from unweave.sae.model import SAE
+
+LARGEST = 1e6
+"""A factor or an activation beyond it says no more, and sums with it are no longer exact."""
+
+
+class Moved(NamedTuple):
+    """A concept whose activation was changed."""
+
+    latent: int
+    name: str | None
+    trust: Trust | None
+    returns: bool | None
+    before: float
+    """Its activation, or in a search by concepts its factor, 1."""
+    after: float
+
+
+class Standing(NamedTuple):
+    """Where a passage stands among all, before and after."""
+
+    passage_id: str
+    title: str
+    before: float | None
+    """Its score; None: it was not found."""
+    rank_before: int | None
+    after: float | None
+    rank_after: int | None
+
+
+@dataclass(frozen=True)
+class Counterfactual:
+    """What a change of concepts in the query, or in one passage, does to scores and ranks."""
+
+    of: str
+    """`query` or `passage`: what was changed."""
+    system: str
+    moved: tuple[Moved, ...]
+    passage: Standing | None
+    """The passage that was asked for."""
+    hits: tuple[Standing, ...]
+    """The first hits after the change, best first."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as plain JSON values."""
+        return {
+            "of": self.of,
+            "system": self.system,
+            "moved": [one._asdict() for one in self.moved],
+            "passage": self.passage and self.passage._asdict(),
+            "hits": [one._asdict() for one in self.hits],
+        }
+
+
+class Cut(NamedTuple):
+    """What becomes of a score and of a concept when the sentence that carries it is left out."""
+
+    latent: int
+    name: str | None
+    sentence: Sentence
+    """The one that is left out."""
+    before: float
+    """The dense score of the whole passage."""
+    after: float
+    """Of the rest, embedded anew."""
+    foretold: float
+    """What the score would be if sentences did not read each other."""
+    concept_before: float
+    """What the concept adds to the score."""
+    concept_after: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as plain JSON values."""
+        return {**self._asdict(), "sentence": self.sentence._asdict()}
+
+
+def moved(
+    embedding: NDArray[np.floating[Any]], scale: Mapping[int, float], add: Mapping[int, float], sae: SAE
+) -> NDArray[np.float64]:
+    """The embedding, (d_in,), with concepts scaled by factors, and others of some activation added.
+
+    Raises:
+        BadData: a concept to be scaled is not active, there is no such latent, or one is scaled and added.
+    """
+    x = np.asarray(embedding, np.float64)
+    active = activations(x, sae)
+    for latent in (*scale, *add):
+        if not 0 <= latent < sae.config.n_latents:
+            raise BadData(f"there is no concept {latent}; they are numbered from 0 to {sae.config.n_latents - 1:,}")
+    if both := set(scale) & set(add):
+        raise BadData(f"concept {min(both)} is to be scaled and to be added; give one of the two")
+    for latent, factor in scale.items():
+        if latent not in active:
+            raise BadData(
+                f"concept {latent} is not active there, so times {factor:g} changes nothing; add it with an activation"
+            )
+        if not abs(factor) <= LARGEST:
+            raise BadData(f"concept {latent} is to be taken {factor} times; expected a number of at most {LARGEST:g}")
+        x = x + (factor - 1) * active[latent] * sae.W_dec[latent].astype(np.float64)
+    for latent, activation in add.items():
+        if not abs(activation) <= LARGEST:
+            raise BadData(f"an activation of {activation} is to be added; expected a number of at most {LARGEST:g}")
+        x = x + activation * sae.W_dec[latent].astype(np.float64)
+    return x
+
+
+def activations(embedding: NDArray[np.floating[Any]], sae: SAE) -> dict[int, float]:
+    """The active latents of one embedding, (d_in,), and their activations."""
+    codes = sae.encode(np.asarray(embedding)[None])
+    return dict(zip(codes.indices.tolist(), codes.data.tolist(), strict=True))
+
+
+def cut(
+    query: NDArray[np.floating[Any]], passage: Passage, latent: int, name: str | None, encoder: Encoder, sae: SAE,
+    language: str,
+) -> Cut:  # fmt: skip
+    """Leave out the sentence that carries a concept, embed the rest anew, and see what becomes of the score.
+
+    Args:
+        query: (d_in,).
+        language: of the passage, by which it is split into sentences.
+
+    Raises:
+        BadData: the passage does not activate the concept, or has one sentence only.
+    """
+    sentences = sentences_of(passage, latent, encoder, sae, language)
+    carriers = [i for i, sentence in enumerate(sentences) if sentence.carries]
+    if not carriers:
+        raise BadData(f"the passage {passage.passage_id!r} does not activate concept {latent}")
+    if len(sentences) < 2:
+        raise BadData(f"the passage {passage.passage_id!r} is one sentence, so nothing is left without it")
+    (carrier,) = carriers
+    texts = [sentence.text for sentence in sentences]
+    whole, without, *alone = encoder.encode_passages([passage.content, _rest(passage, sentences[carrier]), *texts])
+    accounts = [explain(query, row, sae) for row in (whole, without)]
+    added = [next((c.value for c in why.contributions if c.latent == latent), 0.0) for why in accounts]
+    return Cut(
+        latent, name, sentences[carrier], accounts[0].score, accounts[1].score,
+        accounts[0].score + _foretold(query, np.stack(alone), texts, carrier), *added,
+    )  # fmt: skip
+
+
+def _rest(passage: Passage, sentence: Sentence) -> str:
+    """What the encoder reads of a passage without a sentence, or without its title."""
+    if sentence.start is None:
+        return passage.text
+    end = sentence.start + len(sentence.text)
+    return passage._replace(text=f"{passage.text[: sentence.start].rstrip()} {passage.text[end:].lstrip()}").content
+
+
+def _foretold(
+    query: NDArray[np.floating[Any]], alone: NDArray[np.floating[Any]], texts: list[str], carrier: int
+) -> float:
+    """By how much a score changes without a sentence, were it that of the sentences' sum.
+
+    Args:
+        alone: (n_sentences, d_in) each sentence embedded by itself.
+    """
+    counted = alone.astype(np.float64) * np.array([[max(1, len(text.split()))] for text in texts])
+    whole = counted.sum(axis=0)
+    rest = whole - counted[carrier]
+    of_whole, of_rest = (float(query @ x / np.linalg.norm(x)) for x in (whole, rest))
+    return of_rest - of_whole
