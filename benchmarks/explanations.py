@@ -6,9 +6,10 @@
   parts taken as positive: one-sided, two-sided, by words. And what a two-sided score of first hits is made of.
 - *Causes*: of the ten best hits of each query, the share that leaves the ten without the n concepts that add most to
   it, without n others of as much activation drawn at random, and that stays by those n alone; for dense, codes, CL-SR.
-- *Sentences*: of hits with several sentences, the one whose words carry most of the hit's first concept is left out and
-  the rest embedded anew: whether the concept's contribution falls by half, and whether the change of the score goes
-  with that of the other words' mean, as they were (Spearman).
+- *Sentences*: of hits with several sentences, the one that carries the hit's first concept is left out and the rest
+  embedded anew: whether the concept's contribution falls by half, and whether the change of the score goes with that of
+  the other words' mean, as they were (Spearman).
+- *Steering*: nDCG@10 of CL-SR with the query's strongest concept weaker, stronger, gone or banned.
 - *Speed*: milliseconds a hit, one-sided and by words, the encoder's own time apart.
 
 Writes results/explanations.json, but for `--quick`. The last line is one JSON object with the figures to hold a change
@@ -23,26 +24,29 @@ import math
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import dictionaries
 import numpy as np
 import texts
-from judged import Collection, collection
+from judged import Collection, collection, values
 from measuring import about
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from unweave.base.records import Explanation
+from unweave.base.records import Passage
 from unweave.cli.show import table
 from unweave.config import EncoderConfig
 from unweave.dictionaries.dictionary import from_pretrained
 from unweave.encode.encoders import SentenceTransformerEncoder
-from unweave.encode.words import InWords
-from unweave.evaluation.significance import interval
+from unweave.errors import BadData
+from unweave.evaluation.causes import COUNTS, FIRST, ExplainedHits
+from unweave.evaluation.causes import causes as causes_of
 from unweave.explaining.accounting import explain
-from unweave.explaining.faithfulness import faithfulness
+from unweave.explaining.counterfactual import Cut, cut
 from unweave.explaining.two_sided import explain_both
 from unweave.explaining.words import ByWords, explain_by_words
 from unweave.index.codes import Codes, as_long
@@ -52,15 +56,15 @@ from unweave.index.scoring import PROFILES
 from unweave.retrieval import systems
 from unweave.retrieval.query import EmbeddedQuery
 from unweave.retrieval.searcher import ConceptSearcher
+from unweave.retrieval.steering import Steering
 from unweave.sae.model import SAE, pursue
 from unweave.texts.sentences import split
 
 RESULTS = Path(__file__).parent / "results" / "explanations.json"
 COLLECTIONS = ("scifact", "fiqa-mini")
 PACKAGED, RANDOM = "packaged", "random directions"
-ERASED = (1, 2, 3, 5, 10)
-FIRST = 10
-"""Hits of a query that are looked at."""
+FACTORS = (0.0, 0.5, 2.0, 4.0)
+"""Times which the weight of a query's strongest concept is taken."""
 PAIRS, PAIRS_BY_WORDS = 10_000, 400
 SENTENCES = 200
 """Hits whose sentences are left out."""
@@ -103,6 +107,7 @@ def measured(of: Collection, share: float, queries: int) -> dict[str, Any]:
             kind: causes(of, sae, queries) for kind, sae in ((PACKAGED, packaged), (RANDOM, random))
         },
         "sentences": sentences(of, packaged, encoder, round(share * SENTENCES)),
+        "steering": steering(of, packaged),
         "speed": speed(of, packaged, encoder, few),
     }  # fmt: skip
 
@@ -174,27 +179,20 @@ def causes(of: Collection, sae: SAE, queries: int) -> dict[str, Any]:
             systems.ConceptCodes(searcher, 3.0 * dictionaries.K),
             systems.CLSR(searcher),
         ):
-            explained = list(explained_hits(of, system, queries))
-            for n in ERASED:
-                random = np.random.default_rng(n)
-                each = [faithfulness(whys, outside, n, random) for whys, outside in explained]
-                known = [one for one in each if one is not None]
-                row = {}
-                for field in ("erased", "erased_at_random", "kept"):
-                    values = np.array([getattr(one, field) for one in known])
-                    row[field] = {"value": float(values.mean()), "interval": interval(values)}
-                found.setdefault(system.name, {})[str(n)] = row
+            for one in causes_of(explained_hits(of, system, queries)):
+                row = {field: getattr(one, field)._asdict() for field in ("erased", "erased_at_random", "kept")}
+                found.setdefault(system.name, {})[str(one.n)] = row
     return found
 
 
-def explained_hits(of: Collection, system: systems.System, queries: int) -> Iterator[tuple[list[Explanation], float]]:
+def explained_hits(of: Collection, system: systems.System, queries: int) -> Iterator[ExplainedHits]:
     """The first hits of each query, explained, and the score of the first one outside."""
     for text, vector in list(zip(of.query_texts, of.queries, strict=True))[:queries]:
         asked = EmbeddedQuery(text, vector)
         hits = system.search(asked, FIRST + 1)
         if len(hits.passages) > FIRST:
             inside = Hits(hits.passages[:FIRST], hits.scores[:FIRST])
-            yield system.explain(asked, inside), float(hits.scores[FIRST])
+            yield ExplainedHits(system.explain(asked, inside), float(hits.scores[FIRST]))
 
 
 # --- sentences ------------------------------------------------------------------------------------
@@ -202,51 +200,53 @@ def explained_hits(of: Collection, system: systems.System, queries: int) -> Iter
 
 def sentences(of: Collection, sae: SAE, encoder: SentenceTransformerEncoder, n: int) -> dict[str, Any]:
     """What leaving out the sentence that carries a hit's first concept does to the concept and to the score."""
-    halves, predicted, changed = [], [], []
-    for query in range(len(of.queries)):
-        for passage in np.argsort(-(of.passages @ of.queries[query]), kind="stable")[:2].tolist():
+    found: list[Cut] = []
+    for query, vector in enumerate(of.queries):
+        for passage in np.argsort(-(of.passages @ vector), kind="stable")[:2].tolist():
             text = of.contents[passage]
-            spans = list(places(text))
-            if len(spans) < 3 or len(halves) >= n:
+            if len(split(text, "en")) < 3 or len(found) >= n:
                 continue
-            (said,) = encoder.in_words([text])
-            (asked,) = encoder.in_words([of.query_texts[query]], of_queries=True)
-            found = explain_by_words(of.queries[query], of.passages[passage], asked, said, sae)
-            first = max(range(len(found.contributions)), key=lambda i: found.explanation.contributions[i].value)
-            start, end = max(spans, key=lambda span: of_span(found, found.contributions[first], span))
-            (rest,) = encoder.encode_passages([text[:start] + text[end:]])
-            again = explain(of.queries[query], rest, sae)
-            before = found.explanation.contributions[first]
-            after = next((c.value for c in again.contributions if c.latent == before.latent), 0.0)
-            halves.append(after <= before.value / 2)
-            stays = said.parts[~inside(said, (start, end))].sum(axis=0)
-            predicted.append(float(of.queries[query] @ stays / np.linalg.norm(stays)) - found.explanation.score)
-            changed.append(again.score - found.explanation.score)
+            first = max(explain(vector, of.passages[passage], sae).contributions, key=lambda c: c.value)
+            with suppress(BadData):  # embedded anew among others, a passage may just miss the threshold
+                said = Passage(str(query), "", text)
+                found.append(cut(vector, said, first.latent, None, encoder, sae, "en"))
+    changes = [[one.foretold - one.before for one in found], [one.after - one.before for one in found]]
     return {
-        "hits": len(halves),
-        "halved": float(np.mean(halves)),
-        "predicted": float(spearmanr(predicted, changed).statistic),
+        "hits": len(found),
+        "halved": float(np.mean([one.concept_after <= one.concept_before / 2 for one in found])),
+        "predicted": float(spearmanr(*changes).statistic),
     }
 
 
-def places(text: str) -> Iterator[tuple[int, int]]:
-    """Where the sentences of a text begin and end."""
-    end = 0
-    for sentence in split(text, "en"):
-        start = text.find(sentence, end)
-        end = start + len(sentence)
-        yield start, end
+# --- steering -------------------------------------------------------------------------------------
 
 
-def of_span(found: ByWords, values: NDArray[np.float64], span: tuple[int, int]) -> float:
-    """What the words of a span have of some values, (n_words,)."""
-    return float(values[inside(found, span)].sum())
+def steering(of: Collection, sae: SAE) -> dict[str, float]:
+    """nDCG@10 of CL-SR when each query's strongest concept is weighed otherwise, or what has it is left out."""
+    with tempfile.TemporaryDirectory() as aside:
+        index = ConceptIndex.build(sae.encode(of.passages), of.ids, PROFILES["default"], folder=Path(aside) / "index")
+        searcher = systems.CLSR(ConceptSearcher(sae, index))
+        codes = sae.encode(of.queries)
+        strongest = [
+            int(codes.indices[codes.indptr[i] + np.argmax(codes.data[codes.indptr[i] : codes.indptr[i + 1]])])
+            for i in range(codes.shape[0])
+        ]
+        bent: dict[str, Callable[[int], Steering]] = {
+            "as it is": lambda _: Steering(),
+            **{f"{factor:g} times": partial(boosted, factor=factor) for factor in FACTORS},
+            "banned": lambda latent: Steering(banned=(latent,)),
+        }
+        return {
+            said: float(np.mean(values(of, [
+                searcher.search(EmbeddedQuery(None, vector), FIRST, of_concept(latent))
+                for vector, latent in zip(of.queries, strongest, strict=True)
+            ])))
+            for said, of_concept in bent.items()
+        }  # fmt: skip
 
 
-def inside(found: ByWords | InWords, span: tuple[int, int]) -> NDArray[np.bool_]:
-    """Which words begin in a span of the text, (n_words,)."""
-    starts = np.array([-1 if word.start is None else word.start for word in found.words])
-    return np.asarray((starts >= span[0]) & (starts < span[1]))
+def boosted(latent: int, factor: float) -> Steering:
+    return Steering(boosts={latent: factor})
 
 
 # --- speed ----------------------------------------------------------------------------------------
@@ -322,6 +322,9 @@ def summary(found: dict[str, Any]) -> list[str]:
         *table([{"without the sentence that carries a hit's first concept": said, "": f"{mean_of(found, *path):.2f}"}
                 for said, path in SAID_OF_SENTENCES.items()]),
         "",
+        *table([{"the query's strongest concept": said, "nDCG@10": f"{mean_of(found, 'steering', said):.3f}"}
+                for said in next(iter(found["collections"].values()))["steering"]]),
+        "",
         *table([{"a hit explained": kind, "ms": f"{mean_of(found, 'speed', kind):.2f}"}
                 for kind in next(iter(found["collections"].values()))["speed"]]),
     ]  # fmt: skip
@@ -331,7 +334,7 @@ def erasures(found: dict[str, Any]) -> Iterator[dict[str, str]]:
     """How many of the ten best hits leave, and stay, by system, dictionary and number of concepts."""
     some = next(iter(found["collections"].values()))["causes"]
     for system in some[PACKAGED]:
-        for n in map(str, ERASED):
+        for n in map(str, COUNTS):
             row = {"system": system, "concepts": n}
             for kind in (PACKAGED, RANDOM):
                 shares = {

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from unweave.base.records import Contribution, Explanation
+from unweave.cli import main
+from unweave.errors import BadData
+from unweave.evaluation.causes import ExplainedHits, causes
 from unweave.explaining.accounting import explain_dense
 from unweave.explaining.faithfulness import faithfulness, largest_alone, without_largest, without_others
 from unweave.sae.model import SAE
@@ -54,3 +60,31 @@ def test_erasing_by_the_account_is_erasing_from_the_vector(random_sae):
         first = max(why.contributions, key=lambda c: c.value)
         erased = passage - first.passage * sae.W_dec[first.latent].astype(float)
         assert without_largest(why, 1) == pytest.approx(float(erased @ query))
+
+
+def test_shares_are_means_over_queries_with_intervals(by_hand):
+    # Without its first concept each hit scores .5: it leaves where the eleventh has .7, and stays where that has .4.
+    found = causes([ExplainedHits([by_hand, by_hand], 0.7), ExplainedHits([by_hand], 0.4)], counts=[1])
+    assert found[0].n == 1 and found[0].erased.value == 0.5
+    assert (found[0].erased.low, found[0].erased.high) == (0, 1)
+    assert found[0].kept.value == 0.5  # .5 + .1 of bias stays above .4 only
+    with pytest.raises(BadData, match="no query has more than 10 hits"):
+        causes([])
+
+
+def test_the_command_measures_a_project(tiny_project_folder):
+    said = CliRunner().invoke(main, ["faithfulness", str(tiny_project_folder)])
+    assert said.exit_code == 0, said.output
+    assert [line.split()[0] for line in said.stdout.splitlines()[2:]] == ["1", "2", "3", "5", "10"]
+    record = json.loads(CliRunner().invoke(main, ["faithfulness", str(tiny_project_folder), "--json"]).stdout)
+    assert all(0 <= one["erased"]["low"] <= one["erased"]["value"] <= 1 for one in record["causes"])
+
+
+def test_a_project_without_queries_is_told_to_add_some(tmp_path):
+    (tmp_path / "corpus.jsonl").write_text(json.dumps({"_id": "a", "text": "the moon"}) + "\n")
+    assert (
+        CliRunner().invoke(main, ["init", str(tmp_path / "p"), "--corpus", str(tmp_path / "corpus.jsonl")]).exit_code
+        == 0
+    )
+    said = CliRunner().invoke(main, ["faithfulness", str(tmp_path / "p")])
+    assert said.exit_code == 1 and "has no queries to ask" in said.output

@@ -122,7 +122,7 @@ def cut(found: Cut) -> Iterator[str]:
     """The sentence that was left out, and what became of the score and of the concept."""
     yield f'without: "{plain(found.sentence.text, 200)}"'
     yield f"dense score {found.before:.4f} -> {found.after:.4f}, {found.after - found.before:+.4f}"
-    yield f"  by its sentences, one by one, {found.foretold - found.before:+.4f} was to be expected"
+    yield f"  by the account of what stays, {found.foretold - found.before:+.4f} was to be expected"
     name = "(unnamed)" if found.name is None else plain(found.name, 60)
     yield f"  {name}  #{found.latent} adds {found.concept_before:+.4f} -> {found.concept_after:+.4f}"
 

@@ -7,9 +7,10 @@ In vectors a concept's activation z_j of an embedding x is moved to another one 
 with f_j a factor, 0 to take it out, and a_j an activation to add. x' is not scaled back to length 1, so that a dense
 score moves by exactly (f_j - 1) z_j (w_j . q) + a_j (w_j . q): what its account says that the concept adds.
 
-In text the sentence that carries a concept is left out and the rest embedded anew. That need not move a score as the
-account of the whole text says: each sentence's tokens have read the others. What is foretold is that of the sentences
-embedded one by one, each counted by its words: the cosine of the query and their sum, with and without the sentence.
+In text the sentence that carries a concept is left out and the rest embedded anew. What is foretold is that the words
+that stay keep their parts of the embedding, and their mean is taken again: the account by words. It
+is only nearly so, since each word's part has read the others. Of an encoder that is no mean of words the sentences
+are embedded one by one, each counted by its words, and foretold is what their sum loses.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ from numpy.typing import NDArray
 
 from unweave.base.records import Passage, Trust
 from unweave.encode.encoder import Encoder
+from unweave.encode.words import InWords
 from unweave.errors import BadData
 from unweave.explaining.accounting import explain
 from unweave.explaining.sentences import Sentence, sentences_of
+from unweave.explaining.words import in_words
 from unweave.sae.model import SAE
 
 LARGEST = 1e6
@@ -92,7 +95,7 @@ class Cut(NamedTuple):
     after: float
     """Of the rest, embedded anew."""
     foretold: float
-    """What the score would be if sentences did not read each other."""
+    """What the score would be if what stays had not read what is left out."""
     concept_before: float
     """What the concept adds to the score."""
     concept_after: float
@@ -158,14 +161,11 @@ def cut(
     if len(sentences) < 2:
         raise BadData(f"the passage {passage.passage_id!r} is one sentence, so nothing is left without it")
     (carrier,) = carriers
-    texts = [sentence.text for sentence in sentences]
-    whole, without, *alone = encoder.encode_passages([passage.content, _rest(passage, sentences[carrier]), *texts])
+    whole, without = encoder.encode_passages([passage.content, _rest(passage, sentences[carrier])])
     accounts = [explain(query, row, sae) for row in (whole, without)]
     added = [next((c.value for c in why.contributions if c.latent == latent), 0.0) for why in accounts]
-    return Cut(
-        latent, name, sentences[carrier], accounts[0].score, accounts[1].score,
-        accounts[0].score + _foretold(query, np.stack(alone), texts, carrier), *added,
-    )  # fmt: skip
+    foretold = accounts[0].score + _foretold(query, passage, sentences, carrier, encoder)
+    return Cut(latent, name, sentences[carrier], accounts[0].score, accounts[1].score, foretold, added[0], added[1])
 
 
 def _rest(passage: Passage, sentence: Sentence) -> str:
@@ -177,15 +177,24 @@ def _rest(passage: Passage, sentence: Sentence) -> str:
 
 
 def _foretold(
-    query: NDArray[np.floating[Any]], alone: NDArray[np.floating[Any]], texts: list[str], carrier: int
+    query: NDArray[np.floating[Any]], passage: Passage, sentences: list[Sentence], carrier: int, encoder: Encoder
 ) -> float:
-    """By how much a score changes without a sentence, were it that of the sentences' sum.
-
-    Args:
-        alone: (n_sentences, d_in) each sentence embedded by itself.
-    """
-    counted = alone.astype(np.float64) * np.array([[max(1, len(text.split()))] for text in texts])
-    whole = counted.sum(axis=0)
-    rest = whole - counted[carrier]
+    """By how much a score changes without a sentence, were it that of what stays as it was."""
+    try:
+        words = in_words(encoder, passage.content)
+    except BadData:  # the encoder is no mean of words
+        texts = [sentence.text for sentence in sentences]
+        counts = np.array([[max(1, len(text.split()))] for text in texts])
+        parts, stays = encoder.encode_passages(texts).astype(np.float64) * counts, np.arange(len(texts)) != carrier
+    else:
+        parts, stays = words.parts, ~_words_of(sentences[carrier], passage, words)
+    whole, rest = parts.sum(axis=0), parts[stays].sum(axis=0)
     of_whole, of_rest = (float(query @ x / np.linalg.norm(x)) for x in (whole, rest))
     return of_rest - of_whole
+
+
+def _words_of(sentence: Sentence, passage: Passage, words: InWords) -> NDArray[np.bool_]:
+    """Which words begin in a sentence, (n_words,)."""
+    start = 0 if sentence.start is None else passage.content.find(sentence.text, sentence.start)
+    starts = np.array([-1 if word.start is None else word.start for word in words.words])
+    return np.asarray((starts >= start) & (starts < start + len(sentence.text)))

@@ -10,6 +10,7 @@ from unweave.concepts.judges.verdicts import Verdict
 from unweave.concepts.namers.language_model import Forecast
 from unweave.config import ReproduceConfig
 from unweave.encode.encoder import Encoder
+from unweave.evaluation.causes import Causes
 from unweave.evaluation.reproduction import Reproduction
 from unweave.evaluation.table import KIND, Evaluation
 from unweave.index.concept_index import ConceptIndex
@@ -158,6 +159,16 @@ class Project(Explaining):
         from unweave.stages.recall import measure
 
         return measure(self, efforts, system)
+
+    def faithfulness(self, *, system: str = "dense", most: int = 200) -> list[Causes]:
+        """Whether explanations name causes: hits without the concepts that they name first, and by these alone.
+
+        Args:
+            most: the project's queries to ask, at most.
+        """
+        from unweave.stages.causes import faithfulness
+
+        return faithfulness(self, system, most)
 
     def reproduce(self, config: ReproduceConfig) -> Reproduction:
         """Run the paper's protocol on this corpus and encoder."""
