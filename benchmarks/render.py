@@ -25,7 +25,6 @@ import growth
 import keywords
 import million
 import naming
-import picture
 import pursuit
 import refit
 import search
@@ -39,6 +38,7 @@ import variants
 import faults
 from unweave.cli import main as commands
 from unweave.cli.show import table
+from unweave.report.pictures import staircase
 
 ROOT = Path(__file__).parent.parent
 PICTURE = ROOT / "docs" / "hit.svg"
@@ -61,7 +61,14 @@ def main() -> None:
     shown = blocks()
     for page in pages():
         page.write_text(renewed(page.read_text(encoding="utf-8"), shown), encoding="utf-8")
-    PICTURE.write_text(picture.drawn(demo.QUERY, demo.hit_of(results(demo.RESULTS)["hit"])), encoding="utf-8")
+    PICTURE.write_text(picture(), encoding="utf-8")
+
+
+def picture() -> str:
+    """The dense score of the demo's hit, from measured results: the picture of the front page."""
+    hit = demo.hit_of(results(demo.RESULTS)["hit"])
+    assert hit.dense_explanation is not None
+    return staircase(hit.dense_explanation, f"Why \u201c{demo.QUERY}\u201d finds \u201c{hit.passage.title}\u201d")
 
 
 def pages() -> list[Path]:

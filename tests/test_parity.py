@@ -38,7 +38,7 @@ METHODS = {"init": "create", "index build": "index", "index compact": "compact",
            "index recall": "recall", "reproduce cl-sr": "reproduce"}  # fmt: skip
 """Commands that are called otherwise than their method: what `Project` does is a verb."""
 
-ONLY_SHOWN = {"as_json", "top", "out", "lucene"}
+ONLY_SHOWN = {"as_json", "top", "out", "lucene", "svg"}
 """Parameters that decide what is printed, or where."""
 STAGES = {stage: set(type(getattr(Settings(), stage)).__dataclass_fields__) for stage in vars(Settings())}
 """The fields of each stage's settings: `Project.open(path, {stage: changes})` takes them."""

@@ -21,14 +21,13 @@ from hatchling.plugin.manager import PluginManager
 
 import unweave as uw
 from benchmarks_of_the_repository import load_benchmark
-from unweave.base.records import Contribution, Explanation
 from unweave.cli import main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-demo, picture, render = (load_benchmark(name) for name in ("demo", "picture", "render"))
+demo, render = (load_benchmark(name) for name in ("demo", "render"))
 PAGES = {page: page.read_text(encoding="utf-8") for page in render.pages()}
 WRITTEN = {**PAGES, ROOT / "CONTRIBUTING.md": CONTRIBUTING}
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)]+)\)")
@@ -67,28 +66,9 @@ def test_the_shown_explanations_add_up(results: dict[str, Any]) -> None:
     assert "text" not in results["hit"]
 
 
-def test_the_picture_is_drawn_from_the_measured_results(results: dict[str, Any]) -> None:
-    drawn = picture.drawn(demo.QUERY, demo.hit_of(results["hit"]))
-    assert render.PICTURE.read_text(encoding="utf-8") == drawn
+def test_the_picture_is_drawn_from_the_measured_results() -> None:
+    assert render.PICTURE.read_text(encoding="utf-8") == render.picture()
     assert f"]({render.PICTURE.relative_to(ROOT)})" in README
-
-
-def test_each_bar_of_the_picture_begins_where_the_one_above_ends() -> None:
-    # Nine concepts worth 9, 8 … 1 are 45 together; bias 3 and residual -2 make 46. The weakest has no bar of its own.
-    concepts = [Contribution(latent, f"c{latent}", 1.0, float(latent), float(latent)) for latent in range(1, 10)]
-    bars = list(picture.parts(Explanation("dense", 46.0, tuple(concepts), bias=3.0, residual=-2.0)))
-    assert [bar.label for bar in bars][:2] == ["c9  #9", "c8  #8"]
-    assert [bar.end for bar in bars] == [9, 17, 24, 30, 35, 39, 42, 44, 45, 48, 46, 46]
-    assert [bar.start for bar in bars[1:-1]] == [bar.end for bar in bars[:-2]]
-    assert bars[8].label == "1 more concepts" and bars[-2].colour == picture.COLOURS["less"]
-
-
-def test_names_of_concepts_are_escaped_in_the_picture(results: dict[str, Any]) -> None:
-    record = results["hit"]
-    part = {**record["dense_explanation"]["contributions"][0], "name": "<script>&"}
-    hit = demo.hit_of({**record, "dense_explanation": {**record["dense_explanation"], "contributions": [part]}})
-    drawn = picture.drawn("<script>", hit)
-    assert drawn.count("&lt;script&gt;") == 3 and "&lt;script&gt;&amp;" in drawn and "<script>" not in drawn
 
 
 # What is said to exist.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from unweave.cli.options import JSON, PROJECT, open_project, print_json
+from unweave.cli.options import JSON, PROJECT, SVG, draw, open_project, print_json
 from unweave.cli.search import factors, read_vector, show_hits
 
 if TYPE_CHECKING:
@@ -46,10 +46,12 @@ _SYSTEM = click.option("--system", help="With PROJECT, whose score: CL-SR, BM25 
               "with.")  # fmt: skip
 @click.option("--lucene", is_flag=True, help="Print JSON in the shape of Lucene's explanations, which search engines "
               "answer _explain with.")  # fmt: skip
+@SVG
 @JSON
 def explain(
     words: tuple[str, ...], system: str | None, dictionary: str | None, top: int, account: str | None,
-    hits: Path | None, engine_query: str | None, query_vector: Path | None, measure: str, lucene: bool, as_json: bool,
+    hits: Path | None, engine_query: str | None, query_vector: Path | None, measure: str, lucene: bool,
+    svg: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Explain the score of QUERY and PASSAGE as a sum of named parts.
 
@@ -57,8 +59,8 @@ def explain(
     --hits and --query, the hits of any engine are explained, by PROJECT's concepts or by those of the dictionary.
     """
     if hits is not None:
-        if account is not None or system is not None:
-            raise click.UsageError("--hits takes neither --system, --two-sided nor --by-words")
+        if account is not None or system is not None or svg is not None:
+            raise click.UsageError("--hits takes neither --system, --two-sided, --by-words nor --svg")
         _explain_hits(words, hits, (engine_query, query_vector), measure, dictionary, as_json, lucene)
         return
     if engine_query is not None or query_vector is not None:
@@ -67,15 +69,24 @@ def explain(
     if account is not None and (lucene or system not in (None, "dense")):
         said = "without --lucene" if lucene else "for the dense score; leave --system out"
         raise click.UsageError(f"--{account.replace('_', '-')} is {said}")
+    if account == "two_sided" and svg is not None:
+        raise click.UsageError("--two-sided has no picture; leave --svg out")
     asked = {"query": query, "passage" if project is None else "passage_id": passage}
     of = _opened(project, dictionary, system)
     explain_pair = of.explain if project is None else partial(of.explain, system=system or "dense")
     if account == "two_sided":
         _show_two_sided(asked, of.two_sided(query, passage), top, as_json)
-    elif account == "by_words":
-        _show_explanation(asked, of.by_words(query, passage), top, as_json)
-    else:
-        _show_explanation(asked, explain_pair(query, passage), top, as_json, lucene=lucene)
+        return
+    found = of.by_words(query, passage) if account == "by_words" else explain_pair(query, passage)
+    draw(svg, lambda: _picture(found, query))
+    _show_explanation(asked, found, top, as_json, lucene=lucene)
+
+
+def _picture(found: Explanation | ByWords, query: str) -> str:
+    from unweave.base.records import Explanation
+    from unweave.report import pictures
+
+    return pictures.staircase(found, query) if isinstance(found, Explanation) else pictures.heat(found)
 
 
 @click.command()
@@ -84,16 +95,19 @@ def explain(
 @_DICTIONARY
 @_TOP
 @click.option("--by-words", is_flag=True, help="Show the words of each passage that a concept's parts are made of.")
+@SVG
 @JSON
 def difference(
-    words: tuple[str, ...], system: str | None, dictionary: str | None, top: int, by_words: bool, as_json: bool
-) -> None:
+    words: tuple[str, ...], system: str | None, dictionary: str | None, top: int, by_words: bool, svg: Path | None,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Show why FIRST scores above SECOND for QUERY, or below: the concepts that make the difference.
 
     With PROJECT, FIRST and SECOND are ids of its passages. Without, all three are texts. Below stands the smallest
     change of one concept's weight in the query that makes both scores equal.
     """
     from unweave.cli import accounts, show
+    from unweave.report import pictures
 
     project, (query, first, second) = _project_and(words, 3)
     if by_words and system not in (None, "dense"):
@@ -102,6 +116,7 @@ def difference(
     compare = of.difference if project is None else partial(of.difference, system=system or "dense")
     found = compare(query, first, second)
     found.check()
+    draw(svg, lambda: pictures.waterfall(found, first, second))
     if as_json:
         print_json({"query": query, "first_passage": first, "second_passage": second, **found.to_dict()})
         return
@@ -125,20 +140,22 @@ def difference(
               "passage that carries a concept, and embed the rest anew.")  # fmt: skip
 @click.option("--system", default="dense", show_default=True, help="Whose scores and ranks: dense, CL-SR, codes …")
 @click.option("--cutoff", "-k", default=10, show_default=True, type=click.IntRange(min=1), help="Passages to show.")
+@SVG
 @JSON
 def counterfactual(
     project: Path, query: str, passage_id: str | None, scale: tuple[str, ...], add: tuple[str, ...], in_query: bool,
-    latent: int | None, system: str, cutoff: int, as_json: bool,
+    latent: int | None, system: str, cutoff: int, svg: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Show what scores and ranks would be with a concept of PASSAGE_ID weaker, stronger, gone or added.
 
     Or with --in-query, of QUERY; or with --cut, without the sentence of the passage that carries it.
     """
     from unweave.cli import accounts
+    from unweave.report import pictures
 
     opened = open_project(project)
     if latent is not None:
-        if passage_id is None or scale or add or in_query or system != "dense":
+        if passage_id is None or scale or add or in_query or svg is not None or system != "dense":
             raise click.UsageError(
                 "--cut takes a QUERY and a PASSAGE_ID and no other change, and is of the dense score"
             )
@@ -149,6 +166,7 @@ def counterfactual(
         moved = opened.counterfactual(
             query, passage_id, scale=changes[0], add=changes[1], in_query=in_query, system=system, cutoff=cutoff
         )
+        draw(svg, lambda: pictures.slopes(moved))
         record, lines = moved.to_dict(), accounts.counterfactual(moved)
     if as_json:
         print_json({"query": query, "passage_id": passage_id, **record})

@@ -32,7 +32,18 @@ T = TypeVar("T")
 APPLIES_ALL = "unweave: applies all settings"
 """In a context's `meta`: a command that runs all stages, so nothing is to be said of settings not applied yet."""
 PROJECT = click.argument("project", type=click.Path(file_okay=False, path_type=Path))
+SVG = click.option("--svg", type=click.Path(dir_okay=False, path_type=Path), help="Draw it, too: a picture for "
+                   "a page or a paper.")  # fmt: skip
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
+
+
+def draw(svg: Path | None, picture: Callable[[], str]) -> None:
+    """Write a picture, if one is wanted."""
+    if svg is not None:
+        from unweave.base.files import write_atomically
+
+        drawn = picture()
+        write_atomically(svg, lambda path: path.write_text(drawn, encoding="utf-8"))
 
 
 def print_json(value: Any) -> None:

@@ -15,9 +15,12 @@ from unweave.base.plain import plain
 from unweave.base.records import NO_NAME_HOLDS, RETURNS, Contribution, Explanation, Hit, Trust, marks, traces_of
 from unweave.concepts import store
 from unweave.concepts.concept import Concept
-from unweave.errors import MissingArtifact, MissingExtra
+from unweave.errors import BadData, MissingArtifact, MissingExtra
 from unweave.evaluation.measures import LABELS, MEASURES
 from unweave.evaluation.table import KIND, Evaluation
+from unweave.explaining.difference import difference
+from unweave.explaining.words import PairOfWords
+from unweave.stages import accounts
 from unweave.stages.workspace import Workspace
 
 FILE = "report.html"
@@ -25,6 +28,7 @@ _CONCEPTS_SHOWN = 8
 _EXAMPLES_SHOWN = 3
 HITS_SHOWN = 3
 _BARS_SHOWN = 6
+_PAIRS_SHOWN = 12
 _FEWEST_FOR_RARE = 3
 
 
@@ -59,6 +63,17 @@ class ExplainedHit(NamedTuple):
     hit: Hit
     concepts: list[Bar]
     dense: list[Bar]
+
+
+class Pictures(NamedTuple):
+    """What is drawn of a search, as SVG; empty where it cannot be."""
+
+    apart: str
+    """Why the first hit is above the second."""
+    words: str
+    """Words of the query against words of the first hit."""
+    pairs: list[PairOfWords]
+    """The strongest of these, as a table."""
 
 
 def write_report(project: Workspace, searches: Sequence[tuple[str, Sequence[Hit]]] = ()) -> Path:
@@ -102,7 +117,7 @@ def write_report(project: Workspace, searches: Sequence[tuple[str, Sequence[Hit]
         training=_training(fitted),
         histograms=plots.histograms(project.latents),
         concepts=_concepts(project, measured),
-        searches=[(query, _explained(hits)) for query, hits in searches],
+        searches=[(query, _explained(hits), _pictures(project, query, hits)) for query, hits in searches],
     )
     path = project.path / FILE
     write_atomically(path, lambda p: p.write_text(page, encoding="utf-8"))
@@ -184,6 +199,25 @@ def _cards(project: Workspace, chosen: Iterable[tuple[int, str]]) -> Iterable[Co
 
 def _explained(hits: Sequence[Hit]) -> list[ExplainedHit]:
     return [ExplainedHit(hit, _bars(hit.explanation), _bars(hit.dense_explanation)) for hit in hits]
+
+
+def _pictures(project: Workspace, query: str, hits: Sequence[Hit]) -> Pictures:
+    """What makes the first two hits' scores differ, and the words of the query against those of the first hit."""
+    from unweave.report import pictures
+
+    apart, words = "", ""
+    pairs: list[PairOfWords] = []
+    whys = [hit.explanation for hit in hits[:2] if hit.explanation is not None]
+    if len(whys) == 2:
+        first, second = (hit.passage.title or hit.passage.passage_id for hit in hits[:2])
+        apart = pictures.waterfall(difference(*whys), first, second)
+    if hits and hits[0].dense_explanation is not None:
+        try:
+            found = accounts.by_words(project, query, hits[0].passage.passage_id)
+        except BadData:  # the encoder makes embeddings otherwise than as a mean of words
+            return Pictures(apart, words, pairs)
+        words, pairs = pictures.heat(found), found.strongest_pairs(_PAIRS_SHOWN)
+    return Pictures(apart, words, pairs)
 
 
 def _bars(explanation: Explanation | None) -> list[Bar]:

@@ -1,0 +1,219 @@
+"""Pictures of explanations as plain SVG: a score as a staircase, two as a waterfall, ranks that move, words by words.
+
+Each follows the light or dark scheme of the page or the viewer, tells what adds from what takes away without colour
+(filled against hollow, solid against dashed), has its numbers in its text, and escapes all that it writes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from html import escape
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unweave.base.plain import plain
+from unweave.base.records import NO_NAME_HOLDS, Contribution, Explanation, Trust, marks, traces_of
+from unweave.encode.words import Word
+from unweave.explaining.counterfactual import Counterfactual, Standing
+from unweave.explaining.difference import Difference, Differing
+from unweave.explaining.words import ByWords
+
+_WIDTH, _LABELS, _ROW, _HEAD = 880, 320, 26, 64  # pixels
+_PLOT = _WIDTH - _LABELS - 110
+_STEPS = 9
+"""Concepts of a waterfall that have a row of their own."""
+_WORDS, _QUERY_WORDS = 26, 16
+"""Words that have a column and a row of their own in a heat map."""
+_CELL = 22
+_TITLE_SHOWN, _WORD_SHOWN = 44, 14  # characters
+Step = tuple[str, float]
+"""What a part is called, and what it adds."""
+
+
+def _rules(page: str, ink: str, soft: str, grid: str, more: str, less: str) -> str:
+    """The colours of one scheme as CSS, each by itself: not every viewer of SVG knows variables."""
+    return (
+        f".pict .page {{ fill: {page}; }} .pict text {{ fill: {ink}; }} .pict .soft {{ fill: {soft}; }} "
+        f".pict .grid {{ stroke: {grid}; }} .pict .adds {{ fill: {more}; stroke: {more}; }} "
+        f".pict .takes {{ fill: {page}; stroke: {less}; }} .pict .up {{ stroke: {more}; }} "
+        f".pict .down {{ stroke: {less}; }} .pict .same {{ stroke: {soft}; }} .pict .score {{ stroke: {ink}; }} "
+        f".pict .hot {{ fill: {more}; }} .pict .cold {{ fill: {page}; stroke: {less}; }}"
+    )
+
+
+_STYLE = f"""
+.pict text {{ font: 13px system-ui, sans-serif; }} .pict .title {{ font-size: 16px; font-weight: 600; }}
+.pict .score {{ stroke-width: 2; }} .pict line.up, .pict line.down, .pict line.same {{ stroke-width: 2; }}
+.pict .takes, .pict .cold {{ stroke-width: 2; }} .pict .down {{ stroke-dasharray: 6 4; }}
+{_rules("#ffffff", "#1f2933", "#52606d", "#d9dee4", "#0b5fa5", "#b8500f")}
+@media (prefers-color-scheme: dark) {{ {_rules("#14181d", "#e8ecf0", "#a7b1bc", "#343c45", "#74b9f5", "#f5a05c")} }}
+"""
+
+
+def staircase(explanation: Explanation, title: str) -> str:
+    """A score from zero up, part by part: filled steps add, hollow ones take away; the last line is the score.
+
+    Args:
+        title: what was asked and found.
+    """
+    whole, traces = explanation.folded()
+    steps = [(_label(c), c.value) for c in whole[:_STEPS]]
+    if others := whole[_STEPS:]:
+        steps.append((f"{len(others):,} more concepts", math.fsum(c.value for c in others)))
+    steps += [traces_of(traces)] if traces else []
+    steps += [(part.system, part.value) for part in explanation.parts]
+    rest = (("bias", explanation.bias), ("residual", explanation.residual))
+    steps += [(name, value) for name, value in rest if value]
+    return _in_steps(plain(title, 120), ("", 0.0), steps, (f"{explanation.of} score", explanation.score))
+
+
+def waterfall(found: Difference, first: str, second: str) -> str:
+    """From the second score to the first, concept by concept: filled steps raise it, hollow ones lower it.
+
+    Args:
+        first, second: what the passages are called.
+    """
+    steps = [(_label(one), one.difference) for one in found.concepts[:_STEPS]]
+    if others := found.concepts[_STEPS:]:
+        steps.append((f"{len(others):,} more concepts", math.fsum(one.difference for one in others)))
+    steps += [(part.system, part.first - part.second) for part in found.parts]
+    steps += [(name, value) for name, value in (("bias", found.bias), ("residual", found.residual)) if value]
+    start, end = (
+        (f"{which}: {plain(title, _TITLE_SHOWN)}", of.score)
+        for which, title, of in (("second", second, found.second), ("first", first, found.first))
+    )
+    return _in_steps("What makes the difference of two scores", start, steps, end)
+
+
+def _in_steps(title: str, start: Step, steps: Sequence[Step], end: Step) -> str:
+    """Bars that begin where the one above ends, from a start, which is drawn if it has a label, to an end."""
+    ends = np.cumsum([start[1], *(value for _, value in steps)]).tolist()
+    low, high = min(ends), max(ends)
+    spread = (high - low) or 1.0
+
+    def x(score: float) -> float:
+        return float(_LABELS + _PLOT * (score - low) / spread)
+
+    lines = list(_at_score(start, x(start[1]), _HEAD)) if start[0] else []
+    top = _HEAD + _ROW * bool(start[0])
+    for number, ((label, value), begin, stop) in enumerate(zip(steps, ends[:-1], ends[1:], strict=True)):
+        y = top + _ROW * number
+        lines.append(_text(20, y + 17, plain(label, _TITLE_SHOWN)))
+        lines.append(
+            f'<rect class="{"adds" if value > 0 else "takes"}" x="{x(min(begin, stop)):.2f}" y="{y + 5}" '
+            f'width="{abs(x(stop) - x(begin)):.2f}" height="{_ROW - 10}"/>'
+        )
+        lines.append(_text(_WIDTH - 20, y + 17, f"{value:+.4f}", anchor="end"))
+    lines += _at_score(end, x(end[1]), top + _ROW * len(steps))
+    said = f"from {start[1]:.4f} to {end[1]:.4f}: " + "; ".join(f"{label} {value:+.4f}" for label, value in steps)
+    return _svg(title, said, _WIDTH, top + _ROW * (len(steps) + 1) + 16, lines)
+
+
+def slopes(found: Counterfactual) -> str:
+    """Where the first hits stood before a change of concepts, and where they stand after it."""
+    hits = found.hits
+    shown = len(hits)
+    left, right = 40, 120
+    lines = [_text(left, _HEAD - 4, "before", "soft", "end"), _text(right, _HEAD - 4, "after", "soft")]
+    for row, hit in enumerate(hits):
+        y, before = _HEAD + _ROW * row + 17, hit.rank_before
+        from_row = shown if before is None or before > shown else before - 1
+        from_y = _HEAD + _ROW * from_row + 12
+        lines.append(f'<line class="{_moved(hit)}" x1="{left + 8}" y1="{from_y}" x2="{right - 12}" y2="{y - 5}"/>')
+        if from_row < shown:
+            lines.append(_text(left, from_y + 5, f"{before}", anchor="end"))
+        lines.append(_text(right, y, f"{hit.rank_after}  {plain(hit.title, 90) or plain(hit.passage_id, 90)}"))
+        was = "was not found" if before is None else f"was {before:,}"
+        lines.append(_text(_WIDTH - 20, y, was, "soft", "end"))
+    said = "; ".join(f"{hit.passage_id}, rank {hit.rank_before} to {hit.rank_after}" for hit in hits)
+    return _svg("Ranks before and after", said, _WIDTH, _HEAD + _ROW * (shown + 1) + 16, lines)
+
+
+def heat(found: ByWords) -> str:
+    """What each word of the query and each of the passage add together: filled cells add, hollow ones take away."""
+    rows, columns = _strongest(found.pairs, _QUERY_WORDS), _strongest(found.pairs.T, _WORDS)
+    pairs = _folded(_folded(found.pairs, rows).T, columns).T
+    of_query, of_passage = (_words(words, kept) for words, kept in ((found.query_words, rows), (found.words, columns)))
+    left, top = 150, 150
+    largest = float(np.abs(pairs).max(initial=0.0)) or 1.0
+    lines = [_text(left - 8, top + _CELL * i + 16, word, anchor="end") for i, word in enumerate(of_query)]
+    lines += [
+        f'<text transform="translate({left + _CELL * j + 15},{top - 8}) rotate(-60)">{escape(word)}</text>'
+        for j, word in enumerate(of_passage)
+    ]
+    for i, j in np.ndindex(*pairs.shape):
+        value, size = float(pairs[i, j]), (_CELL - 4) * math.sqrt(abs(float(pairs[i, j])) / largest)
+        if size < 1:
+            continue
+        inset = (_CELL - size) / 2
+        lines.append(
+            f'<rect class="{"hot" if value > 0 else "cold"}" x="{left + _CELL * j + inset:.2f}" '
+            f'y="{top + _CELL * i + inset:.2f}" width="{size:.2f}" height="{size:.2f}">'
+            f"<title>{escape(of_query[i])} \u00d7 {escape(of_passage[j])} {value:+.4f}</title></rect>"
+        )
+    strongest = "; ".join(
+        f"{plain(one.query.text, _WORD_SHOWN)} \u00d7 {plain(one.passage.text, _WORD_SHOWN)} {one.value:+.4f}"
+        for one in found.strongest_pairs(8)
+    )
+    width = max(480, left + _CELL * len(of_passage) + 120)
+    title = f"A score of {found.explanation.score:.4f}, word by word: query down, passage across"
+    return _svg(title, f"strongest pairs: {strongest}", width, top + _CELL * len(of_query) + 24, lines)
+
+
+# --- parts ----------------------------------------------------------------------------------------
+
+
+def _svg(title: str, said: str, width: int, height: int, lines: Iterable[str]) -> str:
+    title, said = plain(title), plain(said)
+    head = (
+        f'<svg class="pict" xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+        f'viewBox="0 0 {width} {height}" role="img" aria-label="{escape(f"{title}; {said}")}">'
+    )
+    page = f'<rect class="page" width="{width}" height="{height}"/>'
+    style = f"<desc>{escape(said)}</desc><style>{_STYLE}</style>"
+    return "\n".join([head, style, page, _text(20, 28, title, "title"), *lines, "</svg>", ""])
+
+
+def _text(x: float, y: float, said: str, kind: str = "", anchor: str = "start") -> str:
+    of_kind = f' class="{kind}"' if kind else ""
+    at = "" if anchor == "start" else f' text-anchor="{anchor}"'
+    return f'<text x="{x:g}" y="{y:g}"{of_kind}{at}>{escape(said)}</text>'
+
+
+def _at_score(step: Step, x: float, y: float) -> Iterator[str]:
+    yield _text(20, y + 17, step[0], "soft")
+    yield f'<line class="score" x1="{x:.2f}" y1="{y + 2}" x2="{x:.2f}" y2="{y + _ROW - 2}"/>'
+    yield _text(_WIDTH - 20, y + 17, f"{step[1]:.4f}", anchor="end")
+
+
+def _label(one: Contribution | Differing) -> str:
+    if one.name is None:
+        return f"{marks(None, one.returns)} (unnamed) #{one.latent}".strip()
+    name = NO_NAME_HOLDS if one.trust is Trust.NONE else plain(one.name, 30)
+    return f"{marks(one.trust or Trust.UNSCORED, one.returns)} {name} #{one.latent}".strip()
+
+
+def _moved(hit: Standing) -> str:
+    if hit.rank_before == hit.rank_after:
+        return "same"
+    return "up" if hit.rank_before is None or hit.rank_after is None or hit.rank_before > hit.rank_after else "down"
+
+
+def _strongest(values: NDArray[np.float64], most: int) -> list[int]:
+    """The rows with most in them, in their order."""
+    sums = np.abs(values).sum(axis=1)
+    return sorted(np.argsort(-sums, kind="stable")[:most].tolist())
+
+
+def _folded(values: NDArray[np.float64], kept: Sequence[int]) -> NDArray[np.float64]:
+    """These rows, and the others as one more, if there are any."""
+    rest = np.delete(values, kept, axis=0)
+    return np.vstack([values[kept], rest.sum(axis=0)]) if len(rest) else values[kept]
+
+
+def _words(words: Sequence[Word], kept: Sequence[int]) -> list[str]:
+    shown = [plain(words[i].text, _WORD_SHOWN) for i in kept]
+    others = len(words) - len(kept)
+    return [*shown, f"{others} more"] if others else shown
