@@ -38,6 +38,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from unweave.base.records import Passage
+from unweave.cli import accounts
 from unweave.cli.show import table
 from unweave.config import EncoderConfig
 from unweave.dictionaries.dictionary import from_pretrained
@@ -72,6 +73,12 @@ SAID_OF_SENTENCES = {
     "the concept adds half as much, or less": ("sentences", "halved"),
     "the score changes as the other words' mean does (Spearman)": ("sentences", "predicted"),
 }
+PASTED = (
+    "why did my interest payments go up",
+    "When the central bank raises its rate, banks ask for more on loans.",
+    "Pay your interest every month to keep the account open.",
+)
+"""A query and two passages, as a person would paste them."""
 Floats = NDArray[np.float32]
 
 
@@ -83,7 +90,7 @@ def main() -> None:
     options = parser.parse_args()
     share = 0.05 if options.quick else 1.0
     names = ["fiqa-mini"] if options.quick else options.collections
-    found: dict[str, Any] = {"about": about("numpy", "torch"), "collections": {}}
+    found: dict[str, Any] = {"about": about("numpy", "torch"), "shown": shown(), "collections": {}}
     for name in names:
         of = collection(name, texts.MINILM)
         found["collections"][name] = measured(of, share, max(2, round(share * options.queries)))
@@ -110,6 +117,12 @@ def measured(of: Collection, share: float, queries: int) -> dict[str, Any]:
         "steering": steering(of, packaged),
         "speed": speed(of, packaged, encoder, few),
     }  # fmt: skip
+
+
+def shown() -> list[str]:
+    """Why the one of two passages is above the other, as the command line says it."""
+    asked, right, wrong = PASTED
+    return list(accounts.difference(from_pretrained().difference(asked, right, wrong), top=5))
 
 
 # --- adds up --------------------------------------------------------------------------------------

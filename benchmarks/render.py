@@ -109,6 +109,7 @@ def blocks() -> dict[str, list[str]]:
         "start": start.summary(results(start.RESULTS)),
         "keywords": keywords.summary(results(keywords.RESULTS)),
         "naming": naming.summary(results(naming.RESULTS)),
+        "difference": results(explanations.RESULTS)["shown"],
         "explanations": explanations.summary(results(explanations.RESULTS)),
         "variants": variants.summary(results(variants.RESULTS)),
         "pursuit": pursuit.summary(results(pursuit.RESULTS)),

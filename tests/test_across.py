@@ -7,6 +7,7 @@ import shutil
 from dataclasses import replace
 from math import comb, log2
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -23,10 +24,12 @@ from unweave.cli import main
 from unweave.concepts import edits, store
 from unweave.concepts.concept import CURATED, Naming
 from unweave.concepts.relations.contrast import Differing, differing
+from unweave.concepts.relations.shares import newcombe, wilson
 from unweave.errors import BadData, MissingArtifact
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.scoring import PROFILES
 from unweave.project import Project
+from unweave.report.shares import drawn
 from unweave.sae.model import SAE
 from unweave.stages.across import Adopted
 from unweave.texts.collection import Collection
@@ -151,7 +154,10 @@ def test_a_latent_of_all_passages_of_one_and_none_of_the_other_by_hand():
     # One of the C(8, 4) = 70 ways to choose four of eight passages chooses these four; twice, for both tails.
     # (4 + .5) / 5 over (0 + .5) / 5 is 9.
     (found,) = differing(counts(4), counts(0), 4, 4)
-    assert found == Differing(0, 4, 0, 1.0, 0.0, pytest.approx(log2(9)), pytest.approx(2 / comb(8, 4)))
+    # Wilson of 4 of 4 begins at 1 / (1 + z²/4) = 1 / 1.96036 = .51011; Newcombe: 1 - sqrt(2 * .48989²) = .30719.
+    sure = pytest.approx((0.51011, 1.0), abs=1e-5), pytest.approx((0.0, 0.48989), abs=1e-5)
+    apart = pytest.approx((0.30719, 1.0), abs=1e-5)
+    assert found == Differing(0, 4, 0, 1.0, 0.0, pytest.approx(log2(9)), pytest.approx(2 / comb(8, 4)), *sure, apart)
     assert differing(counts(4, 1), counts(0, 1), 4, 4) == []  # of two live latents the smaller p counts twice: .057
     assert differing(counts(3), counts(0), 3, 4) == []  # 2 / C(7, 3) = .057
 
@@ -208,7 +214,8 @@ def test_two_corpora_differ_in_what_their_passages_activate(axes):
     assert (found.n_latents, found.n_one, found.n_other) == (3, 40, 40)
     assert [(row.latent, row.n_one, row.n_other) for row in found.more] == [(0, 30, 10)]
     assert [(row.latent, row.n_one, row.n_other) for row in found.less] == [(1, 10, 30)]
-    assert uw.contrast(axes[0], axes[0])[3:] == ([], [])
+    assert found.n_tested == 2, "no passage activates latent 2"
+    assert uw.contrast(axes[0], axes[0])[4:] == ([], [])
 
 
 def test_the_command_says_what_the_library_does_with_names(axes):
@@ -220,13 +227,75 @@ def test_the_command_says_what_the_library_does_with_names(axes):
     first, second = (plain_path(of) for of in axes)
     assert lines[0] == f"{first}: 40 passages; {second}: 40; 3 concepts in common"
     assert lines[2] == f"1 more frequent in {first}"
-    assert lines[3].startswith("  75.0%   25.0%      2.9 x  ") and lines[3].endswith("  #0")
+    # Wilson of 30 of 40: (.75 + .0480 ± 1.96 * .07272) / 1.0960.
+    p = 2 * fisher_exact([[30, 10], [10, 30]], alternative="greater").pvalue  # of two that are the same
+    assert lines[3].startswith(f" 75.0% 59.8-85.8    25.0% 14.2-40.2       2.9 x  p {p:<7.2g}  ")
+    assert lines[3].endswith("  #0")
     assert lines[5] == f"1 more frequent in {second}"
-    assert lines[6].startswith("  25.0%   75.0%      2.9 x  ") and lines[6].endswith("  #1")
+    assert lines[6].startswith(" 25.0% 14.2-40.2    75.0% 59.8-85.8       2.9 x  p ") and lines[6].endswith("  #1")
+    assert lines[-1] == "2 concepts were tested; of those found, one in twenty may differ by luck"
     assert all(named[latent] in lines[at] for latent, at in ((0, 3), (1, 6)) if latent in named)
     found = json.loads(CliRunner().invoke(main, ["contrast", *(str(of.path) for of in axes), "--json"]).stdout)
     assert (found["n_latents"], found["more"][0]["share_one"], found["less"][0]["latent"]) == (3, 0.75, 1)
     assert [found[side][0]["name"] for side in ("more", "less")] == [named.get(0), named.get(1)]
+
+
+def test_the_picture_has_the_numbers_of_the_table_and_hostile_names_stay_text(axes, tmp_path):
+    axes[0].name()
+    edits.rename(axes[0].concepts.database, 0, "</text><script>alert('sea')</script>\u202e & more")
+    file = tmp_path / "shares.svg"
+    asked = ["contrast", *(str(of.path) for of in axes), "--svg", str(file)]
+    done = CliRunner().invoke(main, asked)
+    assert done.exit_code == 0, done.output
+    root = ElementTree.fromstring(file.read_text(encoding="utf-8"))
+    tag = "{http://www.w3.org/2000/svg}"
+    assert {element.tag for element in root.iter()} == {
+        tag + name for name in ("svg", "title", "desc", "style", "rect", "text", "line", "circle", "path")
+    }
+    texts = [element.text for element in root.iter(f"{tag}text")]
+    assert [text for text in texts if text.endswith("%") and "." in text] == ["75.0%", "25.0%", "25.0%", "75.0%"]
+    (named,) = (text for text in texts if text.endswith("#0"))
+    assert named.startswith("✓ </text><script>alert(") and "\u202e" not in named
+    assert "75.0% (59.8% to 85.8%) and 25.0% (14.2% to 40.2%)" in root.find(f"{tag}desc").text
+    # Of either corpus a mark in the legend, one over the numbers, and one a concept; no colour is needed to tell them.
+    assert len(root.findall(f"{tag}circle")) == len(root.findall(f"{tag}path")) == 4
+    assert "prefers-color-scheme: dark" in root.find(f"{tag}style").text
+
+
+def test_a_share_lies_on_the_axis_where_it_is_written(axes):
+    # The highest interval ends at .858: ticks of 20 % to 100 %, so 370 pixels are 100 % and 75 % lies at 607.5.
+    root = ElementTree.fromstring(drawn(uw.contrast(*axes), "one", "other"))
+    tag = "{http://www.w3.org/2000/svg}"
+    assert [circle.get("cx") for circle in root.findall(f"{tag}circle")][2:] == ["607.5", "422.5"]
+    ticks = {text.text: float(text.get("x")) for text in root.iter(f"{tag}text") if text.text.endswith(" %")}
+    assert {tick: x for tick, x in ticks.items() if tick[0].isdigit()} == {
+        "0 %": 330, "20 %": 404, "40 %": 478, "60 %": 552, "80 %": 626, "100 %": 700,
+    }  # fmt: skip
+
+
+def test_corpora_that_do_not_differ_have_a_picture_that_says_so(axes):
+    root = ElementTree.fromstring(drawn(uw.contrast(axes[0], axes[0]), "a" * 300, "日本語" * 40))
+    texts = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert f"0 more frequent in {'a' * 39}…" in texts and f"0 more frequent in {'日本語' * 6}日…" in texts
+    assert texts[-1] == "2 concepts tested at a false discovery rate of 5 %."
+
+
+@given(st.integers(1, 200), st.data())
+def test_an_interval_holds_its_share_and_what_is_more_sure_is_narrower(n, data):
+    found = data.draw(st.integers(0, n))
+    low, high = (float(end[0]) for end in wilson(counts(found), n))
+    assert 0 <= low <= found / n <= high <= 1
+    of_more = wilson(counts(4 * found), 4 * n)
+    assert of_more.high[0] - of_more.low[0] < high - low
+    # The ends are the shares p from which found / n lies 1.96 standard errors: (found / n - p)² = z² p (1 - p) / n.
+    for end in (low, high):
+        assert (found / n - end) ** 2 == pytest.approx(1.959964**2 * end * (1 - end) / n, abs=1e-9)
+
+
+def test_an_interval_of_a_difference_by_newcombes_own_example():
+    # Newcombe 1998, table II, 56 / 70 - 48 / 80, method 10: .0524 to .3339.
+    low, high = newcombe(counts(56), counts(48), 70, 80)
+    assert (float(low[0]), float(high[0])) == pytest.approx((0.0524, 0.3339), abs=5e-5)
 
 
 def plain_path(project: Project) -> str:

@@ -99,7 +99,7 @@ COMMANDS = (
     "concepts import P P/names.csv", "concepts adopt P P", "families P", "evaluate P", "faithfulness P", "compare P BM25 dense",
     "leaderboard P",
     "index compact P", "index recall P", "name P", "name P --namer lexicon", "decompose P wind", "phrases P wind",
-    "contrast P P", "index build P",
+    "contrast P P", "models P P", "index build P",
     "sae export P/sae P/out --format saelens", "sae import P/out P/in", "trust P", "fit P --steps 20",
     "name P --discard",
 )  # fmt: skip

@@ -18,6 +18,7 @@ NOT_OF_ONE_PROJECT = {
     "suite": "runs other commands on many collections",
     "leaderboard": "reads many projects: stages.compare.leaderboard",
     "contrast": "reads two projects: unweave.contrast",
+    "models": "reads two projects: unweave.compare_models",
     "serve-model": "serves a language model, and knows no project",
     "sae import": "is about an SAE's folder: unweave.import_sae",
     "sae export": "is about an SAE's folder: unweave.export_sae",
@@ -106,7 +107,7 @@ def test_every_verb_of_a_project_is_a_command():
         if not name.startswith("_") and not hasattr(Workspace, name)
     }  # fmt: skip
     reached = {METHODS.get(name, name.replace("-", "_")) for name in OF_A_PROJECT}
-    reached |= {method for of in OTHERWISE.values() for method in of.values()} | {"two_sided"}
+    reached |= {method for of in OTHERWISE.values() for method in of.values()} | {"two_sided", "words_of"}
     assert verbs <= reached
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -239,3 +240,23 @@ def test_only_a_mean_is_a_sum_over_words(tmp_path):
         for texts in ([WIND], [WIND] * 20):  # without torch, and with it
             with pytest.raises(BadData, match=f"by {pooling}, and only a mean is a sum over words"):
                 encoder.in_words(texts)
+
+
+def test_the_words_of_a_concepts_examples_are_marked(kept_copy):
+    project = Project.open(kept_copy)
+    latent = project.concepts.by_document_frequency()[0].latent
+    examples, words = project.concepts.concept(latent).examples, project.words_of(latent)
+    for example, of_example in zip(examples, words, strict=True):
+        source = project.corpus if example.source == "passages" else project.sentences
+        text = source[example.position].content
+        for word, _ in of_example:  # in the order of the text, and each where it stands
+            assert word.start is None or text[word.start :].startswith(word.text)
+        sae, (row,) = project.sae, project.encoder.encode_passages([text])
+        whole = float(sae.W_enc[latent] @ row)
+        assert sum(share for _, share in of_example) == pytest.approx(whole, abs=1e-3)
+    said = CliRunner().invoke(main, ["concepts", "show", str(kept_copy), str(latent), "--words"])
+    assert said.exit_code == 0, said.output
+    assert re.search(r"top:\n.*\*\w+\*", said.stdout)
+    as_json = CliRunner().invoke(main, ["concepts", "show", str(kept_copy), str(latent), "--words", "--json"])
+    shown = json.loads(as_json.stdout)
+    assert shown["examples"][0]["words"][0].keys() == {"text", "start", "activation"}

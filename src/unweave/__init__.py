@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from unweave.sae.training.from_array import train
     from unweave.stages.across import adopt_names, contrast, merge_indexes
     from unweave.stages.asked import QueryId
+    from unweave.stages.models import compare_models
     from unweave.texts.open import open_collection
     from unweave.texts.pool import read_pool
 
@@ -57,6 +58,7 @@ __all__ = [
     "UnweaveError",
     "adopt_names",
     "agreement",
+    "compare_models",
     "contrast",
     "explain",
     "export_sae",
@@ -93,6 +95,7 @@ _HOME = {
     "UnweaveError": "unweave.errors",
     "agreement": "unweave.sae.agreement",
     "adopt_names": "unweave.stages.across",
+    "compare_models": "unweave.stages.models",
     "contrast": "unweave.stages.across",
     "explain": "unweave.explaining.accounting",
     "export_sae": "unweave.sae.formats",

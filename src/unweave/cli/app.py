@@ -54,6 +54,8 @@ SECTIONS = {
                             "concept with passages as proof."),
         "contrast": _Place("families", "Show what sets the corpora of two projects, ONE and OTHER, apart: concepts "
                            "much more frequent in one of them."),
+        "models": _Place("models", "Show what sets two models of the same passages apart: concepts that only one has, "
+                         "and winners that change."),
         "paths": _Place("families", "Show the concepts of the passage PASSAGE_ID as paths from coarse to fine, the "
                         "strongest first."),
         "carrying": _Place("families", "Show which sentence of the passage PASSAGE_ID carries CONCEPT, a concept's "

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,18 +11,14 @@ import click
 
 from unweave.base.plain import plain
 from unweave.base.records import RETURNS, Trust
+from unweave.cli import concept_card as card
 from unweave.cli.options import JSON, PROJECT, open_project, print_json
-from unweave.concepts.concept import BANDS, DETECTION, ITSELF, OVER_NULLS, holds_from, trust_of
 
 if TYPE_CHECKING:
-    from unweave.concepts.concept import Concept, Example, Naming
     from unweave.concepts.edit import Edit
-    from unweave.concepts.store import Concepts
-    from unweave.texts.corpus import Corpus
 
 _NUMBER = click.IntRange(min=0)
 _LATENT = click.argument("latent", type=_NUMBER)
-_TEXT_SHOWN = 100
 
 
 @click.group()
@@ -54,10 +51,10 @@ def list_(project: Path, top: int, trust: str | None, remark: str | None, words:
         and (words or "").casefold() in names.get(concept.latent, "").casefold()
     ]
     if as_json:
-        print_json({"n_concepts": len(found), "concepts": [_of(names, concept) for concept in found[:top]]})
+        print_json({"n_concepts": len(found), "concepts": [card.of(names, concept) for concept in found[:top]]})
         return
     for concept in found[:top]:
-        click.echo(f"{concept.document_frequency:>9,}  {_shown(names, concept.latent)}{_remarks(concept)}")
+        click.echo(f"{concept.document_frequency:>9,}  {card.shown(names, concept.latent)}{card.remarks(concept)}")
     click.echo(f"{min(top, len(found)):,} of {len(found):,} concepts, by the passages they are in", err=True)
     if names.returning():
         click.echo(RETURNS_MEANS, err=True)
@@ -66,24 +63,28 @@ def list_(project: Path, top: int, trust: str | None, remark: str | None, words:
 @concepts.command()
 @PROJECT
 @_LATENT
+@click.option("--words", is_flag=True, help="Mark the words of its examples that activate it most. The encoder is to "
+              "average its tokens, as the default one does.")  # fmt: skip
 @JSON
-def show(project: Path, latent: int, as_json: bool) -> None:
+def show(project: Path, latent: int, words: bool, as_json: bool) -> None:
     """Show all that is known of the concept of LATENT: its names and scores, examples, and related concepts."""
     from unweave.concepts.edits import no_concept
 
     opened = open_project(project)
-    names, content = opened.concepts, _content(opened.corpus, opened.sentences)
+    names = opened.concepts
     concept = names.concept(latent) if latent < 2**63 else None
     if concept is None:
         raise no_concept(names.database, latent)
+    texts = card.texts(concept, card.content(opened.corpus, opened.sentences), opened.words_of(latent) if words else [])
     if as_json:
-        print_json(_everything(names, concept, content))
+        print_json(card.everything(names, concept, texts))
         return
-    click.echo(f"{_shown(names, latent)}{_remarks(concept)}")
+    click.echo(f"{card.shown(names, latent)}{card.remarks(concept)}")
     click.echo(f"in {concept.document_frequency:,} passages; strongest activation {concept.strongest:.3f}")
     if concept.returns is not None:
         click.echo(f"{RETURNS + ' ' if concept.returns else 'not '}found again by another run, from another seed")
-    for line in (*_naming_lines(concept), *_example_lines(concept, content), *_related_lines(names, concept)):
+    lines = card.naming_lines(concept), card.example_lines(concept, texts), card.related_lines(names, concept)
+    for line in chain(*lines):
         click.echo(line)
 
 
@@ -201,7 +202,7 @@ def export(project: Path, file: Path, as_json: bool) -> None:
     except EarlierVersion:  # which says to save the names first: its folders can still be read
         names, passages = Concepts.load(project / "concepts"), Corpus.load(project / "corpus")
         sentences = Corpus.load(project / "sentences") if (project / "sentences").is_dir() else None
-    n = exchange.export(names, file, _content(passages, sentences))
+    n = exchange.export(names, file, card.content(passages, sentences))
     if as_json:
         print_json({"file": str(file), "n_concepts": n})
     else:
@@ -276,99 +277,6 @@ def _import_curated(project: Path, file: Path, as_json: bool) -> None:
 
 def _database(project: Path) -> Path:
     return open_project(project).concepts.database
-
-
-def _content(passages: Corpus, sentences: Corpus | None) -> Callable[[Example], str]:
-    """The texts of examples."""
-    sources = {"passages": passages, "sentences": sentences}
-
-    def content(example: Example) -> str:
-        source = sources[example.source]
-        assert source is not None
-        return source[example.position].content
-
-    return content
-
-
-def _of(names: Concepts, concept: Concept) -> dict[str, Any]:
-    trust = names.trust(concept.latent)
-    return {
-        "latent": concept.latent,
-        "name": names.get(concept.latent),
-        "trust": None if trust is None else trust.value,
-        "holds_from": names.holds_from(concept.latent),
-        "returns": concept.returns,
-        "document_frequency": concept.document_frequency,
-        "flag": concept.flag,
-        "merged_into": concept.merged_into,
-    }
-
-
-def _everything(names: Concepts, concept: Concept, content: Callable[[Example], str]) -> dict[str, Any]:
-    return {
-        **_of(names, concept),
-        "strongest": concept.strongest,
-        "namings": [{**vars(naming), "trust": _trust(concept, naming).value} for naming in concept.namings],
-        "scores": {namer: [score._asdict() for score in scores] for namer, scores in concept.scores.items()},
-        "examples": [{**example._asdict(), "text": content(example)} for example in concept.examples],
-        "related": [{**one._asdict(), "name": names.get(one.other)} for one in concept.related],
-    }
-
-
-def _trust(concept: Concept, naming: Naming) -> Trust:
-    return trust_of(naming.namer, concept.scores.get(naming.namer, ()))
-
-
-def _naming_lines(concept: Concept) -> Iterator[str]:
-    for naming in concept.namings:
-        mark = "-" if naming.name is None else _trust(concept, naming).mark
-        said = f"{naming.name or 'found no name'}{naming.description and ': '}{naming.description}"
-        kept = "  (kept from an earlier training)" if naming.kept else ""
-        yield f"{plain(naming.namer, 20):>14}  {mark} {plain(said, 300)}{kept}{_judged(concept, naming.namer)}"
-    if concept.scores.get(ITSELF):
-        yield f"{'no name':>14}{_judged(concept, ITSELF)}"
-
-
-def _judged(concept: Concept, namer: str) -> str:
-    """What decides how far one namer's name is trusted, or all that was found of the latent itself; --json has all."""
-    said = [
-        f"{plain(one.judge, 30)} {one.value:.2f} [{one.low:.2f}, {one.high:.2f}] of {one.n}"
-        for one in concept.scores.get(namer, ())
-        if namer == ITSELF or one.judge == DETECTION
-    ]
-    if (over := concept.score(OVER_NULLS, namer)) is not None:
-        said.append(f"surely better than {over.low:.0%} of names of random directions")
-    if (at_least := holds_from(namer, concept.scores.get(namer, ()))) is not None:
-        said.append(f"holds from {at_least:.3f}")
-    return "".join(f"  ({one})" for one in said)
-
-
-def _example_lines(concept: Concept, content: Callable[[Example], str]) -> Iterator[str]:
-    for band in BANDS:
-        examples = concept.band(band)
-        if examples:
-            yield f"{band}:"
-        for example in examples:
-            yield f"  {example.activation:8.3f}  {plain(content(example), _TEXT_SHOWN)}"
-
-
-def _related_lines(names: Concepts, concept: Concept) -> Iterator[str]:
-    for relation in dict.fromkeys(one.relation for one in concept.related):
-        yield f"{plain(relation, 20)}:"
-        for one in concept.related:
-            if one.relation == relation:
-                yield f"  {one.weight:8.3f}  {_shown(names, one.other)}"
-
-
-def _shown(names: Concepts, latent: int) -> str:
-    from unweave.cli.show import named
-
-    return named(latent, names.get(latent), names.trust(latent), names.returns(latent))
-
-
-def _remarks(concept: Concept) -> str:
-    remark = f"  [{plain(concept.flag, 60)}]" if concept.flag else ""
-    return remark if concept.merged_into is None else f"{remark}  merged into #{concept.merged_into}"
 
 
 def _show_edit(edit: Edit | None, as_json: bool) -> None:

@@ -3,7 +3,7 @@ contrast, carrying."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,11 +11,13 @@ import click
 
 from unweave.base.plain import plain
 from unweave.base.records import Trust
-from unweave.cli.options import JSON, PROJECT, open_project, print_json
+from unweave.cli.options import JSON, PROJECT, SVG, draw, open_project, print_json
 
 if TYPE_CHECKING:
     from unweave.concepts.relations.contrast import Differing
+    from unweave.concepts.relations.shares import Interval
     from unweave.concepts.store import Concepts
+    from unweave.stages.across import Contrast
 
 T = TypeVar("T")
 
@@ -134,8 +136,9 @@ def prevalent(project: Path, query: str, cutoff: int, top: int, as_json: bool) -
 @click.argument("one", type=click.Path(file_okay=False, path_type=Path))
 @click.argument("other", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--top", default=10, show_default=True, type=click.IntRange(min=1), help="Concepts to show of each side.")
+@SVG
 @JSON
-def contrast(one: Path, other: Path, top: int, as_json: bool) -> None:
+def contrast(one: Path, other: Path, top: int, svg: Path | None, as_json: bool) -> None:
     """Show what sets the corpora of two projects, ONE and OTHER, apart: concepts much more frequent in one of them.
 
     Both have to read with the same dictionary, as with `unweave fit --dictionary`; concepts that a corpus has learned
@@ -144,6 +147,8 @@ def contrast(one: Path, other: Path, top: int, as_json: bool) -> None:
     from unweave.stages.across import contrast as set_apart
 
     found = set_apart(open_project(one), open_project(other))
+    names = [plain(str(folder), 60) for folder in (one, other)]
+    draw(svg, lambda: _picture(found, names, top))
     if as_json:
         sides = {"more": found.more[:top], "less": found.less[:top]}
         print_json({
@@ -151,27 +156,55 @@ def contrast(one: Path, other: Path, top: int, as_json: bool) -> None:
             **{side: [row._asdict() for row in rows] for side, rows in sides.items()},
         })  # fmt: skip
         return
-    names = [plain(str(folder), 60) for folder in (one, other)]
-    click.echo(
-        f"{names[0]}: {found.n_one:,} passages; {names[1]}: {found.n_other:,}; {found.n_latents:,} concepts in common"
-    )
-    for name, rows in zip(names, (found.more, found.less), strict=True):
-        click.echo(f"\n{len(rows):,} more frequent in {name}")
-        for row in _set_apart(rows[:top], lambda row: row.returns):
-            click.echo(_differing(row))
+    for line in _contrast(found, names, top):
+        click.echo(line)
     if any(row.returns is not None for row in (*found.more, *found.less)):
         from unweave.cli.show import RETURNS_MEANS
 
         click.echo(RETURNS_MEANS, err=True)
+
+
+def _picture(found: Contrast, names: Sequence[str], top: int) -> str:
+    from unweave.report.shares import drawn
+
+    return drawn(found, names[0], names[1], top)
+
+
+def _contrast(found: Contrast, names: Sequence[str], top: int) -> Iterator[str]:
+    """What sets two corpora apart, each concept with its test."""
+    yield f"{names[0]}: {found.n_one:,} passages; {names[1]}: {found.n_other:,}; {found.n_latents:,} concepts in common"
+    for name, rows in zip(names, (found.more, found.less), strict=True):
+        yield f"\n{len(rows):,} more frequent in {name}"
+        yield from _apart(rows[:top])
     if found.more or found.less:
-        click.echo(f"\nshares of the passages of {names[0]} and {names[1]}; x: how many times as frequent")
+        yield f"\nshares of the passages of {names[0]} and {names[1]}, each with where it lies for 95 % of draws"
+        yield "x: how many times as frequent; p: by Fisher's exact test, corrected for all that were tested"
+    yield f"{found.n_tested:,} concepts were tested; of those found, one in twenty may differ by luck"
+
+
+def _apart(rows: Sequence[Differing]) -> Iterator[str]:
+    """A line for each, and before the first of those that do not return, which stand last, what they are."""
+    from unweave.cli import show
+
+    for before, row in zip([None, *rows], rows, strict=False):
+        if row.returns is False and (before is None or before.returns is not False):
+            yield show.NOT_FOUND_AGAIN
+        yield _differing(row)
 
 
 def _differing(row: Differing) -> str:
     from unweave.cli import show
 
     said = show.named(row.latent, row.name, row.trust, row.returns)
-    return f"{row.share_one:7.1%} {row.share_other:7.1%}  {2 ** abs(row.log_ratio):7.1f} x  {said}"
+    shares = "  ".join(
+        f"{share:6.1%} {_percents(interval)}"
+        for share, interval in ((row.share_one, row.interval_one), (row.share_other, row.interval_other))
+    )
+    return f"{shares}  {2 ** abs(row.log_ratio):7.1f} x  p {row.p_value:<7.2g}  {said}"
+
+
+def _percents(of: Interval) -> str:
+    return f"{f'{100 * of.low:.1f}-{100 * of.high:.1f}':<10}"
 
 
 @click.command()

@@ -146,11 +146,7 @@ def explain_by_words(
         DimensionMismatch: a vector is not d_in wide.
         BadData: the words are not those of the embedding, or the SAE's activations are no sums over words.
     """
-    if sae.config.selection == MATCHING_PURSUIT:
-        raise BadData(
-            "matching pursuit finds activations one after the other, so they are no sums over words; give an SAE that "
-            "selects by threshold or top k, or see the passage's sentences: unweave carrying"
-        )
+    _refuse_pursuit(sae)
     explanation = explain(query, passage, sae, names)
     q, d = (np.asarray(vector, np.float64) for vector in (query, passage))
     of_query, of_passage = _whole(q, query_words), _whole(d, passage_words)
@@ -169,6 +165,24 @@ def explain_by_words(
         residual_of_no_word=-float(of_no_word.sum()) - explanation.bias,
         pairs=of_query.parts @ of_passage.parts.T,
     )
+
+
+def of_activation(words: InWords, latent: int, sae: SAE) -> list[tuple[Word, float]]:
+    """What each word of a text adds to a latent's activation, w_enc . e_t, before its constant and the threshold.
+
+    Raises:
+        BadData: the SAE's activations are no sums over words.
+    """
+    _refuse_pursuit(sae)
+    return list(zip(words.words, (words.parts @ sae.W_enc[latent].astype(np.float64)).tolist(), strict=True))
+
+
+def _refuse_pursuit(sae: SAE) -> None:
+    if sae.config.selection == MATCHING_PURSUIT:
+        raise BadData(
+            "matching pursuit finds activations one after the other, so they are no sums over words; give an SAE that "
+            "selects by threshold or top k, or see the passage's sentences: unweave carrying"
+        )
 
 
 def in_words(encoder: Encoder, text: str, *, of_query: bool = False) -> InWords:

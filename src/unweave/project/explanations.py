@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from unweave.base.records import Explanation, Hit, HitList
+from unweave.encode.words import Word
 from unweave.errors import BadData
 from unweave.explaining.accounting import decompose
 from unweave.explaining.counterfactual import Counterfactual, Cut
@@ -109,6 +110,10 @@ class Explaining(Asking):
     def by_words(self, query: Asked, passage_id: str) -> ByWords:
         """The dense score of a query and a passage, each of its parts split into words; see `explaining.words`."""
         return accounts.by_words(self, query, passage_id)
+
+    def words_of(self, latent: int) -> list[list[tuple[Word, float]]]:
+        """Of each example of a concept, in their order, its words and what each adds to the activation."""
+        return accounts.words_of(self, latent)
 
     def carrying(self, passage_id: str, latent: int) -> list[Sentence]:
         """The sentences of a passage, and what each has to do with a concept."""

@@ -8,11 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from unweave.base.fields import LARGEST
 from unweave.base.records import Explanation
+from unweave.concepts.edits import no_concept
+from unweave.encode.words import Word
 from unweave.errors import BadData
 from unweave.explaining.accounting import explain_dense
 from unweave.explaining.two_sided import TwoSided, explain_both
-from unweave.explaining.words import ByWords, explain_by_words, in_words
+from unweave.explaining.words import ByWords, explain_by_words, in_words, of_activation
 from unweave.retrieval.query import VECTOR
 from unweave.stages.asked import Asked, read_all, vector_of
 from unweave.stages.workspace import Workspace
@@ -52,6 +55,24 @@ def by_words(project: Workspace, query: Asked, passage_id: str) -> ByWords:
     passage_words = in_words(project.encoder, project.corpus[position].content)
     row = _rows(project, [position])[0]
     return explain_by_words(asked.embedding(), row, query_words, passage_words, project.sae, project.concepts)
+
+
+def words_of(project: Workspace, latent: int) -> list[list[tuple[Word, float]]]:
+    """Of each example of a concept, what its words add to the activation.
+
+    Raises:
+        BadData: there is no such concept, or the encoder does not average its tokens' outputs.
+    """
+    concept = project.concepts.concept(latent) if 0 <= latent <= LARGEST else None
+    if concept is None:
+        raise no_concept(project.concepts.database, latent)
+    sources = {"passages": project.corpus, "sentences": project.sentences}
+    contents = []
+    for example in concept.examples:
+        source = sources[example.source]
+        assert source is not None
+        contents.append(source[example.position].content)
+    return [of_activation(in_words(project.encoder, content), latent, project.sae) for content in contents]
 
 
 def _rows(project: Workspace, positions: Sequence[int]) -> NDArray[np.float32]:

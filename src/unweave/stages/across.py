@@ -37,6 +37,8 @@ class Contrast(NamedTuple):
     n_one: int
     """Passages of the one."""
     n_other: int
+    n_tested: int
+    """Latents in common that a passage of either activates; each was tested."""
     more: list[Differing]
     """Much more frequent in the one, those that set it apart most first; last, those that are known not to return."""
     less: list[Differing]
@@ -136,7 +138,8 @@ def contrast(one: Workspace, other: Workspace) -> Contrast:
     ]
     found.sort(key=lambda row: row.returns is False)  # stable: no findings, so after all others
     more, less = ([row for row in found if (row.log_ratio > 0) is wanted] for wanted in (True, False))
-    return Contrast(n, sizes[0], sizes[1], more, less)
+    n_tested = int(np.count_nonzero(frequency[0] + frequency[1]))
+    return Contrast(n, sizes[0], sizes[1], n_tested, more, less)
 
 
 def _told(row: Differing, known: Sequence[Concepts | None], returning: Mapping[int, bool]) -> Differing:

@@ -3,11 +3,12 @@
     share     = passages that activate the latent / all passages, of each corpus
     log_ratio = log2 of (n_one + .5) / (N_one + 1) over (n_other + .5) / (N_other + 1)
 
-Half a passage with the latent and half a one without it are added, so that the ratio is finite where one corpus lacks
-the latent. A latent counts from twice as frequent on, if the difference is more than the luck of a draw: by the
-hypergeometric test (Fisher's exact one, both tails as twice the smaller), with the false discovery rate over all live
-latents held down (Benjamini and Hochberg 1995). The first is the one with the largest share * |ln ratio|, as in
-`prevalent`: neither what is everywhere nor what is in a handful of passages.
+Half a passage with the latent and half a one without it are added, so that the ratio, the size of the effect, is finite
+where one corpus lacks the latent. A latent counts from twice as frequent on, if the difference is more than the luck of
+a draw: by the hypergeometric test (Fisher's exact one, both tails as twice the smaller), with the false discovery rate
+over all live latents held down (Benjamini and Hochberg 1995). The first is the one with the largest share * |ln ratio|,
+as in `prevalent`: neither what is everywhere nor what is in a handful of passages. How sure the shares and their
+difference are, intervals say; see `shares`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unweave.base.records import Trust
+from unweave.concepts.relations.shares import Interval, newcombe, wilson
 
 FALSE_DISCOVERIES = 0.05
 """Share of the latents said to differ that may do so by luck."""
@@ -39,6 +41,11 @@ class Differing(NamedTuple):
     """To the base of 2; above 0: more frequent in the one."""
     p_value: float
     """By the hypergeometric test, adjusted for the number of live latents."""
+    interval_one: Interval
+    """Of the share, 95 %, by Wilson's formula."""
+    interval_other: Interval
+    interval_difference: Interval
+    """Of `share_one` less `share_other`, 95 %, by Newcombe's formula."""
     name: str | None = None
     """In the corpus that has it more often, or else in the other; None while it is unnamed."""
     trust: Trust | None = None
@@ -66,5 +73,7 @@ def differing(one: NDArray[np.int64], other: NDArray[np.int64], n_one: int, n_ot
     shares = np.stack([a / n_one, b / n_other])
     order = np.argsort(-shares.max(axis=0) * np.abs(log_ratio), kind="stable")
     chosen = order[(p <= FALSE_DISCOVERIES)[order] & (np.abs(log_ratio) >= MUCH)[order]]
-    columns = (live, a, b, *shares, log_ratio, p)
-    return [Differing(*row) for row in zip(*(column[chosen].tolist() for column in columns), strict=True)]
+    columns = [column[chosen].tolist() for column in (live, a, b, *shares, log_ratio, p)]
+    a, b = a[chosen], b[chosen]
+    intervals = wilson(a, n_one), wilson(b, n_other), newcombe(a, b, n_one, n_other)
+    return [Differing(*row) for row in zip(*columns, *(of.each() for of in intervals), strict=True)]
