@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import shutil
@@ -332,6 +333,15 @@ def test_the_packaged_dictionary_is_taken_for_few_texts_of_its_encoder_if_no_own
     changes, encoder, n_texts, before, chosen
 ):
     assert chosen_dictionary(FitConfig(**changes), encoder, n_texts, before) == chosen
+
+
+def test_embeddings_of_the_packaged_encoder_pooled_otherwise_get_a_dictionary_of_their_own(tmp_path):
+    corpus = tmp_path / "corpus.jsonl"
+    corpus.write_text("".join(json.dumps({"_id": str(i), "text": f"the moon of night {i}"}) + "\n" for i in range(40)))
+    unweave("init", tmp_path / "p", "--corpus", corpus)
+    unweave("embed", tmp_path / "p", "--pooling", "cls", "--sentences", "0")
+    unweave("fit", tmp_path / "p", "--steps", "5")
+    assert Project.open(tmp_path / "p").manifest("sae").settings["training"]["steps"] == 5
 
 
 def test_own_latents_come_behind_the_given_ones(project, given):

@@ -86,7 +86,9 @@ def given_dictionary(project: Workspace, sample: NDArray[np.float32], n_texts: i
         MissingArtifact, CorruptArtifact, UnsupportedSAE, ModelUnavailable: it cannot be had.
     """
     encoder = project.encoder_of_embeddings
-    name = chosen_dictionary(project.confirmed("fit"), encoder, n_texts, _dictionary_before(project))
+    otherwise = project.manifest("embeddings/passages").settings["encoder"].get("pooling")  # than the model says itself
+    read_by = "" if otherwise else encoder
+    name = chosen_dictionary(project.confirmed("fit"), read_by, n_texts, _dictionary_before(project))
     if name == OWN:
         return None
     if Path(name).exists() and Path(name).resolve() == (project.path / "sae").resolve():
