@@ -19,6 +19,7 @@ from unweave.encode.words import Word
 from unweave.explaining.counterfactual import Counterfactual, Standing
 from unweave.explaining.difference import Difference, Differing
 from unweave.explaining.words import ByWords
+from unweave.report.svg import Palette, framed, style, text
 
 _WIDTH, _LABELS, _ROW, _HEAD = 880, 320, 26, 64  # pixels
 _PLOT = _WIDTH - _LABELS - 110
@@ -32,24 +33,21 @@ Step = tuple[str, float]
 """What a part is called, and what it adds."""
 
 
-def _rules(page: str, ink: str, soft: str, grid: str, more: str, less: str) -> str:
-    """The colours of one scheme as CSS, each by itself: not every viewer of SVG knows variables."""
-    return (
-        f".pict .page {{ fill: {page}; }} .pict text {{ fill: {ink}; }} .pict .soft {{ fill: {soft}; }} "
-        f".pict .grid {{ stroke: {grid}; }} .pict .adds {{ fill: {more}; stroke: {more}; }} "
-        f".pict .takes {{ fill: {page}; stroke: {less}; }} .pict .up {{ stroke: {more}; }} "
-        f".pict .down {{ stroke: {less}; }} .pict .same {{ stroke: {soft}; }} .pict .score {{ stroke: {ink}; }} "
-        f".pict .hot {{ fill: {more}; }} .pict .cold {{ fill: {page}; stroke: {less}; }}"
-    )
+def _colours(of: Palette) -> dict[str, str]:
+    return {
+        ".adds": f"fill: {of.blue}; stroke: {of.blue}", ".takes": f"fill: {of.page}; stroke: {of.orange}",
+        ".up": f"stroke: {of.blue}", ".down": f"stroke: {of.orange}", ".same": f"stroke: {of.soft}",
+        ".score": f"stroke: {of.ink}", ".hot": f"fill: {of.blue}", ".cold": f"fill: {of.page}; stroke: {of.orange}",
+    }  # fmt: skip
 
 
-_STYLE = f"""
-.pict text {{ font: 13px system-ui, sans-serif; }} .pict .title {{ font-size: 16px; font-weight: 600; }}
-.pict .score {{ stroke-width: 2; }} .pict line.up, .pict line.down, .pict line.same {{ stroke-width: 2; }}
-.pict .takes, .pict .cold {{ stroke-width: 2; }} .pict .down {{ stroke-dasharray: 6 4; }}
-{_rules("#ffffff", "#1f2933", "#52606d", "#d9dee4", "#0b5fa5", "#b8500f")}
-@media (prefers-color-scheme: dark) {{ {_rules("#14181d", "#e8ecf0", "#a7b1bc", "#343c45", "#74b9f5", "#f5a05c")} }}
-"""
+_SCOPE = "pict"
+_STYLE = style(
+    _SCOPE,
+    ".pict .score, .pict .takes, .pict .cold, .pict .up, .pict .down, .pict .same { stroke-width: 2; } "
+    ".pict .down { stroke-dasharray: 6 4; }",
+    _colours,
+)
 
 
 def staircase(explanation: Explanation, title: str) -> str:
@@ -100,15 +98,15 @@ def _in_steps(title: str, start: Step, steps: Sequence[Step], end: Step) -> str:
     top = _HEAD + _ROW * bool(start[0])
     for number, ((label, value), begin, stop) in enumerate(zip(steps, ends[:-1], ends[1:], strict=True)):
         y = top + _ROW * number
-        lines.append(_text(20, y + 17, plain(label, _TITLE_SHOWN)))
+        lines.append(text(20, y + 17, plain(label, _TITLE_SHOWN)))
         lines.append(
             f'<rect class="{"adds" if value > 0 else "takes"}" x="{x(min(begin, stop)):.2f}" y="{y + 5}" '
             f'width="{abs(x(stop) - x(begin)):.2f}" height="{_ROW - 10}"/>'
         )
-        lines.append(_text(_WIDTH - 20, y + 17, f"{value:+.4f}", anchor="end"))
+        lines.append(text(_WIDTH - 20, y + 17, f"{value:+.4f}", anchor="end"))
     lines += _at_score(end, x(end[1]), top + _ROW * len(steps))
     said = f"from {start[1]:.4f} to {end[1]:.4f}: " + "; ".join(f"{label} {value:+.4f}" for label, value in steps)
-    return _svg(title, said, _WIDTH, top + _ROW * (len(steps) + 1) + 16, lines)
+    return _picture(title, said, _WIDTH, top + _ROW * (len(steps) + 1) + 16, lines)
 
 
 def slopes(found: Counterfactual) -> str:
@@ -116,19 +114,19 @@ def slopes(found: Counterfactual) -> str:
     hits = found.hits
     shown = len(hits)
     left, right = 40, 120
-    lines = [_text(left, _HEAD - 4, "before", "soft", "end"), _text(right, _HEAD - 4, "after", "soft")]
+    lines = [text(left, _HEAD - 4, "before", "soft", "end"), text(right, _HEAD - 4, "after", "soft")]
     for row, hit in enumerate(hits):
         y, before = _HEAD + _ROW * row + 17, hit.rank_before
         from_row = shown if before is None or before > shown else before - 1
         from_y = _HEAD + _ROW * from_row + 12
         lines.append(f'<line class="{_moved(hit)}" x1="{left + 8}" y1="{from_y}" x2="{right - 12}" y2="{y - 5}"/>')
         if from_row < shown:
-            lines.append(_text(left, from_y + 5, f"{before}", anchor="end"))
-        lines.append(_text(right, y, f"{hit.rank_after}  {plain(hit.title, 90) or plain(hit.passage_id, 90)}"))
+            lines.append(text(left, from_y + 5, f"{before}", anchor="end"))
+        lines.append(text(right, y, f"{hit.rank_after}  {plain(hit.title, 90) or plain(hit.passage_id, 90)}"))
         was = "was not found" if before is None else f"was {before:,}"
-        lines.append(_text(_WIDTH - 20, y, was, "soft", "end"))
+        lines.append(text(_WIDTH - 20, y, was, "soft", "end"))
     said = "; ".join(f"{hit.passage_id}, rank {hit.rank_before} to {hit.rank_after}" for hit in hits)
-    return _svg("Ranks before and after", said, _WIDTH, _HEAD + _ROW * (shown + 1) + 16, lines)
+    return _picture("Ranks before and after", said, _WIDTH, _HEAD + _ROW * (shown + 1) + 16, lines)
 
 
 def heat(found: ByWords) -> str:
@@ -138,7 +136,7 @@ def heat(found: ByWords) -> str:
     of_query, of_passage = (_words(words, kept) for words, kept in ((found.query_words, rows), (found.words, columns)))
     left, top = 150, 150
     largest = float(np.abs(pairs).max(initial=0.0)) or 1.0
-    lines = [_text(left - 8, top + _CELL * i + 16, word, anchor="end") for i, word in enumerate(of_query)]
+    lines = [text(left - 8, top + _CELL * i + 16, word, anchor="end") for i, word in enumerate(of_query)]
     lines += [
         f'<text transform="translate({left + _CELL * j + 15},{top - 8}) rotate(-60)">{escape(word)}</text>'
         for j, word in enumerate(of_passage)
@@ -159,33 +157,20 @@ def heat(found: ByWords) -> str:
     )
     width = max(480, left + _CELL * len(of_passage) + 120)
     title = f"A score of {found.explanation.score:.4f}, word by word: query down, passage across"
-    return _svg(title, f"strongest pairs: {strongest}", width, top + _CELL * len(of_query) + 24, lines)
+    return _picture(title, f"strongest pairs: {strongest}", width, top + _CELL * len(of_query) + 24, lines)
 
 
 # --- parts ----------------------------------------------------------------------------------------
 
 
-def _svg(title: str, said: str, width: int, height: int, lines: Iterable[str]) -> str:
-    title, said = plain(title), plain(said)
-    head = (
-        f'<svg class="pict" xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
-        f'viewBox="0 0 {width} {height}" role="img" aria-label="{escape(f"{title}; {said}")}">'
-    )
-    page = f'<rect class="page" width="{width}" height="{height}"/>'
-    style = f"<desc>{escape(said)}</desc><style>{_STYLE}</style>"
-    return "\n".join([head, style, page, _text(20, 28, title, "title"), *lines, "</svg>", ""])
-
-
-def _text(x: float, y: float, said: str, kind: str = "", anchor: str = "start") -> str:
-    of_kind = f' class="{kind}"' if kind else ""
-    at = "" if anchor == "start" else f' text-anchor="{anchor}"'
-    return f'<text x="{x:g}" y="{y:g}"{of_kind}{at}>{escape(said)}</text>'
+def _picture(title: str, said: str, width: int, height: int, shapes: Iterable[str]) -> str:
+    return framed(_SCOPE, title, said, (width, height), _STYLE, shapes)
 
 
 def _at_score(step: Step, x: float, y: float) -> Iterator[str]:
-    yield _text(20, y + 17, step[0], "soft")
+    yield text(20, y + 17, step[0], "soft")
     yield f'<line class="score" x1="{x:.2f}" y1="{y + 2}" x2="{x:.2f}" y2="{y + _ROW - 2}"/>'
-    yield _text(_WIDTH - 20, y + 17, f"{step[1]:.4f}", anchor="end")
+    yield text(_WIDTH - 20, y + 17, f"{step[1]:.4f}", anchor="end")
 
 
 def _label(one: Contribution | Differing) -> str:

@@ -11,51 +11,35 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Iterator
-from html import escape
 from typing import NamedTuple
 
 from unweave.base.plain import plain
 from unweave.base.records import NO_NAME_HOLDS, Trust, marks
 from unweave.concepts.relations.contrast import Differing
 from unweave.concepts.relations.shares import Interval
+from unweave.report.svg import Palette, framed, style, text
 from unweave.stages.across import Contrast
 
 _WIDTH, _LABELS, _PLOT, _ROW, _HEAD = 880, 330, 370, 26, 118  # pixels; _LABELS is where the plot begins
 _NUMBERS = _LABELS + _PLOT + 78
-_TITLE, _DESC = "shares-title", "shares-desc"  # ids
 _MOST_COLUMNS = 42
 """Of a label: what fits left of the plot; a wide character takes two."""
 
 
-class _Palette(NamedTuple):
-    """The colours of one scheme."""
-
-    page: str
-    ink: str
-    soft: str
-    grid: str
-    one: str
-    other: str
-
-    def rules(self) -> str:
-        """As CSS, each colour by itself: not every viewer of SVG knows variables."""
-        return (
-            f".shares .page {{ fill: {self.page}; }} .shares text {{ fill: {self.ink}; }} "
-            f".shares .soft {{ fill: {self.soft}; }} .shares .grid {{ stroke: {self.grid}; }} "
-            f".shares .over {{ stroke: {self.page}; }} .shares .one {{ stroke: {self.one}; fill: {self.one}; }} "
-            f".shares .other {{ stroke: {self.other}; fill: {self.page}; }}"
-        )
+def _colours(of: Palette) -> dict[str, str]:
+    return {
+        ".over": f"stroke: {of.page}", ".one": f"stroke: {of.blue}; fill: {of.blue}",
+        ".other": f"stroke: {of.orange}; fill: {of.page}",
+    }  # fmt: skip
 
 
-_LIGHT = _Palette("#ffffff", "#1f2933", "#52606d", "#d9dee4", "#0b5fa5", "#b8500f")
-_DARK = _Palette("#14181d", "#e8ecf0", "#a7b1bc", "#343c45", "#74b9f5", "#f5a05c")
-_STYLE = f"""
-.shares text {{ font: 13px system-ui, sans-serif; }} .shares .title {{ font-size: 16px; font-weight: 600; }}
-.shares .line {{ stroke-width: 2.5; }} .shares .mark {{ stroke-width: 2; }}
-.shares .over {{ stroke-width: 5; paint-order: stroke; }}
-{_LIGHT.rules()}
-@media (prefers-color-scheme: dark) {{ {_DARK.rules()} }}
-"""
+_SCOPE = "shares"
+_STYLE = style(
+    _SCOPE,
+    ".shares .line { stroke-width: 2.5; } .shares .mark { stroke-width: 2; } "
+    ".shares .over { stroke-width: 5; paint-order: stroke; }",
+    _colours,
+)
 
 
 class _Scale(NamedTuple):
@@ -82,27 +66,18 @@ def drawn(found: Contrast, one: str, other: str, top: int = 10) -> str:
     scale = _scale(max((max(row.interval_one.high, row.interval_other.high) for row in shown), default=0.1))
     height = _HEAD + _ROW * (len(shown) + len(groups)) + 44
     said = f"{found.n_tested:,} concepts tested at a false discovery rate of 5 %."
-    size = f'width="{_WIDTH}" height="{height}" viewBox="0 0 {_WIDTH} {height}"'
-    lines = [
-        f'<svg class="shares" xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-labelledby="{_TITLE} {_DESC}">',
-        f'<title id="{_TITLE}">{escape(f"Concept shares of {one} and {other}")}</title>',
-        f'<desc id="{_DESC}">{escape(" ".join([said, *map(_spoken, shown)]))}</desc>',
-        f"<style>{_STYLE}</style>",
-        f'<rect class="page" width="{_WIDTH}" height="{height}"/>',
-        _text(20, 30, "Concept shares of two corpora", "title"),
-        *_legend(found, one, other),
-        *_axis(scale, height - 34),
-    ]
+    lines = [*_legend(found, one, other), *_axis(scale, height - 34)]
     y = _HEAD
     for name, rows, some in groups:
         all_shown = "" if len(some) == len(rows) else f", {len(some):,} of them shown"
-        lines.append(_text(20, y + 17, f"{len(rows):,} more frequent in {name}{all_shown}", "soft over"))
+        lines.append(text(20, y + 17, f"{len(rows):,} more frequent in {name}{all_shown}", "soft over"))
         y += _ROW
         for row in some:
             lines += _row(row, y + _ROW / 2, scale)
             y += _ROW
-    lines.append(_text(20, height - 12, said, "soft"))
-    return "\n".join([*lines, "</svg>", ""])
+    lines.append(text(20, height - 12, said, "soft"))
+    spoken = " ".join([said, *map(_spoken, shown)])
+    return framed(_SCOPE, f"Concept shares of {one} and {other}", spoken, (_WIDTH, height), _STYLE, lines)
 
 
 def _scale(highest: float) -> _Scale:
@@ -119,7 +94,7 @@ def _axis(scale: _Scale, bottom: float) -> Iterator[str]:
         share = number * scale.step
         x = scale.x(share)
         yield f'<line class="grid" x1="{x:.1f}" y1="{_HEAD - 6}" x2="{x:.1f}" y2="{bottom:.1f}"/>'
-        yield _text(x, _HEAD - 14, f"{100 * share:.{digits}f} %", "soft", "middle")
+        yield text(x, _HEAD - 14, f"{100 * share:.{digits}f} %", "soft", "middle")
 
 
 def _legend(found: Contrast, one: str, other: str) -> Iterator[str]:
@@ -127,16 +102,16 @@ def _legend(found: Contrast, one: str, other: str) -> Iterator[str]:
     for number, (mark, name, n) in enumerate(((_circle, one, found.n_one), (_diamond, other, found.n_other))):
         yield mark(26, 52 + 20 * number)
         said = f"share of the {n:,} passages of {name}, with its 95 % interval"
-        yield _text(38, 56 + 20 * number, said, "soft")
+        yield text(38, 56 + 20 * number, said, "soft")
         yield mark(_NUMBERS + 74 * number - 16, _HEAD - 19)
 
 
 def _row(row: Differing, y: float, scale: _Scale) -> Iterator[str]:
-    yield _text(_LABELS - 14, y + 4.5, _label(row), "", "end")
+    yield text(_LABELS - 14, y + 4.5, _label(row), "", "end")
     yield from _share("one", _circle(scale.x(row.share_one), y - 4), row.interval_one, y - 4, scale)
     yield from _share("other", _diamond(scale.x(row.share_other), y + 4), row.interval_other, y + 4, scale)
-    yield _text(_NUMBERS, y + 4.5, f"{row.share_one:.1%}", "", "end")
-    yield _text(_NUMBERS + 74, y + 4.5, f"{row.share_other:.1%}", "", "end")
+    yield text(_NUMBERS, y + 4.5, f"{row.share_one:.1%}", "", "end")
+    yield text(_NUMBERS + 74, y + 4.5, f"{row.share_other:.1%}", "", "end")
 
 
 def _share(of: str, mark: str, interval: Interval, y: float, scale: _Scale) -> Iterator[str]:
@@ -153,11 +128,6 @@ def _diamond(x: float, y: float) -> str:
     return f'<path class="other mark" d="M{x - 5:.1f} {y:.1f} l5 -5 l5 5 l-5 5 z"/>'
 
 
-def _text(x: float, y: float, said: str, of: str, anchor: str = "start") -> str:
-    kind = f' class="{of}"' if of else ""
-    return f'<text{kind} x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(said)}</text>'
-
-
 def _label(row: Differing) -> str:
     """A concept by its marks, its name and its number, cut to what fits."""
     mark = marks(None if row.name is None else row.trust or Trust.UNSCORED, row.returns).strip()
@@ -166,14 +136,14 @@ def _label(row: Differing) -> str:
     return f"{mark} {_cut(name, _MOST_COLUMNS - len(around))}  #{row.latent}".strip()
 
 
-def _cut(text: str, most: int) -> str:
-    """The text in so many columns; East Asian wide characters take two."""
+def _cut(name: str, most: int) -> str:
+    """A name in so many columns; East Asian wide characters take two."""
     used = 0
-    for place, character in enumerate(text):
+    for place, character in enumerate(name):
         used += 2 if unicodedata.east_asian_width(character) in "WF" else 1
         if used > most:
-            return text[: place - 1].rstrip() + "…"
-    return text
+            return name[: place - 1].rstrip() + "…"
+    return name
 
 
 def _spoken(row: Differing) -> str:
