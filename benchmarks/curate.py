@@ -1,6 +1,7 @@
 """Sheets to read and name a dictionary's concepts by, and how the names that readers gave compare with the others.
 
-    python benchmarks/curate.py sheets PROJECT FOLDER [--sheets 24]
+    python benchmarks/curate.py carry PROJECT OLD_DICTIONARY CURATED OUT
+    python benchmarks/curate.py sheets PROJECT FOLDER [--sheets 24] [--but OUT]
     python benchmarks/curate.py compare PROJECT
 
 A sheet shows, concept by concept, texts that namers may see: strong and middle ones, a weak one, and near misses. Each
@@ -8,12 +9,16 @@ concept is on one sheet, the one that contributes most first. A reader writes a 
 `name` (null: there is none that fits) and `description`, which `unweave concepts import PROJECT FILE --curated` stores
 and `unweave name PROJECT` judges. The packaged dictionary's are in `curated.jsonl`.
 
+`carry` writes the names that a reader gave to latents of an older dictionary for those of PROJECT's that are the same,
+matched one to one with an agreement of .8 or more; `--but` leaves them off the sheets.
+
 `compare` says, of concepts that have both, how well they tell texts that no namer has seen, beside keyphrases.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,10 +31,14 @@ from unweave.concepts.concept import CURATED, DETECTION, Concept, trust_of
 from unweave.concepts.evidence import Evidence, Samples
 from unweave.concepts.judges.detection import LEXICAL, MIDDLE, STRONG, WEAK
 from unweave.project import Project
+from unweave.sae.agreement import agreement
+from unweave.sae.model import SAE
 from unweave.stages.evidence import evidence_of
 
 STRONGEST, BETWEEN, NEAR = 6, 5, 3
 """Texts of a concept on its sheet."""
+SAME = 0.8
+"""Agreement of two dictionaries' latents from which on a name is carried from the one to the other."""
 LONGEST = 150
 """Characters of a text that are shown."""
 KEYPHRASES = "keyphrases"
@@ -42,7 +51,12 @@ def main() -> None:
     making.add_argument("project", type=Path)
     making.add_argument("folder", type=Path)
     making.add_argument("--sheets", type=int, default=24)
-    making.set_defaults(run=lambda options: sheets(options.project, options.folder, options.sheets))
+    making.add_argument("--but", type=Path, help="leave out the latents that this file names already")
+    making.set_defaults(run=lambda options: sheets(options.project, options.folder, options.sheets, options.but))
+    carrying = commands.add_parser("carry")
+    for name in ("project", "dictionary", "curated", "out"):
+        carrying.add_argument(name, type=Path)
+    carrying.set_defaults(run=lambda of: carry(Project.open(of.project), of.dictionary, of.curated, of.out))
     comparing = commands.add_parser("compare")
     comparing.add_argument("project", type=Path)
     comparing.set_defaults(run=lambda options: print("\n".join(compared(Project.open(options.project)))))
@@ -50,13 +64,27 @@ def main() -> None:
     options.run(options)
 
 
-def sheets(path: Path, folder: Path, n: int) -> None:
+def carry(project: Project, dictionary: Path, curated: Path, out: Path) -> None:
+    """Give names that a reader gave to the latents that an older dictionary's have become."""
+    old = {row["latent"]: row for row in map(json.loads, curated.read_text(encoding="utf-8").splitlines())}
+    matching = agreement(project.sae, SAE.load(dictionary)).matching
+    again = np.flatnonzero(matching.agreement >= SAME)
+    partners = [(latent, int(matching.partners[latent])) for latent in again.tolist()]
+    rows = [{**old[partner], "latent": latent} for latent, partner in partners if partner in old]
+    out.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    print(f"{len(rows):,} of {len(old):,} names carried over")
+
+
+def sheets(path: Path, folder: Path, n: int, but: Path | None = None) -> None:
     """Write the sheets, the concepts dealt out by how much they contribute, so that each has heavy and light ones."""
     project = Project.open(path)
     evidence = evidence_of(project)
     folder.mkdir(parents=True)
     contributed = np.asarray(evidence.latents.sum(axis=0)).ravel()
-    order = evidence.live[np.argsort(-contributed[evidence.live], kind="stable")].tolist()
+    lines = [] if but is None else but.read_text(encoding="utf-8").splitlines()
+    named = {json.loads(line)["latent"] for line in lines}
+    by_contribution = evidence.live[np.argsort(-contributed[evidence.live], kind="stable")].tolist()
+    order = [latent for latent in by_contribution if latent not in named]
     for number in range(n):
         lines = [line for latent, samples in evidence.for_naming(order[number::n])
                  for line in of_concept(evidence, project.concepts, latent, samples)]  # fmt: skip
