@@ -20,6 +20,8 @@ import dictionary
 import dictionary_choices
 import effectiveness
 import explanations
+import models
+import related
 import gpu
 import growth
 import keywords
@@ -109,6 +111,8 @@ def blocks() -> dict[str, list[str]]:
         "start": start.summary(results(start.RESULTS)),
         "keywords": keywords.summary(results(keywords.RESULTS)),
         "naming": naming.summary(results(naming.RESULTS)),
+        **models.summary(results(models.RESULTS)),
+        **results(related.RESULTS)["printed"],
         "difference": results(explanations.RESULTS)["shown"],
         "explanations": explanations.summary(results(explanations.RESULTS)),
         "variants": variants.summary(results(variants.RESULTS)),
