@@ -14,21 +14,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import audits
 import click
 import demo
 import dictionary
 import dictionary_choices
 import effectiveness
 import explanations
-import models
-import related
 import gpu
 import growth
 import keywords
 import million
+import models
 import naming
 import pursuit
 import refit
+import related
 import search
 import small_corpora
 import stability
@@ -111,6 +112,7 @@ def blocks() -> dict[str, list[str]]:
         "start": start.summary(results(start.RESULTS)),
         "keywords": keywords.summary(results(keywords.RESULTS)),
         "naming": naming.summary(results(naming.RESULTS)),
+        "audits": audits.summary(results(audits.RESULTS)),
         **models.summary(results(models.RESULTS)),
         **results(related.RESULTS)["printed"],
         "difference": results(explanations.RESULTS)["shown"],

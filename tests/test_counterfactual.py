@@ -131,7 +131,15 @@ def test_a_sentence_cut_out_by_hand(identity_sae):
 def test_what_has_no_carrier_or_one_sentence_is_refused(identity_sae):
     query = np.array([0.0, 1, 0])
     with pytest.raises(BadData, match="'p' does not activate concept 1"):
-        cut(query, Passage("p", "", "The moon is aa on high. The sun is cc on high."), 1, None, Letters(), identity_sae, "en")
+        cut(
+            query,
+            Passage("p", "", "The moon is aa on high. The sun is cc on high."),
+            1,
+            None,
+            Letters(),
+            identity_sae,
+            "en",
+        )
     with pytest.raises(BadData, match="'p' is one sentence"):
         cut(query, Passage("p", "", "The sun is bb on high."), 1, None, Letters(), identity_sae, "en")
 

@@ -96,7 +96,7 @@ COMMANDS = (
     "counterfactual P wind retrieval-1 --add 3=.1", "explain wind sea --lucene", "prevalent P wind", "paths P retrieval-1", "carrying P retrieval-1 3", "report P",
     "concepts list P", "concepts show P 3", "concepts rename P 3 mine", "concepts lock P 5", "concepts flag P 5 odd",
     "concepts merge P 7 3", "concepts history P", "concepts undo P", "concepts export P P/names.csv",
-    "concepts import P P/names.csv", "concepts adopt P P", "families P", "evaluate P", "faithfulness P", "compare P BM25 dense",
+    "concepts import P P/names.csv", "concepts adopt P P", "families P", "evaluate P", "faithfulness P", "audit P", "compare P BM25 dense",
     "leaderboard P",
     "index compact P", "index recall P", "name P", "name P --namer lexicon", "decompose P wind", "phrases P wind",
     "contrast P P", "models P P", "index build P",

@@ -78,6 +78,8 @@ SECTIONS = {
         "leaderboard": _Place("evaluation", "Compare all systems over several evaluated PROJECTS, each a collection."),
         "suite": _Place("suite", "Evaluate all systems on every collection of SUITE, a project each in FOLDER, and "
                         "compare them."),
+        "audit": _Place("audit", "Test a retriever of PROJECT for what it gets wrong, check each claim, and write "
+                        "audit.html and audit.json."),
         "faithfulness": _Place("evaluation", "Show whether explanations of PROJECT's hits name causes."),
         "reproduce": _Place("reproduce", "Rerun what a paper measured, on the corpus, queries and encoder of a "
                             "project."),

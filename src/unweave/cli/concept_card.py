@@ -121,7 +121,8 @@ def example_lines(concept: Concept, texts: Mapping[Example, Text]) -> Iterator[s
         if examples:
             yield f"{band}:"
         for example in examples:
-            yield f"  {example.activation:8.3f}  {plain(_marked(texts[example]) if example.activation else texts[example].text, _TEXT_SHOWN)}"
+            said = _marked(texts[example]) if example.activation else texts[example].text
+            yield f"  {example.activation:8.3f}  {plain(said, _TEXT_SHOWN)}"
 
 
 def related_lines(names: Concepts, concept: Concept) -> Iterator[str]:

@@ -26,6 +26,7 @@ from unweave.stages.trust import Reach
 from unweave.texts.collection import Collection
 
 if TYPE_CHECKING:
+    from unweave.audits.audit import Audit
     from unweave.stages.pretrain import Cost
 
 
@@ -169,6 +170,24 @@ class Project(Explaining):
         from unweave.stages.causes import faithfulness
 
         return faithfulness(self, system, most)
+
+    def audit(
+        self, *, system: str = "dense", run: Path | None = None, groups: Sequence[str] = (),
+        labels: Sequence[str] = (), measure: str = "nDCG@10", seed: int = 0,
+    ) -> Audit:  # fmt: skip
+        """Test a retriever for what it gets wrong, check each claim by a counterfactual, and write what holds.
+
+        Args:
+            system: of this project, or a sum of some.
+            run: the ranking of any other engine, in TREC's format, in place of a system's.
+            groups: keys of the passages' metadata; the exposure of their values is tested.
+            labels: keys of the passages' metadata whose values are labels, to be set beside concepts.
+            measure: by which failures are told and counterfactuals measured.
+            seed: of every draw.
+        """
+        from unweave.stages.audit import audit
+
+        return audit(self, system=system, run=run, groups=groups, labels=labels, measure=measure, seed=seed)
 
     def reproduce(self, config: ReproduceConfig) -> Reproduction:
         """Run the paper's protocol on this corpus and encoder."""
