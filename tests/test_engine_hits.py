@@ -62,10 +62,8 @@ def test_what_an_engine_rounds_off_is_in_the_residual(random_sae):
     random = np.random.default_rng(0)
     query, vectors = random.normal(size=8), random.normal(size=(5, 8))
     exact = by_measure(query, vectors)["cosine"]
-    for why, whole in zip(
-        explain_scores(query, vectors, exact + 0.004, random_sae(0)), explain_scores(query, vectors, None, random_sae(0)),
-        strict=True,
-    ):  # fmt: skip
+    rounded = explain_scores(query, vectors, exact + 0.004, random_sae(0))
+    for why, whole in zip(rounded, explain_scores(query, vectors, None, random_sae(0)), strict=True):
         why.check()
         assert why.residual - whole.residual == pytest.approx(0.004)
 
