@@ -33,7 +33,7 @@ def held(case: Path) -> Units:
     for name in ARTIFACTS:
         if (project / name / MANIFEST).exists():
             units[name] = dict(_artifact(project / name))
-    for single in (project / "unweave.toml", project / "report.html"):
+    for single in (project / "unweave.toml", project / "report.html", project / "audit.html", project / "audit.json"):
         if single.exists():
             units[single.name] = {single.name: _content(single)}
     for made in sorted((case / "out").iterdir()) if (case / "out").exists() else []:
