@@ -335,7 +335,7 @@ def summary(found: dict[str, Any]) -> list[str]:
         *table([{"without the sentence that carries a hit's first concept": said, "": f"{mean_of(found, *path):.2f}"}
                 for said, path in SAID_OF_SENTENCES.items()]),
         "",
-        *table([{"the query's strongest concept": said, "nDCG@10": f"{mean_of(found, 'steering', said):.3f}"}
+        *table([{"the query's strongest concept": said, "nDCG@10": mean_of(found, 'steering', said)}
                 for said in next(iter(found["collections"].values()))["steering"]]),
         "",
         *table([{"a hit explained": kind, "ms": f"{mean_of(found, 'speed', kind):.2f}"}

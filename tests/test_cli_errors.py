@@ -175,7 +175,7 @@ ARGUMENTS = {
     "search": ["sea"], "explain": ["sea", "a"],
     "difference": ["sea", "a", "b"], "counterfactual": ["sea", "a", "--scale", "0=0"],
     "prevalent": ["sea"], "paths": ["a"], "decompose": ["sea"],
-    "phrases": ["sea"], "contrast": ["nowhere"], "add": ["--corpus", "nowhere"],
+    "phrases": ["sea"], "contrast": ["nowhere"], "models": ["nowhere"], "add": ["--corpus", "nowhere"],
     "carrying": ["a", "0"], "compare": ["dense", "BM25"],
     **{f"concepts {name}": ["0"] for name in ("show", "lock", "unlock")},
     "concepts rename": ["0", "tides"], "concepts flag": ["0", "mine"], "concepts merge": ["0", "1"],

@@ -11,13 +11,11 @@ from hypothesis import strategies as st
 from scipy.sparse import csc_array, csr_array
 
 from unweave.concepts.relations import matching
+from unweave.concepts.relations.kinds import LEAST_TEXTS, SAME, Kind
 from unweave.concepts.relations.matching import (
     GAIN,
-    LEAST_TEXTS,
-    SAME,
     Alone,
     Correspondence,
-    Kind,
     by_chance,
     correlated,
     correspondence,

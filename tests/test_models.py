@@ -16,7 +16,7 @@ from unweave.base.records import Passage, Query, Trust
 from unweave.cli.models import models
 from unweave.concepts import edits, store
 from unweave.concepts.concept import Concept, Naming
-from unweave.concepts.relations.matching import Kind
+from unweave.concepts.relations.kinds import Kind
 from unweave.errors import BadData, MissingArtifact
 from unweave.project import Project
 from unweave.sae.model import SAE

@@ -35,7 +35,7 @@ ARGUMENTS = {
     "search": ["moon"], "explain": ["moon", "p1"],
     "difference": ["moon", "p1", "p2"], "counterfactual": ["moon", "p1", "--add", "1=.1"],
     "prevalent": ["moon"], "paths": ["p1"], "decompose": ["moon"],
-    "phrases": ["moon"], "contrast": ["FOLDER/project"],
+    "phrases": ["moon"], "contrast": ["FOLDER/project"], "models": ["FOLDER/project"],
     "carrying": ["p1", "0"], "compare": ["dense", "BM25"],
     **{f"concepts {name}": ["0"] for name in ("show", "lock", "unlock")},
     "concepts rename": ["0", "tides"], "concepts flag": ["0", "mine"], "concepts merge": ["0", "1"],

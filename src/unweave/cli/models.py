@@ -11,7 +11,7 @@ import click
 
 from unweave.base.plain import plain
 from unweave.cli.options import JSON, open_project, print_json
-from unweave.concepts.relations.matching import LEAST_TEXTS, SAME, Kind
+from unweave.concepts.relations.kinds import LEAST_TEXTS, SAME, Kind
 
 if TYPE_CHECKING:
     from unweave.explaining.difference import Differing

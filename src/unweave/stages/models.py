@@ -18,7 +18,8 @@ from scipy.sparse import csr_array
 from unweave.base.contributions import labels_of, returning
 from unweave.base.records import Trust
 from unweave.concepts.relations import matching
-from unweave.concepts.relations.matching import Alone, Kind, Rest
+from unweave.concepts.relations.kinds import Kind
+from unweave.concepts.relations.matching import Alone, Rest
 from unweave.errors import BadData
 from unweave.stages.winners import Winners, changed_winners
 from unweave.stages.workspace import Workspace

@@ -29,23 +29,19 @@ can be worked out by hand. How much luck finds, `by_chance` says: the same on te
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
-SAME = 0.5
-"""The least correlation of two that are called the same. On 865 passages and 1,217 concepts with their like in another
-dictionary, shuffled texts brought the best of 1 in 300 concepts this far, and the real texts 1 in 3."""
+from unweave.concepts.relations.kinds import LEAST_TEXTS, SAME, Kind
+
 SAME_AS_SUM = 0.6
 """The same of one and a sum of several: so many sums can be tried that luck finds better ones. On the same shuffled
 texts two in three splits and merges that lay between .5 and .6 were luck's, and hardly any above."""
 GAIN = 0.1
 """What each part of a whole adds to the correlation at least: four equal parts add .13 with the last, six .09."""
-LEAST_TEXTS = 5
-"""Concepts of fewer texts are not compared: two that share one text, which is luck, would correlate perfectly."""
 _SOME = 0.2
 """Pairs below have too little to do with each other to be part and whole, and are not kept."""
 _MOST_PARTS = 16
@@ -53,16 +49,6 @@ _MOST_PARTS = 16
 _BLOCK = 512
 """Concepts that are correlated with all others at a time."""
 _SEED = 0
-
-
-class Kind(StrEnum):
-    """What becomes of a concept in the other model."""
-
-    MATCHED = "matched"
-    SPLIT = "split"
-    MERGED = "merged"
-    OVERLAPPING = "overlapping"
-    ONLY = "only"
 
 
 class Relation(NamedTuple):
