@@ -23,7 +23,7 @@ from models import made
 
 PAGE = Path(__file__).parents[1] / "docs" / "related.md"
 RESULTS = Path(__file__).parent / "results" / "related.json"
-_CODE = re.compile(r"```python\n(.*?)```(?:\n\n<!-- begin (related-\w+) -->)?", re.DOTALL)
+_CODE = re.compile(r"```python\n(.*?)```(?:\n\n<!-- begin (related_\w+) -->)?", re.DOTALL)
 
 
 def main() -> None:
