@@ -167,7 +167,9 @@ def test_what_does_not_go_together_is_refused(kept_copy):
     for arguments, said in (
         (["--cut", "1", "--scale", "1=0"], "no other change"),
         (["--scale", "one=0"], "is not a concept's number"),
-        (["--scale", "1=nan"], "expected a number"),
     ):
         done = run(kept_copy, "wind", "retrieval-1", *arguments)
         assert done.exit_code == 2 and said in done.output, done.output
+    for system in ("dense", "CL-SR"):
+        refused = run(kept_copy, "wind", "retrieval-1", "--scale", "1=nan", "--system", system)
+        assert refused.exit_code == 1 and "expected a number" in refused.output, refused.output

@@ -161,12 +161,7 @@ def factors(given: tuple[str, ...], form: str = "CONCEPT=FACTOR") -> dict[int, f
             concept, factor = int(left), float(right)
         except ValueError:
             raise click.BadParameter(f"{plain(one, 60)!r} is not a concept's number = a number") from None
-        if not abs(factor) <= _LARGEST:
-            raise click.BadParameter(f"{plain(one, 60)!r}: expected a number from -{_LARGEST:,} to {_LARGEST:,}")
         if concept in found and found[concept] != factor:
             raise click.BadParameter(f"concept {concept} is given two numbers, {found[concept]:g} and {factor:g}")
         found[concept] = factor
     return found
-
-
-_LARGEST = 1_000_000

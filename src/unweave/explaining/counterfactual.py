@@ -105,6 +105,19 @@ class Cut(NamedTuple):
         return {**self._asdict(), "sentence": self.sentence._asdict()}
 
 
+def check_numbers(scale: Mapping[int, float], add: Mapping[int, float]) -> None:
+    """Refuse what is no factor and no activation.
+
+    Raises:
+        BadData: naming the first that is no number, or too large.
+    """
+    for latent, value in (*scale.items(), *add.items()):
+        if not abs(value) <= LARGEST:  # which also refuses what is not a number
+            raise BadData(
+                f"concept {latent} is given {value}; expected a number from -{LARGEST:,.0f} to {LARGEST:,.0f}"
+            )
+
+
 def moved(
     embedding: NDArray[np.floating[Any]], scale: Mapping[int, float], add: Mapping[int, float], sae: SAE
 ) -> NDArray[np.float64]:
@@ -113,6 +126,7 @@ def moved(
     Raises:
         BadData: a concept to be scaled is not active, there is no such latent, or one is scaled and added.
     """
+    check_numbers(scale, add)
     x = np.asarray(embedding, np.float64)
     active = activations(x, sae)
     for latent in (*scale, *add):
@@ -125,12 +139,8 @@ def moved(
             raise BadData(
                 f"concept {latent} is not active there, so times {factor:g} changes nothing; add it with an activation"
             )
-        if not abs(factor) <= LARGEST:
-            raise BadData(f"concept {latent} is to be taken {factor} times; expected a number of at most {LARGEST:g}")
         x = x + (factor - 1) * active[latent] * sae.W_dec[latent].astype(np.float64)
     for latent, activation in add.items():
-        if not abs(activation) <= LARGEST:
-            raise BadData(f"an activation of {activation} is to be added; expected a number of at most {LARGEST:g}")
         x = x + activation * sae.W_dec[latent].astype(np.float64)
     return x
 

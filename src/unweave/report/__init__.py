@@ -15,7 +15,7 @@ from unweave.base.plain import plain
 from unweave.base.records import NO_NAME_HOLDS, RETURNS, Contribution, Explanation, Hit, Trust, marks, traces_of
 from unweave.concepts import store
 from unweave.concepts.concept import Concept
-from unweave.errors import BadData, MissingArtifact, MissingExtra
+from unweave.errors import MissingArtifact, MissingExtra, UnweaveError
 from unweave.evaluation.measures import LABELS, MEASURES
 from unweave.evaluation.table import KIND, Evaluation
 from unweave.explaining.difference import difference
@@ -214,7 +214,7 @@ def _pictures(project: Workspace, query: str, hits: Sequence[Hit]) -> Pictures:
     if hits and hits[0].dense_explanation is not None:
         try:
             found = accounts.by_words(project, query, hits[0].passage.passage_id)
-        except BadData:  # the encoder makes embeddings otherwise than as a mean of words
+        except UnweaveError:  # there is no encoder, or none whose embeddings are a mean of words
             return Pictures(apart, words, pairs)
         words, pairs = pictures.heat(found), found.strongest_pairs(_PAIRS_SHOWN)
     return Pictures(apart, words, pairs)

@@ -9,7 +9,16 @@ from numpy.typing import NDArray
 
 from unweave.base.contributions import labels_of
 from unweave.errors import BadData
-from unweave.explaining.counterfactual import Counterfactual, Cut, Moved, Standing, activations, cut, moved
+from unweave.explaining.counterfactual import (
+    Counterfactual,
+    Cut,
+    Moved,
+    Standing,
+    activations,
+    check_numbers,
+    cut,
+    moved,
+)
 from unweave.retrieval.query import EmbeddedQuery
 from unweave.retrieval.steering import AS_IT_IS, Steering
 from unweave.retrieval.systems import System
@@ -32,6 +41,7 @@ def in_query(
     Raises:
         BadData: the system takes no weights of concepts, or a concept is not there to be scaled.
     """
+    check_numbers(scale, add)
     ranker, asked, before = _ranked(project, query, passage_id, system)
     if system == DENSE:
         vector = asked.embedding()
@@ -56,6 +66,7 @@ def in_passage(
     Raises:
         BadData: the system does not find the passage, or a concept is not there to be scaled.
     """
+    check_numbers(scale, add)
     ranker, asked, before = _ranked(project, query, passage_id, system)
     position = project.position(passage_id)
     if system == DENSE:
