@@ -13,6 +13,8 @@ from unweave.cli.search import factors, read_vector, show_hits
 
 if TYPE_CHECKING:
     from unweave.base.records import Explanation
+    from unweave.explaining.counterfactual import Counterfactual
+    from unweave.explaining.difference import Difference
     from unweave.explaining.two_sided import TwoSided
     from unweave.explaining.words import ByWords
 
@@ -107,7 +109,6 @@ def difference(
     change of one concept's weight in the query that makes both scores equal.
     """
     from unweave.cli import accounts, show
-    from unweave.report import pictures
 
     project, (query, first, second) = _project_and(words, 3)
     if by_words and system not in (None, "dense"):
@@ -116,7 +117,7 @@ def difference(
     compare = of.difference if project is None else partial(of.difference, system=system or "dense")
     found = compare(query, first, second)
     found.check()
-    draw(svg, lambda: pictures.waterfall(found, first, second))
+    draw(svg, lambda: _waterfall(found, first, second))
     if as_json:
         print_json({"query": query, "first_passage": first, "second_passage": second, **found.to_dict()})
         return
@@ -151,7 +152,6 @@ def counterfactual(
     Or with --in-query, of QUERY; or with --cut, without the sentence of the passage that carries it.
     """
     from unweave.cli import accounts
-    from unweave.report import pictures
 
     opened = open_project(project)
     if latent is not None:
@@ -166,7 +166,7 @@ def counterfactual(
         moved = opened.counterfactual(
             query, passage_id, scale=changes[0], add=changes[1], in_query=in_query, system=system, cutoff=cutoff
         )
-        draw(svg, lambda: pictures.slopes(moved))
+        draw(svg, lambda: _slopes(moved))
         record, lines = moved.to_dict(), accounts.counterfactual(moved)
     if as_json:
         print_json({"query": query, "passage_id": passage_id, **record})
@@ -187,6 +187,18 @@ def decompose(words: tuple[str, ...], dictionary: str | None, top: int, as_json:
     """
     project, (text,) = _project_and(words, 1)
     _show_explanation({"text": text}, _opened(project, dictionary).decompose(text), top, as_json)
+
+
+def _waterfall(found: Difference, first: str, second: str) -> str:
+    from unweave.report import pictures
+
+    return pictures.waterfall(found, first, second)
+
+
+def _slopes(found: Counterfactual) -> str:
+    from unweave.report import pictures
+
+    return pictures.slopes(found)
 
 
 def _project_and(words: tuple[str, ...], texts: int) -> tuple[Path | None, tuple[str, ...]]:

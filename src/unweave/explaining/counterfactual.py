@@ -8,9 +8,9 @@ with f_j a factor, 0 to take it out, and a_j an activation to add. x' is not sca
 score moves by exactly (f_j - 1) z_j (w_j . q) + a_j (w_j . q): what its account says that the concept adds.
 
 In text the sentence that carries a concept is left out and the rest embedded anew. What is foretold is that the words
-that stay keep their parts of the embedding, and their mean is taken again: the account by words. It
-is only nearly so, since each word's part has read the others. Of an encoder that is no mean of words the sentences
-are embedded one by one, each counted by its words, and foretold is what their sum loses.
+that stay keep their parts of the embedding, and their mean is taken again: the account by words. It is only nearly so,
+since each word's part has read the others. Of an encoder that is no mean of words the sentences are embedded one by
+one, each counted by its words, and foretold is what their sum loses.
 """
 
 from __future__ import annotations

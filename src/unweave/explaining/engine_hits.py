@@ -111,9 +111,11 @@ def explain_hits(
     if not hits:
         return HitList()
     vectors, scores = _vectors(hits, encode), _scores(hits)
-    if hits[0].vector is None and measure == AUTO and scores is not None and not _fits_any(query, vectors, scores, sae):
-        logger.warning("the scores that came with these texts are not this encoder's: explained are its cosines")
-        scores = None
+    if hits[0].vector is None and measure == AUTO and scores is not None:
+        _, off = _nearest(*_rows(query, vectors, sae), scores)
+        if not off <= _ROUNDED:
+            logger.warning("the scores that came with these texts are not this encoder's: explained are its cosines")
+            scores = None
     explanations = explain_scores(query, vectors, scores, sae, names, measure=measure)
     return HitList(
         Hit(rank, why.score, Passage(hit.hit_id, hit.title, hit.text), why)
@@ -178,11 +180,6 @@ def _scores(hits: Sequence[EngineHit]) -> NDArray[np.float64] | None:
     return np.array(scores) if scores else None
 
 
-def _fits_any(query: NDArray[np.floating[Any]], vectors: NDArray[np.floating[Any]], scores: Rows, sae: SAE) -> bool:
-    q, passages = _rows(query, vectors, sae)
-    return any(_off(q, passages, scores, measure) <= _ROUNDED for measure in MEASURES.values())
-
-
 def _unit(rows: Rows) -> Rows:
     return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
 
@@ -200,18 +197,24 @@ def _rows(query: NDArray[np.floating[Any]], vectors: NDArray[np.floating[Any]], 
 
 
 def _agreeing(q: Rows, passages: Rows, scores: Rows | None) -> str:
-    """The measure whose scores of these vectors are nearest to those that came; of equals, the first."""
+    """The measure that the scores agree with; the first of all where none came."""
     if scores is None:
         return next(iter(MEASURES))
-    off = {name: _off(q, passages, scores, measure) for name, measure in MEASURES.items()}
-    nearest = min(off, key=lambda name: round(off[name], 6))
-    if not off[nearest] <= _ROUNDED:
+    nearest, off = _nearest(q, passages, scores)
+    if not off <= _ROUNDED:
         raise BadData(
             f"the hits' scores, first {shown(float(scores[0]))}, are none that their vectors have by "
-            f"{', '.join(MEASURES)}; nearest is {nearest}, off by {off[nearest]:.2g}. Are the vectors those that the "
+            f"{', '.join(MEASURES)}; nearest is {nearest}, off by {off:.2g}. Are the vectors those that the "
             "engine searched, and the query embedded as it was there?"
         )
     return nearest
+
+
+def _nearest(q: Rows, passages: Rows, scores: Rows) -> tuple[str, float]:
+    """The measure whose scores of these vectors are nearest to those that came, and how far off they are."""
+    off = {name: _off(q, passages, scores, measure) for name, measure in MEASURES.items()}
+    nearest = min(off, key=lambda name: round(off[name], 6))
+    return nearest, off[nearest]
 
 
 def _off(q: Rows, passages: Rows, scores: Rows, measure: Measure) -> float:
