@@ -8,17 +8,37 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO ?= $(ROOT)/demo
 TORCH := 2.13.0
+WORKERS ?= 2
+WEB := $(ROOT)/web
+PAGES := $(ROOT)/src/unweave/server/pages/index.html
 
-.PHONY: demo test check test-slow faults lock clean
+.PHONY: demo test check check-web web pages test-slow faults screenshots lock clean
 
 demo: $(READY)
 	$(BIN)/unweave demo "$(DEMO)"
 
-test: $(READY) check
+test: $(READY) pages check
 
-check:
+check: check-web
 	cd "$(ROOT)" && $(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports && \
-	  $(BIN)/pytest -q
+	  $(BIN)/pytest -q -n $(WORKERS)
+
+# The pages of the explorer, which need Node to be built and nothing to be shown. Where there is no Node that is new
+# enough, what tests them is skipped and says so.
+HAS_NODE = node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)'
+pages:
+	if $(HAS_NODE) 2>/dev/null; then $(MAKE) web; else echo "no Node 20.19 or newer: the pages are not built"; fi
+
+web: $(PAGES)
+
+$(PAGES): $(WEB)/node_modules/.package-lock.json $(WEB)/index.html $(WEB)/vite.config.ts $(shell find "$(WEB)/src" -type f)
+	cd "$(WEB)" && npm run --silent build
+
+$(WEB)/node_modules/.package-lock.json: $(WEB)/package-lock.json
+	cd "$(WEB)" && npm ci --silent && touch node_modules/.package-lock.json
+
+check-web:
+	if $(HAS_NODE) 2>/dev/null && test -d "$(WEB)/node_modules"; then cd "$(WEB)" && npm run --silent check; fi
 
 # Minutes of work: the whole demo corpus, SciFact (with UNWEAVE_DATA=folder), the dense baseline computed directly.
 test-slow: $(READY)
@@ -53,4 +73,4 @@ lock:
 	rm "$(ROOT)/requirements/all.txt"
 
 clean:
-	rm -rf "$(VENV)" "$(ROOT)/demo"
+	rm -rf "$(VENV)" "$(ROOT)/demo" "$(WEB)/node_modules" "$(ROOT)/src/unweave/server/pages"

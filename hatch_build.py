@@ -1,4 +1,4 @@
-"""What the build adds to the package's metadata: the README in a form whose links work on a package index."""
+"""What the build adds: the README in a form whose links work on a package index, and pages that must be there."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import re
 from pathlib import Path
 from typing import Any
 
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 LINK = re.compile(r"(?P<picture>!?)\[(?P<text>[^\]]*)\]\((?P<target>(?!https?://|#)[^)]+)\)")
 """A link or picture whose target is a file of the repository."""
 HOME = "Source"
 """The entry of `[project.urls]` below which the repository's files are served."""
+PAGES = "src/unweave/server/pages/index.html"
+"""The explorer's first page, as Vite builds it."""
 HOMELESS = "The files that this page names are in the source distribution.\n\n"
 
 
@@ -22,6 +25,16 @@ class ReadmeForAnIndex(MetadataHookInterface):
         readme = (Path(self.root) / "README.md").read_text(encoding="utf-8")
         text = for_an_index(readme, metadata.get("urls", {}).get(HOME))
         metadata["readme"] = {"content-type": "text/markdown", "text": text}
+
+
+class WithPages(BuildHookInterface[Any]):
+    """Refuses a wheel without the explorer's pages, which a user could not build; a checkout may do without."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        if version != "editable" and not (Path(self.root) / PAGES).is_file():
+            raise FileNotFoundError(
+                f"the explorer's pages are not built, and a wheel needs them: run make web first ({PAGES})"
+            )
 
 
 def for_an_index(readme: str, home: str | None) -> str:

@@ -37,7 +37,7 @@ from unweave.base.digests import digest_of
 from unweave.base.records import Passage, Query
 from unweave.cli.audit import audit as command
 from unweave.config import SAEConfig
-from unweave.errors import BadData
+from unweave.errors import BadData, MissingArtifact
 from unweave.project import Project
 from unweave.sae.model import SAE
 from unweave.stages import audit as stage
@@ -557,7 +557,7 @@ class _Named:
 
 
 def test_a_project_that_was_not_audited_says_so(copied):
-    with pytest.raises(BadData, match="unweave audit"):
+    with pytest.raises(MissingArtifact, match="unweave audit"):
         stage.load(copied)
     (copied / "audit.json").write_text("[]")
     with pytest.raises(BadData, match="holds no audit"):

@@ -30,9 +30,8 @@ TWO = [{"_id": "a", "text": "The moon pulls the sea."}, {"_id": "b", "text": "Wi
 COMMANDS = list(main.commands)
 GROUPED = [f"{name} {sub}" for name, group in main.commands.items() if isinstance(group, click.Group)
            for sub in group.commands]  # fmt: skip
-OF_A_PROJECT = [
-    n for n in COMMANDS if n not in ("init", "sae", "index", "concepts", "reproduce", "suite", "demo", "serve-model")
-]
+GROUPS = ("sae", "index", "concepts", "export", "reproduce")
+OF_A_PROJECT = [n for n in COMMANDS if n not in (*GROUPS, "init", "suite", "demo", "serve-model")]
 SETTINGS = [
     (stage, field.name) for stage, config in typing.get_type_hints(Settings).items() for field in fields(config)
 ]
@@ -180,7 +179,7 @@ ARGUMENTS = {
     **{f"concepts {name}": ["0"] for name in ("show", "lock", "unlock")},
     "concepts rename": ["0", "tides"], "concepts flag": ["0", "mine"], "concepts merge": ["0", "1"],
     "search-all": ["out.trec"], "concepts export": ["out.csv"], "concepts import": [__file__],
-    "concepts adopt": ["nowhere"],
+    "concepts adopt": ["nowhere"], "export atlas": ["out.parquet"],
 }  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from unweave.errors import BadData
 from unweave.explaining.accounting import explain
 from unweave.explaining.counterfactual import activations, cut, moved
 from unweave.project import Project
+from unweave.retrieval.steering import Steering
 from unweave.stages.asked import QueryId
 
 
@@ -93,6 +94,19 @@ def test_searches_by_concepts_move_as_steering_and_accounts_say(tiny_project_fol
         project.counterfactual(QueryId("q1"), add={concept.latent: 1.0}, in_query=True, system="CL-SR")
     with pytest.raises(BadData, match="adds nothing to this score"):
         project.counterfactual(QueryId("q1"), first.passage.passage_id, scale={10_000: 0.0}, system="CL-SR")
+
+
+def test_a_query_changed_by_codes_is_a_steered_search_and_by_dense_it_is_not(tiny_project_folder):
+    project = Project.open(tiny_project_folder)
+    for system in ("codes", "dense"):
+        (first,) = project.search(QueryId("q1"), 1, system=system)
+        concept = strongest(project, QueryId("q1"), first.passage.passage_id, system)
+        change = {concept.latent: -1.0}
+        steered = project.search(QueryId("q1"), 60, system=system, steering=Steering(boosts=change))
+        scores = {hit.passage.passage_id: hit.score for hit in steered}
+        found = project.counterfactual(QueryId("q1"), scale=change, in_query=True, system=system, cutoff=60)
+        moved_alike = all(hit.after == pytest.approx(scores[hit.passage_id], abs=1e-6) for hit in found.hits)
+        assert moved_alike == (system == "codes")
 
 
 def test_nothing_to_change_is_refused(tiny_project_folder):

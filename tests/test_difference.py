@@ -79,13 +79,15 @@ def test_it_adds_up_and_the_swap_makes_scores_equal(seed, random_sae):
         assert abs(found.swap.factor - 1) == pytest.approx(min(abs(factor - 1) for factor in factors))
 
 
-def test_steering_a_search_by_the_swap_makes_the_scores_equal(tiny_project_folder):
+@pytest.mark.parametrize("system", ["CL-SR", "dense", "codes", "CL-SR rescored", "CL-SR then dense"])
+def test_steering_a_search_by_the_swap_makes_the_scores_equal(tiny_project_folder, system):
     project = Project.open(tiny_project_folder)
-    first, second, *_ = project.search(QueryId("q1"), system="CL-SR")
-    found = project.difference(QueryId("q1"), first.passage.passage_id, second.passage.passage_id, system="CL-SR")
+    first, second, *_ = project.search(QueryId("q1"), system=system)
+    found = project.difference(QueryId("q1"), first.passage.passage_id, second.passage.passage_id, system=system)
     found.check()
     assert found.swap is not None
-    steered = project.search(QueryId("q1"), 60, steering=Steering(boosts={found.swap.latent: found.swap.factor}))
+    swap = Steering(boosts={found.swap.latent: found.swap.factor})
+    steered = project.search(QueryId("q1"), 60, system=system, steering=swap)
     scores = {hit.passage.passage_id: hit.score for hit in steered}
     assert scores[first.passage.passage_id] == pytest.approx(scores[second.passage.passage_id], abs=1e-4)
 

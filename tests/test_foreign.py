@@ -27,9 +27,10 @@ from unweave.base.artifact import read_manifest, write_manifest
 from unweave.base.foreign import parse_json, shown
 from unweave.base.plain import plain
 from unweave.base.records import Passage
+from unweave.base.typed import as_typed
 from unweave.base.vectors import refuse_scale, refuse_unusable
 from unweave.cli import main, show
-from unweave.cli.steps import Steps, as_typed
+from unweave.cli.steps import Steps
 from unweave.concepts import tables
 from unweave.concepts.namers.lexicon_sources import file_phrases
 from unweave.config import EncoderConfig

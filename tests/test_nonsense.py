@@ -25,6 +25,7 @@ NOT_ASKED = {
     "demo": "runs the other commands",
     "suite": "runs the other commands",
     "serve-model": "serves until it is stopped",
+    "serve": "serves until it is stopped",
     "sae push": "asks the hub",
     "sae pull": "asks the hub",
 }
@@ -39,7 +40,7 @@ ARGUMENTS = {
     "carrying": ["p1", "0"], "compare": ["dense", "BM25"],
     **{f"concepts {name}": ["0"] for name in ("show", "lock", "unlock")},
     "concepts rename": ["0", "tides"], "concepts flag": ["0", "mine"], "concepts merge": ["0", "1"],
-    "concepts export": ["FOLDER/out.csv"], "concepts import": ["FOLDER/in.csv"],
+    "export atlas": ["FOLDER/out.parquet"], "concepts export": ["FOLDER/out.csv"], "concepts import": ["FOLDER/in.csv"],
     "concepts adopt": ["FOLDER/project"],
     "sae import": ["FOLDER/new"], "sae export": ["FOLDER/new", "--format", "saelens"],
 }  # fmt: skip

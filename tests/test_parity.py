@@ -20,6 +20,7 @@ NOT_OF_ONE_PROJECT = {
     "contrast": "reads two projects: unweave.contrast",
     "models": "reads two projects: unweave.compare_models",
     "serve-model": "serves a language model, and knows no project",
+    "serve": "serves a project over HTTP: each route is a method, and unweave.server.serve.serve takes what it takes",
     "sae import": "is about an SAE's folder: unweave.import_sae",
     "sae export": "is about an SAE's folder: unweave.export_sae",
     "sae push": "is about an SAE's folder: unweave.push_to_hub",
@@ -36,9 +37,20 @@ OF_CONCEPTS = {
        for name in ("history", "rename", "lock", "unlock", "flag", "merge", "undo")},
 }  # fmt: skip
 METHODS = {"init": "create", "index build": "index", "index compact": "compact",
-           "index recall": "recall", "reproduce cl-sr": "reproduce"}  # fmt: skip
+           "index recall": "recall", "export atlas": "export_atlas", "reproduce cl-sr": "reproduce"}  # fmt: skip
 """Commands that are called otherwise than their method: what `Project` does is a verb."""
 
+OF_THE_EXPLORER = {
+    "words_of",
+    "words_in",
+    "activated",
+    "active_in",
+    "activated_by",
+    "mark",
+    "overview",
+    "search_steered",
+}
+"""Verbs that `concepts list` and `concepts show` have as options, and the explorer as pages."""
 ONLY_SHOWN = {"as_json", "top", "out", "lucene", "svg"}
 """Parameters that decide what is printed, or where."""
 STAGES = {stage: set(type(getattr(Settings(), stage)).__dataclass_fields__) for stage in vars(Settings())}
@@ -107,7 +119,7 @@ def test_every_verb_of_a_project_is_a_command():
         if not name.startswith("_") and not hasattr(Workspace, name)
     }  # fmt: skip
     reached = {METHODS.get(name, name.replace("-", "_")) for name in OF_A_PROJECT}
-    reached |= {method for of in OTHERWISE.values() for method in of.values()} | {"two_sided", "words_of"}
+    reached |= {method for of in OTHERWISE.values() for method in of.values()} | OF_THE_EXPLORER | {"two_sided"}
     assert verbs <= reached
 
 

@@ -175,12 +175,12 @@ def test_all_queries_are_written_as_a_run_that_ir_measures_reads(project, tmp_pa
 @pytest.mark.parametrize(
     ("system", "steering", "name"),
     [
-        ("CL-SR rescored", Steering(boosts={3: 2.0}), "boosts"),
+        ("reconstructed dense", Steering(boosts={3: 2.0}), "boosts"),
         ("CL-SR rescored", Steering(passage_k=3), "passage_k"),
-        ("codes", Steering(banned=[3]), "banned"),
+        ("BM25", Steering(banned=[3]), "banned"),
         ("dense", Steering(effort=0.5), "effort"),
         ("BM25", Steering(query_k=2), "query_k"),
-        ("CL-SR + codes", Steering(banned=[3]), "banned"),
+        ("CL-SR + codes", Steering(query_k=3), "query_k"),
     ],
 )
 def test_what_a_system_cannot_be_steered_by_is_refused_by_name(project, system, steering, name):

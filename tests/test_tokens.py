@@ -301,9 +301,13 @@ def test_a_fused_search_is_shown_part_by_part(folder):
         (["--system", "BM25 + BM25"], "each is to be there once"),
         (["--system", "BM25 + 0 dense"], "with a finite weight above 0"),
         (["--system", "BM25 by rank"], "it takes at least two"),
-        (["--system", "CL-SR rescored", "--boost", "3=2"], "CL-SR rescored cannot be steered by boosts"),
+        (["--system", "reconstructed dense", "--boost", "3=2"], "reconstructed dense cannot be steered by boosts"),
         (["--system", "CL-SR rescored", "--passage-k", "3"], "CL-SR rescored cannot be steered by passage_k"),
-        (["--system", "BM25 + tokens", "--ban", "3"], "BM25 + tokens cannot be steered by banned"),
+        (["--system", "BM25", "--ban", "3"], "BM25 cannot be steered by banned"),
+        (
+            ["--system", "tokens + codes", "--ban", "3"],
+            "tokens + codes cannot be steered by banned: concepts of tokens",
+        ),
     ],
 )
 def test_what_cannot_be_fused_is_refused(folder, options, message):

@@ -11,6 +11,10 @@ class BadData(UnweaveError):
     """A corpus, query, judgement or embedding file holds something that cannot be used."""
 
 
+class NotThere(BadData):
+    """There is no passage, concept or query with the id or number that came in."""
+
+
 class DimensionMismatch(UnweaveError):
     """Vectors are not as wide as the model or index that should read them."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import logging
-import sqlite3
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -12,8 +11,9 @@ from typing import Any, NamedTuple
 import click
 
 from unweave import __version__
+from unweave.base.failures import sentence_of
 from unweave.base.plain import plain
-from unweave.errors import CorruptArtifact, UnweaveError
+from unweave.errors import CorruptArtifact
 
 
 class _Place(NamedTuple):
@@ -62,12 +62,16 @@ SECTIONS = {
                            "number."),
         "phrases": _Place("judge", "Write the embedding of TEXT in phrases of the project's lexicon: what sets it "
                           "apart from the mean passage."),
+        "serve": _Place("serve", "Open PROJECT in the browser: search it, see why, steer it, and name its concepts."),
         "report": _Place("measure", "Write PROJECT/report.html: one file that opens from disk."),
+        "export": _Place("export", "Write a project's passages and concepts as another tool reads them."),
     },
     "Concepts and their names": {
         "concepts": _Place("concepts", "Look at concepts, and name, remark on or merge them by hand; each change can "
                            "be undone."),
         "families": _Place("families", "Show the families of concepts that are active together, the largest first."),
+        "map": _Place("map", "Lay out the concepts of PROJECT on a map, those of close directions close to each "
+                      "other."),
         "judge": _Place("judge", "Judge names by texts that no namer has seen, and show how far each namer is to be "
                         "trusted."),
     },
@@ -141,25 +145,12 @@ class _Group(click.Group):
         except click.ClickException as error:  # which may quote the name of a file
             error.message = _one_line(error.message)  # type: ignore[misc]
             raise
-        except UnweaveError as error:
-            raise click.ClickException(_one_line(str(error))) from error
         except BrokenPipeError:
             raise
-        except OSError as error:
-            where = f" ({error.filename})" if error.filename else ""
-            raise click.ClickException(_one_line(f"{error.strerror or error}{where}")) from error
-        except sqlite3.Error as error:
-            said = "is the disk full, or the folder not to be written?"
-            raise click.ClickException(
-                _one_line(f"a database could not be read or written ({error}); {said}")
-            ) from error
-        except MemoryError as error:
-            raise click.ClickException(_one_line(f"not enough memory: {error or 'ask for less at a time'}")) from error
-        except ModuleNotFoundError as error:
-            package = (error.name or "").partition(".")[0]
-            if package in ("", "unweave"):
+        except Exception as error:
+            said = sentence_of(error)
+            if said is None:
                 raise
-            said = f"this needs {plain(package, 60)}, which is not installed: pip install 'unweave[all]'"
             raise click.ClickException(said) from error
         except KeyboardInterrupt:
             click.echo("stopped; what was finished is kept, and the same command goes on from there", err=True)

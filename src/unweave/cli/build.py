@@ -193,12 +193,10 @@ def name(
 
 
 def _show_forecast(forecast: Forecast, as_json: bool) -> None:
-    from unweave.cli import show
-
     if as_json:
         print_json(forecast._asdict())
         return
-    for line in show.forecast(forecast):
+    for line in forecast.said():
         click.echo(line)
 
 

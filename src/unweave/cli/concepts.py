@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,7 +15,9 @@ from unweave.cli import concept_card as card
 from unweave.cli.options import JSON, PROJECT, open_project, print_json
 
 if TYPE_CHECKING:
+    from unweave.concepts.concept import Concept
     from unweave.concepts.edit import Edit
+    from unweave.concepts.store import Concepts
 
 _NUMBER = click.IntRange(min=0)
 _LATENT = click.argument("latent", type=_NUMBER)
@@ -37,27 +39,46 @@ def concepts() -> None:
 )
 @click.option("--flag", "remark", help="Only concepts with this remark.")
 @click.option("--grep", "words", help="Only concepts whose name has these words in it, in upper or lower case.")
+@click.option("--text", help="Only concepts that this text activates, the strongest first.")
 @JSON
-def list_(project: Path, top: int, trust: str | None, remark: str | None, words: str | None, as_json: bool) -> None:
+def list_(
+    project: Path, top: int, trust: str | None, remark: str | None, words: str | None, text: str | None, as_json: bool
+) -> None:
     """List concepts, the most frequent first."""
     from unweave.cli.show import RETURNS_MEANS
 
-    names = open_project(project).concepts
+    opened = open_project(project)
+    names = opened.concepts
+    active = None if text is None else opened.activated(text)
     found = [
         concept
-        for concept in names.by_document_frequency()
+        for concept in _listed(names, active)
         if trust in (None, names.trust(concept.latent))
         and remark in (None, concept.flag)
         and (words or "").casefold() in names.get(concept.latent, "").casefold()
     ]
     if as_json:
-        print_json({"n_concepts": len(found), "concepts": [card.of(names, concept) for concept in found[:top]]})
+        shown = [card.of(names, concept) for concept in found[:top]]
+        if active is not None:
+            shown = [{**one, "activation": active[one["latent"]]} for one in shown]
+        print_json({"n_concepts": len(found), "concepts": shown})
         return
     for concept in found[:top]:
-        click.echo(f"{concept.document_frequency:>9,}  {card.shown(names, concept.latent)}{card.remarks(concept)}")
-    click.echo(f"{min(top, len(found)):,} of {len(found):,} concepts, by the passages they are in", err=True)
+        value = f"{concept.document_frequency:>9,}" if active is None else f"{active[concept.latent]:9.3f}"
+        click.echo(f"{value}  {card.shown(names, concept.latent)}{card.remarks(concept)}")
+    by = "the passages they are in" if active is None else "how strongly the text activates them"
+    click.echo(f"{min(top, len(found)):,} of {len(found):,} concepts, by {by}", err=True)
     if names.returning():
         click.echo(RETURNS_MEANS, err=True)
+
+
+def _listed(names: Concepts, active: Mapping[int, float] | None) -> Iterable[Concept]:
+    """Every concept, or those that are active, in the order in which they are listed."""
+    every = names.by_document_frequency()
+    if active is None:
+        return every
+    known = {concept.latent: concept for concept in every}
+    return [known[latent] for latent in active if latent in known]
 
 
 @concepts.command()
@@ -289,20 +310,9 @@ def _show_edit(edit: Edit | None, as_json: bool) -> None:
 
 
 def _edit_line(edit: Edit) -> str:
-    before, after = _words(edit, edit.before), _words(edit, edit.after)
+    from unweave.concepts.edit import in_words
+
+    before, after = (in_words(edit, state) or "(none)" for state in (edit.before, edit.after))
     undone = "  (undone)" if edit.undone else ""
     made, action = plain(edit.made, 30), plain(edit.action, 20)
     return f"{edit.number:>5}  {made}  {action:<6}  #{edit.latent}  {before} → {after}{undone}"
-
-
-def _words(edit: Edit, state: Mapping[str, Any]) -> str:
-    """What an edit found, or left, of its latent."""
-    if "flag" in state:
-        said = state["flag"]
-    elif "merged_into" in state:
-        into = state["merged_into"][str(edit.latent)]
-        said = None if into is None else f"#{into}"
-    else:
-        naming = state["naming"]
-        said = naming and ": ".join(filter(None, (naming["name"], naming["description"])))
-    return plain(said, 80) if said else "(none)"

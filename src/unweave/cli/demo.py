@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from unweave.base.plain import plain
-from unweave.cli.steps import Steps, as_typed, shown
+from unweave.base.typed import as_typed, shown
+from unweave.cli.steps import Steps
 
 SEARCHES = {
     "vital-articles": (

@@ -179,10 +179,8 @@ def given(options: dict[str, Any]) -> dict[str, Any]:
 
 def show_outcomes(outcomes: Sequence[Outcome], as_json: bool) -> None:
     """What each step of a stage did."""
-    from unweave.cli import show
-
     if as_json:
         print_json({done.artifact: {**done._asdict(), "artifact": done.artifact} for done in outcomes})
         return
     for done in outcomes:
-        click.echo(show.outcome(done))
+        click.echo(done.said)

@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from unweave.base.plain import plain, printable
 from unweave.base.records import NO_NAME_HOLDS, RETURNS, Contribution, Explanation, Hit, Trust, marks, traces_of
-from unweave.concepts.namers.language_model import Forecast
 from unweave.evaluation.reproduction import Reproduction
 from unweave.evaluation.reproduction import table as reproduced_rows
 from unweave.evaluation.table import Evaluation
 from unweave.evaluation.table import table as systems_table
 from unweave.stages.add import Added
-from unweave.stages.ensure import Outcome
 from unweave.stages.recall import Recall
 
 if TYPE_CHECKING:
@@ -151,16 +149,6 @@ def table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
             yield "  ".join("─" * width for width in widths)
 
 
-def outcome(done: Outcome) -> str:
-    """One line on what a stage did about one artefact."""
-    if "undefined" in done.results:
-        return f"{done.artifact}: left out: {plain(str(done.results['undefined']))}"
-    simple = {k: v for k, v in done.results.items() if isinstance(v, int | float | str)}
-    said = ", ".join(f"{plain(name.replace('_', ' '))} {_number(value)}" for name, value in simple.items())
-    state = f"made in {done.seconds:.1f} s" if done.fresh else "already there"
-    return f"{done.artifact}: {state}" + (f" ({said})" if said else "")
-
-
 def added(project: str, done: Added) -> Iterator[str]:
     """What became of a collection that was added to a project, and what to run."""
     yield (
@@ -178,18 +166,6 @@ def cost(of: Cost) -> Iterator[str]:
     yield f"embedding   {of.embedding / 60:>12,.0f} min, and {of.n_bytes / 1e6:,.0f} MB on disk"
     yield f"training    {of.training / 60:>12,.0f} min"
     yield "by a sample of the texts, on this machine; naming comes on top"
-
-
-def forecast(of: Forecast) -> Iterator[str]:
-    """What naming by a language model would take."""
-    yield f"concepts        {of.concepts:>12,}"
-    yield f"requests        {of.requests:>12,}   if none has to be sent again"
-    yield f"input tokens    {of.input_tokens:>12,}   about, at four characters each"
-    yield f"output tokens   {of.output_tokens:>12,}   about"
-    yield f"cost            {of.cost:>12.4f}   about; {of.most:.4f} at most, {of.left:.4f} left of the cap"
-    yield f"time            {of.seconds / 60:>12.1f}   minutes, about"
-    if of.most > of.left:
-        yield "the most that it can cost is above what is left of the cap; it stops there, what is named is kept"
 
 
 RETURNS_MEANS = f"{RETURNS}: another run, on the same texts from another seed, found the concept again"
@@ -298,10 +274,6 @@ def _two_digits(value: float | None) -> str:
 
 def _nmse(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.3f}"
-
-
-def _number(value: float | str) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else plain(str(value))
 
 
 def evaluation(measured: Evaluation) -> Iterator[str]:

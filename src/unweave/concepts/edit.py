@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from unweave.base.plain import plain
+
 RENAME, LOCK, UNLOCK, FLAG, MERGE = "rename", "lock", "unlock", "flag", "merge"
 CONFIRMED = "confirmed"
 """Field of the provenance of a name that a person confirmed: whose name it was."""
@@ -26,6 +28,19 @@ class Edit(NamedTuple):
     """What undoing brings back."""
     after: State
     undone: bool
+
+
+def in_words(edit: Edit, state: State) -> str | None:
+    """What an edit found, or left, of its latent; None: nothing."""
+    if "flag" in state:
+        said = state["flag"]
+    elif "merged_into" in state:
+        into = state["merged_into"][str(edit.latent)]
+        said = None if into is None else f"#{into}"
+    else:
+        naming = state["naming"]
+        said = naming and ": ".join(filter(None, (naming["name"], naming["description"])))
+    return plain(said, 80) if said else None
 
 
 def builds_on(later: Edit, edit: Edit) -> bool:

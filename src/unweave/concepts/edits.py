@@ -18,7 +18,7 @@ from unweave.base.plain import plain
 from unweave.concepts.concept import LONGEST_DESCRIPTION, LONGEST_NAME, PERSON, Naming, Score, shown_first
 from unweave.concepts.database import reading, writing
 from unweave.concepts.edit import CONFIRMED, FLAG, LOCK, MERGE, RENAME, UNLOCK, Edit, State, _targets, builds_on
-from unweave.errors import BadData
+from unweave.errors import BadData, NotThere
 
 Database = Path | sqlite3.Connection
 """A concepts database, or a `transaction` on one that several edits share."""
@@ -212,12 +212,12 @@ def left_behind(edits: Iterable[Edit], live: Collection[int]) -> list[Edit]:
     return [edit for edit in edits if not {edit.latent} | _targets(edit.after) <= there]
 
 
-def no_concept(database: Database, latent: int) -> BadData:
+def no_concept(database: Database, latent: int) -> NotThere:
     """The error that says that a latent has no concept, and which have one."""
     with _reading(database) as db:
         first, last = db.execute("SELECT min(latent), max(latent) FROM concepts").fetchone()
     there = "there are none yet" if first is None else f"live latents are among {first}..{last}"
-    return BadData(f"latent {latent} never fired or does not exist; {there}: unweave concepts list")
+    return NotThere(f"latent {latent} never fired or does not exist; {there}: unweave concepts list")
 
 
 # --- rows -----------------------------------------------------------------------------------------

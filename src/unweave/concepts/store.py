@@ -190,13 +190,13 @@ class Concepts(Mapping[int, str]):
 
         Read again when somebody has written to the file.
         """
-        written = self._written()
+        written = self.written()
         if self._read is None or self._read[0] != written:
             self._read = written, self._read_shown()
         return self._read[1]
 
-    def _written(self) -> tuple[int, ...]:
-        # Two writes within one tick of the clock look alike but for the manifest, which is a new file each time.
+    def written(self) -> tuple[int, ...]:
+        """Something else after each write; within one tick of the clock the manifest, a new file each time, tells."""
         manifest = self.database.with_name(MANIFEST)
         found = [path.stat() for path in (self.database, manifest) if path.exists()]
         return tuple(part for one in found for part in (one.st_mtime_ns, one.st_size, one.st_ino))

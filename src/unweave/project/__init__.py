@@ -15,7 +15,7 @@ from unweave.evaluation.reproduction import Reproduction
 from unweave.evaluation.table import KIND, Evaluation
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.writer import IndexWriter
-from unweave.project.explanations import Explaining
+from unweave.project.showing import Showing
 from unweave.stages import trust
 from unweave.stages.add import Added
 from unweave.stages.compare import Diff
@@ -27,10 +27,11 @@ from unweave.texts.collection import Collection
 
 if TYPE_CHECKING:
     from unweave.audits.audit import Audit
+    from unweave.stages.export import Exported
     from unweave.stages.pretrain import Cost
 
 
-class Project(Explaining):
+class Project(Showing):
     """One corpus and all that is made of it."""
 
     # --- make: resumable; what is there, up to date, is not made again ------------------------------
@@ -128,6 +129,12 @@ class Project(Explaining):
 
         return index.index(self)
 
+    def map(self) -> Outcome:
+        """Lay out the concepts on a map, those of close directions close to each other; see `concepts.layout`."""
+        from unweave.stages import mapping
+
+        return mapping.lay_out_concepts(self)
+
     # --- allow ------------------------------------------------------------------------------------
 
     def trust(self) -> list[Reach]:
@@ -200,6 +207,13 @@ class Project(Explaining):
         from unweave.report import HITS_SHOWN, write_report
 
         return write_report(self, [(query, self.search(query, HITS_SHOWN, explain=True)) for query in queries])
+
+    def export_atlas(self, out: Path) -> Exported:
+        """Write passages, their places on the map and their concepts as Parquet for embedding-atlas; see
+        `stages.export`."""
+        from unweave.stages.export import export_atlas
+
+        return export_atlas(self, out)
 
     # --- look after it ----------------------------------------------------------------------------
 

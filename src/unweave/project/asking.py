@@ -8,20 +8,26 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csc_array
 
 from unweave.base.cores import on_every_core
 from unweave.base.fields import LARGEST
 from unweave.base.plain import plain
 from unweave.base.records import Explanation, Hit, HitList, Passage
+from unweave.concepts.database import reading
+from unweave.concepts.layout import ConceptMap
 from unweave.concepts.namers.lexicon import Ingredient
 from unweave.concepts.relations.paths import ConceptPath
 from unweave.concepts.relations.prevalent import Prevalent
 from unweave.concepts.relations.stored import Family, stored_families
 from unweave.errors import BadData
 from unweave.evaluation.rank import with_ids
+from unweave.language import spending
+from unweave.language.spending import Spent
 from unweave.retrieval.steering import AS_IT_IS, Steering
 from unweave.retrieval.sums import is_sum
-from unweave.stages import accounts
+from unweave.stages import accounts, active, mapping
+from unweave.stages.active import Active
 from unweave.stages.asked import Asked, QueryId, check_text, read_all, vector_of
 from unweave.stages.catalogue import Catalogue, named_by_concepts
 from unweave.stages.workspace import Workspace
@@ -81,11 +87,11 @@ class Asking(Workspace):
                 it cannot be steered so, or it needs another form of the query.
             MissingArtifact, StaleArtifact: what the system reads is not there yet, or out of date.
         """
-        _check_asked(query, cutoff)
+        check_asked(query, cutoff)
         ranker = self.systems[system]  # before the encoder is loaded: what is missing is said at once
         if explain and named_by_concepts(system):
             self.manifest("concepts")
-        steering.check(system, ranker.steers)
+        ranker.check(steering)
         (asked,) = read_all(self, [query], ranker.needs)
         hits = ranker.search(asked, cutoff, steering)
         found = ranker.ids(hits.passages.tolist())
@@ -123,7 +129,7 @@ class Asking(Workspace):
             {query.query_id: QueryId(query.query_id) for query in self.queries.all} if queries is None else queries
         )
         for query in asked.values():
-            _check_asked(query, cutoff)
+            check_asked(query, cutoff)
         read = read_all(self, list(asked.values()), ranker.needs)
         found = on_every_core(lambda query: ranker.search(query, cutoff), read)
         return {query_id: dict(hits) for query_id, hits in zip(asked, with_ids(ranker, found), strict=True)}
@@ -137,6 +143,41 @@ class Asking(Workspace):
             BadData: no passage has metadata of one of these names.
         """
         return self.systems.where(metadata, system)
+
+    @property
+    def active(self) -> csc_array:
+        """The passages' latents, (n_passages, n_latents), stored so that one concept's passages are read at once."""
+        return active.by_concept(self)
+
+    def active_in(self, latent: int) -> Active:
+        """The passages that activate a concept, the strongest first, and how strongly.
+
+        Raises:
+            BadData: there is no such concept.
+        """
+        return active.active_in(self, latent)
+
+    def activated(self, text: str) -> dict[int, float]:
+        """The concepts that a text activates, embedded as a passage would be, the strongest first; see `active_in`."""
+        return active.activated(self, text)
+
+    @property
+    def concept_map(self) -> ConceptMap:
+        """Where concepts stand on the map."""
+        return mapping.concept_map(self)
+
+    @property
+    def places(self) -> NDArray[np.float32]:
+        """Where passages stand on the map, (n_passages, 2); NaN: nowhere."""
+        return mapping.places_of_passages(self)
+
+    @property
+    def spent(self) -> Spent | None:
+        """What language models were ever asked about the concepts, and cost; None before there are any."""
+        if not self.has("concepts"):
+            return None
+        with reading(self.concepts.database) as db:
+            return spending.spent(db)
 
     def prevalent(self, hits: Sequence[Hit], top: int = 10) -> list[Prevalent]:
         """The concepts that found passages have more often than the corpus, those that set them apart most first.
@@ -171,7 +212,7 @@ def _note_unknown(passage_ids: Iterable[str]) -> None:
         )
 
 
-def _check_asked(query: Asked, cutoff: int) -> None:
+def check_asked(query: Asked, cutoff: int) -> None:
     """Refuse a search for nothing."""
     if cutoff < 1:
         raise BadData(f"cutoff must be at least 1, got {cutoff}")

@@ -16,7 +16,8 @@ from unweave.explaining.sentences import Sentence
 from unweave.explaining.two_sided import TwoSided
 from unweave.explaining.words import ByWords
 from unweave.project.asking import Asking
-from unweave.stages import accounts, counterfactual
+from unweave.retrieval.steering import AS_IT_IS, Steering
+from unweave.stages import accounts, active, counterfactual
 from unweave.stages.asked import Asked, read_all, vector_of
 from unweave.texts.hits import EngineHit
 
@@ -30,33 +31,42 @@ class Explaining(Asking):
         """What an embedding is made of: the squared length of a text's, or of one given, (d_in,), in named concepts."""
         return decompose(vector_of(self, text), self.sae, self.concepts)
 
-    def explain(self, query: Asked, passage_id: str, *, system: str = "dense") -> Explanation:
+    def explain(
+        self, query: Asked, passage_id: str, *, system: str = "dense", steering: Steering = AS_IT_IS
+    ) -> Explanation:
         """The score that a system gives a query and a passage, as a sum of named parts.
+
+        Args:
+            steering: boosts of concepts, with which the score is another one.
 
         Raises:
             BadData: the corpus has no passage of this id, or the system does not find it.
         """
         position = self.position(passage_id)  # first: a wrong id is said at once, before the encoder is loaded
-        if system == "dense":
+        if system == "dense" and not steering.boosts:
             vector = vector_of(self, query)
             (explanation,) = accounts.one_sided(self, vector, [position])
             return explanation
         ranker = self.systems[system]
+        ranker.check(steering)
         (asked,) = read_all(self, [query], ranker.needs)
-        hits = self.systems.hit_of(system, asked, passage_id)
-        (explanation,) = ranker.explain(asked, hits)
+        hits = self.systems.hit_of(system, asked, passage_id, steering)
+        (explanation,) = ranker.explain(asked, hits, steering)
         return explanation
 
-    def difference(self, query: Asked, first: str, second: str, *, system: str = "dense") -> Difference:
+    def difference(
+        self, query: Asked, first: str, second: str, *, system: str = "dense", steering: Steering = AS_IT_IS
+    ) -> Difference:
         """Why a passage scores above another, or below: what each concept adds to both; see `explaining.difference`.
 
         Args:
             first, second: ids of passages.
+            steering: boosts of concepts, with which both scores are others.
 
         Raises:
             BadData: the corpus has no passage of one of the ids, or the system does not find it.
         """
-        one, other = (self.explain(query, passage_id, system=system) for passage_id in (first, second))
+        one, other = (self.explain(query, of, system=system, steering=steering) for of in (first, second))
         return difference(one, other)
 
     def explain_hits(self, query: Asked, hits: Sequence[EngineHit], *, measure: str = AUTO) -> HitList[Hit]:
@@ -114,6 +124,10 @@ class Explaining(Asking):
     def words_of(self, latent: int) -> list[list[tuple[Word, float]]]:
         """Of each example of a concept, in their order, its words and what each adds to the activation."""
         return accounts.words_of(self, latent)
+
+    def words_in(self, text: str, latent: int) -> list[tuple[Word, float]]:
+        """The words of a text, read as a passage would be, and what each adds to a concept's activation."""
+        return active.words_in(self, text, latent)
 
     def carrying(self, passage_id: str, latent: int) -> list[Sentence]:
         """The sentences of a passage, and what each has to do with a concept."""

@@ -1,6 +1,8 @@
 """A project's report: one HTML file that opens from disk and asks nothing of the network.
 
-Every text of the corpus is escaped by the template engine; a content security policy forbids scripts and requests.
+Every text of the corpus is escaped by the template engine. What was searched for is drawn by the explorer's own
+components, from numbers that stand in the page; a content security policy forbids every other script, and requests.
+In a checkout whose pages were never built, the same numbers are tables.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ FILE = "report.html"
 _CONCEPTS_SHOWN = 8
 _EXAMPLES_SHOWN = 3
 HITS_SHOWN = 3
-_BARS_SHOWN = 6
+_ROWS_SHOWN = 6
 _PAIRS_SHOWN = 12
 _FEWEST_FOR_RARE = 3
 
@@ -47,22 +49,20 @@ class ConceptCard(NamedTuple):
     """Texts that activate it most, and how strongly relative to the strongest."""
 
 
-class Bar(NamedTuple):
-    """One part of a score, as wide as its share of the largest part."""
+class Row(NamedTuple):
+    """One part of a score, in a table."""
 
     label: str
     latent: int | None
     value: float
-    width: float
-    """Percent of the widest bar."""
 
 
 class ExplainedHit(NamedTuple):
     """A hit with its two accounts."""
 
     hit: Hit
-    concepts: list[Bar]
-    dense: list[Bar]
+    concepts: list[Row]
+    dense: list[Row]
 
 
 class Pictures(NamedTuple):
@@ -91,7 +91,7 @@ def write_report(project: Workspace, searches: Sequence[tuple[str, Sequence[Hit]
         import jinja2
     except ImportError as error:
         raise MissingExtra("the report", "report") from error
-    from unweave.report import plots
+    from unweave.report import built, plots
 
     measured = _evaluation(project)
     fitted = project.manifest("sae")
@@ -117,6 +117,7 @@ def write_report(project: Workspace, searches: Sequence[tuple[str, Sequence[Hit]
         training=_training(fitted),
         histograms=plots.histograms(project.latents),
         concepts=_concepts(project, measured),
+        built=built.drawn(searches),
         searches=[(query, _explained(hits), _pictures(project, query, hits)) for query, hits in searches],
     )
     path = project.path / FILE
@@ -198,7 +199,7 @@ def _cards(project: Workspace, chosen: Iterable[tuple[int, str]]) -> Iterable[Co
 
 
 def _explained(hits: Sequence[Hit]) -> list[ExplainedHit]:
-    return [ExplainedHit(hit, _bars(hit.explanation), _bars(hit.dense_explanation)) for hit in hits]
+    return [ExplainedHit(hit, _rows(hit.explanation), _rows(hit.dense_explanation)) for hit in hits]
 
 
 def _pictures(project: Workspace, query: str, hits: Sequence[Hit]) -> Pictures:
@@ -220,12 +221,12 @@ def _pictures(project: Workspace, query: str, hits: Sequence[Hit]) -> Pictures:
     return Pictures(apart, words, pairs)
 
 
-def _bars(explanation: Explanation | None) -> list[Bar]:
+def _rows(explanation: Explanation | None) -> list[Row]:
     """The largest contributions, the others together, then bias and residual; none without an explanation."""
     if explanation is None:
         return []
     whole, traces = explanation.folded()
-    shown, others = whole[:_BARS_SHOWN], whole[_BARS_SHOWN:]
+    shown, others = whole[:_ROWS_SHOWN], whole[_ROWS_SHOWN:]
     parts: list[tuple[str, int | None, float]] = [(_label(c), c.latent, c.value) for c in shown]
     if others:
         parts.append((f"{len(others)} more concepts", None, sum(c.value for c in others)))
@@ -235,8 +236,7 @@ def _bars(explanation: Explanation | None) -> list[Bar]:
     if explanation.of != "concepts":
         parts.append(("shared by all passages (bias)", None, explanation.bias))
     parts.append(("residual", None, explanation.residual))
-    widest = max((abs(value) for _, _, value in parts), default=1.0) or 1.0
-    return [Bar(label, latent, value, 100 * abs(value) / widest) for label, latent, value in parts]
+    return [Row(*part) for part in parts]
 
 
 def _label(contribution: Contribution) -> str:

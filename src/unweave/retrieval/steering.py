@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +21,12 @@ class Steering:
     """How a person bends one search. A system says in `steers` by which of these fields it can be bent."""
 
     boosts: Mapping[int, float] = field(default_factory=dict)
-    """A factor for the weight of a latent; 0 leaves it out, below 0 pushes it away. One that the query does not have is
-    given the factor times the mean of the query's weights."""
+    """A factor for the weight of a latent in the query, and so for what it adds to a score; 0 leaves it out, below 0
+    pushes passages with it away. By dense scores and by codes every latent has a weight, w . q, whether the query
+    activates it or not. By CL-SR only those have one that the query activates; another is given the factor times the
+    mean of the query's weights."""
     banned: Sequence[int] = ()
-    """Passages with one of these latents are left out."""
+    """Passages with one of these latents are left out; with one in their code, where codes are searched."""
     allowed: NDArray[np.bool_] | None = None
     """(n_positions,) which passages may be found; None: all."""
     query_k: int | None = None
@@ -55,6 +57,17 @@ class Steering:
             can = f"it can be steered by {', '.join(sorted(steers))}" if steers else "it cannot be steered"
             raise BadData(f"{system} cannot be steered by {unknown[0]}; {can}")
 
+    def leaving_out(self, having: NDArray[np.bool_]) -> Steering:
+        """The same with the passages that have a banned latent, (n_positions,), left out by `allowed`.
+
+        Raises:
+            BadData: `allowed` is of another number of passages.
+        """
+        if self.allowed is not None and self.allowed.shape != having.shape:
+            raise BadData(f"allowed has the shape {self.allowed.shape}, expected one value for each of {len(having)}")
+        allowed = ~having if self.allowed is None else self.allowed & ~having
+        return replace(self, banned=(), allowed=allowed)
+
     def _check_numbers(self) -> None:
         for latent, factor in self.boosts.items():
             if not abs(factor) <= LARGEST_BOOST:  # which also refuses what is not a number
@@ -75,10 +88,28 @@ def _check_latent(latent: int) -> None:
         raise BadData(f"there is no concept {shown(latent)}; concepts are numbered from 0")
 
 
+def check_known(latents: Collection[int], n_latents: int, to: str) -> None:
+    """Refuse latents that a dictionary does not have.
+
+    Args:
+        to: what was to be done with them: `boost` or `ban`.
+
+    Raises:
+        BadData: naming the first.
+    """
+    unknown = [latent for latent in latents if not 0 <= latent < n_latents]
+    if unknown:
+        raise BadData(f"there is no concept {unknown[0]} to {to}; they are numbered from 0 to {n_latents - 1}")
+
+
 AS_IT_IS = Steering()
 CONCEPTS = frozenset({"boosts", "banned", "allowed", "query_k", "passage_k", "effort"})
 """All that a search by concepts can be steered by."""
-CANDIDATES = frozenset({"banned", "allowed", "query_k", "effort"})
-"""What decides which passages concepts find, whatever their order is decided by."""
+CANDIDATES = CONCEPTS - {"passage_k"}
+"""What steers a search whose candidates are found by concepts and ordered by another score of concepts."""
+BY_NUMBER = frozenset({"boosts", "banned"})
+"""What names concepts by their numbers, which are those of one dictionary."""
 FILTER = frozenset({"allowed"})
 """What every system can be steered by."""
+ACCOUNT = BY_NUMBER | FILTER
+"""What steers a score of all passages that is a sum over concepts."""

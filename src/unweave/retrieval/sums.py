@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import NamedTuple
 
@@ -16,8 +16,8 @@ from unweave.base.records import Explanation, Part
 from unweave.errors import BadData
 from unweave.index.hits import Hits
 from unweave.retrieval import fusion
-from unweave.retrieval.query import EmbeddedQuery
-from unweave.retrieval.steering import AS_IT_IS, Steering
+from unweave.retrieval.query import TOKENS, EmbeddedQuery
+from unweave.retrieval.steering import AS_IT_IS, BY_NUMBER, Steering
 from unweave.retrieval.systems import Ids, System
 
 DEPTH = 1000
@@ -82,7 +82,15 @@ class Sum:
 
     @property
     def steers(self) -> frozenset[str]:
-        return reduce(frozenset.intersection, (system.steers for system in self.systems.values()))
+        """What all its systems can be steered by, and boosts and bans if at least one of them can.
+
+        A boost bends the systems that take boosts, and the others stay as they are. A passage that has a banned concept
+        by one system is found by none, BM25 included. Concepts of tokens and those of texts are numbered each for
+        themselves, so a sum of both takes neither boosts nor bans.
+        """
+        each = [system.steers for system in self.systems.values()]
+        by_all, by_one = reduce(frozenset.intersection, each), reduce(frozenset.union, each) & BY_NUMBER
+        return by_all - BY_NUMBER if self._numbers_twice else by_all | by_one
 
     @property
     def lowest(self) -> float | None:
@@ -96,17 +104,32 @@ class Sum:
     def ids(self) -> Ids:
         return next(iter(self.systems.values())).ids
 
+    def check(self, steering: Steering) -> None:
+        numbered = [name for name in steering.given if name in BY_NUMBER]
+        if numbered and self._numbers_twice:
+            raise BadData(
+                f"{self.name} cannot be steered by {numbered[0]}: concepts of tokens and those of texts are numbered "
+                "each for themselves, so a number would mean two of them; leave one kind out of the sum"
+            )
+        steering.check(self.name, self.steers)
+
+    def having(self, latents: Sequence[int]) -> NDArray[np.bool_] | None:
+        each = [system.having(latents) for system in self.systems.values()]
+        known = [having for having in each if having is not None]
+        return np.logical_or.reduce(known) if known else None
+
     def search(self, query: EmbeddedQuery, cutoff: int = 10, steering: Steering = AS_IT_IS) -> Hits:
-        found = self._found(query, cutoff, steering)
+        found = self._found(query, cutoff, self._of_each(steering))
         return fusion.fused(found, self._values(found), cutoff).hits
 
     def explain(self, query: EmbeddedQuery, hits: Hits, steering: Steering = AS_IT_IS) -> list[Explanation]:
         """What each system adds to each hit; by rank, the explanation of a part is that of the system's own score."""
-        found = self._found(query, len(hits.passages), steering)
+        of_each = self._of_each(steering)
+        found = self._found(query, len(hits.passages), of_each)
         columns = [
-            self._parts(name, query, hits, of, values, scale, steering)
-            for name, of, values, scale in zip(
-                self.systems, found, self._values(found), self._scales(found), strict=True
+            self._parts(name, query, hits, of, values, scale, bent)
+            for name, of, values, scale, bent in zip(
+                self.systems, found, self._values(found), self._scales(found), of_each, strict=True
             )
         ]
         return [
@@ -114,9 +137,23 @@ class Sum:
             for score, parts in zip(hits.scores.tolist(), zip(*columns, strict=True), strict=True)
         ]
 
-    def _found(self, query: EmbeddedQuery, cutoff: int, steering: Steering) -> list[Hits]:
-        steering.check(self.name, self.steers)
-        return [system.search(query, max(cutoff, DEPTH), steering) for system in self.systems.values()]
+    @property
+    def _numbers_twice(self) -> bool:
+        """Whether a concept's number means one of tokens and one of texts."""
+        numbering = [TOKENS in system.needs for system in self.systems.values() if system.steers & BY_NUMBER]
+        return len(set(numbering)) > 1
+
+    def _of_each(self, steering: Steering) -> list[Steering]:
+        """How each system is steered: by boosts if it takes them, and by bans as passages that may not be found."""
+        self.check(steering)
+        having = self.having(steering.banned) if len(steering.banned) else None
+        bent = steering if having is None else steering.leaving_out(having)
+        plain = replace(bent, boosts={}) if bent.boosts else bent
+        return [bent if "boosts" in system.steers else plain for system in self.systems.values()]
+
+    def _found(self, query: EmbeddedQuery, cutoff: int, of_each: Sequence[Steering]) -> list[Hits]:
+        systems = self.systems.values()
+        return [system.search(query, max(cutoff, DEPTH), bent) for system, bent in zip(systems, of_each, strict=True)]
 
     def _shares(self) -> list[float]:
         """The weights, adding up to 1."""

@@ -6,7 +6,7 @@ system has what `System` lists, and a line in `stages.catalogue`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
@@ -20,9 +20,10 @@ from unweave.errors import BadData
 from unweave.explaining.accounting import explain_dense
 from unweave.index.hits import Hits, best, best_of
 from unweave.retrieval.bm25 import BM25
+from unweave.retrieval.passage_latents import PassageLatents
 from unweave.retrieval.query import TEXT, TOKENS, VECTOR, EmbeddedQuery
 from unweave.retrieval.searcher import ConceptSearcher
-from unweave.retrieval.steering import AS_IT_IS, CANDIDATES, CONCEPTS, FILTER, Steering
+from unweave.retrieval.steering import ACCOUNT, AS_IT_IS, CANDIDATES, CONCEPTS, FILTER, Steering
 from unweave.sae.model import SAE
 
 Ids = Callable[[Iterable[int]], list[str]]
@@ -61,6 +62,22 @@ class System(Protocol):
     def ids(self) -> Ids:
         """The only way from a position to a passage."""
 
+    def check(self, steering: Steering) -> None:
+        """Refuse what this system cannot be steered by.
+
+        Raises:
+            BadData: naming it, or a number that is out of its range.
+        """
+
+    def having(self, latents: Sequence[int]) -> NDArray[np.bool_] | None:
+        """Which passages have one of these latents, (n_positions,): those that a ban leaves out.
+
+        None: the system knows no concepts.
+
+        Raises:
+            BadData: there is no such latent.
+        """
+
     def search(self, query: EmbeddedQuery, cutoff: int = 10, steering: Steering = AS_IT_IS) -> Hits:
         """The best passages, by position.
 
@@ -77,13 +94,22 @@ def _candidates(n: int, steering: Steering) -> NDArray[np.int64]:
     return np.arange(n) if steering.allowed is None else np.flatnonzero(steering.allowed)
 
 
+class _Alone:
+    """What single systems have in common."""
+
+    def check(self: System, steering: Steering) -> None:
+        steering.check(self.name, self.steers)
+
+    def having(self, latents: Sequence[int]) -> NDArray[np.bool_] | None:
+        return None
+
+
 @dataclass(frozen=True, eq=False)
-class Dense:
-    """Exhaustive search by dot product."""
+class Dense(_Alone):
+    """Exhaustive search by dot product, steered by its account: S = sum_c f_c z_c(d) (w_c . q) + bias + residual."""
 
     name: ClassVar[str] = "dense"
     needs: ClassVar[frozenset[str]] = frozenset({VECTOR})
-    steers: ClassVar[frozenset[str]] = FILTER
     lowest: ClassVar[float | None] = None
 
     passages: NDArray[np.float32]  # (n_passages, d_in)
@@ -91,25 +117,53 @@ class Dense:
     """What its scores are explained by."""
     names: Names | None = None
     ids: Ids = by_number
+    latents: Callable[[], PassageLatents] | None = None
+    """The passages' latents, asked for when a search is steered by concepts; None: it cannot be."""
+
+    @property
+    def steers(self) -> frozenset[str]:
+        return FILTER if self.sae is None or self.latents is None else ACCOUNT
 
     @property
     def bytes_per_passage(self) -> float:
         return 4.0 * int(self.passages.shape[1])
 
+    def having(self, latents: Sequence[int]) -> NDArray[np.bool_] | None:
+        return None if self.latents is None else self.latents().having(latents)
+
     def search(self, query: EmbeddedQuery, cutoff: int = 10, steering: Steering = AS_IT_IS) -> Hits:
-        steering.check(self.name, self.steers)
-        return best(self.passages @ query.embedding(), _candidates(len(self.passages), steering), cutoff)
+        self.check(steering)
+        if self.latents is not None and len(steering.banned):
+            steering = steering.leaving_out(self.latents().having(steering.banned))
+        scores = self.passages @ query.embedding()
+        if steering.boosts:
+            scores = self.boosted(scores, np.arange(len(scores)), query, steering.boosts)
+        return best(scores, _candidates(len(self.passages), steering), cutoff)
+
+    def boosted(
+        self, scores: NDArray[np.float32], passages: NDArray[np.int64], query: EmbeddedQuery,
+        boosts: Mapping[int, float],
+    ) -> NDArray[np.float32]:  # fmt: skip
+        """Dense scores of some passages, (n,), with what boosts add to them.
+
+        Raises:
+            BadData: a boost is for a latent that the SAE does not have.
+        """
+        assert self.latents is not None and self.sae is not None  # for `check` has refused the boosts otherwise
+        added = self.latents().added(boosts, query.embedding(), self.sae)
+        return (scores + added[passages]).astype(np.float32)
 
     def explain(self, query: EmbeddedQuery, hits: Hits, steering: Steering = AS_IT_IS) -> list[Explanation]:
         if self.sae is None:
             raise BadData("without an SAE there is nothing to explain dense scores by; run: unweave fit")
-        return explain_dense(
-            hits.scores.tolist(), query.embedding(), self.passages[hits.passages], self.sae, self.names
-        )
+        # A score steered by stored latents is explained by these: encoded anew, one at the threshold might be missing.
+        known = self.latents().rows[hits.passages] if self.latents is not None and steering.boosts else None
+        rows, scores = self.passages[hits.passages], hits.scores.tolist()
+        return explain_dense(scores, query.embedding(), rows, self.sae, self.names, known, steering.boosts)
 
 
 @dataclass(frozen=True, eq=False)
-class Lexical:
+class Lexical(_Alone):
     """Search by words."""
 
     name: ClassVar[str] = "BM25"
@@ -125,14 +179,14 @@ class Lexical:
         return self.bm25.bytes_per_passage
 
     def search(self, query: EmbeddedQuery, cutoff: int = 10, steering: Steering = AS_IT_IS) -> Hits:
-        steering.check(self.name, self.steers)
+        self.check(steering)
         return self.bm25.search(query.words(), cutoff, steering.allowed)
 
     def explain(self, query: EmbeddedQuery, hits: Hits, steering: Steering = AS_IT_IS) -> list[Explanation]:
         return self.bm25.explain(query.words(), hits.passages, hits.scores)
 
 
-class Reconstructed:
+class Reconstructed(_Alone):
     """Dense search over what the SAE gives back of passages and query, x_hat, each scaled to length 1."""
 
     name, needs, steers, lowest = "reconstructed dense", frozenset({VECTOR}), FILTER, None
@@ -148,7 +202,7 @@ class Reconstructed:
         return self._dense.bytes_per_passage
 
     def search(self, query: EmbeddedQuery, cutoff: int = 10, steering: Steering = AS_IT_IS) -> Hits:
-        steering.check(self.name, self.steers)
+        self.check(steering)
         (vector,) = unit_rows(self._sae.reconstruct(query.embedding()))
         return self._dense.search(EmbeddedQuery(query.text, vector), cutoff, steering)
 
@@ -157,7 +211,7 @@ class Reconstructed:
 
 
 @dataclass(frozen=True, eq=False)
-class CLSR:
+class CLSR(_Alone):
     """Concept-Level Sparse Retrieval over one index."""
 
     needs: ClassVar[frozenset[str]] = frozenset({VECTOR})
@@ -176,6 +230,9 @@ class CLSR:
     def bytes_per_passage(self) -> float:
         index = self.searcher.index
         return index.bytes(forward=True) / max(1, index.n_passages)
+
+    def having(self, latents: Sequence[int]) -> NDArray[np.bool_]:
+        return self.searcher.listed_with(latents)
 
     def search(self, query: EmbeddedQuery, cutoff: int = 10, steering: Steering = AS_IT_IS) -> Hits:
         return self.searcher.search(self._read(query), cutoff, steering)
@@ -201,8 +258,8 @@ class TokenConcepts(CLSR):
 
 
 @dataclass(frozen=True, eq=False)
-class RescoredCLSR:
-    """CL-SR whose best candidates are ordered anew by the dense query and their stored codes."""
+class RescoredCLSR(_Alone):
+    """CL-SR whose best candidates are ordered anew by the dense query and their stored codes; boosts bend both."""
 
     name: ClassVar[str] = "CL-SR rescored"
     needs: ClassVar[frozenset[str]] = frozenset({VECTOR})
@@ -218,21 +275,23 @@ class RescoredCLSR:
     def ids(self) -> Ids:
         return self.searcher.index.ids
 
+    def having(self, latents: Sequence[int]) -> NDArray[np.bool_]:
+        return self.searcher.listed_with(latents)
+
     def search(self, query: EmbeddedQuery, cutoff: int = 10, steering: Steering = AS_IT_IS) -> Hits:
-        steering.check(self.name, self.steers)
+        self.check(steering)
         return self.searcher.rescored(query.embedding(), cutoff, max(cutoff, self.candidates), steering)
 
     def explain(self, query: EmbeddedQuery, hits: Hits, steering: Steering = AS_IT_IS) -> list[Explanation]:
-        return self.searcher.explain_rescored(query.embedding(), hits, self.names)
+        return self.searcher.explain_rescored(query.embedding(), hits, self.names, steering)
 
 
 @dataclass(frozen=True, eq=False)
-class DenseRescored:
-    """The dense model's ranking of what concepts find: its scores, without reading every vector."""
+class DenseRescored(_Alone):
+    """The dense model's ranking of what concepts find: its scores, without reading every vector. Boosts bend both."""
 
     name: ClassVar[str] = "CL-SR then dense"
     needs: ClassVar[frozenset[str]] = frozenset({VECTOR})
-    steers: ClassVar[frozenset[str]] = CANDIDATES
     lowest: ClassVar[float | None] = None
 
     searcher: ConceptSearcher
@@ -241,26 +300,36 @@ class DenseRescored:
     bytes_per_passage: float
 
     @property
+    def steers(self) -> frozenset[str]:
+        return CANDIDATES if "boosts" in self.dense.steers else CANDIDATES - {"boosts"}
+
+    @property
     def ids(self) -> Ids:
         return self.searcher.index.ids
 
+    def having(self, latents: Sequence[int]) -> NDArray[np.bool_]:
+        return self.searcher.listed_with(latents)
+
     def search(self, query: EmbeddedQuery, cutoff: int = 10, steering: Steering = AS_IT_IS) -> Hits:
-        steering.check(self.name, self.steers)
+        self.check(steering)
         vector, most = query.embedding(), max(cutoff, self.candidates)
         found = np.sort(self.searcher.search(vector, most, steering).passages)
-        return best_of(found, self.dense.passages[found] @ vector, cutoff)
+        scores = self.dense.passages[found] @ vector
+        if steering.boosts:
+            scores = self.dense.boosted(scores, found, query, steering.boosts)
+        return best_of(found, scores, cutoff)
 
     def explain(self, query: EmbeddedQuery, hits: Hits, steering: Steering = AS_IT_IS) -> list[Explanation]:
-        return self.dense.explain(query, hits)
+        return self.dense.explain(query, hits, steering)
 
 
 @dataclass(frozen=True, eq=False)
-class ConceptCodes:
+class ConceptCodes(_Alone):
     """The dense query against the stored code of every passage, three bytes a concept; no inverted lists."""
 
     name: ClassVar[str] = "codes"
     needs: ClassVar[frozenset[str]] = frozenset({VECTOR})
-    steers: ClassVar[frozenset[str]] = FILTER
+    steers: ClassVar[frozenset[str]] = ACCOUNT
     lowest: ClassVar[float | None] = None
 
     searcher: ConceptSearcher
@@ -268,9 +337,12 @@ class ConceptCodes:
     names: Names | None = None
     ids: Ids = field(default=by_number)
 
+    def having(self, latents: Sequence[int]) -> NDArray[np.bool_]:
+        return self.searcher.coded_with(latents)
+
     def search(self, query: EmbeddedQuery, cutoff: int = 10, steering: Steering = AS_IT_IS) -> Hits:
-        steering.check(self.name, self.steers)
-        return self.searcher.scanned(query.embedding(), cutoff, steering.allowed)
+        self.check(steering)
+        return self.searcher.scanned(query.embedding(), cutoff, steering)
 
     def explain(self, query: EmbeddedQuery, hits: Hits, steering: Steering = AS_IT_IS) -> list[Explanation]:
-        return self.searcher.explain_rescored(query.embedding(), hits, self.names)
+        return self.searcher.explain_rescored(query.embedding(), hits, self.names, steering)

@@ -8,15 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from unweave.base.fields import LARGEST
 from unweave.base.records import Explanation
-from unweave.concepts.edits import no_concept
 from unweave.encode.words import Word
 from unweave.errors import BadData
 from unweave.explaining.accounting import explain_dense
 from unweave.explaining.two_sided import TwoSided, explain_both
 from unweave.explaining.words import ByWords, explain_by_words, in_words, of_activation
 from unweave.retrieval.query import VECTOR
+from unweave.stages.active import concept_of
 from unweave.stages.asked import Asked, read_all, vector_of
 from unweave.stages.workspace import Workspace
 
@@ -63,9 +62,7 @@ def words_of(project: Workspace, latent: int) -> list[list[tuple[Word, float]]]:
     Raises:
         BadData: there is no such concept, or the encoder does not average its tokens' outputs.
     """
-    concept = project.concepts.concept(latent) if 0 <= latent <= LARGEST else None
-    if concept is None:
-        raise no_concept(project.concepts.database, latent)
+    concept = concept_of(project, latent)
     sources = {"passages": project.corpus, "sentences": project.sentences}
     contents = []
     for example in concept.examples:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +14,14 @@ from unweave.base.stored import differing
 from unweave.base.vectors import refuse_unusable
 from unweave.config import PRECOMPUTED
 from unweave.encode.encoder import HOW
-from unweave.errors import BadData, StaleArtifact
+from unweave.errors import BadData, NotThere, StaleArtifact
 from unweave.retrieval.query import TOKENS, VECTOR, EmbeddedQuery
 from unweave.sae import tokens
 from unweave.stages.made_with import ENCODER
 from unweave.stages.places import ARTIFACTS
 from unweave.stages.workspace import Workspace
+
+_QUERIES_KEPT = 256
 
 
 class QueryId(str):
@@ -85,7 +88,7 @@ def token_rows(project: Workspace, texts: Sequence[str]) -> list[NDArray[np.floa
     if not texts:
         return []
     encoder = project.token_encoder
-    _check_encoder(project, "tokens/sae")
+    check_encoder(project, "tokens/sae")
     return [
         text
         for rows, ends in tokens.unit_tokens(encoder, texts, of_queries=True)
@@ -96,13 +99,31 @@ def token_rows(project: Workspace, texts: Sequence[str]) -> list[NDArray[np.floa
 def _embedded(project: Workspace, texts: list[str]) -> list[NDArray[np.float32]]:
     if not texts:
         return []
-    _check_encoder(project, "embeddings/passages")
+    check_encoder(project, "embeddings/passages")
+    if len(texts) == 1:  # whoever bends a search asks the same again
+        read = project.kept("queries asked last", ["embeddings/passages"], lambda: _remembering(project))
+        return [read(texts[0])]
+    return list(_read_queries(project, texts))
+
+
+def _remembering(project: Workspace) -> Callable[[str], NDArray[np.float32]]:
+    """Embeds one query, and keeps the last ones."""
+
+    def read(text: str) -> NDArray[np.float32]:
+        row: NDArray[np.float32] = _read_queries(project, [text])[0]
+        row.setflags(write=False)
+        return row
+
+    return lru_cache(maxsize=_QUERIES_KEPT)(read)
+
+
+def _read_queries(project: Workspace, texts: list[str]) -> NDArray[np.float32]:
     rows = project.encoder.encode_queries(texts)
     refuse_unusable(rows, "the queries' embeddings")
-    return list(rows)
+    return rows
 
 
-def _check_encoder(project: Workspace, name: str) -> None:
+def check_encoder(project: Workspace, name: str) -> None:
     """Refuse to read a query by another encoder than an artefact was made with."""
     made_with = project.manifest(name).settings["encoder"]
     named = project.encoder_identity("passages")
@@ -147,5 +168,5 @@ def _position(project: Workspace, query_id: str) -> int:
 
     known = project.kept("query positions", ["queries"], positions)
     if query_id not in known:
-        raise BadData(f"the project has no query with the id {str(query_id)!r}")
+        raise NotThere(f"the project has no query with the id {str(query_id)!r}")
     return known[query_id]

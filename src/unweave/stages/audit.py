@@ -21,7 +21,7 @@ from unweave.base.plain import plain
 from unweave.base.records import Query
 from unweave.encode.encoder import Encoder
 from unweave.encode.encoders import NoEncoder
-from unweave.errors import BadData
+from unweave.errors import BadData, MissingArtifact
 from unweave.evaluation.measures import parse
 from unweave.evaluation.rank import with_ids
 from unweave.evaluation.runs import Run, read_run, trec_id
@@ -91,13 +91,14 @@ def load(project: Path) -> Audit:
     """Read the audit that a project has.
 
     Raises:
-        BadData: it has none, or not what `audit` wrote.
+        MissingArtifact: it has none.
+        BadData: what it has is not what `audit` wrote.
     """
     path = project / RECORD
     try:
         return Audit.from_dict(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
-        raise BadData(f"{project} has no {RECORD}; run: unweave audit {project}") from None
+        raise MissingArtifact(f"{project} has no {RECORD}; run: unweave audit {project}") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadData(f"{path} holds no audit ({plain(str(error), 80)}); run: unweave audit {project}") from error
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from unweave.base.fields import LARGEST
-from unweave.concepts import edits
 from unweave.explaining.sentences import Sentence, sentences_of
+from unweave.stages.active import concept_of
 from unweave.stages.workspace import Workspace
 
 
@@ -15,7 +14,6 @@ def carrying(project: Workspace, passage_id: str, latent: int) -> list[Sentence]
         BadData: there is no such passage, or no such concept.
     """
     position = project.position(passage_id)
-    if not 0 <= latent <= LARGEST or project.concepts.concept(latent) is None:
-        raise edits.no_concept(project.concepts.database, latent)
+    concept_of(project, latent)
     language = project.settings.embed.language
     return sentences_of(project.corpus[position], latent, project.encoder, project.sae, language)

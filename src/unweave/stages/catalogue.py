@@ -7,6 +7,7 @@ an index beside something else, needs an index that holds what the corpus does: 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -14,14 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unweave.base.contributions import Names
-from unweave.errors import BadData
+from unweave.errors import BadData, CorruptArtifact
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.hits import Hits
 from unweave.index.scoring import TOKENS
 from unweave.retrieval import sums
+from unweave.retrieval.passage_latents import PassageLatents
 from unweave.retrieval.query import EmbeddedQuery
 from unweave.retrieval.searcher import ConceptSearcher
-from unweave.retrieval.steering import Steering
+from unweave.retrieval.steering import AS_IT_IS, Steering
 from unweave.retrieval.sums import Sum
 from unweave.retrieval.systems import (
     CLSR,
@@ -34,6 +36,7 @@ from unweave.retrieval.systems import (
     System,
     TokenConcepts,
 )
+from unweave.stages.active import by_concept
 from unweave.stages.lexical import counted
 from unweave.stages.workspace import Workspace
 
@@ -45,8 +48,8 @@ class Catalogue(Mapping[str, System]):
         self._project = project
 
     def __iter__(self) -> Iterator[str]:
-        """The single systems that are there."""
-        return (name for name, entry in _SYSTEMS.items() if all(map(self._project.has, entry.reads)))
+        """The single systems that are there; not those whose parts are damaged, which is said to who asks for them."""
+        return (name for name, entry in _SYSTEMS.items() if all(map(self._whole, entry.reads)))
 
     def __contains__(self, name: object) -> bool:
         return name in list(self)
@@ -62,6 +65,12 @@ class Catalogue(Mapping[str, System]):
             MissingArtifact, StaleArtifact: what it reads is not there yet, or out of date.
         """
         return self._sum(name) if sums.is_sum(name) else self._single(name)
+
+    def _whole(self, artifact: str) -> bool:
+        try:
+            return self._project.has(artifact)
+        except CorruptArtifact:
+            return False
 
     def check(self, names: Iterable[str]) -> None:
         """Refuse names that no system has, before anything is read.
@@ -95,8 +104,11 @@ class Catalogue(Mapping[str, System]):
         allowed[places[places >= 0]] = True
         return allowed
 
-    def hit_of(self, name: str, query: EmbeddedQuery, passage_id: str) -> Hits:
+    def hit_of(self, name: str, query: EmbeddedQuery, passage_id: str, steering: Steering = AS_IT_IS) -> Hits:
         """One passage with the score that a system gives it for a query.
+
+        Args:
+            steering: its boosts bend the score.
 
         Raises:
             BadData: the system does not find it.
@@ -110,12 +122,12 @@ class Catalogue(Mapping[str, System]):
                 project.index_of(profile).n_positions,
             )
         if sums.is_sum(name):  # a part is stretched by the hits around it
-            hits = system.search(query, sums.DEPTH)
+            hits = system.search(query, sums.DEPTH, steering)
             found = Hits(*(column[hits.passages == place] for column in hits))
         else:
             alone = np.zeros(n, np.bool_)
             alone[place] = place >= 0
-            found = system.search(query, 1, Steering(allowed=alone))
+            found = system.search(query, 1, replace(steering, allowed=alone))
         if not len(found.passages):
             raise BadData(
                 f"{name} does not find the passage {passage_id!r} for this query, so there is no score to explain"
@@ -163,6 +175,11 @@ def _matrix(project: Workspace) -> NDArray[np.float32]:
     return project.kept("dense rows", ["embeddings/passages"], lambda: project.embedded("passages").rows())
 
 
+def _latents(project: Workspace) -> PassageLatents:
+    """Every passage's latents both ways, from the first search on that concepts steer."""
+    return PassageLatents(project.latents, by_concept(project))
+
+
 def in_corpus_order(project: Workspace, profile: str) -> ConceptIndex:
     """An index whose positions are the corpus's.
 
@@ -183,7 +200,7 @@ def _bm25(project: Workspace) -> Lexical:
 
 
 def _dense(project: Workspace) -> Dense:
-    return Dense(_matrix(project), project.sae, _names(project), partial(_ids, project))
+    return Dense(_matrix(project), project.sae, _names(project), partial(_ids, project), partial(_latents, project))
 
 
 def _reconstructed(project: Workspace) -> Reconstructed:

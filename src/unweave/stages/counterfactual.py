@@ -38,6 +38,9 @@ def in_query(
 ) -> Counterfactual:  # fmt: skip
     """Concepts of the query scaled or added: all passages are ranked again.
 
+    By dense the query's vector is moved, so that its products with every direction near the concept's move too; a
+    steered search, which is what other systems do here, changes what the concept itself adds and nothing else.
+
     Raises:
         BadData: the system takes no weights of concepts, or a concept is not there to be scaled.
     """

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from unweave.base.artifact import read_manifest, verify
 from unweave.base.building import clear_leftovers
+from unweave.base.plain import plain
 from unweave.base.stored import differing
 from unweave.errors import CorruptArtifact, MissingArtifact
 from unweave.stages.made_with import DEFAULTS
@@ -24,6 +25,20 @@ class Outcome(NamedTuple):
     seconds: float
     """Time it took to make, whenever that was."""
     results: dict[str, Any]
+
+    @property
+    def said(self) -> str:
+        """One line on what was done."""
+        if "undefined" in self.results:
+            return f"{self.artifact}: left out: {plain(str(self.results['undefined']))}"
+        simple = {name: value for name, value in self.results.items() if isinstance(value, int | float | str)}
+        said = ", ".join(f"{plain(name.replace('_', ' '))} {_number(value)}" for name, value in simple.items())
+        state = f"made in {self.seconds:.1f} s" if self.fresh else "already there"
+        return f"{self.artifact}: {state}" + (f" ({said})" if said else "")
+
+
+def _number(value: float | str) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else plain(str(value))
 
 
 def is_stale(

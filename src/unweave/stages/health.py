@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from unweave.base.artifact import MANIFEST, read_manifest, verify
 from unweave.base.building import in_the_making
 from unweave.base.files import is_aside
+from unweave.concepts.layout import ConceptMap
 from unweave.concepts.store import Concepts
 from unweave.encode.embeddings import Embeddings
 from unweave.errors import CorruptArtifact, MissingArtifact, StaleArtifact
@@ -28,6 +29,7 @@ _OPENED: Mapping[str, Callable[[Path], Any]] = {
     "corpus": Corpus.load, "queries": lambda folder: QuerySet.load(folder).all, "embeddings": Embeddings.load,
     "sae": SAE.load, "latents": load_latents, "concepts": lambda folder: list(Concepts.load(folder)),
     "index": ConceptIndex.open, "bm25": BM25.load, "codes": Codes.load, "evaluation": Evaluation.load,
+    "map": ConceptMap.load,
 }  # fmt: skip
 """How an artefact of each kind is opened, which also compares its parts with each other."""
 _STEPS = {

@@ -46,6 +46,7 @@ DEFAULTS: dict[str, Mapping[str, Any]] = {
     "index": {"scoring": {}},
     "codes": defaults_of(IndexConfig),
     "bm25": {"language": defaults_of(EmbedConfig)["language"]},
+    "map": {},
     "evaluation": defaults_of(EvaluateConfig),
     "reproduction": defaults_of(ReproduceConfig),
 }  # fmt: skip

@@ -30,6 +30,7 @@ ARTIFACTS = {
     "index/tokens": _Place("index", "tokens"),
     "bm25": _Place("bm25", "index build"),
     "codes": _Place("codes", "index build"),
+    "map": _Place("map", "map"),
     "evaluation": _Place("evaluation", "evaluate"),
     "dictionary": _Place("sae", "pretrain"),
 }

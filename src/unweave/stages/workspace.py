@@ -26,9 +26,9 @@ from unweave.encode.embeddings import Embeddings
 from unweave.encode.encoder import CallableEncoder, Encoder, TokenEncoder, same_space
 from unweave.encode.encoders import NoEncoder, open_encoder
 from unweave.errors import (
-    BadData,
     CorruptArtifact,
     MissingArtifact,
+    NotThere,
     StaleArtifact,
     UnweaveError,
 )
@@ -391,9 +391,9 @@ def position_in(corpus: Corpus, passage_id: str) -> int:
     """Where a passage stands in a corpus.
 
     Raises:
-        BadData: the corpus has no passage of this id.
+        NotThere: the corpus has no passage of this id.
     """
     position = corpus.position(passage_id)
     if position is None:
-        raise BadData(f"the corpus has no passage with the id {passage_id!r}; ids are shown by: unweave search")
+        raise NotThere(f"the corpus has no passage with the id {passage_id!r}; ids are shown by: unweave search")
     return position

@@ -188,6 +188,10 @@ class Corpus(Sequence[Passage]):
             found[position] = all(value in as_texts(held.get(name)) for name, value in to_read.items())
         return found
 
+    def values(self, most: int) -> dict[str, list[str]]:
+        """The fields of the passages' metadata and values of each, the first in their order; none of free text."""
+        return {name: self._metadata.values(name, most) for name in self._metadata.fields}
+
     @cached_property
     def _metadata(self) -> Metadata:
         return Metadata(self.folder, self.manifest, self._opened)

@@ -150,6 +150,11 @@ class Metadata:
         """The names of all fields, ascending."""
         return list(self._fields)
 
+    def values(self, name: str, most: int) -> list[str]:
+        """The first values of a field, in their order; none if it has no lists."""
+        within = self._numbers(name)
+        return [] if within is None else self._values[within.start : min(within.stop, within.start + most)]
+
     def positions(self, name: str, value: str) -> NDArray[np.int32] | None:
         """The passages whose field has this value, ascending; None: the field has no lists.
 
@@ -159,16 +164,22 @@ class Metadata:
         name = _as_stored(name)
         if name not in self._fields:
             raise BadData(f"no passage has metadata {name!r}; there are: {', '.join(self.fields) or 'none'}")
-        field = self._fields[name]
-        if field is None:
+        within = self._numbers(name)
+        if within is None:
             return None
-        with damaged("fields.json of the corpus is no table of its metadata ({}); make the corpus anew"):
-            within = range(field["first"], field["first"] + field["n_values"])
         number = self._values.find(_as_stored(value), within)
         if number is None:
             return self._positions.part(0, 0)
         start, end = self._starts.part(number, number + 2).tolist()
         return self._positions.part(start, end)
+
+    def _numbers(self, name: str) -> range | None:
+        """The numbers of a field's values; None: it has no lists."""
+        field = self._fields[name]
+        if field is None:
+            return None
+        with damaged("fields.json of the corpus is no table of its metadata ({}); make the corpus anew"):
+            return range(field["first"], field["first"] + field["n_values"])
 
 
 def _as_stored(text: str) -> str:

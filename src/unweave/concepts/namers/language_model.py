@@ -85,6 +85,17 @@ class Forecast(NamedTuple):
     seconds: float
     """By an assumed time for each request, unless one was given."""
 
+    def said(self) -> Iterator[str]:
+        """A line for each number, and one more if the cap will be reached."""
+        yield f"concepts        {self.concepts:>12,}"
+        yield f"requests        {self.requests:>12,}   if none has to be sent again"
+        yield f"input tokens    {self.input_tokens:>12,}   about, at four characters each"
+        yield f"output tokens   {self.output_tokens:>12,}   about"
+        yield f"cost            {self.cost:>12.4f}   about; {self.most:.4f} at most, {self.left:.4f} left of the cap"
+        yield f"time            {self.seconds / 60:>12.1f}   minutes, about"
+        if self.most > self.left:
+            yield "the most that it can cost is above what is left of the cap; it stops there, what is named is kept"
+
 
 class LanguageModelNamer:
     """Names concepts by a language model; see `naming.Namer`."""

@@ -1,0 +1,157 @@
+/** Systems and measures. Two systems are chosen to be looked at query by query. */
+import type { Shape } from "../../api/client";
+import { figure } from "../../parts/figures";
+import { best, ranked, type State } from "./state";
+
+type Board = Shape<"Leaderboard">;
+
+interface Props {
+  board: Board;
+  state: State;
+  onChoose: (of: "a" | "b", system: string) => void;
+  onMeasure: (measure: string) => void;
+}
+
+export function Leaderboard({ board, state, onChoose, onMeasure }: Props) {
+  const rows = ranked(board, state.measure);
+  const bytes = best(
+    rows.map((row) => row.bytes_per_passage),
+    "lowest",
+  );
+  const ms = best(
+    rows.map((row) => row.ms_per_query),
+    "lowest",
+  );
+  const notes = rows.some((row) => row.note);
+  return (
+    <table class="grid board">
+      <caption class="vh">Systems and what was measured of each; choose two of them to compare</caption>
+      <thead>
+        <tr>
+          <th class="pick">
+            <abbr title="The first of the two that are compared">A</abbr>
+          </th>
+          <th class="pick">
+            <abbr title="The second, which it is compared with">B</abbr>
+          </th>
+          <th>System</th>
+          {board.measures.map((measure) => (
+            <th
+              key={measure}
+              class={measure === state.measure ? "num" : "num lo"}
+              aria-sort={measure === state.measure ? "descending" : "none"}
+            >
+              <button type="button" onClick={() => onMeasure(measure)}>
+                {measure}
+                {measure === state.measure && <span aria-hidden="true"> ↓</span>}
+              </button>
+            </th>
+          ))}
+          <th class="lo dots">
+            <Axis />
+          </th>
+          <th class="num lo">Bytes a passage</th>
+          <th class="num lo">ms a query</th>
+          {notes && <th class="lo md">Note</th>}
+        </tr>
+      </thead>
+      <tbody>
+        {rows.map((row) => (
+          <tr key={row.system} class={row.system === state.a || row.system === state.b ? "sel" : ""}>
+            <Pick of="a" row={row.system} chosen={state.a} other={state.b} onChoose={onChoose} />
+            <Pick of="b" row={row.system} chosen={state.b} other={state.a} onChoose={onChoose} />
+            <td class="system">
+              <bdi>{row.system}</bdi>
+            </td>
+            {board.measures.map((measure) => (
+              <td key={measure} class={measure === state.measure ? "num" : "num lo"}>
+                <Value
+                  value={row.measures[measure]}
+                  best={best(
+                    rows.map((one) => one.measures[measure]),
+                    "highest",
+                  )}
+                />
+              </td>
+            ))}
+            <td class="lo dots">
+              <Dot value={row.measures[state.measure]} />
+            </td>
+            <td class="num lo">
+              <Value value={row.bytes_per_passage} best={bytes} digits={0} />
+            </td>
+            <td class="num lo">
+              <Value value={row.ms_per_query} best={ms} digits={2} />
+            </td>
+            {notes && <td class="lo md small mute">{row.note}</td>}
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+interface PickProps {
+  of: "a" | "b";
+  row: string;
+  chosen: string;
+  other: string;
+  onChoose: Props["onChoose"];
+}
+
+function Pick({ of, row, chosen, other, onChoose }: PickProps) {
+  const said = of === "a" ? `Compare ${row}` : `Compare with ${row}`;
+  return (
+    <td class="pick">
+      <label>
+        <input
+          type="radio"
+          name={`system-${of}`}
+          checked={row === chosen}
+          disabled={row === other}
+          onChange={() => onChoose(of, row)}
+        />
+        <span class="vh">{said}</span>
+      </label>
+    </td>
+  );
+}
+
+function Value(props: { value: number | null | undefined; best: number | undefined; digits?: number }) {
+  const { value, digits = 3 } = props;
+  if (value === null || value === undefined) return <span class="faint">–</span>;
+  const shown = digits === 0 ? Math.round(value).toLocaleString("en") : figure(value, digits);
+  if (value !== props.best) return <>{shown}</>;
+  return (
+    <b>
+      {shown}
+      <span class="vh"> (best)</span>
+    </b>
+  );
+}
+
+/** Measures run from 0 to 1, and so does the axis: what looks close is close. */
+function Axis() {
+  return (
+    <>
+      <span class="vh">The same on a line</span>
+      <svg class="axis" aria-hidden="true">
+        {[0, 0.25, 0.5, 0.75, 1].map((at) => (
+          <text key={at} x={`${100 * at}%`} y="13" text-anchor={at === 0 ? "start" : at === 1 ? "end" : "middle"}>
+            {at}
+          </text>
+        ))}
+      </svg>
+    </>
+  );
+}
+
+function Dot({ value }: { value: number | undefined }) {
+  if (value === undefined) return null;
+  return (
+    <svg class="dot-line" aria-hidden="true">
+      <line x1="0" x2="100%" y1="9" y2="9" />
+      <circle cx={`${100 * value}%`} cy="9" r="4" />
+    </svg>
+  );
+}

@@ -1,0 +1,44 @@
+/** Why a passage scores what it scores for the query that led to it. */
+
+import type { Shape } from "../../api/client";
+import { figure } from "../../parts/figures";
+import { calledSystem } from "../../parts/systems";
+import { Axis } from "../../score/axis";
+import { Bar, Brackets } from "../../score/bar";
+import { accountsOf, type Slots } from "../../score/groups";
+import { layoutOf } from "../../score/layout";
+import { Ledger } from "../../score/ledger";
+import { Legend } from "../../score/legend";
+import { scaleOf } from "../../score/scale";
+import { useWidth } from "../../score/width";
+
+interface ScoreProps {
+  query: string;
+  system: string;
+  hit: Shape<"Hit">;
+  slots: Slots;
+  title: string;
+  onSelect: (latent: number) => void;
+}
+
+export function Score({ query, system, hit, slots, title, onSelect }: ScoreProps) {
+  const [ref, width] = useWidth<SVGSVGElement>();
+  if (!hit.explanation) return null;
+  const accounts = accountsOf(hit.explanation, slots, query);
+  const layout = layoutOf(accounts);
+  const scale = scaleOf([layout.end], [hit.score]);
+  return (
+    <>
+      <p class="mute">
+        Rank {hit.rank} by {calledSystem(system)}, with a score of {figure(hit.score)}.
+      </p>
+      <div class="passage-bar">
+        <Legend hits={[accounts]} />
+        <Axis scale={scale} bars={ref} />
+        {layout.brackets.length > 0 && <Brackets layout={layout} scale={scale} width={width} />}
+        <Bar layout={layout} scale={scale} width={width} onSelect={onSelect} />
+      </div>
+      <Ledger accounts={accounts} slots={slots} of={title} score={hit.score} />
+    </>
+  );
+}
