@@ -1,5 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { address } from "../src/address";
+import type { ProjectInfo } from "../src/project";
+import { copyable, type Page, stateOf } from "../src/views/passage/state";
 import {
   type Activation,
   apart,
@@ -10,6 +13,7 @@ import {
   stepped,
   toMark,
 } from "../src/views/passage/text";
+import { searched } from "../src/views/search/state";
 
 const word = (start: number, end: number) => ({ start, end, share: 1, value: 1 });
 
@@ -75,5 +79,33 @@ describe("concepts of a passage", () => {
     expect(stepped(concepts, 1, -1)).toBe(1);
     expect(stepped(concepts, 4, 1)).toBe(4);
     expect(stepped([], 4, 1)).toBeNull();
+  });
+});
+
+describe("the search that led to a passage", () => {
+  const given = "q=warm+wind&system=CL-SR&boost=3:2&ban=5,7&where=page%3Dfoehn&where=kind%3Dwind&sel=3";
+  const state = stateOf(new URLSearchParams(`id=p1&${given}`));
+  const of = { passage_id: "p1" } as Page;
+  const project = { path: "demo", steerable: { "CL-SR": ["boosts", "banned", "allowed"], BM25: ["allowed"] } };
+  const copied = (system: string) => copyable(of, { ...state, system }, null, project as unknown as ProjectInfo);
+
+  test("is what the way back leads to, with all that bends it", () => {
+    expect(new URL(address("/search", searched(state)), "http://x").search).toBe(`?${given}`);
+  });
+
+  test("is asked with when the score is explained, by command, Python and address", () => {
+    const { command, python, json } = copied("CL-SR");
+    expect(command).toBe("unweave explain --system CL-SR --boost 3=2 -- demo 'warm wind' p1");
+    expect(python).toContain('explain("warm wind", "p1", system="CL-SR", steering=uw.Steering(boosts={3: 2}))');
+    expect(json).toBe(
+      "/api/explain?q=warm+wind&system=CL-SR&passage=p1&boost=3%3A2&ban=5&ban=7&where=page%3Dfoehn&where=kind%3Dwind",
+    );
+  });
+
+  test("does not bend a system that takes no steering", () => {
+    const { command, json } = copied("BM25");
+    expect(command).toBe("unweave explain --system BM25 -- demo 'warm wind' p1");
+    expect(json).not.toContain("boost");
+    expect(json).toContain("where");
   });
 });

@@ -13,24 +13,25 @@ import { scaleOf } from "../../score/scale";
 import { useWidth } from "../../score/width";
 
 interface ScoreProps {
-  query: string;
-  system: string;
-  hit: Shape<"Hit">;
+  of: Shape<"Standing">;
   slots: Slots;
   title: string;
   onSelect: (latent: number) => void;
 }
 
-export function Score({ query, system, hit, slots, title, onSelect }: ScoreProps) {
+export function Score({ of, slots, title, onSelect }: ScoreProps) {
   const [ref, width] = useWidth<SVGSVGElement>();
-  if (!hit.explanation) return null;
-  const accounts = accountsOf(hit.explanation, slots, query);
+  const { score } = of.explanation;
+  const accounts = accountsOf(of.explanation, slots, of.query);
   const layout = layoutOf(accounts);
-  const scale = scaleOf([layout.end], [hit.score]);
+  const scale = scaleOf([layout.end], [score]);
   return (
     <>
       <p class="mute">
-        Rank {hit.rank} by {calledSystem(system)}, with a score of {figure(hit.score)}.
+        {of.rank === null
+          ? `Not among the first ${of.looked_at} hits by ${calledSystem(of.system)}; its score is `
+          : `Rank ${of.rank} by ${calledSystem(of.system)}, with a score of `}
+        {figure(score)}.
       </p>
       <div class="passage-bar">
         <Legend hits={[accounts]} />
@@ -38,7 +39,7 @@ export function Score({ query, system, hit, slots, title, onSelect }: ScoreProps
         {layout.brackets.length > 0 && <Brackets layout={layout} scale={scale} width={width} />}
         <Bar layout={layout} scale={scale} width={width} onSelect={onSelect} />
       </div>
-      <Ledger accounts={accounts} slots={slots} of={title} score={hit.score} />
+      <Ledger accounts={accounts} slots={slots} of={title} score={score} />
     </>
   );
 }

@@ -1,32 +1,28 @@
 /** What the reader asks for beside the passage: where it stands for the query, and the words that carry a concept. */
-import { api, asked, type Shape } from "../../api/client";
+import { api, asked, Refused, type Shape } from "../../api/client";
+import { asksOf } from "../search/state";
+import type { State } from "./state";
 
 export interface Found {
-  /** The passage among the hits; null: not among so many. */
-  hit: Shape<"Hit"> | null;
+  /** The passage's score as a sum, or why the system gives it none, in a sentence. */
+  standing: Shape<"Standing"> | string;
   /** Explanations of the first page, by which concepts have their colours, as in the search. */
   page: Shape<"Explanation">[];
 }
 
 const PAGE = 10;
-export const DEEPEST = 100;
 
-interface Asked {
-  id: string;
-  query: string;
-  system: string;
-  boost: string[];
+export async function whereItStands(state: State, steers: boolean, signal: AbortSignal): Promise<Found> {
+  const asks = asksOf(state, steers);
+  const search = asked(api.GET("/api/search", { params: { query: { ...asks, k: PAGE } }, signal }));
+  const explain = asked(api.GET("/api/explain", { params: { query: { ...asks, passage: state.id } }, signal }));
+  const [first, standing] = await Promise.all([search, explain.catch(saidIfNotFound)]);
+  return { standing, page: first.hits.flatMap((hit) => hit.explanation ?? []) };
 }
 
-export async function whereItStands({ id, query, system, boost }: Asked, signal: AbortSignal): Promise<Found> {
-  const search = (k: number) => {
-    const steered = boost.length > 0 ? { boost } : {};
-    return asked(api.GET("/api/search", { params: { query: { q: query, system, k, ...steered } }, signal }));
-  };
-  const first = await search(PAGE);
-  const page = first.hits.flatMap((hit) => hit.explanation ?? []);
-  const mine = (result: Shape<"SearchResult">) => result.hits.find((hit) => hit.passage_id === id) ?? null;
-  return { hit: mine(first) ?? mine(await search(DEEPEST)), page };
+function saidIfNotFound(error: unknown): string {
+  if (error instanceof Refused && error.status === 404) return error.message;
+  throw error;
 }
 
 export async function wordsOf(id: string, latent: number, signal: AbortSignal): Promise<Shape<"Word">[]> {

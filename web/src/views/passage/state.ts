@@ -2,53 +2,52 @@
 import type { Shape } from "../../api/client";
 import { type Copyable, python, quoted } from "../../parts/copy";
 import type { ProjectInfo } from "../../project";
+import { asksOf, type SearchState, stateOf as searchOf } from "../search/state";
+import { isSteerable } from "../search/sums";
 
 export type Page = Shape<"PassagePage">;
 
-export interface State {
+/** A passage, and the search that led to it; without one its query is empty. */
+export interface State extends SearchState {
   id: string;
-  query: string;
-  system: string;
-  boost: string[];
-  selected: number | null;
   pairs: boolean;
 }
 
 export function stateOf(params: URLSearchParams): State {
-  const sel = params.get("sel") ?? "";
-  return {
-    id: params.get("id") ?? "",
-    query: params.get("q") ?? "",
-    system: params.get("system") ?? "dense",
-    boost: (params.get("boost") ?? "").split(",").filter((one) => /^\d{1,9}:-?\d{1,7}(\.\d{1,6})?$/.test(one)),
-    selected: /^\d{1,9}$/.test(sel) ? Number(sel) : null,
-    pairs: params.get("pairs") === "1",
-  };
+  return { ...searchOf(params, "dense"), id: params.get("id") ?? "", pairs: params.get("pairs") === "1" };
+}
+
+/** Whether the score that is shown is bent by the boosts. */
+export function bends(state: State, project: ProjectInfo | undefined): boolean {
+  return state.boosts.size > 0 && project !== undefined && isSteerable(state.system, project.steerable);
 }
 
 export function copyable(of: Page, state: State, mark: number | null, project: ProjectInfo | undefined): Copyable {
   const path = project?.path ?? "PROJECT";
-  const { query, system } = state;
+  const { q, system } = state;
   const id = of.passage_id;
-  const json = `/api/passage?${new URLSearchParams({ id })}`;
   const lines = (call: string) => `import unweave as uw\nuw.Project.open(${python(path)}).${call}`;
   const command = (verb: string, ...args: string[]) => `unweave ${verb} -- ${args.map(quoted).join(" ")}`;
-  const factors = Object.fromEntries(state.boost.map((one) => one.split(":").map(Number)));
-  const steering = state.boost.length > 0 ? `, steering=uw.Steering(boosts=${python(factors)})` : "";
-  const unsteered = steering && "  # without the boosts, which Python takes";
-  if (query && state.pairs)
+  if (q && state.pairs)
     return {
-      command: command("explain --by-words", path, query, id),
-      python: lines(`by_words(${python(query)}, ${python(id)})`),
-      json: `/api/pairs?${new URLSearchParams({ q: query, passage: id })}`,
+      command: command("explain --by-words", path, q, id),
+      python: lines(`by_words(${python(q)}, ${python(id)})`),
+      json: `/api/pairs?${new URLSearchParams({ q, passage: id })}`,
     };
-  if (query)
+  if (q) {
+    const boosts = bends(state, project) ? [...state.boosts] : [];
+    const options = [
+      ...(system === "dense" ? [] : [` --system ${quoted(system)}`]),
+      ...boosts.map(([latent, factor]) => ` --boost ${latent}=${factor}`),
+    ].join("");
+    const steering = boosts.length ? `, steering=uw.Steering(boosts=${python(Object.fromEntries(boosts))})` : "";
     return {
-      command:
-        command(system === "dense" ? "explain" : `explain --system ${quoted(system)}`, path, query, id) + unsteered,
-      python: lines(`explain(${python(query)}, ${python(id)}, system=${python(system)}${steering})`),
-      json,
+      command: command(`explain${options}`, path, q, id),
+      python: lines(`explain(${python(q)}, ${python(id)}, system=${python(system)}${steering})`),
+      json: explained(id, state, project),
     };
+  }
+  const json = `/api/passage?${new URLSearchParams({ id })}`;
   if (mark !== null)
     return {
       command: command("carrying", path, id, String(mark)),
@@ -56,4 +55,13 @@ export function copyable(of: Page, state: State, mark: number | null, project: P
       json,
     };
   return { command: command("paths", path, id), python: lines(`paths(${python(id)})`), json };
+}
+
+function explained(id: string, state: State, project: ProjectInfo | undefined): string {
+  const { q, system, boost, ban, where } = asksOf(state, isSteerable(state.system, project?.steerable ?? {}));
+  const given = new URLSearchParams({ q, system, passage: id });
+  for (const one of boost) given.append("boost", one);
+  for (const one of ban) given.append("ban", String(one));
+  for (const one of where) given.append("where", one);
+  return `/api/explain?${given}`;
 }

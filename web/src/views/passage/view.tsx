@@ -9,14 +9,15 @@ import { count } from "../../parts/figures";
 import { Marked } from "../../parts/marked";
 import { called } from "../../parts/name";
 import { Blank, Failed, Lines } from "../../parts/states";
-import { calledSystem } from "../../parts/systems";
 import { type ProjectInfo, useProject } from "../../project";
 import type { Slots } from "../../score/groups";
 import { keptSlots, NO_SLOTS, slotOf } from "../../score/slots";
+import { asksOf, searched } from "../search/state";
+import { isSteerable } from "../search/sums";
 import { Score } from "./account";
 import { Concepts } from "./concepts";
-import { DEEPEST, whereItStands, wordsOf } from "./load";
-import { copyable, type Page, type State, stateOf } from "./state";
+import { whereItStands, wordsOf } from "./load";
+import { bends, copyable, type Page, type State, stateOf } from "./state";
 import { apart, asQuery, asRead, beginning, groupOf, said, stepped, toMark } from "./text";
 import { WordByWord } from "./words";
 
@@ -47,7 +48,7 @@ export function PassageView() {
           <bdi>{error.message}</bdi>
         </p>
         <p>
-          <a href={address("/search", { q: state.query })}>To the search</a>
+          <a href={address("/search", searched(state))}>To the search</a>
         </p>
       </Blank>
     );
@@ -61,10 +62,12 @@ export function PassageView() {
 }
 
 function Reader({ of, state, project }: { of: Page; state: State; project: ProjectInfo | undefined }) {
-  const { query, system, selected } = state;
-  const asks = query ? JSON.stringify([of.passage_id, query, system, state.boost]) : null;
-  const found = useLoaded(asks, (signal) => whereItStands({ ...state, id: of.passage_id }, signal));
-  const slots = query && found.data ? keptSlots(query, found.data.page) : NO_SLOTS;
+  const { q, selected } = state;
+  const steers = isSteerable(state.system, project?.steerable ?? {});
+  const asks = q && project ? JSON.stringify([of.passage_id, asksOf(state, steers)]) : null;
+  const found = useLoaded(asks, (signal) => whereItStands({ ...state, id: of.passage_id }, steers, signal));
+  const slots = q && found.data ? keptSlots(q, found.data.page) : NO_SLOTS;
+  const standing = found.data?.standing;
   const mark = project?.words ? toMark(of.concepts, selected, slots) : null;
   const known = of.concepts.some((one) => one.latent === mark);
   const words = useLoaded(mark !== null && known ? `${of.passage_id}/${mark}` : null, (signal) =>
@@ -84,14 +87,14 @@ function Reader({ of, state, project }: { of: Page; state: State; project: Proje
       run: () => select(stepped(of.concepts, selected ?? mark, -1)),
     },
     { on: "Escape", shown: "Esc", does: "Mark the strongest concept again", run: () => select(null) },
-    { on: "w", shown: "w", does: "Word by word", run: () => query && showPairs(!state.pairs) },
+    { on: "w", shown: "w", does: "Word by word", run: () => q && showPairs(!state.pairs) },
   ]);
   return (
     <>
       <p class="crumb">
-        {query ? (
-          <a href={address("/search", { q: query, system, boost: state.boost.join(","), sel: selected })}>
-            Back to the search for <bdi>“{cut(query)}”</bdi>
+        {q ? (
+          <a href={address("/search", searched(state))}>
+            Back to the search for <bdi>“{cut(q)}”</bdi>
           </a>
         ) : (
           <span>
@@ -103,7 +106,7 @@ function Reader({ of, state, project }: { of: Page; state: State; project: Proje
         <article class="passage-read">
           <Text of={of} words={known ? (words.data ?? []) : []} slot={slotOf(slots, mark)} named={mark !== null} />
           <p class="sum-line">
-            <a class="btn" href={address("/search", { q: asQuery(of), system })}>
+            <a class="btn" href={address("/search", { q: asQuery(of), system: state.system })}>
               Find similar
             </a>
             <CopyAs of={copyable(of, state, mark, project)} />
@@ -112,33 +115,26 @@ function Reader({ of, state, project }: { of: Page; state: State; project: Proje
         </article>
         <Beside of={of} slots={slots} mark={mark} state={state} words={project?.words ?? true} />
         <div class="passage-why">
-          {query && (
+          {q && (
             <section class="block" aria-labelledby="why">
               <header>
                 <h2 id="why">
-                  Why <bdi>“{cut(query)}”</bdi> finds it
+                  Why <bdi>“{cut(q)}”</bdi> finds it
                 </h2>
               </header>
               {found.error && <Failed error={found.error} onRetry={found.reload} />}
               {!found.data && found.slow && <Lines n={6} />}
-              {found.data?.hit && (
-                <Score
-                  query={query}
-                  system={system}
-                  hit={found.data.hit}
-                  slots={slots}
-                  title={of.title || of.passage_id}
-                  onSelect={select}
-                />
+              {typeof standing === "object" && (
+                <Score of={standing} slots={slots} title={of.title || of.passage_id} onSelect={select} />
               )}
-              {found.data && !found.data.hit && (
+              {typeof standing === "string" && (
                 <p class="mute">
-                  It is not among the first {DEEPEST} hits by {calledSystem(system)}.
+                  <bdi>{standing}</bdi>
                 </p>
               )}
             </section>
           )}
-          {query && project?.words && <Pairs state={state} id={of.passage_id} />}
+          {q && project?.words && <Pairs state={state} id={of.passage_id} steered={bends(state, project)} />}
         </div>
       </div>
     </>
@@ -214,7 +210,7 @@ function Metadata({ of }: { of: Page }) {
   );
 }
 
-function Pairs({ state, id }: { state: State; id: string }) {
+function Pairs({ state, id, steered }: { state: State; id: string; steered: boolean }) {
   return (
     <section class="block" aria-labelledby="pairs">
       <header>
@@ -223,7 +219,7 @@ function Pairs({ state, id }: { state: State; id: string }) {
           {state.pairs ? "Hide" : "Show"} <span class="kbd">w</span>
         </button>
       </header>
-      {state.pairs && <WordByWord query={state.query} id={id} steered={state.boost.length > 0} />}
+      {state.pairs && <WordByWord query={state.q} id={id} steered={steered} />}
     </section>
   );
 }

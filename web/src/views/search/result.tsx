@@ -18,7 +18,7 @@ import { Hit } from "./hit";
 import { useSearchKeys } from "./keys";
 import { isNamed, useNames, useWords } from "./known";
 import { Panel } from "./panel";
-import { isSteered, MOST_HITS, PAGE, pairOf, type SearchState, steeredAs } from "./state";
+import { isSteered, MOST_HITS, PAGE, pairOf, type SearchState, searched } from "./state";
 import type { Steer } from "./steering";
 import { type Known, SelectedStrip, SteeredStrip } from "./strips";
 
@@ -108,12 +108,7 @@ export function Results({ result, state, steer, project, old }: ResultProps) {
                 {...{ hit, slots, scale, width, steered, wordsOf, selected: state.selected }}
                 accounts={accounts[i] ?? []}
                 picked={picked === hit.passage_id || (state.compare?.includes(hit.passage_id) ?? false)}
-                to={address("/passage", {
-                  id: hit.passage_id,
-                  q: result.query,
-                  system: result.system,
-                  boost: steeredAs(state.boosts, []).boost,
-                })}
+                to={address("/passage", { id: hit.passage_id, ...searched(state), sel: null })}
                 onSelect={select}
                 onPick={pick}
               />

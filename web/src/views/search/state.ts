@@ -66,6 +66,20 @@ export function steeredAs(boosts: ReadonlyMap<number, number>, bans: readonly nu
   };
 }
 
+/** A search as the API takes it. A system that takes no steering is searched without it; the address keeps it. */
+export function asksOf({ q, system, boosts, bans, where }: SearchState, steers: boolean) {
+  return {
+    ...{ q, system, where: [...where] },
+    boost: steers ? [...boosts].map(([latent, factor]) => `${latent}:${factor}`) : [],
+    ban: steers ? [...bans] : [],
+  };
+}
+
+/** A search as an address has it, for the way to a passage and back. */
+export function searched({ q, system, boosts, bans, where, selected }: SearchState) {
+  return { q, system, ...steeredAs(boosts, bans), where, sel: selected };
+}
+
 /** Another factor for one concept; 1 takes the boost away. */
 export function boosted(state: SearchState, latent: number, factor: number): Steered {
   const boosts = new Map(state.boosts);

@@ -13,7 +13,7 @@ import { copied } from "./command";
 import { Filter } from "./filter";
 import { listed } from "./moves";
 import { Results } from "./result";
-import { isSteered, type SearchState, stateOf } from "./state";
+import { asksOf, isSteered, type SearchState, stateOf } from "./state";
 import { useSteer } from "./steering";
 import { SteeredAlone } from "./strips";
 import { isSteerable, sumOf } from "./sums";
@@ -27,11 +27,8 @@ export function SearchView() {
   const steerable = project?.steerable;
   const refused = !steerable || isSteerable(state.system, steerable) ? null : whyNot(state.system, steerable);
   const steer = useSteer(state, refused);
-  // A system that takes no steering is searched without it; the address keeps it for the next one.
-  const boost = refused === null ? [...state.boosts].map(([latent, factor]) => `${latent}:${factor}`) : [];
-  const ban = refused === null ? [...state.bans] : [];
-  const { q, system, k, where } = state;
-  const asks = { q, system, k, boost, ban, where: [...where] };
+  const { q, k, where } = state;
+  const asks = { ...asksOf(state, refused === null), k };
   const ready = q && !state.sideBySide && project;
   const found = useLoaded(ready ? JSON.stringify(asks) : null, (signal) =>
     asked(api.GET("/api/search", { params: { query: asks }, signal })),
