@@ -31,6 +31,7 @@ import pursuit
 import refit
 import related
 import search
+import serving
 import small_corpora
 import stability
 import start
@@ -38,6 +39,7 @@ import texts
 import training
 import variants
 
+import adapters
 import faults
 from unweave.cli import main as commands
 from unweave.cli.show import table
@@ -112,7 +114,9 @@ def blocks() -> dict[str, list[str]]:
         "start": start.summary(results(start.RESULTS)),
         "keywords": keywords.summary(results(keywords.RESULTS)),
         "naming": naming.summary(results(naming.RESULTS)),
+        "adapters": adapters.summary(results(adapters.RESULTS)),
         "audits": audits.summary(results(audits.RESULTS)),
+        "serving": serving.summary(results(serving.RESULTS)),
         **models.summary(results(models.RESULTS)),
         **results(related.RESULTS)["printed"],
         "difference": results(explanations.RESULTS)["shown"],

@@ -16,6 +16,7 @@ from unweave.base.records import Passage
 from unweave.cli import main
 from unweave.concepts import store
 from unweave.concepts.concept import DETECTION, ITSELF, OVER_NULLS, Concept, Example, Naming, Related, Score
+from unweave.concepts.listing import COLUMNS
 from unweave.concepts.store import Concepts
 from unweave.project import Project
 from unweave.texts.collection import Collection
@@ -110,7 +111,14 @@ def test_concepts_are_listed_by_frequency_with_trust_number_and_remark(project):
     ("options", "listed"),
     [
         (["--trust", "holds"], [5]),
-        (["--trust", "unscored"], [7]),
+        (["--trust", "unscored"], [7, 9]),
+        (["--trust", "unscored", "--trust", "holds"], [5, 7, 9]),
+        (["--flagged"], [7]),
+        (["--not-flagged"], [5, 9]),
+        (["--grep", "#9"], [9]),
+        (["--sort", "df", "--ascending"], [9, 7, 5]),
+        (["--sort", "name"], [7, 5, 9]),
+        (["--sort", "name", "--ascending", "--top", "1"], [5]),
         (["--trust", "confirmed"], []),
         (["--flag", "hub"], [7]),
         (["--flag", "hu"], []),
@@ -123,6 +131,17 @@ def test_concepts_are_listed_by_frequency_with_trust_number_and_remark(project):
 )
 def test_a_list_holds_what_it_was_asked_for(project, options, listed):
     assert [concept["latent"] for concept in run_json("list", project, *options)["concepts"]] == listed
+
+
+def test_a_list_by_what_is_not_known_is_refused(project):
+    done = invoke("list", project, "--sort", "activation")
+    assert done.exit_code == 2 and "--sort activation goes with --text" in done.stderr
+    assert invoke("list", project, "--sort", "holds").stderr.endswith("by the activation from which their names hold\n")
+
+
+def test_lists_are_sorted_by_what_the_pages_sort_by():
+    (sort,) = (option for option in main.commands["concepts"].commands["list"].params if option.name == "sort")
+    assert set(sort.type.choices) == COLUMNS.keys()
 
 
 def test_a_merged_concept_is_listed_with_the_name_it_has_now(project):

@@ -133,7 +133,9 @@ def test_what_does_not_go_together_is_refused():
     for arguments, said in (
         ([ASKED, RIGHT], "2 arguments came in"),
         ([ASKED, RIGHT, WRONG, "--system", "codes"], "goes with a PROJECT"),
-        (["mine", ASKED, "1", "2", "--system", "codes", "--by-words"], "leave --system out"),
+        (["mine", ASKED, "1", "2", "--system", "codes", "--by-words"], "leave --system and --boost out"),
+        (["mine", ASKED, "1", "2", "--boost", "3=2", "--by-words"], "leave --system and --boost out"),
+        ([ASKED, RIGHT, WRONG, "--boost", "3=2"], "--boost goes with a PROJECT"),
     ):
         done = CliRunner().invoke(main, ["difference", *arguments])
         assert done.exit_code == 2 and said in done.output, done.output

@@ -26,6 +26,7 @@ NOT_ASKED = {
     "suite": "runs the other commands",
     "serve-model": "serves until it is stopped",
     "serve": "serves until it is stopped",
+    "mcp": "serves until it is stopped",
     "sae push": "asks the hub",
     "sae pull": "asks the hub",
 }

@@ -21,6 +21,7 @@ NOT_OF_ONE_PROJECT = {
     "models": "reads two projects: unweave.compare_models",
     "serve-model": "serves a language model, and knows no project",
     "serve": "serves a project over HTTP: each route is a method, and unweave.server.serve.serve takes what it takes",
+    "mcp": "serves a project to agents: each tool is a method or two, and unweave.adapters.mcp makes the server",
     "sae import": "is about an SAE's folder: unweave.import_sae",
     "sae export": "is about an SAE's folder: unweave.export_sae",
     "sae push": "is about an SAE's folder: unweave.push_to_hub",
@@ -49,6 +50,8 @@ OF_THE_EXPLORER = {
     "mark",
     "overview",
     "search_steered",
+    "standing",
+    "verdicts",
 }
 """Verbs that `concepts list` and `concepts show` have as options, and the explorer as pages."""
 ONLY_SHOWN = {"as_json", "top", "out", "lucene", "svg"}
@@ -75,10 +78,11 @@ OTHERWISE = {
     "compare": {"systems": "first", "runs": "second"},
     "phrases": {"top": "k"},
     "explain": {
-        "words": "query", "dictionary": "decompose", "account": "by_words", "engine_query": "explain_hits",
+        "words": "query", "dictionary": "decompose", "account": "by_words", "boosts": "steering",
+        "engine_query": "explain_hits",
         "query_vector": "explain_hits", "hits": "explain_hits", "measure": "explain_hits",
     },
-    "difference": {"words": "query", "dictionary": "decompose", "by_words": "by_words"},
+    "difference": {"words": "query", "dictionary": "decompose", "by_words": "by_words", "boosts": "steering"},
     "counterfactual": {"latent": "cut"},
     "decompose": {"words": "text", "dictionary": "decompose"},
     "reproduce cl-sr": dict.fromkeys(ReproduceConfig.__dataclass_fields__, "config"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
+from invoked import refused, unweave
 from unweave.errors import BadData, MissingArtifact
 from unweave.index.codes import Codes, coded
 from unweave.index.scoring import PROFILES
@@ -344,3 +346,30 @@ def test_latents_that_are_gone_are_missed_by_steered_searches_alone(tiny_project
     assert len(project.search(QueryId("q1"), 3, system="dense")) == 3
     with pytest.raises(MissingArtifact, match="has no latents yet; run: unweave fit"):
         project.search(QueryId("q1"), 3, system="dense", steering=Steering(boosts={1: 2.0}))
+
+
+# --- commands -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("system", ["dense", "CL-SR", "codes"])
+def test_a_boosted_score_is_explained_on_the_command_line_as_it_was_found(kept_copy, system):
+    query = "what an inverted index takes in bytes"
+    project, by = Project.open(kept_copy), ["--system", system]
+    strongest = project.search(query, 1, system=system, explain=True)[0].explanation.contributions[0].latent
+    boost = ["--boost", f"{strongest}=3", "--boost", "7=0.5"]
+    first, second = project.search(query, 2, system=system, steering=Steering(boosts={strongest: 3.0, 7: 0.5}))
+    ids = [hit.passage.passage_id for hit in (first, second)]
+    record = json.loads(unweave("explain", kept_copy, query, ids[0], *by, *boost, "--json").stdout)
+    assert record["score"] == pytest.approx(first.score, rel=1e-6)
+    record = json.loads(unweave("difference", kept_copy, query, *ids, *by, *boost, "--json").stdout)
+    assert record["difference"] == pytest.approx(first.score - second.score, abs=1e-5)
+    as_it_is = json.loads(unweave("explain", kept_copy, query, ids[0], *by, "--json").stdout)
+    assert as_it_is["score"] < first.score
+
+
+def test_what_is_not_bent_by_boosts_refuses_them(kept_copy):
+    asked = ["explain", kept_copy, "sea", Project.open(kept_copy).corpus[0].passage_id, "--boost", "3=2"]
+    assert unweave(*asked, "--by-words").exit_code == 2
+    assert "leave --system and --boost out" in unweave(*asked, "--two-sided").output
+    assert "BM25 cannot be steered by boosts" in refused(unweave(*asked, "--system", "BM25"))
+    assert "is not of the form CONCEPT=FACTOR" in unweave(*asked, "--boost", "3").output

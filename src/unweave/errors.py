@@ -12,7 +12,7 @@ class BadData(UnweaveError):
 
 
 class NotThere(BadData):
-    """There is no passage, concept or query with the id or number that came in."""
+    """There is no passage, concept or query of the id or number that came in, or a system does not find the passage."""
 
 
 class DimensionMismatch(UnweaveError):

@@ -18,9 +18,15 @@ import pytest
 from unweave.server.built import built_files
 
 WEB = Path(__file__).parents[2] / "web"
-READY_WITHIN = 60.0
+PATIENCE = 30_000.0
+"""Milliseconds until what a page should show is missed: it mostly comes at once, but not on a busy machine."""
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
          "--disable-sync", "--no-first-run"]  # fmt: skip
+
+BREACHES = """
+document.addEventListener("securitypolicyviolation", (breach) =>
+  console.error(`a breach of the content policy: ${breach.violatedDirective} ${breach.blockedURI}`));
+"""
 
 
 class Served(NamedTuple):
@@ -37,7 +43,7 @@ class Served(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def serve() -> Iterator[Callable[[Path], Served]]:
+def serve() -> Iterator[Callable[..., Served]]:
     """Starts `unweave serve` on a project; all servers end with the tests, gracefully."""
     running: list[subprocess.Popen[str]] = []
 
@@ -54,7 +60,8 @@ def serve() -> Iterator[Callable[[Path], Served]]:
     for process in running:
         process.send_signal(signal.SIGTERM)
     for process in running:
-        assert process.wait(20) == 0
+        with process:  # closes its output, too
+            assert process.wait(20) == 0
 
 
 @pytest.fixture(scope="session")
@@ -73,9 +80,11 @@ def chromium() -> tuple[str, dict[str, str]]:
     return path, {"LD_LIBRARY_PATH": ":".join(libraries)} if libraries else {}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser(chromium) -> Iterator[Any]:
+    """Chromium, while tests of this folder run: as long as Playwright does, `asyncio.run` is refused in its thread."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+    sync_api.expect.set_options(timeout=PATIENCE)
     path, environment = chromium
     with sync_api.sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=path, args=FLAGS, env={**os.environ, **environment})
@@ -94,32 +103,40 @@ class Watched(NamedTuple):
 def visit(browser) -> Iterator[Callable[..., Any]]:
     """Opens a page of a server; whatever it did wrong fails the test at its end.
 
-    Wrong are a dialog of the browser, an error or a breach of the content policy in its console, a request to anywhere
-    but the server, and an answer of 500 or above.
+    Wrong are a dialog of the browser, an error or a breach of the content policy, a request to anywhere but the server,
+    and an answer of 500 or above. What a test expects to be answered with an error it says with `refused`, part of the
+    address: the browser notes such an answer in its console.
     """
     opened: list[Any] = []
     wrong: list[str] = []
 
-    def open_page(served: Served, path: str = "/", **options: Any) -> Any:
+    def open_page(served: Served, path: str = "/", refused: str = "", script: str = "", **options: Any) -> Any:
         settings = {"viewport": {"width": 1440, "height": 1000}, "reduced_motion": "reduce", **options}
         context = browser.new_context(**settings)
+        context.set_default_timeout(PATIENCE)
         context.grant_permissions(["clipboard-read", "clipboard-write"], origin=served.origin)
+        context.request.get(served.address)  # the token becomes a cookie
+        context.add_init_script(BREACHES + script)
         opened.append(context)
         page = context.new_page()
         page.on("dialog", lambda dialog: (wrong.append(f"dialog: {dialog.message}"), dialog.dismiss()))
         page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
-        page.on("console", lambda said: wrong.append(f"console: {said.text}") if said.type == "error" else None)
+        page.on("console", lambda said: _noted(said, refused, wrong))
         page.on("request", lambda asked: _foreign(asked.url, served, wrong))
         page.on("response", lambda got: wrong.append(f"{got.status}: {got.url}") if got.status >= 500 else None)
-        page.goto(served.address)
-        if path != "/":
-            page.goto(served.origin + path)
+        page.goto(served.origin + path)
         return page
 
     yield open_page
     for context in opened:
         context.close()
     assert not wrong
+
+
+def _noted(said: Any, refused: str, wrong: list[str]) -> None:
+    expected = refused and refused in said.location.get("url", "") and "Failed to load resource" in said.text
+    if said.type == "error" and not expected:
+        wrong.append(f"console: {said.text} at {said.location.get('url', '')}")
 
 
 def _foreign(url: str, served: Served, wrong: list[str]) -> None:

@@ -57,6 +57,7 @@ def test_what_a_job_makes_is_seen_by_the_held_project(client, project):
     found = ended(jobs_of(project), Job(**answer.json()))
     assert (found.state, found.error) == ("done", None)
     assert found.lines[-1].endswith("systems on 6 queries")
+    assert found.result == found.lines[-1:]
     assert all(step.done == step.total for step in found.steps)
     assert {step.label for step in found.steps} >= {"searching with dense", "finding useful concepts"}
     assert client.get("/api/evaluation").json()["n_queries"] == 6
@@ -208,6 +209,36 @@ def test_a_forecast_says_what_naming_would_cost_and_what_was_spent_is_told(clien
     assert client.get("/api/jobs").json()["spent"] == {
         "requests": 0, "input_tokens": 0, "output_tokens": 0, "cost": 0.0, "most": 2.5,
     }  # fmt: skip
+
+
+def test_settings_that_another_process_changes_are_seen_at_once(client, project):
+    Project.open(project.path).keep("language_model", cap=7.5)
+    assert client.get("/api/jobs").json()["spent"]["most"] == 7.5
+    (project.path / "unweave.toml").write_text("[language_model]\ncap = many\n")
+    answer = client.get("/api/jobs")
+    assert answer.status_code == 400 and "unweave.toml" in answer.json()["error"]
+
+
+def test_what_came_of_a_job_is_told_apart_from_what_was_said_meanwhile(project, monkeypatch):
+    def says(*_: object) -> list[str]:
+        progress.say("halfway")
+        return ["two claims", "of \x1b[31mone kind"]
+
+    work(monkeypatch, says)
+    jobs = jobs_of(project)
+    found = ended(jobs, jobs.begin(BeginJob(kind="judge")))
+    assert (found.lines, found.result) == (
+        ["halfway", "two claims", "of [31mone kind"],
+        ["two claims", "of [31mone kind"],
+    )
+
+    def fails(*_: object) -> list[str]:
+        progress.say("halfway")
+        raise ArtifactInUse("in use")
+
+    work(monkeypatch, fails)
+    found = ended(jobs, jobs.begin(BeginJob(kind="judge")))
+    assert (found.state, found.result) == ("failed", [])
 
 
 def test_stopping_cancels_what_runs(project, monkeypatch):

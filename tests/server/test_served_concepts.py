@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from fastapi.testclient import TestClient
 
 from unweave.base.records import Trust
 from unweave.concepts import edits
+from unweave.concepts.listing import COLUMNS, Filter, Listed, in_order
 from unweave.encode.words import Word
 from unweave.errors import BadData
 from unweave.project import Project
@@ -18,8 +21,8 @@ from unweave.server.app import make_app
 from unweave.server.card import rounded
 from unweave.server.held import HeldProject
 from unweave.server.marked import marked
-from unweave.server.shapes import ConceptRow
-from unweave.server.table import Filter, in_order, spark, table_of
+from unweave.server.routes.concepts import Sort
+from unweave.server.table import spark, table_of
 
 KEPT = Path(__file__).parents[1] / "kept" / "project"
 
@@ -84,13 +87,38 @@ def test_a_language_without_a_list_has_no_function_words():
     assert marked("p", 0, [(Word("und", 0), 1.0)], language="de").words == []
 
 
+# --- what a stranger's database holds -----------------------------------------------------------
+
+
+def test_a_concept_that_the_sae_does_not_have_is_told_as_damage(edited):
+    (client, project), beyond = edited, 10**6
+    with sqlite3.connect(project.concepts.database) as db:
+        db.execute("INSERT INTO concepts VALUES (?, 3, 1.0, NULL, NULL)", (beyond,))
+    for path in ("", "/words", "/passages"):
+        answer = client.get(f"/api/concepts/{beyond}{path}")
+        assert (answer.status_code, answer.json()["kind"]) == (409, "CorruptArtifact"), answer.text
+        assert f"has a concept {beyond}, and the SAE has" in answer.json()["error"]
+    assert client.post("/api/try", json={"text": "sea", "latent": beyond}).status_code == 409
+    assert get(client, "concepts", sparks=True)["n_concepts"] > 1
+
+
+def test_a_family_without_a_head_is_told_as_damage(edited):
+    client, project = edited
+    with sqlite3.connect(project.concepts.database) as db:
+        (latent,) = db.execute("SELECT min(latent) FROM concepts").fetchone()
+        db.execute("INSERT INTO related VALUES (?, 'family', 1000000, 1.0)", (latent,))
+    for path in ("families", f"concepts/{latent}"):
+        answer = client.get(f"/api/{path}")
+        assert (answer.status_code, answer.json()["kind"]) == (409, "CorruptArtifact"), answer.text
+
+
 # --- the table ------------------------------------------------------------------------------------
 
 
-def row(latent: int, name: str | None, trust: Trust = Trust.HOLDS, **more: object) -> ConceptRow:
+def row(latent: int, name: str | None, trust: Trust = Trust.HOLDS, **more: object) -> Listed:
     given = {"returns": None, "holds_from": None, "document_frequency": 1, "strongest": 1.0, "detection": None,
              "namer": None, "flag": None, "merged_into": None}  # fmt: skip
-    return ConceptRow(latent=latent, name=name, trust=trust, **(given | more))
+    return Listed(latent=latent, name=name, trust=trust, **(given | more))
 
 
 ROWS = [
@@ -109,24 +137,32 @@ ROWS = [
         (Filter("wind sea"), [3]),
         (Filter("#12"), [12]),
         (Filter("12"), [12]),
-        (Filter("2"), [2, 12]),
+        (Filter("2"), [2]),
         (Filter("#2 wind"), []),
         (Filter(trust=frozenset({Trust.CONFIRMED, Trust.NONE})), [2, 12]),
         (Filter(returns=False), [2]),
         (Filter(flag="odd"), [3]),
         (Filter("wind", returns=True, flag="odd"), [3]),
         (Filter("wind", flag="nothing"), []),
+        (Filter(flagged=True), [3]),
+        (Filter("wind", flagged=False), [2]),
+        (Filter("tides"), []),  # the name of 12 does not hold, and is not shown
+        (Filter("12 tides"), []),
     ],
 )
 def test_filters_hold_together(wanted, latents):
     assert [one.latent for one in wanted.rows(ROWS)] == latents
 
 
+def test_a_request_can_sort_by_every_column():
+    assert set(get_args(Sort)) == COLUMNS.keys()
+
+
 @pytest.mark.parametrize(
     ("by", "rising", "falling"),
     [
         ("latent", [1, 2, 3, 12], [12, 3, 2, 1]),
-        ("name", [12, 3, 2, 1], [2, 3, 12, 1]),
+        ("name", [3, 2, 1, 12], [2, 3, 1, 12]),
         ("trust", [1, 12, 3, 2], [2, 3, 12, 1]),
         ("holds", [2, 3, 1, 12], [3, 2, 1, 12]),
         ("returns", [2, 3, 1, 12], [3, 2, 1, 12]),

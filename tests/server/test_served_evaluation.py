@@ -12,6 +12,7 @@ from unweave.evaluation.table import Evaluation
 from unweave.project import Project
 from unweave.server.app import make_app
 from unweave.server.held import HeldProject
+from unweave.stages.compare import leaderboard as stage_leaderboard
 
 
 @pytest.fixture
@@ -28,6 +29,25 @@ def test_the_table_is_that_of_the_last_evaluation(served):
     assert [row["system"] for row in found["rows"]] == [row.system for row in table.rows]
     assert [row["measures"] for row in found["rows"]] == [row.measures for row in table.rows]
     assert set(found["measures"]) == set(found["rows"][0]["measures"])
+
+
+def test_the_leaderboard_claims_of_each_system_what_the_command_claims(served):
+    client, project = served
+    asked = {"measure": "RR@10", "against": "BM25"}
+    found, again = (client.get("/api/evaluation/verdicts", params=asked).json() for _ in range(2))
+    board = stage_leaderboard([project.path], "RR@10", "BM25")
+    assert found == again and (found["measure"], found["baseline"]) == ("RR@10", "BM25")
+    assert [one["system"] for one in found["rows"]] == [entry.system for entry in board.entries]
+    for one, entry in zip(found["rows"], board.entries, strict=True):
+        assert (one["low"], one["high"]) == (entry.low, entry.high)
+        if one["system"] == "BM25":
+            assert one["against"] is None
+            continue
+        (expected,) = entry.against.values()
+        verdict = one["against"].pop("verdict")
+        assert one["against"] == expected._asdict()
+        assert verdict == {(1, 0): "better", (0, 1): "worse", (0, 0): "unclear"}[len(entry.better), len(entry.worse)]
+    assert client.get("/api/evaluation/verdicts", params={"against": "nobody's"}).status_code == 400
 
 
 def test_two_systems_are_compared_query_by_query(served):

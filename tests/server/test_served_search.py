@@ -93,6 +93,38 @@ def test_a_boost_is_in_the_sum_and_in_the_difference(client):
     assert unsteered["difference"] == pytest.approx(plain[0]["score"] - plain[1]["score"], abs=1e-5)
 
 
+@pytest.mark.parametrize("system", ["dense", "BM25", "CL-SR", "codes", "tokens", "BM25 + 2 codes"])
+def test_one_passage_is_explained_as_it_is_among_the_hits(client, system):
+    found = client.get("/api/search", params={"q": QUERY, "system": system, "k": 5}).json()
+    asked = {"q": QUERY, "system": system}
+    for hit in found["hits"]:
+        one = client.get("/api/explain", params={**asked, "passage": hit["passage_id"]}).json()
+        assert one["rank"] == hit["rank"]
+        assert one["explanation"]["score"] == pytest.approx(hit["explanation"]["score"], rel=1e-6)
+        assert [c["latent"] for c in one["explanation"]["contributions"][:3]] == [
+            c["latent"] for c in hit["explanation"]["contributions"][:3]
+        ]
+
+
+def test_one_passage_is_explained_with_its_boosts_and_ranked_among_those_that_are_let_in(client, project):
+    steering = {"boost": ["7:3"], "where": ["page=library"]}
+    found = client.get("/api/search", params={"q": QUERY, "k": 3, **steering}).json()["hits"]
+    for hit in found:
+        one = client.get("/api/explain", params={"q": QUERY, "passage": hit["passage_id"], **steering}).json()
+        assert one["rank"] == hit["rank"]
+        assert one["explanation"]["score"] == pytest.approx(hit["score"], rel=1e-6)
+    elsewhere = next(passage for passage in project.corpus if passage.metadata["page"] != "library")
+    one = client.get("/api/explain", params={"q": QUERY, "passage": elsewhere.passage_id, **steering}).json()
+    assert one["rank"] is None and one["looked_at"] == 100 and one["explanation"]["score"]
+
+
+def test_a_passage_that_a_system_does_not_find_has_no_score(client, project):
+    answer = client.get("/api/explain", params={"q": "zymurgy", "passage": project.corpus[0].passage_id,
+                                                "system": "BM25"})  # fmt: skip
+    assert answer.status_code == 404 and "BM25 does not find the passage" in answer.json()["error"]
+    assert client.get("/api/explain", params={"q": QUERY, "passage": "nowhere"}).status_code == 404
+
+
 def test_filters_hold_for_what_stands_without_steering_too(client, project):
     page = project.corpus[0].metadata["page"]
     found = client.get("/api/search", params={"q": QUERY, "where": f"page={page}", "boost": "3:2"}).json()

@@ -16,8 +16,11 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from invoked import refused, unweave
+from unweave.project import Project
+from unweave.server.serve import serve
 
 KEPT = Path(__file__).parents[1] / "kept" / "project"
 
@@ -190,6 +193,24 @@ def test_it_ends_when_it_is_told_to_and_answers_what_was_asked_before(start):
     assert server.process.stdout.read() == ""  # the address, and nothing else
     with pytest.raises(OSError):
         socket.create_connection(("127.0.0.1", server.port), timeout=5)
+
+
+def test_while_it_serves_products_of_matrices_have_one_thread_each(kept_copy):
+    def threads_of_blas() -> set[int]:
+        return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+    class Ready(Exception):
+        pass
+
+    seen = []
+
+    def ready(address: str) -> None:
+        seen.append(threads_of_blas())
+        raise Ready
+
+    with threadpool_limits(2, user_api="blas"), pytest.raises(Ready):
+        serve(Project.open(kept_copy), ready, port=0)
+    assert seen == [{1}]
 
 
 def test_other_machines_are_let_in_only_on_purpose(kept_copy):

@@ -117,10 +117,16 @@ describe("the table's address", () => {
   });
   it("is a command, Python and JSON", () => {
     const of = copyable(query("words=red+ash&trust=holds&flag=hub"), "my project");
-    expect(of.command).toBe("unweave concepts list 'my project' --grep 'red ash' --trust holds --flag hub");
+    expect(of.command).toBe("unweave concepts list 'my project' --grep='red ash' --trust holds --flag=hub");
     expect(of.python).toContain('"red" in (c.name or "").casefold() and "ash" in');
     expect(of.json).toBe("/api/concepts?sort=df&descending=true&words=red+ash&flag=hub&trust=holds");
-    expect(copyable(query("text=it's"), "p").command).toBe(`unweave decompose p 'it'"'"'s'`);
+    expect(copyable(query("text=it's"), "p").command).toBe(`unweave concepts list p --text='it'"'"'s'`);
+    const all = "trust=holds,vague&returns=false&flagged=true&sort=latent";
+    expect(copyable(query(all), "p").command).toBe(
+      "unweave concepts list p --trust holds --trust vague --no-returns --flagged --sort latent --ascending",
+    );
+    expect(forServer(query(all))).toMatchObject({ flagged: true, returns: false, descending: false });
+    expect(filters(query("flagged=true"))).toBe(true);
   });
 });
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { graded, puzzle, ranksOf, saidRank } from "../src/views/evaluation/judged";
-import { best, listed, stateOf } from "../src/views/evaluation/state";
+import { baselineOf, best, listed, stateOf } from "../src/views/evaluation/state";
 import { brushed, difference } from "../src/views/evaluation/words";
 
 const row = (system: string, ndcg: number) => ({
@@ -22,6 +22,13 @@ describe("the state", () => {
   it("compares the best with dense, or dense with the best that differs from it", () => {
     expect(of("")).toMatchObject({ a: "dense", b: "BM25", measure: "nDCG@10" });
     expect(of("measure=R@100")).toMatchObject({ a: "BM25", b: "dense", measure: "R@100" });
+  });
+
+  it("has dense as the baseline, or what was measured first", () => {
+    expect(baselineOf(board)).toBe("dense");
+    const undefinedHere = { ...row("CL-SR paper", 0), measures: {} };
+    expect(baselineOf({ ...board, rows: [undefinedHere, row("BM25", 0.5)] })).toBe("BM25");
+    expect(baselineOf({ ...board, rows: [undefinedHere] })).toBeNull();
   });
 
   it("leaves out what is not there", () => {

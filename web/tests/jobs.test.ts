@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { between, byModel, clock, left, leftSaid, nameOf, part, reached, short, took } from "../src/parts/jobwords";
+import { outcome } from "../src/views/jobs/earlier";
 
 const job = (steps: [label: string, done: number, total: number][], kind = "name", command = "unweave name mine") => ({
   id: "00000000",
@@ -9,6 +10,7 @@ const job = (steps: [label: string, done: number, total: number][], kind = "name
   ended: null,
   steps: steps.map(([label, done, total]) => ({ label, done, total, unit: "concepts" })),
   lines: [],
+  result: [] as string[],
   error: null,
   command,
   spent: null,
@@ -26,6 +28,14 @@ describe("a job", () => {
     ).toBe("naming 61 %");
     expect(short(job([]))).toBe("naming");
     expect(short(job([["x", 3, 0]], "evaluate"))).toBe("evaluating");
+  });
+
+  it("that ended says what came of it, and how far it came where nothing did", () => {
+    const ended = job([["naming", 3, 9]]);
+    expect(outcome({ ...ended, lines: ["halfway"] })).toBe("3 of 9 concepts");
+    expect(outcome({ ...ended, result: ["named 9"] })).toBe("named 9");
+    expect(outcome({ ...ended, result: ["named 9", "related 9", "kept 3"] })).toBe("named 9; and 2 more");
+    expect(outcome({ ...ended, error: "in use" })).toBe("in use");
   });
 
   it("costs where a language model is asked", () => {

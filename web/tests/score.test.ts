@@ -189,8 +189,9 @@ describe("slots", () => {
     ]);
   });
 
-  test("where few names hold, unnamed concepts take what is left, after all named ones", () => {
-    expect(filled(NO_SLOTS, page)).toEqual([1, 2, 4, null, null, null]);
+  test("an unnamed concept comes before a named one that carries less than a third as much", () => {
+    const bulk = explained([concept(5, 0.29, "named"), concept(6, 0.31, "named"), concept(7, 0.9, "unnamed")]);
+    expect(filled(NO_SLOTS, [bulk])).toEqual([6, 7, 5, null, null, null]);
   });
 
   test("a concept picked by hand takes a free one, or the one that carries least", () => {

@@ -63,6 +63,8 @@ SECTIONS = {
         "phrases": _Place("judge", "Write the embedding of TEXT in phrases of the project's lexicon: what sets it "
                           "apart from the mean passage."),
         "serve": _Place("serve", "Open PROJECT in the browser: search it, see why, steer it, and name its concepts."),
+        "mcp": _Place("mcp", "Serve PROJECT to agents by the Model Context Protocol: search, explain, compare, "
+                      "concepts, audit."),
         "report": _Place("measure", "Write PROJECT/report.html: one file that opens from disk."),
         "export": _Place("export", "Write a project's passages and concepts as another tool reads them."),
     },

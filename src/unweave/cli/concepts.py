@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,10 +14,17 @@ from unweave.cli import concept_card as card
 from unweave.cli.options import JSON, PROJECT, open_project, print_json
 
 if TYPE_CHECKING:
-    from unweave.concepts.concept import Concept
     from unweave.concepts.edit import Edit
-    from unweave.concepts.store import Concepts
+    from unweave.concepts.listing import Listed
 
+_BY = {
+    "df": "the passages they are in", "latent": "their numbers", "name": "their names",
+    "trust": "the trust in their names",
+    "strongest": "their strongest activation", "holds": "the activation from which their names hold",
+    "detection": "the detection of their names", "returns": "whether they return",
+    "activation": "how strongly the text activates them",
+}  # fmt: skip
+"""What concepts are sorted by: the columns of `concepts.listing`, in words."""
 _NUMBER = click.IntRange(min=0)
 _LATENT = click.argument("latent", type=_NUMBER)
 
@@ -34,51 +40,51 @@ def concepts() -> None:
 @concepts.command("list")
 @PROJECT
 @click.option("--top", default=20, show_default=True, type=click.IntRange(min=1), help="Concepts to show.")
-@click.option(
-    "--trust", type=click.Choice([trust.value for trust in Trust]), help="Only concepts whose name is trusted so far."
-)
+@click.option("--trust", type=click.Choice([trust.value for trust in Trust]), multiple=True,
+              help="Only concepts whose name is trusted so far. May be given several times.")  # fmt: skip
+@click.option("--returns/--no-returns", default=None, help="Only concepts that return, or only those that do not.")
 @click.option("--flag", "remark", help="Only concepts with this remark.")
-@click.option("--grep", "words", help="Only concepts whose name has these words in it, in upper or lower case.")
+@click.option("--flagged/--not-flagged", default=None, help="Only concepts with any remark, or only those without.")
+@click.option("--grep", "words", default="", help="Only concepts with these words in a name that is not known to fail, "
+              "in upper or lower case; or the one of a number.")  # fmt: skip
 @click.option("--text", help="Only concepts that this text activates, the strongest first.")
+@click.option("--sort", type=click.Choice(list(_BY)), help="What to sort by; df is the passages that a concept is in.  "
+              "[default: df, or activation with --text]")  # fmt: skip
+@click.option("--ascending", is_flag=True, help="Show the lowest first.")
 @JSON
 def list_(
-    project: Path, top: int, trust: str | None, remark: str | None, words: str | None, text: str | None, as_json: bool
-) -> None:
+    project: Path, top: int, trust: tuple[str, ...], returns: bool | None, remark: str | None, flagged: bool | None,
+    words: str, text: str | None, sort: str | None, ascending: bool, as_json: bool,
+) -> None:  # fmt: skip
     """List concepts, the most frequent first."""
     from unweave.cli.show import RETURNS_MEANS
+    from unweave.concepts.listing import Filter, activated, in_order, listed
 
+    if sort == "activation" and text is None:
+        raise click.UsageError("--sort activation goes with --text: it is how strongly that text activates a concept")
+    by = sort or ("df" if text is None else "activation")
     opened = open_project(project)
     names = opened.concepts
-    active = None if text is None else opened.activated(text)
-    found = [
-        concept
-        for concept in _listed(names, active)
-        if trust in (None, names.trust(concept.latent))
-        and remark in (None, concept.flag)
-        and (words or "").casefold() in names.get(concept.latent, "").casefold()
-    ]
+    concepts = {concept.latent: concept for concept in names.by_document_frequency()}
+    rows = listed(concepts.values())
+    if text is not None:
+        rows = activated(rows, opened.activated(text))
+    rows = Filter(words, frozenset(map(Trust, trust)), returns, remark, flagged).rows(rows)
+    shown = in_order(rows, by, descending=not ascending)[:top]
     if as_json:
-        shown = [card.of(names, concept) for concept in found[:top]]
-        if active is not None:
-            shown = [{**one, "activation": active[one["latent"]]} for one in shown]
-        print_json({"n_concepts": len(found), "concepts": shown})
+        records = [{**card.of(names, concepts[row.latent]), **_activation(row)} for row in shown]
+        print_json({"n_concepts": len(rows), "concepts": records})
         return
-    for concept in found[:top]:
-        value = f"{concept.document_frequency:>9,}" if active is None else f"{active[concept.latent]:9.3f}"
-        click.echo(f"{value}  {card.shown(names, concept.latent)}{card.remarks(concept)}")
-    by = "the passages they are in" if active is None else "how strongly the text activates them"
-    click.echo(f"{min(top, len(found)):,} of {len(found):,} concepts, by {by}", err=True)
+    for row in shown:
+        value = f"{row.document_frequency:>9,}" if row.activation is None else f"{row.activation:9.3f}"
+        click.echo(f"{value}  {card.shown(names, row.latent)}{card.remarks(concepts[row.latent])}")
+    click.echo(f"{len(shown):,} of {len(rows):,} concepts, by {_BY[by]}", err=True)
     if names.returning():
         click.echo(RETURNS_MEANS, err=True)
 
 
-def _listed(names: Concepts, active: Mapping[int, float] | None) -> Iterable[Concept]:
-    """Every concept, or those that are active, in the order in which they are listed."""
-    every = names.by_document_frequency()
-    if active is None:
-        return every
-    known = {concept.latent: concept for concept in every}
-    return [known[latent] for latent in active if latent in known]
+def _activation(row: Listed) -> dict[str, float]:
+    return {} if row.activation is None else {"activation": row.activation}
 
 
 @concepts.command()

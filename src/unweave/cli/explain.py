@@ -25,11 +25,14 @@ _DICTIONARY = click.option("--dictionary", help="Without PROJECT, what is read w
 
 _TOP = click.option("--top", default=10, show_default=True, type=click.IntRange(min=1), help="Concepts to show.")
 _SYSTEM = click.option("--system", help="With PROJECT, whose score: CL-SR, BM25 …, or a sum.  [default: dense]")
+_BOOST = click.option("--boost", "boosts", multiple=True, metavar="CONCEPT=FACTOR", help="With PROJECT, the score in a "
+                      "search with a concept's weight multiplied. May be given several times.")  # fmt: skip
 
 
 @click.command()
 @click.argument("words", nargs=-1, metavar="[PROJECT] QUERY PASSAGE")
 @_SYSTEM
+@_BOOST
 @_DICTIONARY
 @_TOP
 @click.option("--two-sided", "account", flag_value="two_sided",
@@ -51,9 +54,9 @@ _SYSTEM = click.option("--system", help="With PROJECT, whose score: CL-SR, BM25 
 @SVG
 @JSON
 def explain(
-    words: tuple[str, ...], system: str | None, dictionary: str | None, top: int, account: str | None,
-    hits: Path | None, engine_query: str | None, query_vector: Path | None, measure: str, lucene: bool,
-    svg: Path | None, as_json: bool,
+    words: tuple[str, ...], system: str | None, boosts: tuple[str, ...], dictionary: str | None, top: int,
+    account: str | None, hits: Path | None, engine_query: str | None, query_vector: Path | None, measure: str,
+    lucene: bool, svg: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Explain the score of QUERY and PASSAGE as a sum of named parts.
 
@@ -61,21 +64,21 @@ def explain(
     --hits and --query, the hits of any engine are explained, by PROJECT's concepts or by those of the dictionary.
     """
     if hits is not None:
-        if account is not None or system is not None or svg is not None:
-            raise click.UsageError("--hits takes neither --system, --two-sided, --by-words nor --svg")
+        if account is not None or system is not None or svg is not None or boosts:
+            raise click.UsageError("--hits takes neither --system, --boost, --two-sided, --by-words nor --svg")
         _explain_hits(words, hits, (engine_query, query_vector), measure, dictionary, as_json, lucene)
         return
     if engine_query is not None or query_vector is not None:
         raise click.UsageError("--query and --query-vector go with --hits; give QUERY and PASSAGE as arguments")
     project, (query, passage) = _project_and(words, 2)
-    if account is not None and (lucene or system not in (None, "dense")):
-        said = "without --lucene" if lucene else "for the dense score; leave --system out"
+    if account is not None and (lucene or boosts or system not in (None, "dense")):
+        said = "without --lucene" if lucene else "for the dense score as it is; leave --system and --boost out"
         raise click.UsageError(f"--{account.replace('_', '-')} is {said}")
     if account == "two_sided" and svg is not None:
         raise click.UsageError("--two-sided has no picture; leave --svg out")
     asked = {"query": query, "passage" if project is None else "passage_id": passage}
-    of = _opened(project, dictionary, system)
-    explain_pair = of.explain if project is None else partial(of.explain, system=system or "dense")
+    of = _opened(project, dictionary, system, boosts)
+    explain_pair = of.explain if project is None else partial(of.explain, **_by(system, boosts))
     if account == "two_sided":
         _show_two_sided(asked, of.two_sided(query, passage), top, as_json)
         return
@@ -94,14 +97,15 @@ def _picture(found: Explanation | ByWords, query: str) -> str:
 @click.command()
 @click.argument("words", nargs=-1, required=True, metavar="[PROJECT] QUERY FIRST SECOND")
 @_SYSTEM
+@_BOOST
 @_DICTIONARY
 @_TOP
 @click.option("--by-words", is_flag=True, help="Show the words of each passage that a concept's parts are made of.")
 @SVG
 @JSON
 def difference(
-    words: tuple[str, ...], system: str | None, dictionary: str | None, top: int, by_words: bool, svg: Path | None,
-    as_json: bool,
+    words: tuple[str, ...], system: str | None, boosts: tuple[str, ...], dictionary: str | None, top: int,
+    by_words: bool, svg: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Show why FIRST scores above SECOND for QUERY, or below: the concepts that make the difference.
 
@@ -111,10 +115,10 @@ def difference(
     from unweave.cli import accounts, show
 
     project, (query, first, second) = _project_and(words, 3)
-    if by_words and system not in (None, "dense"):
-        raise click.UsageError("--by-words is for the dense score; leave --system out")
-    of = _opened(project, dictionary, system)
-    compare = of.difference if project is None else partial(of.difference, system=system or "dense")
+    if by_words and (boosts or system not in (None, "dense")):
+        raise click.UsageError("--by-words is for the dense score as it is; leave --system and --boost out")
+    of = _opened(project, dictionary, system, boosts)
+    compare = of.difference if project is None else partial(of.difference, **_by(system, boosts))
     found = compare(query, first, second)
     found.check()
     draw(svg, lambda: _waterfall(found, first, second))
@@ -208,7 +212,16 @@ def _project_and(words: tuple[str, ...], texts: int) -> tuple[Path | None, tuple
     return (Path(words[0]) if len(words) > texts else None), words[-texts:]
 
 
-def _opened(project: Path | None, dictionary: str | None, system: str | None = None) -> Any:
+def _by(system: str | None, boosts: tuple[str, ...]) -> dict[str, Any]:
+    """Whose score of a project is asked for, and how it is bent."""
+    from unweave.retrieval.steering import Steering
+
+    return {"system": system or "dense", "steering": Steering(boosts=factors(boosts))}
+
+
+def _opened(
+    project: Path | None, dictionary: str | None, system: str | None = None, boosts: tuple[str, ...] = ()
+) -> Any:
     """What explains: a project, or without one a dictionary; both have the same verbs."""
     if project is not None:
         if dictionary is not None:
@@ -216,6 +229,8 @@ def _opened(project: Path | None, dictionary: str | None, system: str | None = N
         return open_project(project)
     if system is not None:
         raise click.UsageError("--system goes with a PROJECT, and only texts were given")
+    if boosts:
+        raise click.UsageError("--boost goes with a PROJECT, whose concepts have numbers, and only texts were given")
     from unweave.config import PRETRAINED
     from unweave.dictionaries.dictionary import from_pretrained
 

@@ -31,7 +31,7 @@ def serve(project: Path, port: int, host: str, other_hosts: bool, opens: bool, r
     from unweave.errors import NotTrusted
     from unweave.project import Project
 
-    require("serving a project", "serve", "fastapi", "uvicorn")
+    require("serving a project", "serve", "fastapi", "uvicorn", "threadpoolctl")
     with suppress(NotTrusted):  # asked for here, where somebody sits; whoever needs it later is told
         open_project(project).confirmed("encoder")
     from unweave.server.serve import serve as serve_project

@@ -40,7 +40,7 @@ class Explaining(Asking):
             steering: boosts of concepts, with which the score is another one.
 
         Raises:
-            BadData: the corpus has no passage of this id, or the system does not find it.
+            NotThere: the corpus has no passage of this id, or the system does not find it.
         """
         position = self.position(passage_id)  # first: a wrong id is said at once, before the encoder is loaded
         if system == "dense" and not steering.boosts:
@@ -64,7 +64,7 @@ class Explaining(Asking):
             steering: boosts of concepts, with which both scores are others.
 
         Raises:
-            BadData: the corpus has no passage of one of the ids, or the system does not find it.
+            NotThere: the corpus has no passage of one of the ids, or the system does not find it.
         """
         one, other = (self.explain(query, of, system=system, steering=steering) for of in (first, second))
         return difference(one, other)

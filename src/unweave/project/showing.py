@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from unweave.evaluation.leaderboard import Leaderboard
 from unweave.project.asking import check_asked
 from unweave.project.explanations import Explaining
 from unweave.retrieval.steering import AS_IT_IS, Steering
-from unweave.stages import active, marking, overview, steered
+from unweave.stages import active, compare, marking, overview, steered
 from unweave.stages.asked import Asked
 from unweave.stages.marking import Marked
 from unweave.stages.overview import Overview
-from unweave.stages.steered import Steered
+from unweave.stages.steered import Standing, Steered
 
 
 class Showing(Explaining):
@@ -28,6 +30,26 @@ class Showing(Explaining):
         """Search as `search` does, and say where each hit stands without boosts and bans; see `stages.steered`."""
         check_asked(query, cutoff)
         return steered.search_steered(self, query, cutoff, system, steering, explain=explain)
+
+    def standing(
+        self, query: Asked, passage_id: str, *, system: str = "dense", steering: Steering = AS_IT_IS
+    ) -> Standing:
+        """The score of one passage as `explain` gives it, and its rank in the search.
+
+        Args:
+            steering: boosts bend both; bans and filters leave passages out of the ranking alone.
+
+        Raises:
+            NotThere: the corpus has no passage of this id, or the system does not find it.
+        """
+        why = self.explain(
+            query, passage_id, system=system, steering=replace(steering, banned=(), allowed=None)
+        )  # fmt: skip
+        return Standing(steered.rank_of(self, query, passage_id, system, steering), why)
+
+    def verdicts(self, measure: str = "nDCG@10", *, against: str = "dense") -> Leaderboard:
+        """Which evaluated systems are better or worse than one of them for sure; see `stages.compare.verdicts`."""
+        return compare.verdicts(self, measure, against)
 
     def mark(self, passage_ids: Sequence[str], latents: Sequence[int]) -> list[Marked]:
         """The words of some passages that carry some concepts, each passage read once; see `stages.marking`."""

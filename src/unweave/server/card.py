@@ -37,7 +37,7 @@ def card_of(project: Project, latent: int) -> shapes.ConceptCard:
     row = table.rows.get(latent) or table_of(project).rows[latent]
     agreement = None if project.sae.twin is None else float(project.sae.twin[latent])
     return shapes.ConceptCard(
-        row=row,
+        row=shapes.ConceptRow(**row._asdict()),
         names=[_named(concept, naming) for naming in concept.namings],
         examples=list(_examples(project, concept)),
         related=[table.related(*one) for one in concept.related if one.relation != FAMILY],
@@ -49,7 +49,15 @@ def card_of(project: Project, latent: int) -> shapes.ConceptCard:
 
 
 def family_shape(table: Table, family: Family) -> shapes.FamilyShape:
-    """A family with the names of its concepts."""
+    """A family with the names of its concepts.
+
+    Raises:
+        CorruptArtifact: its head is no concept.
+    """
+    if family.head not in table.family_trust:
+        raise CorruptArtifact(
+            f"a family is headed by {family.head}, which is no concept; work out the relations again: unweave name"
+        )
     return shapes.FamilyShape(
         head=table.related(FAMILY, family.head, 1.0),
         members=[table.related(FAMILY, *one) for one in zip(family.members, family.weights, strict=True)],

@@ -19,7 +19,9 @@ class HeldProject:
 
 
 def _held(request: Request) -> HeldProject:
-    return cast(HeldProject, request.app.state.held)
+    held = cast(HeldProject, request.app.state.held)
+    held.project.reread()
+    return held
 
 
 Held = Annotated[HeldProject, Depends(_held)]

@@ -10,7 +10,7 @@ import logging
 import secrets
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import asdict, dataclass
@@ -110,6 +110,7 @@ class _Job:
         self._ended: str | None = None
         self._steps: deque[_Step] = deque(maxlen=_STEPS)
         self._lines: deque[str] = deque(maxlen=_LINES)
+        self._result: list[str] = []
         self._error: str | None = None
         self._cancel = threading.Event()
         self._changing = threading.Lock()
@@ -139,7 +140,7 @@ class _Job:
             return shapes.Job(
                 id=self.id, kind=self.kind, state=self._state, began=self._began, ended=self._ended,
                 steps=[shapes.Progress(**asdict(step)) for step in self._steps], lines=list(self._lines),
-                error=self._error, command=command_of(self._project, self._asked),
+                result=self._result, error=self._error, command=command_of(self._project, self._asked),
                 spent=spent_shape(self._project, cost),
             )  # fmt: skip
 
@@ -184,9 +185,10 @@ class _Job:
     def _work(self) -> None:
         try:
             with progress.watched(self):
-                for line in KINDS[self.kind].work(copy(self._project), self._asked):
-                    self.say(line)
-            self._end("done")
+                result = KINDS[self.kind].work(copy(self._project), self._asked)
+            for line in result:
+                self.say(line)
+            self._end("done", result=result)
         except _Cancelled:
             self._end("cancelled")
         except Exception as error:
@@ -196,10 +198,11 @@ class _Job:
                 said = f"something went wrong here ({type(error).__name__}); the terminal that serves says what"
             self._end("failed", said)
 
-    def _end(self, state: _State, error: str | None = None) -> None:
+    def _end(self, state: _State, error: str | None = None, result: Sequence[str] = ()) -> None:
         cost = self._cost()
         with self._changing:
             self._state, self._error, self._ended, self._final = state, error, _now(), cost
+            self._result = [plain(line) for line in result[:_LINES]]
 
 
 @dataclass

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 
 import uvicorn
+from threadpoolctl import threadpool_limits
 
 from unweave.base.plain import printable
 from unweave.errors import BadData
@@ -78,7 +79,11 @@ def serve(
     # uvicorn raises the signal that stopped it again, once it has stopped: that is no failure here.
     before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        asyncio.run(_Server(config, answers).serve(sockets=[listening]))
+        # Several requests compute at once, and each has a core as it is. Threads of BLAS would wait for each other by
+        # spinning: on two busy cores what takes a second took more than half a minute. Jobs have one thread of BLAS
+        # too, for the limit is the process's; torch, which embeds and trains, keeps all of its own.
+        with threadpool_limits(1, user_api="blas"):
+            asyncio.run(_Server(config, answers).serve(sockets=[listening]))
     finally:
         stopped.set()
         listening.close()

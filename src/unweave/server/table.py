@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +11,7 @@ from scipy.sparse import csc_array
 
 from unweave.base.cores import spans
 from unweave.base.records import Trust
-from unweave.concepts.concept import DETECTION, Concept
+from unweave.concepts.listing import Listed, listed
 from unweave.concepts.store import Concepts
 from unweave.project import Project
 from unweave.server import shapes
@@ -27,7 +25,7 @@ _COLUMNS_AT_ONCE = 1024
 class Table(NamedTuple):
     """All live concepts as the pages show them."""
 
-    rows: dict[int, shapes.ConceptRow]
+    rows: dict[int, Listed]
     """By latent, the most frequent first."""
     family_trust: dict[int, Trust]
     """How far the name of each is to be trusted as that of the family which it heads."""
@@ -78,73 +76,9 @@ class _Reader:
 
 
 def _read(names: Concepts) -> Table:
-    found = {concept.latent: concept for concept in names.by_document_frequency()}
-    rows = {
-        latent: _row(concept, concept if concept.merged_into is None else found.get(concept.merged_into, concept))
-        for latent, concept in found.items()
-    }
-    return Table(rows, {latent: concept.family_trust for latent, concept in found.items()})
-
-
-def _row(concept: Concept, named: Concept) -> shapes.ConceptRow:
-    """A concept's row; its name is that of the concept that it is merged into, if it is."""
-    detection = named.score(DETECTION)
-    return shapes.ConceptRow(
-        latent=concept.latent, name=named.name, trust=Trust.UNSCORED if named.name is None else named.trust,
-        returns=concept.returns, holds_from=named.holds_from, document_frequency=concept.document_frequency,
-        strongest=concept.strongest, detection=None if detection is None or named.name is None else detection.value,
-        namer=None if named.name is None else named.namer, flag=concept.flag, merged_into=concept.merged_into,
-    )  # fmt: skip
-
-
-# --- filtered and sorted --------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Filter:
-    """Which rows are wanted: those for which all of this is so."""
-
-    words: str = ""
-    """The name holds them all, in upper or lower case; or the latent's number, with or without a # before it."""
-    trust: frozenset[Trust] = frozenset()
-    """One of these; empty: any."""
-    returns: bool | None = None
-    flag: str | None = None
-
-    def rows(self, rows: Iterable[shapes.ConceptRow]) -> list[shapes.ConceptRow]:
-        """Those of some rows that are wanted, in their order."""
-        words = self.words.casefold().split()
-        return [
-            row for row in rows
-            if (not words or _says(row, words))
-            and (not self.trust or row.trust in self.trust)
-            and self.returns in (None, row.returns)
-            and self.flag in (None, row.flag)
-        ]  # fmt: skip
-
-
-def _says(row: shapes.ConceptRow, words: list[str]) -> bool:
-    if len(words) == 1 and words[0].removeprefix("#") == str(row.latent):
-        return True
-    name = (row.name or "").casefold()
-    return all(word in name for word in words)
-
-
-_TRUSTED = {trust: -place for place, trust in enumerate(Trust)}
-_COLUMNS: Mapping[str, Callable[[shapes.ConceptRow], Any]] = {
-    "latent": lambda row: row.latent, "name": lambda row: row.name and row.name.casefold(),
-    "trust": lambda row: _TRUSTED[row.trust], "df": lambda row: row.document_frequency,
-    "strongest": lambda row: row.strongest, "holds": lambda row: row.holds_from, "detection": lambda row: row.detection,
-    "returns": lambda row: row.returns, "activation": lambda row: row.activation,
-}  # fmt: skip
-
-
-def in_order(rows: list[shapes.ConceptRow], by: str, *, descending: bool) -> list[shapes.ConceptRow]:
-    """Rows by a column, those without a value last whatever the direction; equal ones keep their order."""
-    column = _COLUMNS[by]
-    known = [row for row in rows if column(row) is not None]
-    unknown = [row for row in rows if column(row) is None]
-    return sorted(known, key=column, reverse=descending) + unknown
+    found = names.by_document_frequency()
+    rows = {row.latent: row for row in listed(found)}
+    return Table(rows, {concept.latent: concept.family_trust for concept in found})
 
 
 # --- counted --------------------------------------------------------------------------------------

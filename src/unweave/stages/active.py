@@ -12,6 +12,7 @@ from unweave.base.vectors import refuse_unusable
 from unweave.concepts.concept import Concept
 from unweave.concepts.edits import no_concept
 from unweave.encode.words import Word
+from unweave.errors import CorruptArtifact
 from unweave.explaining.words import in_words, of_activation
 from unweave.stages.asked import check_encoder, check_text
 from unweave.stages.workspace import Workspace
@@ -87,9 +88,15 @@ def concept_of(project: Workspace, latent: int) -> Concept:
     """All that is known of a concept.
 
     Raises:
-        BadData: there is no such concept.
+        NotThere: there is no such concept.
+        CorruptArtifact: the concepts have one that the SAE does not have: the database can be written by anyone.
     """
     concept = project.concepts.concept(latent)
     if concept is None:
         raise no_concept(project.concepts.database, latent)
+    if latent >= (n_latents := project.sae.config.n_latents):
+        raise CorruptArtifact(
+            f"{project.concepts.database} has a concept {latent}, and the SAE has {n_latents:,} latents; name the "
+            f"concepts again: unweave name {project.path}"
+        )
     return concept

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unweave.base.contributions import Names
-from unweave.errors import BadData, CorruptArtifact
+from unweave.errors import BadData, CorruptArtifact, NotThere
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.hits import Hits
 from unweave.index.scoring import TOKENS
@@ -111,7 +111,7 @@ class Catalogue(Mapping[str, System]):
             steering: its boosts bend the score.
 
         Raises:
-            BadData: the system does not find it.
+            NotThere: the system does not find it.
         """
         system, project = self[name], self._project
         profile = None if sums.is_sum(name) else _SYSTEMS[name].profile
@@ -129,7 +129,7 @@ class Catalogue(Mapping[str, System]):
             alone[place] = place >= 0
             found = system.search(query, 1, replace(steering, allowed=alone))
         if not len(found.passages):
-            raise BadData(
+            raise NotThere(
                 f"{name} does not find the passage {passage_id!r} for this query, so there is no score to explain"
             )
         return found

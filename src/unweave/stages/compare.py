@@ -116,6 +116,17 @@ def leaderboard(
     return replace(from_values(per_query, bytes_per_passage, name, baseline), notes=notes)
 
 
+def verdicts(project: Workspace, name: str = "nDCG@10", baseline: str = "dense") -> Leaderboard:
+    """What the evaluated systems of one project differ in from one of them for sure: its leaderboard alone.
+
+    Raises:
+        BadData: no system of this name was evaluated, or there is no such measure.
+        MissingArtifact: the project was not evaluated.
+    """
+    parse(name)
+    return from_values({project.path.resolve().name: of_project(project, name)}, {}, name, baseline)
+
+
 def of_project(project: Workspace, name: str) -> dict[str, dict[str, float]]:
     """One measure of an evaluated project: by system, then by query, whose ids are as in TREC's files."""
     qrels = _judgements(project)

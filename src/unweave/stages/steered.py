@@ -1,4 +1,4 @@
-"""A steered search beside the same one without: where each hit stood before, and which hits are gone."""
+"""A steered search beside the same one without: where each hit stood before, which are gone; and where one stands."""
 
 from __future__ import annotations
 
@@ -25,6 +25,15 @@ class Place(NamedTuple):
     rank: int | None
     """None: not among the ranks that were looked at."""
     score: float | None
+
+
+class Standing(NamedTuple):
+    """Where one passage stands for a query, and why."""
+
+    rank: int | None
+    """None: not among the ranks that were looked at, or left out."""
+    explanation: Explanation
+    """Of its score, with the boosts."""
 
 
 class Gone(NamedTuple):
@@ -76,6 +85,19 @@ def search_steered(
             for at, passage in zip(gone, _passages(project, ranker, gone), strict=True)
         ],
     )
+
+
+def rank_of(project: Workspace, query: Asked, passage_id: str, system: str, steering: Steering) -> int | None:
+    """The rank of a passage in a search; None: beyond the first `DEEP`, or left out.
+
+    Raises:
+        BadData: there is no such system, it cannot be steered so, or it needs another form of the query.
+    """
+    ranker = Catalogue(project)[system]
+    ranker.check(steering)
+    (asked,) = read_all(project, [query], ranker.needs)
+    found = ranker.ids(ranker.search(asked, DEEP, steering).passages.tolist())
+    return found.index(passage_id) + 1 if passage_id in found else None
 
 
 def _shown(

@@ -6,7 +6,6 @@ concept or a new index at once. Everything here may be called from many threads.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -18,20 +17,14 @@ from scipy.sparse import csr_array
 
 from unweave import settings
 from unweave.base.artifact import MANIFEST, Manifest, read_manifest, recover
-from unweave.base.files import refuse_links
+from unweave.base.files import refuse_links, when_written
 from unweave.concepts.namers.lexicon import Lexicon
 from unweave.concepts.store import Concepts
 from unweave.config import PRECOMPUTED
 from unweave.encode.embeddings import Embeddings
 from unweave.encode.encoder import CallableEncoder, Encoder, TokenEncoder, same_space
 from unweave.encode.encoders import NoEncoder, open_encoder
-from unweave.errors import (
-    CorruptArtifact,
-    MissingArtifact,
-    NotThere,
-    StaleArtifact,
-    UnweaveError,
-)
+from unweave.errors import CorruptArtifact, MissingArtifact, NotThere, StaleArtifact, UnweaveError
 from unweave.index.codes import Codes
 from unweave.index.concept_index import ConceptIndex
 from unweave.sae import tokens
@@ -65,7 +58,8 @@ class Workspace:
         self._changes = changes or {}
         self.ask = ask
         self._word = Word(path, self._changes, ask)
-        self.settings = settings.Settings.read(path / settings.FILE).changed(self._changes)
+        self._settings_written: tuple[int, ...] | None = None
+        self.reread()
         self._given = None if encoder is None else CallableEncoder(encoder)
         self._open_encoder = cache(open_encoder)
         self._manifests: dict[str, tuple[tuple[int, ...] | None, Manifest]] = {}
@@ -105,6 +99,13 @@ class Workspace:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         Workspace.__init__(self, state["path"], state["changes"], state["encoder"])
+
+    def reread(self) -> None:
+        """Read the settings again if their file was written since: for whoever holds the project open for days."""
+        written = when_written(f"{self.path}/{settings.FILE}")
+        if written is None or written != self._settings_written:
+            self.settings = settings.Settings.read(self.path / settings.FILE).changed(self._changes)
+            self._settings_written = written
 
     def keep(self, stage: str, **changes: Any) -> None:
         """Change some settings of one stage, here and in the file."""
@@ -170,11 +171,7 @@ class Workspace:
 
     def _stated(self, name: str) -> Manifest:
         """What an artefact's folder states, read again only when it was written anew: each search asks for it."""
-        try:
-            found = os.stat(f"{self.path}/{name}/{MANIFEST}")  # noqa: PTH116 - a tenth of the time of a Path
-            written: tuple[int, ...] | None = (found.st_mtime_ns, found.st_size, found.st_ino)
-        except OSError:  # read_manifest says what is wrong
-            written = None
+        written = when_written(f"{self.path}/{name}/{MANIFEST}")  # None: read_manifest says what is wrong
         known = self._manifests.get(name)
         if known is None or written is None or known[0] != written:
             known = self._manifests[name] = written, read_manifest(self.path / name, ARTIFACTS[name].kind)

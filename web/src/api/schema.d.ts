@@ -328,6 +328,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/evaluation/verdicts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Verdicts
+         * @description What the leaderboard claims of each system, beside one of them; the table is there before it.
+         */
+        get: operations["verdicts_api_evaluation_verdicts_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/evaluation/difference": {
         parameters: {
             query?: never;
@@ -562,6 +582,31 @@ export interface components {
             rows: components["schemas"]["ActivePassage"][];
             /** Total */
             total: number;
+        };
+        /**
+         * Against
+         * @description A system less the baseline, over all queries.
+         */
+        Against: {
+            /** Difference */
+            difference: number;
+            /** Low */
+            low: number;
+            /** High */
+            high: number;
+            /** P */
+            p: number;
+            /**
+             * Verdict
+             * @enum {string}
+             */
+            verdict: "better" | "worse" | "unclear";
+            /** Wins */
+            wins: number;
+            /** Ties */
+            ties: number;
+            /** Losses */
+            losses: number;
         };
         /**
          * AuditPage
@@ -940,6 +985,8 @@ export interface components {
             steps: components["schemas"]["Progress"][];
             /** Lines */
             lines: string[];
+            /** Result */
+            result: string[];
             /** Error */
             error: string | null;
             /** Command */
@@ -1436,6 +1483,31 @@ export interface components {
         UndoEdit: {
             /** Number */
             number?: number | null;
+        };
+        /**
+         * Verdict
+         * @description What is sure of one system.
+         */
+        Verdict: {
+            /** System */
+            system: string;
+            /** Low */
+            low: number;
+            /** High */
+            high: number;
+            against: components["schemas"]["Against"] | null;
+        };
+        /**
+         * Verdicts
+         * @description Which systems are better or worse than one of them for sure; not those that are undefined for the corpus.
+         */
+        Verdicts: {
+            /** Measure */
+            measure: string;
+            /** Baseline */
+            baseline: string;
+            /** Rows */
+            rows: components["schemas"]["Verdict"][];
         };
         /**
          * Word
@@ -2489,13 +2561,16 @@ export interface operations {
     table_api_concepts_get: {
         parameters: {
             query?: {
-                /** @description The name holds these words; or #253, a number. */
+                /** @description In a name that is not known to fail; or #253, a number. */
                 words?: string;
                 /** @description Only concepts that this text activates. */
                 text?: string;
                 trust?: components["schemas"]["Trust"][];
                 returns?: boolean | null;
+                /** @description This remark. */
                 flag?: string | null;
+                /** @description Any remark, or none. */
+                flagged?: boolean | null;
                 /** @description By default df, or activation where a text is given. */
                 sort?: ("latent" | "name" | "trust" | "df" | "strongest" | "holds" | "detection" | "returns" | "activation") | null;
                 descending?: boolean;
@@ -3772,6 +3847,147 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Leaderboard"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Method Not Allowed */
+            405: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Timeout */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request-URI Too Long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    verdicts_api_evaluation_verdicts_get: {
+        parameters: {
+            query?: {
+                measure?: string;
+                /** @description Such as "dense" or "BM25 + 2 codes". */
+                against?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Verdicts"];
                 };
             };
             /** @description Bad Request */

@@ -1,4 +1,7 @@
-/** A text with the words marked that carry a concept; the text stays text. */
+/**
+ * A text with the words marked that carry a concept; the text stays text. It stands alone in an element with
+ * `dir="auto"`, which keeps it apart from other text and runs as it does; a `bdi` between would hide how it runs.
+ */
 import type { Shape } from "../api/client";
 import { snippet, stretches, strongest } from "./words";
 
@@ -25,17 +28,15 @@ export function Marked({ text, marked, title = "", slot = null, length, goesOn =
   return (
     <>
       {from > 0 && "… "}
-      <bdi>
-        {stretches(points, words, from, to).map(({ text: part, share }, i) =>
-          share === null ? (
-            part
-          ) : (
-            <mark key={`${i}`} style={{ "--w": share.toFixed(2), "--k": colour }}>
-              {part}
-            </mark>
-          ),
-        )}
-      </bdi>
+      {stretches(points, words, from, to).map(({ text: part, share }, i) =>
+        share === null ? (
+          part
+        ) : (
+          <mark key={`${i}`} style={{ "--w": share.toFixed(2), "--k": colour }}>
+            {part}
+          </mark>
+        ),
+      )}
       {(to < points.length || goesOn) && " …"}
     </>
   );

@@ -3,19 +3,20 @@ import { type Contribution, contributionsOf, type Explanation, type Slots } from
 
 export const NO_SLOTS: Slots = [null, null, null, null, null, null];
 
-/** Concepts by what they carry of these scores: those that have a name here at least once, then unnamed ones. */
-export function carriers(explanations: Explanation[]): Contribution[] {
-  const all = explanations.flatMap(contributionsOf).filter((c) => c.latent >= 0); // below 0: words, concepts of tokens
-  return [...largest(all, "named"), ...largest(all, "unnamed")];
-}
+/**
+ * An unnamed concept gets a letter before a named one only if it carries more than this many times as much: a name that
+ * holds says something at once, yet six names that carry next to nothing would leave the bulk of a score without a handle.
+ */
+const A_NAME_COUNTS = 3;
 
-function largest(all: Contribution[], group: Contribution["group"]): Contribution[] {
+/** Concepts by what they carry of these scores, traces left out; what a named one carries counts threefold. */
+export function carriers(explanations: Explanation[]): Contribution[] {
   const sums = new Map<number, { first: Contribution; sum: number }>();
-  for (const c of all) {
-    if (c.group !== group) continue;
-    const known = sums.get(c.latent);
-    if (known) known.sum += Math.abs(c.value);
-    else sums.set(c.latent, { first: c, sum: Math.abs(c.value) });
+  for (const c of explanations.flatMap(contributionsOf)) {
+    if (c.latent < 0 || !(c.group === "named" || c.group === "unnamed")) continue; // below 0: words, concepts of tokens
+    const known = sums.get(c.latent) ?? { first: c, sum: 0 };
+    known.sum += Math.abs(c.value) * (c.group === "named" ? A_NAME_COUNTS : 1);
+    sums.set(c.latent, known);
   }
   return [...sums.values()].sort((a, b) => b.sum - a.sum || a.first.latent - b.first.latent).map(({ first }) => first);
 }

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query
 
 from unweave.base.records import Trust
 from unweave.concepts import edits
+from unweave.concepts.listing import Filter, activated, in_order
 from unweave.errors import BadData
 from unweave.server import shapes
 from unweave.server.asked import Latent, Limit, Offset
@@ -17,7 +18,7 @@ from unweave.server.changes import make
 from unweave.server.held import Held
 from unweave.server.marked import marked
 from unweave.server.shapes import LONGEST_QUERY
-from unweave.server.table import Filter, in_order, sparks_of, table_of
+from unweave.server.table import sparks_of, table_of
 from unweave.stages.active import concept_of
 
 router = APIRouter(prefix="/api", tags=["concepts"])
@@ -27,11 +28,14 @@ Sort = Literal["latent", "name", "trust", "df", "strongest", "holds", "detection
 @router.get("/concepts")
 def table(
     held: Held,
-    words: Annotated[str, Query(max_length=1_000, description="The name holds these words; or #253, a number.")] = "",
+    words: Annotated[
+        str, Query(max_length=1_000, description="In a name that is not known to fail; or #253, a number.")
+    ] = "",
     text: Annotated[str, Query(max_length=LONGEST_QUERY, description="Only concepts that this text activates.")] = "",
     trust: Annotated[list[Trust], Query(max_length=len(Trust))] = [],
     returns: bool | None = None,
-    flag: Annotated[str | None, Query(max_length=1_000)] = None,
+    flag: Annotated[str | None, Query(max_length=1_000, description="This remark.")] = None,
+    flagged: Annotated[bool | None, Query(description="Any remark, or none.")] = None,
     sort: Annotated[Sort | None, Query(description="By default df, or activation where a text is given.")] = None,
     descending: bool = True,
     offset: Offset = 0,
@@ -42,15 +46,18 @@ def table(
     every = table_of(held.project).rows
     rows = list(every.values())
     if text:
-        active = held.project.activated(text)
-        rows = [row.model_copy(update={"activation": active[row.latent]}) for row in rows if row.latent in active]
-    rows = Filter(words, frozenset(trust), returns, flag).rows(rows)
+        rows = activated(rows, held.project.activated(text))
+    rows = Filter(words, frozenset(trust), returns, flag, flagged).rows(rows)
     rows = in_order(rows, sort or ("activation" if text else "df"), descending=descending)
     shown = rows[offset : offset + limit]
-    if sparks:
-        counts = sparks_of(held.project)
-        shown = [row.model_copy(update={"spark": counts[row.latent].tolist()}) for row in shown]
-    return shapes.ConceptTable(rows=shown, total=len(rows), n_concepts=len(every))
+    counts = sparks_of(held.project) if sparks else None
+    return shapes.ConceptTable(
+        rows=[
+            shapes.ConceptRow(**row._asdict(), spark=[] if counts is None else counts[row.latent].tolist())
+            for row in shown
+        ],
+        total=len(rows), n_concepts=len(every),
+    )  # fmt: skip
 
 
 @router.get("/concepts/{latent}")

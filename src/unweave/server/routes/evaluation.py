@@ -6,11 +6,13 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import lru_cache
-from typing import Annotated
+from threading import Lock
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
 
 from unweave.errors import NotThere
+from unweave.evaluation.leaderboard import Entry, Leaderboard
 from unweave.evaluation.measures import MEASURES
 from unweave.evaluation.table import KIND, Evaluation
 from unweave.project import Project
@@ -23,6 +25,7 @@ from unweave.stages.compare import Diff
 from unweave.texts.queries import Qrels
 
 router = APIRouter(prefix="/api", tags=["evaluation"])
+Measure = Annotated[str, Query(min_length=1, max_length=50)]
 _COMPARISONS = 32
 """That are kept."""
 
@@ -35,10 +38,22 @@ def leaderboard(held: Held) -> shapes.Leaderboard:
     return shapes.Leaderboard(split=found.split, n_queries=found.n_queries, measures=list(MEASURES), rows=rows)
 
 
+@router.get("/evaluation/verdicts")
+def verdicts(held: Held, measure: Measure = "nDCG@10", against: SystemName = "dense") -> shapes.Verdicts:
+    """What the leaderboard claims of each system, beside one of them; the table is there before it."""
+    board = _verdicts(held.project)(measure, against)
+    rows = []
+    for entry in board.entries:
+        compared, (mean,) = next(iter(entry.against.values()), None), entry.values.values()
+        low, high = (mean if end is None else end for end in (entry.low, entry.high))
+        difference = None if compared is None else shapes.Against(**compared._asdict(), verdict=_verdict(entry))
+        rows.append(shapes.Verdict(system=entry.system, low=low, high=high, against=difference))
+    return shapes.Verdicts(measure=board.measure, baseline=board.baseline, rows=rows)
+
+
 @router.get("/evaluation/difference")
 def compared(
-    held: Held, first: SystemName, second: SystemName,
-    measure: Annotated[str, Query(min_length=1, max_length=50)] = "nDCG@10",
+    held: Held, first: SystemName, second: SystemName, measure: Measure = "nDCG@10"
 ) -> shapes.SystemsCompared:  # fmt: skip
     """Two evaluated systems on every judged query."""
     found = _comparisons(held.project)(first, second, measure)
@@ -81,6 +96,25 @@ def _evaluation(project: Project) -> Evaluation:
 def _comparisons(project: Project) -> Callable[[str, str, str], Diff]:
     """`Project.compare`, the last of whose answers are kept: resampling takes seconds."""
     return project.kept("comparisons", [KIND, "queries"], lambda: lru_cache(_COMPARISONS)(project.compare))
+
+
+def _verdict(entry: Entry) -> Literal["better", "worse", "unclear"]:
+    return "better" if entry.better else "worse" if entry.worse else "unclear"
+
+
+def _verdicts(project: Project) -> Callable[[str, str], Leaderboard]:
+    """`Project.verdicts`, the last of whose answers are kept, and each made once: resampling takes seconds a system."""
+
+    def keeping() -> Callable[[str, str], Leaderboard]:
+        making, kept = Lock(), lru_cache(_COMPARISONS)(project.verdicts)
+
+        def answer(measure: str, against: str) -> Leaderboard:
+            with making:  # whoever was told that it takes too long, and asks again, waits for what is being made
+                return kept(measure, against=against)
+
+        return answer
+
+    return project.kept("verdicts", [KIND, "queries"], keeping)
 
 
 def _judgements(project: Project) -> Qrels:

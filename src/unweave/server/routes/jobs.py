@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import copy
 from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Path, Query
@@ -38,7 +37,7 @@ def begin(held: Held, asked: shapes.BeginJob) -> shapes.Job:
 def forecast(held: Held, most: Annotated[int | None, Query(ge=1, le=LARGEST)] = None) -> shapes.Forecast:
     """What naming by the language model of the settings would take and cost; nothing is sent."""
     _refuse_if_read_only(held)  # evidence that is missing is gathered
-    found = copy(held.project).forecast(most=most)  # by the settings as they are in the file by now
+    found = held.project.forecast(most=most)
     return shapes.Forecast(said=[plain(line) for line in found.said()])
 
 

@@ -17,6 +17,7 @@ from unweave.server.asked import LONGEST_ID, Bans, Boosts, Latent, PassageId, Qu
 from unweave.server.held import Held
 from unweave.server.marked import marked
 from unweave.server.table import table_of
+from unweave.stages.steered import DEEP
 
 router = APIRouter(prefix="/api", tags=["search"])
 
@@ -49,6 +50,21 @@ def search(
             shapes.Left(passage_id=one.passage.passage_id, title=one.passage.title, rank=one.rank, now=one.now)
             for one in found.left
         ],
+    )  # fmt: skip
+
+
+@router.get("/explain")
+def explain(
+    held: Held, q: QueryText, passage: PassageId, system: SystemName = "dense", boost: Boosts = [], ban: Bans = [],
+    where: Where = [],
+) -> shapes.Standing:  # fmt: skip
+    """One passage's score as a sum, and its rank; bans and filters leave passages out of the ranking alone."""
+    steering = _steering(held.project, system, boost, ban, where)
+    found = held.project.standing(q, passage, system=system, steering=steering)
+    found.explanation.check()
+    return shapes.Standing(
+        query=q, system=system, passage_id=passage, rank=found.rank, looked_at=DEEP,
+        explanation=explanation_of(found.explanation, system),
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from unweave.server.shapes.concepts import (
 )
 from unweave.server.shapes.jobs import BeginJob, Forecast, Job, Jobs, Progress, Spent
 from unweave.server.shapes.measured import (
+    Against,
     AuditPage,
     JudgedPassage,
     JudgedQuery,
@@ -26,6 +27,8 @@ from unweave.server.shapes.measured import (
     QueryDifference,
     SystemMeasures,
     SystemsCompared,
+    Verdict,
+    Verdicts,
 )
 from unweave.server.shapes.places import ConceptMap, PassageMap, PassageName, PassageNames
 from unweave.server.shapes.project import ProjectInfo, Stage, Unapplied
@@ -40,6 +43,7 @@ from unweave.server.shapes.search import (
     Left,
     PartDiffering,
     SearchResult,
+    Standing,
     Swap,
     SystemPart,
 )
@@ -63,6 +67,7 @@ __all__ = [
     "Activation",
     "ActivePassage",
     "ActivePassages",
+    "Against",
     "AuditPage",
     "Before",
     "BeginJob",
@@ -107,6 +112,7 @@ __all__ = [
     "Shape",
     "Spent",
     "Stage",
+    "Standing",
     "Swap",
     "SystemMeasures",
     "SystemPart",
@@ -115,6 +121,8 @@ __all__ = [
     "TryText",
     "Unapplied",
     "UndoEdit",
+    "Verdict",
+    "Verdicts",
     "Word",
     "WordPairs",
     "WordsResult",

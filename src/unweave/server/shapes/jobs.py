@@ -42,6 +42,8 @@ class Job(Shape):
     steps: list[Progress]
     lines: list[str]
     """What was said meanwhile, the last hundred."""
+    result: list[str]
+    """What came of it, a sentence each, the first hundred; empty unless it is done."""
     error: str | None
     command: str
     """What does, or goes on with, the same on the command line."""

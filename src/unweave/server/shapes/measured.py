@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from unweave.server.shapes.base import Shape
 
@@ -24,6 +24,40 @@ class Leaderboard(Shape):
     n_queries: int
     measures: list[str]
     rows: list[SystemMeasures]
+
+
+class Against(Shape):
+    """A system less the baseline, over all queries."""
+
+    difference: float
+    low: float
+    high: float
+    """The difference's 95 % interval."""
+    p: float
+    """By Holm's correction over all systems."""
+    verdict: Literal["better", "worse", "unclear"]
+    wins: int
+    ties: int
+    losses: int
+
+
+class Verdict(Shape):
+    """What is sure of one system."""
+
+    system: str
+    low: float
+    high: float
+    """The 95 % interval of its mean."""
+    against: Against | None
+    """None of the baseline itself."""
+
+
+class Verdicts(Shape):
+    """Which systems are better or worse than one of them for sure; not those that are undefined for the corpus."""
+
+    measure: str
+    baseline: str
+    rows: list[Verdict]
 
 
 class QueryDifference(Shape):

@@ -94,6 +94,18 @@ class SearchResult(Shape):
     """How long searching took, with reading the query."""
 
 
+class Standing(Shape):
+    """Where one passage stands for a query, and why."""
+
+    query: str
+    system: str
+    passage_id: str
+    rank: int | None
+    """None: not among the first `looked_at` of the search, or left out of it."""
+    looked_at: int
+    explanation: Explanation
+
+
 class Differing(Shape):
     """What one concept adds to each of two scores."""
 
@@ -150,5 +162,5 @@ class Compared(Shape):
     difference: Difference
 
 
-for shape in (SystemPart, Explanation, Hit, SearchResult, Difference, PartDiffering, Compared):
+for shape in (SystemPart, Explanation, Hit, SearchResult, Standing, Difference, PartDiffering, Compared):
     shape.model_rebuild()

@@ -17,7 +17,10 @@ export interface Query {
   /** One of these marks; none: any. */
   trust: Trust[];
   returns: boolean | null;
+  /** This remark. */
   flag: string | null;
+  /** Any remark. */
+  flagged: boolean;
   sort: Sort;
   descending: boolean;
 }
@@ -38,6 +41,7 @@ export function readQuery(params: URLSearchParams): Query {
     trust: TRUSTS.filter((trust) => given.has(trust)),
     returns: returns === "true" ? true : returns === "false" ? false : null,
     flag: params.get("flag"),
+    flagged: params.get("flagged") === "true",
     sort: known,
     descending: params.has("descending") ? params.get("descending") !== "false" : !RISING.includes(known),
   };
@@ -51,12 +55,14 @@ export function sorted(query: Query, by: Sort): { sort: Sort; descending: string
 
 /** Whether rows are left out. */
 export function filters(query: Query): boolean {
-  return Boolean(query.words || query.text || query.trust.length || query.returns !== null || query.flag);
+  return Boolean(
+    query.words || query.text || query.trust.length || query.returns !== null || query.flag || query.flagged,
+  );
 }
 
 /** What the server is asked. */
 export function forServer(query: Query): Asked {
-  const { words, text, trust, returns, flag, sort, descending } = query;
+  const { words, text, trust, returns, flag, flagged, sort, descending } = query;
   return {
     sort,
     descending,
@@ -65,29 +71,25 @@ export function forServer(query: Query): Asked {
     ...(trust.length > 0 && { trust }),
     ...(returns !== null && { returns }),
     ...(flag !== null && { flag }),
+    ...(flagged && { flagged }),
   };
 }
 
-/** The command line has no sorting and one mark at a time; Python has all of it. */
+/** Python has no sorting: whoever goes on in it has a key of their own. */
 export function copyable(query: Query, path: string): Copyable {
-  const { trust, words, flag, text } = query;
-  const options = [
-    ...(words ? ["--grep", quoted(words)] : []),
-    ...(trust.length === 1 ? ["--trust", trust[0]] : []),
-    ...(flag ? ["--flag", quoted(flag)] : []),
-  ];
-  const command = text
-    ? ["unweave decompose", quoted(path), quoted(text)].join(" ")
-    : ["unweave concepts list", quoted(path), ...options].join(" ");
+  const { trust, words, flag, flagged, text } = query;
+  const command = ["unweave concepts list", quoted(path), ...options(query)].join(" ");
   const conditions = [
     ...(text ? ["c.latent in active"] : []),
     ...words
       .split(/\s+/)
       .filter(Boolean)
       .map((word) => `${python(word.toLowerCase())} in (c.name or "").casefold()`),
+    ...(words ? ['c.trust != "none"'] : []),
     ...(trust.length > 0 ? [`c.trust in ${python(trust)}`] : []),
     ...(query.returns === null ? [] : [`c.returns is ${python(query.returns)}`]),
     ...(flag ? [`c.flag == ${python(flag)}`] : []),
+    ...(flagged ? ["c.flag is not None"] : []),
   ];
   const list = `[c for c in project.concepts.by_document_frequency()${
     conditions.length > 0 ? ` if ${conditions.join(" and ")}` : ""
@@ -98,4 +100,18 @@ export function copyable(query: Query, path: string): Copyable {
   const json = address("/api/concepts", rest as Record<string, string>);
   const several = (marks ?? []).map((mark) => `&trust=${mark}`).join("");
   return { command, python: [...lines, list].join("\n"), json: `${json}${several}` };
+}
+
+/** The options of `unweave concepts list` that say the same. */
+function options({ words, text, trust, returns, flag, flagged, sort, descending }: Query): string[] {
+  return [
+    ...(words ? [`--grep=${quoted(words)}`] : []),
+    ...(text ? [`--text=${quoted(text)}`] : []),
+    ...trust.map((mark) => `--trust ${mark}`),
+    ...(returns === null ? [] : [returns ? "--returns" : "--no-returns"]),
+    ...(flag ? [`--flag=${quoted(flag)}`] : []),
+    ...(flagged ? ["--flagged"] : []),
+    ...(sort === (text ? "activation" : "df") ? [] : [`--sort ${sort}`]),
+    ...(descending ? [] : ["--ascending"]),
+  ];
 }

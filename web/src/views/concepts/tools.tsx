@@ -7,6 +7,13 @@ import { filters, type Query, TRUSTS } from "./query";
 import { useTyped } from "./typed";
 
 const REMARKS = ["generic", "boilerplate", "hub"];
+/** Values of the select: a remark may say anything, so that it stands behind a word of its own. */
+const ANY = "any";
+const REMARK = "remark ";
+
+function remarked(value: string): { flag: string | null; flagged: boolean } {
+  return { flag: value.startsWith(REMARK) ? value.slice(REMARK.length) : null, flagged: value === ANY };
+}
 
 export function Tools({ query, total }: { query: Query; total: number | undefined }) {
   const { data: project } = useProject();
@@ -78,12 +85,13 @@ export function Tools({ query, total }: { query: Query; total: number | undefine
         <select
           class="field s"
           aria-label="Remark"
-          value={query.flag ?? ""}
-          onChange={(event) => go(changed({ flag: event.currentTarget.value }))}
+          value={query.flagged ? ANY : query.flag === null ? "" : REMARK + query.flag}
+          onChange={(event) => go(changed(remarked(event.currentTarget.value)))}
         >
-          <option value="">Any remark, or none</option>
+          <option value="">Remark or not</option>
+          <option value={ANY}>Any remark</option>
           {remarks.map((remark) => (
-            <option key={remark} value={remark}>
+            <option key={remark} value={REMARK + remark}>
               {remark}
             </option>
           ))}
@@ -103,7 +111,7 @@ export function Tools({ query, total }: { query: Query; total: number | undefine
 
 function said(query: Query, total: number | undefined, all: number | null | undefined): string {
   if (total === undefined) return "Loading";
-  if (query.text && !query.words && query.trust.length === 0 && query.returns === null && !query.flag)
+  if (query.text && !query.words && query.trust.length === 0 && query.returns === null && !query.flag && !query.flagged)
     return `${counted(total, "concept")} ${total === 1 ? "is" : "are"} active`;
   if (!filters(query) || !all) return counted(total, "concept");
   return `${count(total)} of ${counted(all, "concept")}`;

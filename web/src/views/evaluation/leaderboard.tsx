@@ -1,18 +1,21 @@
 /** Systems and measures. Two systems are chosen to be looked at query by query. */
 import type { Shape } from "../../api/client";
-import { figure } from "../../parts/figures";
+import { count, figure, signed } from "../../parts/figures";
 import { best, ranked, type State } from "./state";
+import { VERDICTS } from "./words";
 
 type Board = Shape<"Leaderboard">;
 
 interface Props {
   board: Board;
   state: State;
+  /** What is sure of each system; undefined until it has been worked out. */
+  verdicts: Shape<"Verdicts"> | undefined;
   onChoose: (of: "a" | "b", system: string) => void;
   onMeasure: (measure: string) => void;
 }
 
-export function Leaderboard({ board, state, onChoose, onMeasure }: Props) {
+export function Leaderboard({ board, state, verdicts, onChoose, onMeasure }: Props) {
   const rows = ranked(board, state.measure);
   const bytes = best(
     rows.map((row) => row.bytes_per_passage),
@@ -23,6 +26,8 @@ export function Leaderboard({ board, state, onChoose, onMeasure }: Props) {
     "lowest",
   );
   const notes = rows.some((row) => row.note);
+  const sure = new Map(verdicts?.rows.map((one) => [one.system, one]));
+  const base = rows.find((row) => row.system === verdicts?.baseline)?.measures[state.measure];
   return (
     <table class="grid board">
       <caption class="vh">Systems and what was measured of each; choose two of them to compare</caption>
@@ -50,6 +55,16 @@ export function Leaderboard({ board, state, onChoose, onMeasure }: Props) {
           <th class="lo dots">
             <Axis />
           </th>
+          {verdicts && (
+            <>
+              <th class="num">
+                Against <bdi>{verdicts.baseline}</bdi>
+              </th>
+              <th class="num lo md">Interval</th>
+              <th class="lo">Verdict</th>
+              <th class="num lo hi">Wins / ties / losses</th>
+            </>
+          )}
           <th class="num lo">Bytes a passage</th>
           <th class="num lo">ms a query</th>
           {notes && <th class="lo md">Note</th>}
@@ -75,8 +90,9 @@ export function Leaderboard({ board, state, onChoose, onMeasure }: Props) {
               </td>
             ))}
             <td class="lo dots">
-              <Dot value={row.measures[state.measure]} />
+              <Dot value={row.measures[state.measure]} sure={sure.get(row.system)} base={base} />
             </td>
+            {verdicts && <Against of={sure.get(row.system)} />}
             <td class="num lo">
               <Value value={row.bytes_per_passage} best={bytes} digits={0} />
             </td>
@@ -146,11 +162,47 @@ function Axis() {
   );
 }
 
-function Dot({ value }: { value: number | undefined }) {
+/** A system less the baseline: by how much, how surely, and on how many queries. */
+function Against({ of }: { of: Shape<"Verdict"> | undefined }) {
+  const against = of?.against;
+  if (!against)
+    return (
+      <>
+        <td class="num faint">{of ? "base" : "–"}</td>
+        <td class="lo md" />
+        <td class="lo" />
+        <td class="lo hi" />
+      </>
+    );
+  const { sign, said } = VERDICTS[against.verdict];
+  return (
+    <>
+      <td class="num">{signed(against.difference)}</td>
+      <td class="num lo md faint">
+        {signed(against.low)} to {signed(against.high)}
+      </td>
+      <td class="lo">
+        <span aria-hidden="true">{sign}</span> {said}
+      </td>
+      <td class="num lo hi small mute">{[against.wins, against.ties, against.losses].map(count).join(" / ")}</td>
+    </>
+  );
+}
+
+interface DotProps {
+  value: number | undefined;
+  sure: Shape<"Verdict"> | undefined;
+  base: number | undefined;
+}
+
+/** A mean, with its interval, and where the baseline's is. */
+function Dot({ value, sure, base }: DotProps) {
   if (value === undefined) return null;
   return (
     <svg class="dot-line" aria-hidden="true">
       <line x1="0" x2="100%" y1="9" y2="9" />
+      {base !== undefined && <line class="base" x1={`${100 * base}%`} x2={`${100 * base}%`} y1="0" y2="18" />}
+      {sure && <line class="interval" x1={`${100 * sure.low}%`} x2={`${100 * sure.high}%`} y1="9" y2="9" />}
       <circle cx={`${100 * value}%`} cy="9" r="4" />
     </svg>
   );

@@ -48,6 +48,12 @@ function nextTo(system: string, rows: Shape<"SystemMeasures">[], measure: string
   return (others.find((row) => row.measures[measure] !== value) ?? others[0])?.system ?? system;
 }
 
+/** The system that all others are compared with: the retriever's own, if it was measured. */
+export function baselineOf(board: Board): string | null {
+  const measured = board.rows.filter((row) => Object.keys(row.measures).length > 0).map((row) => row.system);
+  return measured.includes("dense") ? "dense" : (measured[0] ?? null);
+}
+
 /** The best figure of a column: the highest of a measure, the lowest of what is paid. */
 export function best(values: readonly (number | null | undefined)[], of: "highest" | "lowest"): number | undefined {
   const known = values.filter((value): value is number => typeof value === "number");

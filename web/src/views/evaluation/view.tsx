@@ -11,7 +11,7 @@ import { Blank, Failed, Lines } from "../../parts/states";
 import { useProject } from "../../project";
 import { Leaderboard } from "./leaderboard";
 import { QueryByQuery } from "./queries";
-import { stateOf } from "./state";
+import { baselineOf, stateOf } from "./state";
 
 export function EvaluationView() {
   const board = useLoaded("leaderboard", (signal) => asked(api.GET("/api/evaluation", { signal })));
@@ -41,6 +41,13 @@ function Found({ board }: { board: Shape<"Leaderboard"> }) {
   const project = useProject().data;
   const state = stateOf(params, board);
   const path = quoted(project?.path ?? "PROJECT");
+  const { measure } = state;
+  const against = baselineOf(board);
+  const asks = against && JSON.stringify([measure, against, board.rows.map((row) => row.measures[measure])]);
+  const found = useLoaded(asks, (signal) =>
+    asked(api.GET("/api/evaluation/verdicts", { params: { query: { measure, against: against ?? "" } }, signal })),
+  );
+  const verdicts = found.data?.measure === measure ? found.data : undefined;
   return (
     <>
       <section class="block" aria-labelledby="board">
@@ -49,7 +56,15 @@ function Found({ board }: { board: Shape<"Leaderboard"> }) {
           <span class="small faint">
             {counted(board.n_queries, "judged query", "judged queries")}, split <bdi>{board.split}</bdi>; the best of a
             column is bold
+            {verdicts && "; 95 % intervals; better and worse after Holm’s correction"}
+            {!verdicts && found.slow && "; working out what is sure …"}
+            {!verdicts && found.error && `; what is sure is not there: ${found.error.message}`}
           </span>
+          {!verdicts && found.error && (
+            <button class="btn quiet s" type="button" onClick={found.reload}>
+              Try again
+            </button>
+          )}
           <span class="r">
             <CopyAs
               narrow={false}
@@ -64,6 +79,7 @@ function Found({ board }: { board: Shape<"Leaderboard"> }) {
         <Leaderboard
           board={board}
           state={state}
+          verdicts={verdicts}
           onChoose={(of, system) => go(changed({ [of]: system, query: null }))}
           onMeasure={(measure) => go(changed({ measure, query: null }))}
         />

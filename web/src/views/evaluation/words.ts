@@ -35,3 +35,10 @@ export function brushed({ from, to }: Brush, a: string, b: string): string {
   if (to <= 0) return `queries that ${b} wins by ${figure(-to, 2)} to ${figure(-from, 2)}`;
   return `queries whose difference is from ${signed(from, 2)} to ${signed(to, 2)}`;
 }
+
+/** What is claimed of a system beside the baseline. */
+export const VERDICTS = {
+  better: { sign: "▲", said: "better" },
+  worse: { sign: "▼", said: "worse" },
+  unclear: { sign: "=", said: "no difference found" },
+} as const;

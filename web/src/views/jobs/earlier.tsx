@@ -115,8 +115,10 @@ function Line({ job, open, mayResume, onResume, onOpen }: LineProps) {
   );
 }
 
-/** The error, else the last that was said, else how far it came. */
-function outcome(job: Job): string {
+/** The error, else what came of it, else how far it came. */
+export function outcome(job: Job): string {
   const at = step(job);
-  return job.error ?? job.lines.at(-1) ?? (at ? reached(at) : "");
+  const [first, ...others] = job.result;
+  const came = first && (others.length > 0 ? `${first}; and ${others.length} more` : first);
+  return job.error ?? came ?? (at ? reached(at) : "");
 }

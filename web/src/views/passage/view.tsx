@@ -164,7 +164,7 @@ function Text({ of, words, slot, named }: TextProps) {
   const colour = named ? `var(--c${(slot ?? 0) + 1})` : "var(--p-edge)";
   return (
     <>
-      <h1 class="passage-title">
+      <h1 class="passage-title" dir="auto">
         {read.title ? (
           <Marked text={read.title} words={marks.title} colour={colour} />
         ) : (
@@ -173,7 +173,7 @@ function Text({ of, words, slot, named }: TextProps) {
           </>
         )}
       </h1>
-      <p class="passage-text">
+      <p class="passage-text" dir="auto">
         <Marked text={first ?? read.text} words={marks.text} colour={colour} />
         {first !== null && " …"}
       </p>

@@ -70,10 +70,10 @@ function copyable({ query, system, first, second, boosts }: CompareProps, projec
   const given = new URLSearchParams({ q: query, system, first, second });
   for (const [latent, factor] of boosts ?? []) given.append("boost", `${latent}:${factor}`);
   const steering = boosts?.size ? `, steering=uw.Steering(boosts=${python(Object.fromEntries(boosts))})` : "";
-  const unsteered = steering && "  # without the boosts, which Python takes";
+  const boost = [...(boosts ?? [])].map(([latent, factor]) => ` --boost ${latent}=${factor}`).join("");
   const ids = [query, first, second].map(python).join(", ");
   return {
-    command: `unweave difference${by} -- ${[path, query, first, second].map(quoted).join(" ")}${unsteered}`,
+    command: `unweave difference${by}${boost} -- ${[path, query, first, second].map(quoted).join(" ")}`,
     python: `import unweave as uw\nuw.Project.open(${python(path)}).difference(${ids}${args}${steering})`,
     json: `/api/difference?${given}`,
   };

@@ -90,7 +90,8 @@ export function Results({ result, state, steer, project, old }: ResultProps) {
           )}
           {state.compare && (
             <Compare
-              {...{ query: result.query, system: result.system, boosts: state.boosts, slots }}
+              {...{ query: result.query, system: result.system, slots }}
+              {...(steer.refused === null ? { boosts: state.boosts } : {})}
               first={state.compare[0]}
               second={state.compare[1]}
               onClose={() => go(changed({ compare: null }))}
