@@ -43,6 +43,11 @@ def sae_selecting(random_sae):
 
     def make(selection, **changes):
         sae = random_sae(2)
+        if selection == "stopping_pursuit":  # as SAELens trains it: directions of about length 1, a bound, a repeat
+            selection = "matching_pursuit"
+            W = sae.W_dec * np.linspace(0.9, 1.1, 24, dtype=np.float32)[:, None]
+            stops = replace(sae.config, most_steps=8, stops_at_repeat=True)
+            sae = replace(sae, W_dec=W, threshold=np.array([0.01], np.float32), config=stops)
         config = replace(sae.config, selection=selection, encoder="toy")
         if selection == "matching_pursuit":
             changes = {"W_enc": sae.W_dec, "b_enc": np.zeros_like(sae.b_enc), **changes}
@@ -137,7 +142,8 @@ print("torch" in sys.modules)
 # --- there and back --------------------------------------------------------------------------------------
 
 ROUNDS = [
-    ("saelens", "threshold"), ("saelens", "top_k"), ("saelens", "matching_pursuit"), ("sparsify", "top_k"),
+    ("saelens", "threshold"), ("saelens", "top_k"), ("saelens", "matching_pursuit"), ("saelens", "stopping_pursuit"),
+    ("sparsify", "top_k"),
     ("latentsae", "top_k"), ("latentsae", "threshold"),
 ]  # fmt: skip
 
@@ -187,6 +193,7 @@ def test_tied_weights_survive_sentence_transformers_whole(sae_selecting, texts, 
     tied = replace(sae, W_enc=sae.W_dec)
     export_sae(tied, tmp_path, "sentence-transformers")
     assert not caplog.records
+    assert import_sae(tmp_path).config == tied.config
     same(import_sae(tmp_path), tied, texts)
 
 
@@ -235,22 +242,144 @@ def test_what_sentence_transformers_computes_is_what_we_compute_of_its_files(tex
         np.testing.assert_allclose(sae.reconstruct(texts), module.decode(codes).numpy(), rtol=1e-5, atol=1e-5)
 
 
+# --- what SAELens says otherwise than we do -------------------------------------------------------------------
+
+
+def gated(folder, W_enc, r_mag, b_gate, b_mag):
+    """A gated SAE of SAELens whose decoder is the identity."""
+    n = len(r_mag)
+    tensors = {
+        "W_enc": W_enc,
+        "W_dec": np.eye(n),
+        "b_dec": np.zeros(n),
+        "r_mag": r_mag,
+        "b_gate": b_gate,
+        "b_mag": b_mag,
+    }
+    folder.mkdir()
+    save_file(
+        {name: np.ascontiguousarray(t, np.float32) for name, t in tensors.items()}, folder / "sae_weights.safetensors"
+    )
+    (folder / "cfg.json").write_text(json.dumps({"architecture": "gated", "d_in": n, "d_sae": n}))
+    return import_sae(folder)
+
+
+def test_a_gated_sae_is_a_jumprelu_with_a_threshold_for_each_latent(tmp_path):
+    # x = (1, 2): the gates are 1 - .5 > 0 and 2 - 3 < 0; the magnitudes 2 * 1 + .5 = 2.5 and 2 + 1 = 3.
+    # Thresholds: .5 + .5 * 2 = 1.5 and 1 + 3 = 4.
+    sae = gated(tmp_path / "gated", np.eye(2), np.log([2, 1]), [-0.5, -3], [0.5, 1])
+    np.testing.assert_allclose(sae.threshold, [1.5, 4], rtol=1e-6)
+    np.testing.assert_allclose(sae.encode(np.array([[1, 2]], np.float32)).toarray(), [[2.5, 0]], rtol=1e-6)
+
+
+def test_a_gate_that_is_open_where_the_magnitude_is_negative_gives_nothing(tmp_path):
+    # x = (1, 1): both gates are open, 1 + 5 > 0; the magnitudes are 1 - 2 < 0 and 1 + 0 = 1. Thresholds: max(0, -7), 0.
+    sae = gated(tmp_path / "gated", np.eye(2), [0, 0], [5, 5], [-2, 0])
+    np.testing.assert_array_equal(sae.threshold, [0])
+    np.testing.assert_allclose(sae.encode(np.array([[1, 1]], np.float32)).toarray(), [[0, 1]])
+
+
+@pytest.mark.parametrize(
+    ("metadata", "k"),
+    [
+        ({"l0": 16.0}, 16), ({"l0": 8.8}, 9), ({"l0": 0.2}, 1), ({"l0": 235}, 32), ({"l0": 1e300}, 32),
+        ({"l0": 7.0, "k": 5}, 5), ({"l0": True}, 32), ({"l0": "16"}, 32), ({"l0": -1}, 32), ({}, 32),
+    ],
+)  # fmt: skip
+def test_k_of_an_sae_with_thresholds_is_the_l0_that_saelens_measured(metadata, k, tmp_path):
+    folder = copy_of("saelens/jumprelu", tmp_path)
+    edit_json(folder / "cfg.json", metadata=metadata)
+    assert import_sae(folder).config.k == k
+
+
+def test_a_matching_pursuit_is_read_as_saelens_trains_it():
+    config = import_sae(DATA / "saelens/matching_pursuit_as_trained").config
+    assert (config.selection, config.most_steps, config.stops_at_repeat) == ("matching_pursuit", 8, True)
+    bounded = import_sae(DATA / "saelens/matching_pursuit_to_a_bound")
+    assert (bounded.config.most_steps, bounded.config.stops_at_repeat) == (15, False)
+    np.testing.assert_array_equal(bounded.threshold, np.float32(0.3))
+    ours = import_sae(DATA / "saelens/matching_pursuit").config  # a fixed number of steps, as unweave trains it
+    assert (ours.most_steps, ours.k) == (None, 5)
+
+
+@pytest.mark.parametrize("bad", [-0.1, "x", True, 1e300, [0.1]])
+def test_a_bound_that_is_no_number_from_0_on_is_refused(bad, tmp_path):
+    folder = copy_of("saelens/matching_pursuit", tmp_path)
+    edit_json(folder / "cfg.json", residual_threshold=bad)
+    with pytest.raises(CorruptArtifact, match=r"residual_threshold is .*, expected a number from 0 on"):
+        import_sae(folder)
+
+
+@pytest.mark.parametrize("name", ["sparsify", "latentsae", "sentence-transformers"])
+def test_a_pursuit_that_stops_is_refused_where_there_is_none_and_becomes_top_k_when_asked(
+    name, sae_selecting, texts, tmp_path
+):
+    sae = sae_selecting("stopping_pursuit")
+    with pytest.raises(UnsupportedSAE, match="as_top_k"):
+        export_sae(sae, tmp_path / "out", name)
+    export_sae(sae, tmp_path / "out", name, as_top_k=True)
+    config = replace(sae.config, selection="top_k", most_steps=None, stops_at_repeat=False)
+    assert import_sae(tmp_path / "out").config == config
+
+
+# --- what to do about a layer normalisation ----------------------------------------------------------------
+
+
+def test_following_the_advice_about_layer_normalisation_gives_what_sentence_transformers_does(texts, tmp_path):
+    import torch
+    from sentence_transformers.sparse_encoder.modules import SparseAutoEncoder
+
+    torch.manual_seed(0)
+    module = SparseAutoEncoder(8, 32, k=5, k_aux=8, normalize=True)
+    module.save(str(tmp_path))
+    with pytest.raises(
+        UnsupportedSAE, match=r"no weights can hold it; set it to false .* \(x\.std\(ddof=1\) \+ 1e-5\)"
+    ):
+        import_sae(tmp_path)
+    edit_json(tmp_path / "config.json", normalize=False)
+    x = texts
+    normalised = (x - x.mean(axis=1, keepdims=True)) / (x.std(axis=1, ddof=1, keepdims=True) + 1e-5)
+    with torch.inference_mode():
+        theirs = module({"sentence_embedding": torch.from_numpy(texts)})["sentence_embedding"]
+    np.testing.assert_allclose(import_sae(tmp_path).encode(normalised).toarray(), theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_the_same_is_said_of_saelens(tmp_path):
+    folder = copy_of("saelens/jumprelu", tmp_path)
+    edit_json(folder / "cfg.json", normalize_activations="layer_norm")
+    with pytest.raises(
+        UnsupportedSAE, match=r'set it to "none" and let the SAE read embeddings that are normalised'
+    ) as e:
+        import_sae(folder)
+    assert "fold" not in str(e.value)
+
+
+# --- latentsae in the mode of training ---------------------------------------------------------------------
+
+
+def test_that_latentsae_is_to_be_told_to_stop_training_is_noted(sae_selecting, tmp_path, caplog):
+    export_sae(sae_selecting("threshold"), tmp_path / "out", "latentsae")
+    assert "Sae.load_from_disk(folder).eval()" in caplog.text
+    caplog.clear()
+    export_sae(sae_selecting("top_k"), tmp_path / "top k", "latentsae")  # which is the same in training
+    assert not caplog.records
+
+
 # --- what is refused -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("name", "changes", "said"),
     [
-        ("saelens/standard", {"architecture": "gated"}, "'gated' is not supported"),
         ("saelens/standard", {"architecture": "transcoder"}, "'transcoder' is not supported"),
         ("saelens/standard", {"architecture": "batchtopk"}, "save_inference_model"),
         ("saelens/standard", {"normalize_activations": "layer_norm"}, "normalize_activations is 'layer_norm'"),
         ("saelens/standard", {"normalize_activations": "expected_average_only_in"}, "fold the factor in first"),
         ("saelens/standard", {"reshape_activations": "hook_z"}, "attention heads"),
         ("saelens/standard", {"finetuning_scaling_factor": True}, "no factor after the activation"),
-        ("saelens/matching_pursuit", {"residual_threshold": 0.01}, "takes max_iterations steps"),
-        ("saelens/matching_pursuit", {"stop_on_duplicate_support": True}, "stopping at a repeated latent"),
-        ("saelens/matching_pursuit", {"max_iterations": None}, "max_iterations to a number"),
+        ("saelens/standard", {"normalize_activations": "constant_norm_rescale"}, r"length 1 .*\(d_in \*\* 0\.5\)"),
+        ("saelens/standard", {"normalize_activations": "covariance_whitening"}, "fold_activation_whitening"),
+        ("saelens/standard", {"normalize_activations": "by_rank"}, "as they are; train it without"),
         ("sparsify/topk", {"transcode": True}, "transcoder"),
         ("sparsify/topk", {"skip_connection": True}, "no linear path beside"),
         ("sparsify/topk", {"activation": "groupmax"}, "activation is 'groupmax'"),

@@ -9,17 +9,14 @@ from unweave.base import fields, foreign
 from unweave.base.addresses import is_address
 from unweave.base.fields import DICTIONARY, HUB, PATH, one_of, reaches, several_lines
 
-THRESHOLD, TOP_K, MATCHING_PURSUIT = "threshold", "top_k", "matching_pursuit"
-SELECTIONS = (THRESHOLD, TOP_K, MATCHING_PURSUIT)
-"""How an SAE selects the latents of a text."""
+SELECTIONS = THRESHOLD, TOP_K, MATCHING_PURSUIT = "threshold", "top_k", "matching_pursuit"  # of a text's latents
 VARIANTS = ("batch_topk", "topk", "nested_topk", "matryoshka", "jumprelu", "matching_pursuit")
 """The kinds of SAE that can be trained; `sae.training.variants` has a module for each."""
 RETRIEVAL_LOSSES, PROMPTS = ("kl", "infonce"), ("contrastive", "paper")
 TEXTS_PER_LATENT = 5.0
 OWN, PRETRAINED = "own", "pretrained"  # dictionaries that have no folder or name on the hub
 CONTINUE, ANEW = "continue", "anew"  # what a fit does with the SAE that is there
-DEEPEST_MEASURE = 100
-"""Hits that the deepest measure of an evaluation reads: Recall@100 of fewer would be another figure by that name."""
+DEEPEST_MEASURE = 100  # hits that an evaluation's deepest measure reads: Recall@100 of fewer is another figure
 
 
 def _check_steps(config: FitConfig | TrainConfig) -> None:
@@ -366,10 +363,14 @@ class SAEConfig:
     """Which activations a text keeps: those above the `threshold`, its `top_k`, or those of a `matching_pursuit`."""
     encoder: str = ""
     """Name of the model whose embeddings it reads."""
+    most_steps: int | None = None
+    """Steps after which a matching pursuit stops that also does where `threshold` is left, or less; None: after k."""
+    stops_at_repeat: bool = False
+    """Whether such a pursuit also stops where it chooses a latent again."""
 
     def __post_init__(self) -> None:
         fields.check_numbers(self)
-        fields.at_least(self, 1, "d_in")
+        fields.at_least(self, 1, "d_in", "most_steps")
         if not 0 < self.k <= self.n_latents:
             raise ValueError(f"k must be between 1 and n_latents={self.n_latents}, got {self.k}")
 

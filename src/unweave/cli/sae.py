@@ -31,7 +31,8 @@ def sae() -> None:
 @click.option("--threshold", type=float, help="Of a paper's .pt file whose name does not state it.")
 @click.option("--encoder", help="Model whose embeddings it reads, where the files do not state it.")
 @click.option("--labels", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Names of its latents: a "
-              ".parquet, .csv, .tsv or .jsonl file with the columns feature and label.")  # fmt: skip
+              ".parquet, .csv, .tsv or .jsonl file with the columns feature and label. By default those that export "
+              "wrote into SOURCE.")  # fmt: skip
 def import_(
     source: Path, folder: Path, kind: str | None, threshold: float | None, encoder: str | None, labels: Path | None
 ) -> None:
@@ -40,7 +41,7 @@ def import_(
     Nothing in its files is run. Settings, and the header in front of tensors, may have 1,048,576 bytes.
     """
     from unweave.dictionaries.labels import read_labels
-    from unweave.dictionaries.latents import save
+    from unweave.dictionaries.latents import read_latents, save
     from unweave.sae.formats import import_sae
 
     _refuse_existing(folder)
@@ -48,7 +49,8 @@ def import_(
         read = import_sae(source, kind, threshold=threshold, encoder=encoder)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
-    save(folder, read, read_labels(labels, read.config.n_latents) if labels else ())
+    n = read.config.n_latents
+    save(folder, read, read_labels(labels, n) if labels else read_latents(source, n, kind))
     _show(read, folder)
 
 
@@ -61,19 +63,27 @@ def import_(
 @click.option("--labels", type=click.Path(dir_okay=False, path_type=Path), help="Write the names of its latents too: a "
               ".parquet, .csv or .jsonl file with the columns feature and label.")  # fmt: skip
 def export(folder: Path, out: Path, kind: str, as_top_k: bool, labels: Path | None) -> None:
-    """Write the SAE in FOLDER, an SAE's or a project's, to the folder OUT, for another tool."""
+    """Write the SAE in FOLDER, an SAE's or a project's, to the folder OUT, for another tool.
+
+    The names of its latents go with it where the format has room for them, and `import` reads them again.
+    """
     from unweave.dictionaries.labels import check_labels, write_labels
+    from unweave.errors import BadData, MissingArtifact, StaleArtifact
     from unweave.sae.formats import export_sae
     from unweave.stages.saes import names_of, opened_sae
 
     _refuse_existing(out)
-    names = None
     if labels:
         check_labels(labels)
+    try:
         names = dict(names_of(folder))
-    export_sae(opened_sae(folder)[0], out, kind, as_top_k=as_top_k)
+    except (BadData, MissingArtifact, StaleArtifact):  # none, or those of another SAE
+        if labels:
+            raise
+        names = {}
+    export_sae(opened_sae(folder)[0], out, kind, as_top_k=as_top_k, names=names)
     click.echo(plain(str(out)))
-    if labels and names is not None:
+    if labels:
         write_labels(labels, names)
         click.echo(f"{plain(str(labels))}: {len(names):,} labels")
 

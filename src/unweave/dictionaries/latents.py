@@ -20,7 +20,7 @@ from unweave.base.foreign import shown
 from unweave.base.plain import plain
 from unweave.base.stored import read_record
 from unweave.errors import CorruptArtifact
-from unweave.sae.formats import is_ours
+from unweave.sae.formats import is_ours, names_in
 from unweave.sae.model import SAE, WEIGHTS
 
 LATENTS = "latents.jsonl"
@@ -49,14 +49,17 @@ class Latent(NamedTuple):
     `concepts.judges.detection`."""
 
 
-def read_latents(folder: Path, n_latents: int) -> tuple[Latent, ...]:
-    """What a dictionary's folder says of its latents, by number; nothing if it says nothing, or is another tool's.
+def read_latents(folder: Path, n_latents: int, format: str | None = None) -> tuple[Latent, ...]:  # noqa: A002
+    """What a dictionary's folder says of its latents, by number; nothing if it says nothing.
+
+    Args:
+        format: of another tool's folder or file, which has room for names alone; found out from the files if None.
 
     Raises:
         CorruptArtifact: the file is damaged, or speaks of latents that are not there.
     """
     if not is_ours(folder):
-        return ()
+        return tuple(Latent(latent, name) for latent, name in sorted(names_in(folder, n_latents, format).items()))
     manifest = read_manifest(folder, "sae")
     if LATENTS not in manifest.files:
         return ()

@@ -76,7 +76,8 @@ def read_sae(path: Path) -> SAE:
 def fingerprint(sae: SAE) -> str:
     """SHA-256 of all that decides activations and reconstructions, as hex; the encoder's name and a twin do not."""
     c = sae.config
-    digest = hashlib.sha256(json.dumps([c.d_in, c.n_latents, c.k, c.selection]).encode())
+    stops = [] if c.most_steps is None else [c.most_steps, c.stops_at_repeat]  # nothing of all others, as ever
+    digest = hashlib.sha256(json.dumps([c.d_in, c.n_latents, c.k, c.selection, *stops]).encode())
     for tensor in (sae.W_enc, sae.b_enc, sae.W_dec, sae.b_pre, sae.threshold):
         digest.update(np.ascontiguousarray(tensor, "<f4").data)
     return digest.hexdigest()

@@ -35,6 +35,7 @@ from unweave.config import MATCHING_PURSUIT, TOP_K, SAEConfig
 from unweave.errors import CorruptArtifact, DimensionMismatch
 from unweave.sae import kernels
 from unweave.sae.pursuit import EXACT, METHODS, ORTHOGONAL, SHARE, Dictionary
+from unweave.sae.stopping import pursue_until
 
 WEIGHTS = "model.safetensors"
 _ROOM = 16
@@ -79,7 +80,8 @@ class SAE:
     W_dec: NDArray[np.float32]  # (n_latents, d_in); row j is latent j's direction, of length 1
     b_pre: NDArray[np.float32]  # (d_in,)
     threshold: NDArray[np.float32]  # (1,) for all latents, or (n_latents,) one each
-    """An activation at or below this counts as 0; only the selection by threshold reads it."""
+    """An activation at or below this counts as 0 in the selection by threshold. A matching pursuit that stops by itself
+    stops where what is left is shorter. Nothing else reads it."""
     twin: NDArray[np.float32] | None = None  # (n_latents,), -1 to 1
     """How closely another run, on the same texts from another seed, found each latent again, or the run of a consensus
     that found it least; NaN where that is not known, None where there was no such run. It is no part of what the SAE
@@ -190,9 +192,11 @@ class SAE:
             DimensionMismatch: the embeddings are not d_in wide.
             BadData: an embedding is zero or not finite.
         """
-        if self.config.selection == MATCHING_PURSUIT:
+        if self.config.selection == MATCHING_PURSUIT and self.config.most_steps is None:
             return pursue(self, embeddings, max_latents, method="matching")
         embeddings = self.checked(embeddings)
+        if self.config.selection == MATCHING_PURSUIT:
+            return self._pursue_until_it_stops(embeddings, max_latents)
         rows_at_once = min(max(1, _BLOCK_FLOATS // self.config.n_latents), _BLOCK_ROWS, len(embeddings))
         products = np.empty((rows_at_once, self.config.n_latents), dtype=np.float32)
         blocks = [
@@ -238,6 +242,21 @@ class SAE:
             )
         refuse_unusable(embeddings, "embeddings to encode")
         return embeddings
+
+    def _pursue_until_it_stops(self, embeddings: NDArray[np.float32], max_latents: int | None) -> csr_array:
+        config = self.config
+        steps = config.most_steps or config.k
+        if max_latents is not None:
+            steps = min(steps, max_latents)  # a step brings one latent at most
+        rows_at_once = max(_PURSUED_AT_ONCE, _PURSUIT_FLOATS // config.n_latents)
+        blocks = [
+            pursue_until(
+                embeddings[a:b] - self.b_pre, self.W_dec, steps, float(self.threshold.max()),
+                at_repeat=config.stops_at_repeat,
+            )
+            for a, b in cores.spans(len(embeddings), rows_at_once)
+        ]  # fmt: skip
+        return csr_array(vstack(blocks, format="csr")) if blocks else csr_array((0, config.n_latents), dtype=np.float32)
 
     def _encode_block(self, block: NDArray[np.float32], products: NDArray[np.float32]) -> csr_array:
         np.matmul(block - self.b_pre, self.W_enc.T, out=products)

@@ -43,6 +43,7 @@ def main() -> None:
         write_saelens(arguments.folder / "saelens")
         write_sparsify(arguments.folder / "sparsify")
         write_latentsae(arguments.folder / "latentsae")
+        write_saelens_as_trained(arguments.folder / "saelens")
         if arguments.paper:
             write_paper(arguments.folder / "paper", arguments.paper)
         return
@@ -110,6 +111,30 @@ def run_saelens(path: Path, embeddings: torch.Tensor) -> dict[str, np.ndarray]:
     sae = SAE.load_from_disk(path, dtype="float32")
     codes = sae.encode(embeddings)
     return {"codes": codes.numpy(), "reconstructions": sae.decode(codes).numpy(), "lengths": _lengths(sae.W_dec)}
+
+
+def write_saelens_as_trained(folder: Path) -> None:
+    """Gated SAEs, and matching pursuits that stop as training leaves them, of directions near length 1."""
+    from sae_lens import saes
+
+    torch.manual_seed(1)  # added later: the numbers of the others stay
+    size = {"d_in": D_IN, "d_sae": N_LATENTS}
+    to_a_bound = {"max_iterations": 3 * K, "residual_threshold": 0.3, "stop_on_duplicate_support": False}
+    made: dict[str, Any] = {
+        "gated": saes.GatedSAE(saes.GatedSAEConfig(**size)),
+        "gated_raw_input": saes.GatedSAE(saes.GatedSAEConfig(**size, apply_b_dec_to_input=False)),
+        "matching_pursuit_as_trained": saes.MatchingPursuitSAE(saes.MatchingPursuitSAEConfig(**size)),
+        "matching_pursuit_to_a_bound": saes.MatchingPursuitSAE(saes.MatchingPursuitSAEConfig(**size, **to_a_bound)),
+    }
+    for name, sae in made.items():
+        _random(sae, lengths=name.startswith("gated"))
+        if name.startswith("matching_pursuit"):
+            with torch.no_grad():
+                sae.W_dec.mul_(torch.rand(N_LATENTS, 1) * 0.25 + 0.87)
+        if name == "gated":
+            sae.cfg.metadata.l0 = 4.6
+        sae.save_model(folder / name)
+        _expect(folder / name, lambda x, name=name: run_saelens(folder / name, x))
 
 
 # --- sparsify ----------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ that are: z_j becomes |w_j| z_j.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from unweave.sae.formats import latentsae, paper, saelens, sentence_transformers
 from unweave.sae.formats.tensors import SettingsFile, UnsupportedSAE
 from unweave.sae.model import SAE
 
-__all__ = ["FILES", "FORMATS", "UnsupportedSAE", "export_sae", "import_sae", "is_ours"]
+__all__ = ["FILES", "FORMATS", "UnsupportedSAE", "export_sae", "import_sae", "is_ours", "names_in"]
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +75,7 @@ def export_sae(
     format: str,  # noqa: A002
     *,
     as_top_k: bool = False,
+    names: Mapping[int, str] | None = None,
 ) -> None:
     """Write an SAE so that another tool can load it. The folder is made if need be.
 
@@ -81,6 +83,7 @@ def export_sae(
         format: one of FORMATS.
         as_top_k: keep the k strongest activations instead of those above the threshold. It is another encoder on the
             same dictionary, for tools that have no thresholds.
+        names: of latents, by number; written where the format has room for them, see `names_in`.
 
     Raises:
         UnsupportedSAE: the tool cannot do what this SAE does.
@@ -89,14 +92,28 @@ def export_sae(
     if sae.twin is not None:
         logger.warning("%s has no place for which latents another run found again; that is left out", format)
     if as_top_k:
-        sae = replace(sae, config=replace(sae.config, selection=TOP_K))
+        sae = replace(sae, config=replace(sae.config, selection=TOP_K, most_steps=None, stops_at_repeat=False))
     folder = Path(folder)
     if folder.exists():
-        module.write(sae, folder)
+        module.write(sae, folder, names or {})
         sync(folder.parent)
     else:
         with new_folder(folder) as made:
-            module.write(sae, made)
+            module.write(sae, made, names or {})
+
+
+def names_in(path: Path | str, n_latents: int, format: str | None = None) -> dict[int, str]:  # noqa: A002
+    """The names of latents that `export_sae` left in another tool's files, by latent; none if there are none.
+
+    Raises:
+        MissingArtifact, CorruptArtifact, UnsupportedSAE: as of `import_sae`; or a latent is not there.
+    """
+    path = Path(path)
+    kind = _known(format) if format is not None else _detect(path)
+    if kind == "paper":  # a state dict has no room for them
+        return {}
+    found: dict[int, str] = _MODULES[kind].names_in(path, n_latents)
+    return found
 
 
 def is_ours(path: Path) -> bool:

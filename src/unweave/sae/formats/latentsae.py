@@ -10,6 +10,7 @@ and a note says so.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import numpy as np
 from unweave.base.plain import plain
 from unweave.config import MATCHING_PURSUIT, THRESHOLD, TOP_K
 from unweave.errors import CorruptArtifact
-from unweave.sae.formats import sparsify
+from unweave.sae.formats import names, sparsify
 from unweave.sae.formats.sparsify import CONFIG, WEIGHTS
 from unweave.sae.formats.tensors import SettingsFile, Tensors, UnsupportedSAE, with_unit_directions
 from unweave.sae.model import SAE
@@ -69,23 +70,32 @@ def read(path: Path) -> SAE:
     return sae
 
 
-def write(sae: SAE, folder: Path) -> None:
-    """Write `cfg.json` and `sae.safetensors`, for latentsae's `Sae.load_from_disk(folder)`.
+names_in = sparsify.names_in
 
-    A threshold becomes JumpReLU's; its logarithm is what is stored, so that it may differ in the last place.
+
+def write(sae: SAE, folder: Path, named: Mapping[int, str]) -> None:
+    """Write `cfg.json` and `sae.safetensors`, for latentsae's `Sae.load_from_disk(folder).eval()`.
+
+    A threshold becomes JumpReLU's; its logarithm is what is stored, so that it may differ in the last place. As it
+    comes from disk, latentsae's SAE is in training, where a sigmoid stands for the threshold; a note says so.
 
     Raises:
         UnsupportedSAE: the SAE selects by matching pursuit.
     """
     if sae.config.selection == MATCHING_PURSUIT:
         raise UnsupportedSAE(f"latentsae has no matching pursuit; {sparsify.AS_TOP_K}")
+    header = names.in_header(named, "latentsae")
     if sae.config.selection == TOP_K:
-        sparsify.write_sae(sae, folder, {"sae_type": "TOPK"}, {})
+        sparsify.write_sae(sae, folder, {"sae_type": "TOPK"}, {}, header)
         return
     least = np.finfo(np.float32).tiny  # for a threshold of 0, whose logarithm is infinite
     log_threshold = np.log(np.maximum(np.broadcast_to(sae.threshold, sae.b_enc.shape), least))
     settings: dict[str, object] = {"sae_type": "JUMPRELU", "jumprelu_max_active": sae.config.n_latents}
-    sparsify.write_sae(sae, folder, settings, {"log_threshold": log_threshold})
+    sparsify.write_sae(sae, folder, settings, {"log_threshold": log_threshold}, header)
+    logger.warning(
+        "latentsae loads this SAE in the mode of training, where far more latents are active; load it with "
+        "Sae.load_from_disk(folder).eval()"
+    )
 
 
 def _last_level(settings: SettingsFile) -> int:

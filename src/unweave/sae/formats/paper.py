@@ -9,9 +9,11 @@ not in the file: the mean of each batch's least kept activation, it stands in th
 
 from __future__ import annotations
 
+import logging
 import pickletools
 import re
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +29,7 @@ from unweave.sae.model import SAE
 if TYPE_CHECKING:
     from types import ModuleType
 
+logger = logging.getLogger(__name__)
 SUFFIX = ".pt"
 _NUMBER = r"(?P<threshold>\d+\.\d+(?:e-\d+)?)"
 _NAMES = (
@@ -79,7 +82,7 @@ def read(path: Path, threshold: float | None = None) -> SAE:
     return with_unit_directions(sae)
 
 
-def write(sae: SAE, folder: Path) -> None:
+def write(sae: SAE, folder: Path, named: Mapping[int, str]) -> None:
     """Write a state dict whose name states k and the threshold, as the repository's `train.py` names it.
 
     Thresholds of several heights become one: latent j's activations are scaled by t / t_j, its direction by t_j / t.
@@ -89,6 +92,8 @@ def write(sae: SAE, folder: Path) -> None:
     """
     torch = _torch()
     config = sae.config
+    if named:
+        logger.warning("the paper's format has no place for names of latents; write a table: --labels")
     if config.selection != THRESHOLD:
         raise UnsupportedSAE(f"the paper's format has no selection by {config.selection}, only by threshold")
     if sae.b_enc.any():

@@ -9,6 +9,7 @@ and decoder are one matrix, W, whose rows may have any length; activations compe
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -18,8 +19,9 @@ from numpy.typing import NDArray
 from unweave.base.foreign import read_settings, shown
 from unweave.config import TOP_K
 from unweave.errors import CorruptArtifact
+from unweave.sae.formats import names
 from unweave.sae.formats.sparsify import AS_TOP_K
-from unweave.sae.formats.tensors import SettingsFile, Tensors, UnsupportedSAE, assemble, write_files
+from unweave.sae.formats.tensors import LAYER_NORM, SettingsFile, Tensors, UnsupportedSAE, assemble, write_files
 from unweave.sae.model import SAE
 
 logger = logging.getLogger(__name__)
@@ -27,6 +29,7 @@ CONFIG, WEIGHTS, MODULES = "config.json", "model.safetensors", "modules.json"
 _KIND = "SparseAutoEncoder"
 _MATRIX = "decoder.linear.weight", "encoder.weight"
 """Its two names; a tensor that two names share is saved under the first of them."""
+_ENCODER = "encoder"
 
 
 def read(path: Path) -> SAE:
@@ -38,8 +41,9 @@ def read(path: Path) -> SAE:
     """
     path = module_folder(path) or path
     settings, weights = SettingsFile(path / CONFIG), Tensors.of_safetensors(path / WEIGHTS)
-    settings.refuse("normalize", False, why="ours reads embeddings as they are, without layer normalisation")
+    settings.refuse("normalize", False, why=LAYER_NORM.format(off="false"))
     d_in, n_latents = settings.whole("input_dim"), settings.whole("hidden_dim", 512)
+    encoder = weights.notes.get(_ENCODER)
     W = weights.take(_MATRIX[1] if _MATRIX[1] in weights else _MATRIX[0], n_latents, d_in)
     return assemble(
         path,
@@ -49,10 +53,17 @@ def read(path: Path) -> SAE:
         b_enc=weights.take("latent_bias", n_latents),
         W_dec=W,
         b_pre=weights.take("pre_bias", d_in),
+        encoder=encoder if isinstance(encoder, str) else "",
     )
 
 
-def write(sae: SAE, folder: Path) -> None:
+def names_in(path: Path, n_latents: int) -> dict[int, str]:
+    """Names of latents in the header of the weights."""
+    weights = (module_folder(path) or path) / WEIGHTS
+    return names.read(Tensors.of_safetensors(weights).notes.get(names.FIELD), n_latents, weights)
+
+
+def write(sae: SAE, folder: Path, named: Mapping[int, str]) -> None:
     """Write the module, for `SparseAutoEncoder.load(folder)` behind an encoder in a `SparseEncoder`.
 
     Its latents are ours. It has no decoder of its own: unless ours is the encoder's transpose, its `decode` gives
@@ -82,7 +93,10 @@ def write(sae: SAE, folder: Path) -> None:
         _MATRIX[0]: sae.W_enc,
         "stats_last_nonzero": np.zeros(config.n_latents, np.int64),
     }
-    write_files(folder / WEIGHTS, tensors, folder / CONFIG, settings, {"format": "pt", _MATRIX[1]: _MATRIX[0]})
+    header = {"format": "pt", _MATRIX[1]: _MATRIX[0], **names.in_header(named, "sentence-transformers")}
+    if config.encoder:
+        header[_ENCODER] = config.encoder  # the settings have no room: each is an argument of the module
+    write_files(folder / WEIGHTS, tensors, folder / CONFIG, settings, header)
 
 
 def module_folder(path: Path) -> Path | None:

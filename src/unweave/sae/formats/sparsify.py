@@ -8,11 +8,13 @@ they are taken as they are, since activations compete as they are.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from unweave.config import TOP_K
+from unweave.sae.formats import names
 from unweave.sae.formats.tensors import SettingsFile, Tensors, UnsupportedSAE, assemble, write_files
 from unweave.sae.model import SAE
 
@@ -51,7 +53,13 @@ def read_weights(path: Path, settings: SettingsFile, weights: Tensors, k: int) -
     )
 
 
-def write(sae: SAE, folder: Path) -> None:
+def names_in(path: Path, n_latents: int) -> dict[int, str]:
+    """Names of latents in the header of the weights; so it is for latentsae too."""
+    weights = path / WEIGHTS
+    return names.read(Tensors.of_safetensors(weights).notes.get(names.FIELD), n_latents, weights)
+
+
+def write(sae: SAE, folder: Path, named: Mapping[int, str]) -> None:
     """Write `cfg.json` and `sae.safetensors`, for sparsify's `SparseCoder.load_from_disk(folder)`.
 
     Raises:
@@ -60,10 +68,12 @@ def write(sae: SAE, folder: Path) -> None:
     if sae.config.selection != TOP_K:
         raise UnsupportedSAE(f"sparsify has no selection by {sae.config.selection}; {AS_TOP_K}")
     settings = {"activation": "topk", "transcode": False, "skip_connection": False}
-    write_sae(sae, folder, settings, {})
+    write_sae(sae, folder, settings, {}, names.in_header(named, "sparsify"))
 
 
-def write_sae(sae: SAE, folder: Path, settings: dict[str, object], more: dict[str, np.ndarray]) -> None:
+def write_sae(
+    sae: SAE, folder: Path, settings: dict[str, object], more: dict[str, np.ndarray], header: dict[str, str]
+) -> None:
     """The settings and tensors that sparsify and its descendants name alike."""
     lengths = np.linalg.norm(sae.W_dec, axis=1)
     shared = {
@@ -76,4 +86,4 @@ def write_sae(sae: SAE, folder: Path, settings: dict[str, object], more: dict[st
         "encoder": sae.config.encoder,  # not a field of theirs; they pass over what they do not know
     }
     tensors = {"encoder.weight": sae.W_enc, "encoder.bias": sae.b_enc, "W_dec": sae.W_dec, "b_dec": sae.b_pre, **more}
-    write_files(folder / WEIGHTS, tensors, folder / CONFIG, settings | shared)
+    write_files(folder / WEIGHTS, tensors, folder / CONFIG, settings | shared, header or None)

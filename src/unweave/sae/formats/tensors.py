@@ -23,6 +23,13 @@ from unweave.sae.model import SAE
 
 Floats = NDArray[np.float32]
 _MOST = 2**31 - 1
+_LARGEST = float(np.finfo(np.float32).max)
+LAYER_NORM = (
+    "ours reads embeddings as they are, and a layer normalisation differs from text to text, so that no weights can "
+    "hold it; set it to {off} and let the SAE read embeddings that are normalised already, (x - x.mean()) / "
+    "(x.std(ddof=1) + 1e-5), or train it without"
+)
+"""What to do about an SAE that normalises each embedding; {off}: what its setting says where it does not."""
 _ALREADY_UNIT = 1e-6
 """Directions whose lengths differ from 1 by no more than this are left as they are."""
 
@@ -55,6 +62,13 @@ class SettingsFile:
             name, default, lambda v: type(v) is int and least <= v <= _MOST, f"a whole number from {least} to {_MOST:,}"
         )
         return value
+
+    def number(self, name: str, default: float) -> float:
+        """A number from 0 on that a float32 holds."""
+        value: float = self._value(
+            name, default, lambda v: type(v) in (int, float) and 0 <= v <= _LARGEST, "a number from 0 on"
+        )
+        return float(value)
 
     def flag(self, name: str, default: bool = False) -> bool:
         """True or false."""
@@ -90,9 +104,12 @@ class SettingsFile:
 class Tensors:
     """The floating-point tensors of a file, as float32; every one is read and checked when it is taken."""
 
-    def __init__(self, path: Path, tensors: Mapping[str, NDArray[Any]]) -> None:
-        """Tensors of floats, or, of uint16, bfloat16's bits."""
+    def __init__(
+        self, path: Path, tensors: Mapping[str, NDArray[Any]], notes: Mapping[str, object] | None = None
+    ) -> None:
+        """Tensors of floats, or, of uint16, bfloat16's bits, and what the file's header says beside them."""
         self.path = path
+        self.notes = notes or {}
         self._tensors = tensors
 
     @classmethod
@@ -107,7 +124,7 @@ class Tensors:
         if not path.is_file():
             raise MissingArtifact(f"there is no {path.name} in {path.parent}")
         try:
-            return cls(path, _mapped(path))
+            return cls(path, *_mapped(path))
         except (ValueError, KeyError, TypeError, OverflowError) as error:
             said = plain(str(error), 200)
             raise CorruptArtifact(f"{path} is not a whole safetensors file ({said}); fetch it again") from error
@@ -141,8 +158,8 @@ _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 """bfloat16 is the upper half of a float32, and NumPy has no name for it."""
 
 
-def _mapped(path: Path) -> dict[str, NDArray[Any]]:
-    """The tensors of floats in a safetensors file, by name; none is read."""
+def _mapped(path: Path) -> tuple[dict[str, NDArray[Any]], Mapping[str, object]]:
+    """The tensors of floats in a safetensors file, by name, of which none is read, and its notes."""
     size = path.stat().st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
@@ -151,7 +168,7 @@ def _mapped(path: Path) -> dict[str, NDArray[Any]]:
         header = parse_json(file.read(length))
     if not isinstance(header, dict):
         raise ValueError(f"its header is {shown(header)}, expected an object")
-    header.pop("__metadata__", None)
+    notes = header.pop("__metadata__", None)
     n_bytes = size - 8 - length
     ends = [0]
     found = {}
@@ -169,7 +186,7 @@ def _mapped(path: Path) -> dict[str, NDArray[Any]]:
         found[name] = np.memmap(path, kind, "r", at, tuple(shape)) if end > begin else np.empty(shape, kind)
     if max(ends) != n_bytes:
         raise ValueError(f"{n_bytes:,} bytes of tensors, where its header says {max(ends):,}")
-    return found
+    return found, notes if isinstance(notes, dict) else {}
 
 
 def _as_float32(tensor: NDArray[Any]) -> Floats:
