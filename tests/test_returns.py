@@ -542,7 +542,7 @@ def test_the_report_sets_apart_what_does_not_return_among_what_stands_out(projec
     assert re.search(r"from another seed, found again: \d+ of \d+, which make up \d+ %", stand_out)
     assert re.search(r"concept score, (named \d+%, )?↻ \d+%", sums)
     assert re.search(r"% explained, (named \d+%, )?↻ \d+%", sums)
-    shown = [int(latent) for latent in re.findall(r"\(latent (\d+)\)", sums)]
+    shown = [int(latent) for latent in re.findall(r"#(\d+)</small>", sums)]
     assert any(latent % 2 for latent in shown)  # in a sum they stay: it has to add up
 
 
