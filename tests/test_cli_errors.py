@@ -180,6 +180,8 @@ ARGUMENTS = {
     "concepts rename": ["0", "tides"], "concepts flag": ["0", "mine"], "concepts merge": ["0", "1"],
     "search-all": ["out.trec"], "concepts export": ["out.csv"], "concepts import": [__file__],
     "concepts adopt": ["nowhere"], "export atlas": ["out.parquet"],
+    **{f"export {engine}": ["out"] for engine in ("jsonl", "parquet", "anserini", "ciff")},
+    **{f"export {engine}": ["out", "--to", "own"] for engine in ("qdrant-edge", "postgresql", "milvus")},
 }  # fmt: skip
 
 

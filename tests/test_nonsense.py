@@ -43,6 +43,8 @@ ARGUMENTS = {
     "concepts rename": ["0", "tides"], "concepts flag": ["0", "mine"], "concepts merge": ["0", "1"],
     "export atlas": ["FOLDER/out.parquet"], "concepts export": ["FOLDER/out.csv"], "concepts import": ["FOLDER/in.csv"],
     "concepts adopt": ["FOLDER/project"],
+    **{f"export {engine}": ["FOLDER/out"] for engine in ("jsonl", "parquet", "anserini", "ciff")},
+    **{f"export {engine}": ["FOLDER/out", "--to", "FOLDER/own"] for engine in ("qdrant-edge", "postgresql", "milvus")},
     "sae import": ["FOLDER/new"], "sae export": ["FOLDER/new", "--format", "saelens"],
 }  # fmt: skip
 

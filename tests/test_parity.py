@@ -9,6 +9,7 @@ import pytest
 from unweave.cli import main
 from unweave.cli.app import SECTIONS
 from unweave.config import ReproduceConfig
+from unweave.engines.catalogue import ENGINES
 from unweave.project import Project
 from unweave.settings import Settings
 from unweave.stages.workspace import Workspace
@@ -38,7 +39,8 @@ OF_CONCEPTS = {
        for name in ("history", "rename", "lock", "unlock", "flag", "merge", "undo")},
 }  # fmt: skip
 METHODS = {"init": "create", "index build": "index", "index compact": "compact",
-           "index recall": "recall", "export atlas": "export_atlas", "reproduce cl-sr": "reproduce"}  # fmt: skip
+           "index recall": "recall", "export atlas": "export_atlas", "reproduce cl-sr": "reproduce",
+           **{f"export {engine}": "export_engine" for engine in ENGINES}}  # fmt: skip
 """Commands that are called otherwise than their method: what `Project` does is a verb."""
 
 OF_THE_EXPLORER = {
@@ -85,6 +87,7 @@ OTHERWISE = {
     "difference": {"words": "query", "dictionary": "decompose", "by_words": "by_words", "boosts": "steering"},
     "counterfactual": {"latent": "cut"},
     "decompose": {"words": "text", "dictionary": "decompose"},
+    **{f"export {engine}": {"dry_run": "export_plan"} for engine in ENGINES},
     "reproduce cl-sr": dict.fromkeys(ReproduceConfig.__dataclass_fields__, "config"),
 }  # fmt: skip
 """Parameters that the method calls otherwise, or that another method takes: `create`'s collection is opened from what

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from unweave.base.plain import plain
+from unweave.cli.engines import ENGINE_COMMANDS
 from unweave.cli.options import JSON, PROJECT, opened_with, print_json
 
 
@@ -32,3 +33,7 @@ def atlas(project: Path, out: Path, as_json: bool) -> None:
         print_json({**done._asdict(), "file": str(done.file)})
     else:
         click.echo(f"{plain(str(out))}: {done.n_passages:,} passages with {done.n_features:,} activations of concepts")
+
+
+for command in ENGINE_COMMANDS:
+    export.add_command(command)

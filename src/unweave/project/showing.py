@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from unweave.evaluation.leaderboard import Leaderboard
 from unweave.project.asking import check_asked
@@ -14,6 +16,9 @@ from unweave.stages.asked import Asked
 from unweave.stages.marking import Marked
 from unweave.stages.overview import Overview
 from unweave.stages.steered import Standing, Steered
+
+if TYPE_CHECKING:
+    from unweave.stages.send import Plan, Sent
 
 
 class Showing(Explaining):
@@ -58,3 +63,29 @@ class Showing(Explaining):
     def activated_by(self, passage_id: str) -> dict[int, float]:
         """The concepts that a passage activates, the strongest first."""
         return active.activated_by(self, passage_id)
+
+    def export_plan(self, engine: str, out: Path | str, *, to: str | None = None, profile: str = "default") -> Plan:
+        """What `export_engine` would do: mapping, size, and what becomes of the numbers; nothing is written."""
+        from unweave.stages import send
+
+        return send.plan(self, engine, Path(out), to=to, profile=profile)
+
+    def export_engine(
+        self, engine: str, out: Path | str, *, to: str | None = None, profile: str = "default", texts: bool = False,
+        n_queries: int = 50,
+    ) -> Sent:  # fmt: skip
+        """Put the passages into another engine, and see whether it finds what the index finds; see `stages.send`.
+
+        Args:
+            engine: `jsonl`, `parquet`, `anserini`, `ciff`, `qdrant-edge` and the like.
+            out: a folder for what is written, and for what is needed beside the engine.
+            to: where the engine keeps its data, if that is not in files.
+            profile: which index: `default` or `paper`.
+            texts: send titles, texts and metadata along.
+            n_queries: queries that are put to both.
+        """
+        from unweave.stages import send
+
+        return send.export_engine(
+            self, engine, Path(out), to=to, profile=profile, texts=texts, n_queries=n_queries
+        )  # fmt: skip

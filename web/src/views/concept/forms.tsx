@@ -1,5 +1,5 @@
 /** Forms in place of, or below, a concept's name: another name, a remark. */
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Card, Editing } from "./view";
 
 interface Props {
@@ -8,9 +8,10 @@ interface Props {
   onDone: () => void;
 }
 
+/** Before the next key is pressed, so that nothing typed is lost. */
 function useFocus<T extends HTMLInputElement>() {
   const field = useRef<T>(null);
-  useEffect(() => field.current?.select(), []);
+  useLayoutEffect(() => field.current?.select(), []);
   return field;
 }
 

@@ -1,5 +1,5 @@
 /** The top of a concept's page: its name with what is to be known first, and what can be done with it. */
-import { useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import { address } from "../../address";
 import { useKeys } from "../../keys";
 import { count, figure } from "../../parts/figures";
@@ -10,12 +10,20 @@ import { useProject } from "../../project";
 import { FlagForm, RenameForm } from "./forms";
 import type { Card, Editing } from "./view";
 
-type Doing = "rename" | "flag" | "merge" | null;
+type Doing = "rename" | "flag" | "merge";
 
 export function Head({ card, editing }: { card: Card; editing: Editing }) {
   const { row } = card;
-  const [doing, set] = useState<Doing>(null);
-  const stop = () => set(null);
+  const [doing, set] = useState<Doing | null>(null);
+  const buttons = useRef<Partial<Record<Doing, HTMLButtonElement | null>>>({});
+  const button = (what: Doing) => (element: HTMLButtonElement | null) => {
+    buttons.current[what] = element;
+  };
+  // The form goes, and the focus with it, unless it goes back to the button that opens the form.
+  const stop = () => {
+    if (doing) buttons.current[doing]?.focus();
+    set(null);
+  };
   const confirmed = row.namer === "person";
   const locking = () => editing.change({ action: confirmed ? "unlock" : "lock", latents: [row.latent] });
   const start = (what: Doing) => () => {
@@ -45,7 +53,14 @@ export function Head({ card, editing }: { card: Card; editing: Editing }) {
           <Facts card={card} />
         </div>
         <div class="acts">
-          <button class="btn" type="button" disabled={editing.readOnly} title={why} onClick={start("rename")}>
+          <button
+            class="btn"
+            type="button"
+            ref={button("rename")}
+            disabled={editing.readOnly}
+            title={why}
+            onClick={start("rename")}
+          >
             Rename <span class="kbd">E</span>
           </button>
           <button
@@ -57,10 +72,24 @@ export function Head({ card, editing }: { card: Card; editing: Editing }) {
           >
             {confirmed ? "Unlock" : "Lock"} <span class="kbd">L</span>
           </button>
-          <button class="btn" type="button" disabled={editing.readOnly} title={why} onClick={start("flag")}>
+          <button
+            class="btn"
+            type="button"
+            ref={button("flag")}
+            disabled={editing.readOnly}
+            title={why}
+            onClick={start("flag")}
+          >
             Flag <span class="kbd">F</span>
           </button>
-          <button class="btn" type="button" disabled={editing.readOnly} title={why} onClick={start("merge")}>
+          <button
+            class="btn"
+            type="button"
+            ref={button("merge")}
+            disabled={editing.readOnly}
+            title={why}
+            onClick={start("merge")}
+          >
             Merge … <span class="kbd">M</span>
           </button>
           <a class="btn primary" href={address("/search", { q: asQuery(card), sel: row.latent })}>

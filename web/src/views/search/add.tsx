@@ -1,5 +1,5 @@
 /** A concept that is not among those of the result, found by words of its name. */
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { api, asked } from "../../api/client";
 import { useLoaded } from "../../api/use";
 import { counted } from "../../parts/figures";
@@ -10,11 +10,19 @@ import { learn } from "./known";
 const MOST = 8;
 /** A name that was judged not to hold is shown nowhere, so nobody looks for it. */
 const SAYING: Trust[] = ["confirmed", "holds", "vague", "unscored"];
+/** The same function each time, so that the focus is taken once and not at each render. */
+const toFocus = (field: HTMLInputElement | null) => field?.focus();
 
 export function AddConcept({ onAdd }: { onAdd: (latent: number) => void }) {
   const [open, setOpen] = useState(false);
   const [words, setWords] = useState("");
   const [asking, setAsking] = useState("");
+  const closed = useRef(false);
+  const close = () => {
+    closed.current = true;
+    setOpen(false);
+    setWords("");
+  };
   useEffect(() => {
     const timer = setTimeout(() => setAsking(words.trim()), 150);
     return () => clearTimeout(timer);
@@ -26,7 +34,15 @@ export function AddConcept({ onAdd }: { onAdd: (latent: number) => void }) {
   if (!open)
     return (
       <p class="add">
-        <button class="btn s" type="button" onClick={() => setOpen(true)}>
+        <button
+          class="btn s"
+          type="button"
+          ref={(button) => {
+            if (closed.current) button?.focus(); // it stood in the field, which is gone
+            closed.current = false;
+          }}
+          onClick={() => setOpen(true)}
+        >
           Add a concept …
         </button>
       </p>
@@ -40,9 +56,9 @@ export function AddConcept({ onAdd }: { onAdd: (latent: number) => void }) {
           type="text"
           placeholder="Words of its name"
           value={words}
-          ref={(field) => field?.focus()}
+          ref={toFocus}
           onInput={(event) => setWords(event.currentTarget.value)}
-          onKeyDown={(event) => event.key === "Escape" && setOpen(false)}
+          onKeyDown={(event) => event.key === "Escape" && close()}
         />
       </label>
       {found.error && !found.loading && <p class="small mute">{found.error.message}</p>}
@@ -60,8 +76,7 @@ export function AddConcept({ onAdd }: { onAdd: (latent: number) => void }) {
               onClick={() => {
                 learn(row);
                 onAdd(row.latent);
-                setOpen(false);
-                setWords("");
+                close();
               }}
             >
               Add

@@ -1,0 +1,48 @@
+"""What engines that hold no floats do to impacts and weights."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+FloatArray = NDArray[np.float32]
+
+
+def said_of(bits: int) -> str:
+    """What `whole_rows` and `whole_queries` do, in a sentence."""
+    return (
+        f"impacts and weights become whole numbers of {bits} bits, at least 1: an impact by one factor for all, a "
+        "query's weights by one of its own"
+    )
+
+
+def whole(values: FloatArray, largest: float, bits: int) -> NDArray[np.int64]:
+    """Numbers from 1 to 2^bits - 1, `largest` being the last: nothing that is there becomes 0, which is not there."""
+    levels = 2**bits - 1
+    rounded: NDArray[np.int64] = np.clip(np.rint(values * (levels / largest)), 1, levels).astype(np.int64)
+    return rounded
+
+
+def whole_rows(impacts: csr_array, largest: float, bits: int) -> csr_array:
+    """The same of sparse rows, all with one `largest`."""
+    return csr_array((whole(impacts.data, largest, bits), impacts.indices, impacts.indptr), shape=impacts.shape)
+
+
+def whole_queries(queries: csr_array, bits: int) -> csr_array:
+    """Each query's positive weights as whole numbers, its own largest being the last; the others are left out.
+
+    A factor a query changes no ranking.
+    """
+    kept = positive(queries)
+    largest = np.maximum(kept.max(axis=1).toarray().ravel(), np.finfo(np.float32).tiny)
+    of_each = np.repeat(largest, np.diff(kept.indptr))
+    return csr_array((whole(kept.data / of_each, 1.0, bits), kept.indices, kept.indptr), shape=kept.shape)
+
+
+def positive(queries: csr_array) -> csr_array:
+    """Queries without their negative weights, which many engines refuse."""
+    kept = queries.copy()
+    kept.data = np.maximum(kept.data, 0)
+    kept.eliminate_zeros()
+    return kept
