@@ -19,9 +19,10 @@ demo: $(READY)
 
 test: $(READY) pages check
 
+# The browser's tests run after all others and by themselves: a browser and a server need both cores of a small machine.
 check: check-web
 	cd "$(ROOT)" && $(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports && \
-	  $(BIN)/pytest -q -n $(WORKERS)
+	  $(BIN)/pytest -q -n $(WORKERS) --ignore=tests/explorer && $(BIN)/pytest -q tests/explorer
 
 # The pages of the explorer, which need Node to be built and nothing to be shown. Where there is no Node that is new
 # enough, what tests them is skipped and says so.
