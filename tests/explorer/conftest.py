@@ -27,6 +27,7 @@ BREACHES = """
 document.addEventListener("securitypolicyviolation", (breach) =>
   console.error(`a breach of the content policy: ${breach.violatedDirective} ${breach.blockedURI}`));
 """
+MARKED = re.compile(r"/api/(words\?|concepts/\d+/words)")
 
 
 class Served(NamedTuple):
@@ -105,18 +106,23 @@ def visit(browser) -> Iterator[Callable[..., Any]]:
 
     Wrong are a dialog of the browser, an error or a breach of the content policy, a request to anywhere but the server,
     and an answer of 500 or above. What a test expects to be answered with an error it says with `refused`, part of the
-    address: the browser notes such an answer in its console.
+    address: the browser notes such an answer in its console. Only with `words` are the words of texts asked for, which
+    takes the encoder a second a page.
     """
     opened: list[Any] = []
     wrong: list[str] = []
 
-    def open_page(served: Served, path: str = "/", refused: str = "", script: str = "", **options: Any) -> Any:
+    def open_page(
+        served: Served, path: str = "/", *, words: bool = False, refused: str = "", script: str = "", **options: Any
+    ) -> Any:
         settings = {"viewport": {"width": 1440, "height": 1000}, "reduced_motion": "reduce", **options}
         context = browser.new_context(**settings)
         context.set_default_timeout(PATIENCE)
         context.grant_permissions(["clipboard-read", "clipboard-write"], origin=served.origin)
         context.request.get(served.address)  # the token becomes a cookie
         context.add_init_script(BREACHES + script)
+        if not words:
+            context.route(MARKED, lambda route: route.fulfill(json={"marked": []}))
         opened.append(context)
         page = context.new_page()
         page.on("dialog", lambda dialog: (wrong.append(f"dialog: {dialog.message}"), dialog.dismiss()))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-import pytest
-
 from explorer.reading import asked, expect, hit, params, searching, settled
 
 VOLCANO = "A volcano throws ash and lava out of the crust of the Earth."
@@ -145,18 +143,6 @@ def test_families_are_a_list_or_said_to_be_none(visit, explored):
 # --- one concept ---------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def visit(visit):
-    """Pages that do not ask for the words of examples, which take the encoder seconds; one test below does."""
-
-    def open_page(served, path, **options):
-        page = visit(served, path, **options)
-        page.route("**/api/concepts/*/words", lambda route: route.fulfill(json={"marked": []}))
-        return page
-
-    return open_page
-
-
 def test_a_renamed_concept_keeps_its_name_after_a_reload_and_in_the_sums_of_hits(visit, explored):
     page = visit(explored, searching())
     strongest = settled(page)["hits"][0]["explanation"]["contributions"][0]
@@ -247,9 +233,8 @@ def test_a_text_of_ones_own_is_tried_and_kept_in_the_address(visit, explored):
 
 
 def test_the_words_of_examples_are_marked_and_all_passages_are_listed(visit, explored):
-    page = visit(explored, "/concepts")
+    page = visit(explored, "/concepts", words=True)
     row = vague(page)
-    page.unroute_all()
     page.goto(f"{explored.origin}/concepts/{row['latent']}")
     expect(page.locator(".ex mark").first).to_be_visible()
     page.get_by_role("button", name=f"Show all {row['document_frequency']} passages").click()

@@ -28,7 +28,7 @@ def expect_only_text(page):
 
 
 def test_every_view_shows_the_corpus_as_text(visit, hostile):
-    page = visit(hostile, refused="/api/audit")  # which was not made
+    page = visit(hostile, words=True, refused="/api/audit")  # which was not made
     latent = asked(page, "/api/concepts?limit=1")["rows"][0]["latent"]
     for view in [*VIEWS, f"/concepts/{latent}"]:
         page.goto(hostile.origin + view)

@@ -77,7 +77,7 @@ def test_a_fold_of_the_sum_opens_into_its_concepts(visit, explored):
 
 
 def test_a_concept_is_selected_by_its_letter_and_its_words_are_marked(visit, explored):
-    page = visit(explored, searching())
+    page = visit(explored, searching(), words=True)
     result = settled(page)
     expect(page.locator(".snip mark")).to_have_count(0)
     page.keyboard.press("Shift+A")

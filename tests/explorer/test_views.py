@@ -118,12 +118,12 @@ def test_a_job_that_runs_is_cancelled(visit, explored):
     page = visit(explored, "/jobs")
     page.get_by_role("button", name="Start a job").click()
     dialog = page.get_by_role("dialog", name="Start a job")
-    dialog.get_by_role("radio", name="Concepts of single tokens").check()
+    dialog.get_by_role("radio", name="Judging names").check()
     dialog.get_by_role("button", name="Start").click()
-    running = page.get_by_role("article", name="Concepts of single tokens")
+    running = page.get_by_role("article", name="Judging names")
     expect(running.get_by_role("progressbar").first).to_be_visible()
     running.get_by_role("button", name="Cancel").click()
-    line = page.get_by_role("row", name="Concepts of single tokens").first
+    line = page.get_by_role("row", name="Judging names").first
     expect(line).to_contain_text("Cancelled")
     expect(line.get_by_role("button", name="Resume")).to_be_enabled()
 

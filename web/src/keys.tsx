@@ -1,5 +1,5 @@
 /** Keys of the pages. A view says which it has while it is shown; `?` lists all of them. */
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { Dialog } from "./parts/dialog";
 
 export interface Key {
@@ -15,11 +15,11 @@ export interface Key {
 
 let known: Key[] = [];
 
-/** The keys of a view, while it is shown. */
+/** The keys of a view, as soon as it is shown. */
 export function useKeys(keys: Key[]): void {
   const latest = useRef(keys);
   latest.current = keys;
-  useEffect(() => {
+  useLayoutEffect(() => {
     const mine = keys.map((_, i): Key => {
       const key = () => latest.current[i] as Key;
       return { ...key(), run: (event) => key()?.run(event) };
