@@ -304,4 +304,6 @@ def restored(project: Path) -> Path:
 
 
 def test_defaults_are_those_of_the_fields_that_have_one():
-    assert defaults_of(SAEConfig) == {"k": 32, "selection": "threshold", "encoder": ""}
+    assert defaults_of(SAEConfig) == {
+        "k": 32, "selection": "threshold", "most_steps": None, "stops_at_repeat": False, "encoder": "",
+    }  # fmt: skip
