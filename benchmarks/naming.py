@@ -323,11 +323,15 @@ def read_again() -> Iterator[tuple[str, dict[str, list[float]]]]:
 def fitting(
     of: Collection, evidence: Evidence, namings: Mapping[int, Naming], scores: Scores, reading: str
 ) -> dict[str, list[float]]:
-    """The grades, 0 to 2, of the pairs of this collection whose name is shown now, by group and by strength."""
+    """The grades, 0 to 2, of the pairs of this collection whose name is shown now, by group and by strength.
+
+    A pair is known by its name: the latent that bears it need not have the number that it had when it was read.
+    """
     place, found = {passage: number for number, passage in enumerate(of.ids)}, {}
+    bears = {naming.name: latent for latent, naming in namings.items()}
     for pair in pairs_read(reading):
-        latent = pair["latent"]
-        if pair["collection"] == of.name and latent in namings and namings[latent].name == pair["name"]:
+        latent = bears.get(pair["name"])
+        if pair["collection"] == of.name and latent is not None:
             naming, (active, activations) = namings[latent], evidence.active(latent)
             label = label_of(naming.namer, pair["name"], scores[latent])
             where = np.flatnonzero(active == place[pair["passage"]])

@@ -28,6 +28,7 @@ import million
 import models
 import naming
 import pursuit
+import readers_marks
 import refit
 import related
 import search
@@ -40,6 +41,7 @@ import training
 import variants
 
 import adapters
+import engines
 import faults
 from unweave.cli import main as commands
 from unweave.cli.show import table
@@ -113,8 +115,10 @@ def blocks() -> dict[str, list[str]]:
         "million": million.summary(results(million.RESULTS)),
         "start": start.summary(results(start.RESULTS)),
         "keywords": keywords.summary(results(keywords.RESULTS)),
+        "readers_marks": readers_marks.summary(results(readers_marks.RESULTS)),
         "naming": naming.summary(results(naming.RESULTS)),
         "adapters": adapters.summary(results(adapters.RESULTS)),
+        "engines": engines.printed(),
         "audits": audits.summary(results(audits.RESULTS)),
         "serving": serving.summary(results(serving.RESULTS)),
         **models.summary(results(models.RESULTS)),

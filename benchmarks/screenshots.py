@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import shutil
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
-from serving import served
+from serving import chromium, served
 
 ROOT = Path(__file__).parent.parent
 PICTURES = ROOT / "docs" / "explorer"
@@ -102,11 +103,15 @@ def main() -> None:
         copy = Path(folder) / "demo"
         shutil.copytree(options.project, copy)
         subprocess.run([sys.executable, "-m", "unweave", "map", copy], check=True)
+        found = chromium()
+        if found is None:
+            raise SystemExit("there is no Chromium: install one, set UNWEAVE_CHROMIUM to where it is, or run make web")
+        path, environment = found
         with served(copy) as server, sync_playwright() as playwright:
             browser = playwright.chromium.launch(
-                executable_path=shutil.which("chromium") or shutil.which("google-chrome"),
-                args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-            )
+                executable_path=path, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+                env={**os.environ, **environment},
+            )  # fmt: skip
             for name in options.only:
                 for theme in THEMES:
                     context = browser.new_context(

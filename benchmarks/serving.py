@@ -148,12 +148,15 @@ def interactive_seconds(server: Server) -> list[float] | None:
         from playwright.sync_api import sync_playwright
     except ImportError:
         return None
-    path = next((found for name in ("chromium", "google-chrome") if (found := shutil.which(name))), None)
-    if path is None:
+    found = chromium()
+    if found is None:
         return None
+    path, environment = found
     seconds = []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-gpu"], env={**os.environ, **environment}
+        )
         for _ in range(STARTS):
             page = browser.new_context().new_page()
             began = time.perf_counter()
@@ -162,6 +165,20 @@ def interactive_seconds(server: Server) -> list[float] | None:
             seconds.append(time.perf_counter() - began)
         browser.close()
     return seconds
+
+
+def chromium() -> tuple[str, dict[str, str]] | None:
+    """Where Chromium is, and what it needs in its environment: this machine's, else npm's, as tests have it."""
+    for name in ("chromium", "google-chrome"):
+        if (there := shutil.which(os.environ.get("UNWEAVE_CHROMIUM", name))) is not None:
+            return there, {}
+    if shutil.which("node") is None:
+        return None
+    said = subprocess.run(
+        ["node", ROOT / "web" / "scripts" / "chromium.mjs"], capture_output=True, text=True, check=False
+    )
+    path, *libraries = said.stdout.split() or [""]
+    return (path, {"LD_LIBRARY_PATH": ":".join(libraries)} if libraries else {}) if path else None
 
 
 # --- load -----------------------------------------------------------------------------------------

@@ -251,6 +251,7 @@ def test_the_report_is_one_file_that_asks_nothing_of_the_network(project_folder:
     shown = " ".join(page.text)
     assert {"Retrieval", "Training", "Activations", "Most useful", "Rarest"} <= {t.strip() for t in page.text}
     assert QUERY in shown and "CL-SR rescored" in shown and "Wind turbine" in shown
+    assert "Ranks if the query did not weigh the concept" in shown and "Ranks before and after" in source
 
 
 def test_text_of_a_corpus_never_becomes_markup_or_a_terminal_escape(tmp_path: Path) -> None:

@@ -80,6 +80,11 @@ def test_the_command_measures_a_project(tiny_project_folder):
     assert all(0 <= one["erased"]["low"] <= one["erased"]["value"] <= 1 for one in record["causes"])
 
 
+def test_a_sum_has_no_concepts_of_its_own_to_take_away(tiny_project_folder):
+    said = CliRunner().invoke(main, ["faithfulness", str(tiny_project_folder), "--system", "BM25 + dense"])
+    assert said.exit_code == 1 and "has no concepts of its own to take away; ask one of the systems" in said.output
+
+
 def test_a_project_without_queries_is_told_to_add_some(tmp_path):
     (tmp_path / "corpus.jsonl").write_text(json.dumps({"_id": "a", "text": "the moon"}) + "\n")
     assert (

@@ -22,10 +22,11 @@ from unweave.base.artifact import MANIFEST
 from unweave.base.building import build
 from unweave.cli.sae import sae as commands
 from unweave.dictionaries.dictionary import from_pretrained
+from unweave.dictionaries.pull import pull_from_hub
 from unweave.errors import CorruptArtifact, MissingArtifact, MissingExtra, ModelUnavailable
 from unweave.sae.formats import export_sae
 from unweave.sae.given import located, read_sae
-from unweave.sae.hub import model_card, pull_from_hub, push_to_hub
+from unweave.sae.hub import model_card, push_to_hub
 from unweave.sae.model import SAE, WEIGHTS
 
 # huggingface_hub's, about its own call of its HTTP library.
@@ -275,6 +276,21 @@ def test_an_sae_of_another_tool_is_read_from_a_folder_of_its_repository(hub, sae
     assert fetched == set(files)
     with pytest.raises(MissingArtifact, match=r"holds no SAE in 32_32/: none of .*; if one of its folders does, name"):
         from_pretrained("someone/saes/32_32")
+
+
+@pytest.mark.parametrize("kind", ["saelens", "sparsify", "latentsae", "sentence-transformers"])
+def test_names_in_the_files_of_another_tool_come_with_it(hub, sae, tmp_path, kind):
+    export_sae(
+        sae,
+        tmp_path / "theirs",
+        kind,
+        as_top_k=kind in ("sparsify", "sentence-transformers"),
+        names={0: "tides", 2: "sand"},
+    )
+    hub.repositories["someone/saes"] = {path.name: path.read_bytes() for path in (tmp_path / "theirs").iterdir()}
+    pull_from_hub("someone/saes", tmp_path / "ours")
+    for folder in ("someone/saes", tmp_path / "ours"):
+        assert {one.latent: one.name for one in from_pretrained(folder).latents} == {0: "tides", 2: "sand"}
 
 
 def test_a_folder_on_this_machine_goes_first(folder, sae):

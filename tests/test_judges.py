@@ -308,7 +308,11 @@ def test_where_a_name_holds_it_surely_tells_so_many(likeness, silent):
          None),
         ("dictionary",
          (*came_with(0.97, 0.15, None), Score(DETECTION, 0.9, 0.8, 1, 30), Score(OVER_NULLS, 0.98, 0.9, 1, 100),
-          Score(HOLDS_FROM, 0.2, 0.2, 0.2, 20)), 0.2),
+          Score(HOLDS_FROM, 0.1, 0.1, 0.1, 20)), 0.15),
+        # Nothing is known from there: from where it holds here.
+        ("dictionary",
+         (*came_with(0.97, None, None), Score(DETECTION, 0.9, 0.8, 1, 30), Score(OVER_NULLS, 0.98, 0.9, 1, 100),
+          Score(HOLDS_FROM, 0.1, 0.1, 0.1, 20)), 0.1),
         # Vague here, and not said from where: as there, but not below its median there.
         ("dictionary",
          (*came_with(0.97, 0.15, 0.18), Score(DETECTION, 0.7, 0.6, 0.8, 30), Score(OVER_NULLS, 0.5, 0.2, 0.8, 100)),

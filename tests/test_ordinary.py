@@ -98,7 +98,7 @@ COMMANDS = (
     "concepts list P", "concepts show P 3", "concepts rename P 3 mine", "concepts lock P 5", "concepts flag P 5 odd",
     "concepts merge P 7 3", "concepts history P", "concepts undo P", "concepts export P P/names.csv",
     "concepts import P P/names.csv", "concepts adopt P P", "families P", "evaluate P",
-    "faithfulness P", "audit P", "compare P BM25 dense", "map P", "export atlas P P/a.parquet",
+    "faithfulness P", "stability P --other P", "audit P", "compare P BM25 dense", "map P", "export atlas P P/a.parquet",
     "export jsonl P P/jsonl --texts", "export anserini P P/anserini", "export ciff P P/ciff",
     "export qdrant-edge P P/qdrant --to P/shard", "export parquet P P/parquet",
     "concepts list P --text wind",

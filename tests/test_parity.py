@@ -73,7 +73,7 @@ OTHERWISE = {
     "judge": {"other_encoder": "other"},
     "search": {
         **dict.fromkeys(("boosts", "banned", "query_k", "passage_k", "effort"), "steering"),
-        "where": "where", "query_id": "query", "query_vector": "query",
+        "where": "where", "query_id": "query", "query_vector": "query", "by_words": "all_by_words",
     },
     "prevalent": {"query": "hits", "cutoff": "hits"},
     "carrying": {"concept": "latent"},

@@ -147,7 +147,7 @@ def test_the_extras_are_those_of_the_package() -> None:
     (all_of_them,) = extras["all"]
     within = set(re.findall(r"[\w-]+", all_of_them)) - {"unweave"}
     adapters = ["haystack", "langchain", "langchain-qdrant", "llama-index", "opentelemetry", "pyterrier"]
-    engines = ["qdrant-edge", "postgresql", "milvus"]
+    engines = ["qdrant-edge", "qdrant", "postgresql", "milvus", "elasticsearch", "opensearch", "vespa"]
     assert sorted(set(listed) - within - {"demo", "dev"}) == sorted(
         [*adapters, *engines, "local-model", "mteb"]
     )  # as README.md says

@@ -22,7 +22,7 @@ from unweave.encode.encoder import CallableEncoder
 from unweave.encode.encoders import SentenceTransformerEncoder
 from unweave.encode.words import InWords, Piece, Word, by_words
 from unweave.errors import AccountingError, BadData
-from unweave.explaining.words import BEYOND, explain_by_words, in_words
+from unweave.explaining.words import BEYOND, ByWords, SumByWords, explain_by_words, in_words
 from unweave.project import Project
 from unweave.sae.model import SAE
 from unweave.stages.asked import QueryId
@@ -220,6 +220,63 @@ def test_a_projects_score_is_split_as_it_is_explained(project):
     assert wrong.exit_code == 2 and "--by-words is for the dense score" in wrong.output
     with pytest.raises(BadData, match="has no words; give its text"):
         project.by_words(np.ones(384, np.float32), passage_id)
+
+
+def test_hits_are_split_as_one_block_as_they_are_one_by_one(project):
+    ids = [project.corpus[i].passage_id for i in (3, 1, 3, 7)]
+    for passage_id, found in zip(ids, project.all_by_words(ASKED, ids), strict=True):
+        alone = project.by_words(ASKED, passage_id)
+        assert isinstance(found, ByWords) and found.words == alone.words
+        why, by_itself = found.explanation, alone.explanation  # a product of a block is rounded otherwise, by a digit
+        assert [c.latent for c in why.contributions] == [c.latent for c in by_itself.contributions]
+        assert why.score == pytest.approx(by_itself.score)
+        for name in ("contributions", "of_no_word", "residual", "pairs"):
+            np.testing.assert_allclose(getattr(found, name), getattr(alone, name), rtol=0, atol=1e-6)
+        found.check()
+    assert project.all_by_words(ASKED, []) == []
+
+
+@pytest.mark.parametrize("system", ["BM25 + 2 dense", "dense + BM25 by rank", "dense + codes"])
+def test_of_a_sum_denses_part_is_split_into_words(project, system):
+    hits = project.search(ASKED, 4, system=system, explain=True)
+    ids = [hit.passage.passage_id for hit in hits]
+    for hit, found in zip(hits, project.all_by_words(ASKED, ids, system=system), strict=True):
+        assert isinstance(found, SumByWords) and hit.explanation is not None
+        found.check()
+        assert found.explanation.score == pytest.approx(hit.explanation.score)
+        of_dense = {part.system: words for part, words in zip(found.explanation.parts, found.parts, strict=True)}
+        words, part = of_dense["dense"], next(p for p in found.explanation.parts if p.system == "dense")
+        assert words is not None and part.explanation is not None and words.explanation == part.explanation
+        whole = words.pairs.sum() + words.taken_off
+        assert whole == pytest.approx(part.explanation.score if "by rank" in system else part.value, abs=1e-6)
+        assert all(words is None for system, words in of_dense.items() if system != "dense")
+
+
+def test_only_scores_that_are_sums_over_words_are_split(project):
+    for system in ("CL-SR", "BM25 + codes"):
+        with pytest.raises(BadData, match="no sum over the words of a passage"):
+            project.all_by_words(ASKED, [project.corpus[3].passage_id], system=system)
+    some = np.full(384, 0.01, np.float32)
+    with pytest.raises(BadData, match="has no words; give its text"):
+        project.all_by_words(some, [project.corpus[3].passage_id])
+
+
+def test_the_command_line_shows_words_of_hits_and_of_sums(project):
+    asked = ["search", str(project.path), ASKED, "--system", "BM25 + dense", "-k", "2", "--by-words"]
+    said = CliRunner().invoke(main, asked)
+    assert said.exit_code == 0 and said.output.count("dense by words:") == 2, said.output
+    told = json.loads(CliRunner().invoke(main, [*asked, "--json"]).stdout)
+    assert all(hit["by_words"]["BM25"] is None and hit["by_words"]["dense"]["words"] for hit in told["hits"])
+    plain = CliRunner().invoke(main, ["search", str(project.path), ASKED, "-k", "2", "--by-words"])
+    assert plain.exit_code == 0 and plain.output.count("by words of the passage: ") == 2  # of CL-SR, the dense score's
+    passage_id = told["hits"][0]["passage_id"]
+    one = ["explain", str(project.path), ASKED, passage_id, "--system", "BM25 + dense", "--by-words"]
+    said = CliRunner().invoke(main, one)
+    assert said.exit_code == 0 and "dense by words:" in said.output, said.output
+    told = json.loads(CliRunner().invoke(main, [*one, "--json"]).stdout)
+    assert told["of"] == "sum" and told["by_words"]["dense"]["pairs"]
+    assert CliRunner().invoke(main, [*one, "--svg", "never.svg"]).exit_code == 2
+    assert CliRunner().invoke(main, [*asked, "--boost", "3=2"]).exit_code == 2
 
 
 def test_an_encoder_that_shows_no_words_is_told_so(encoder):

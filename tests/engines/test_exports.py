@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
+import engines_here as here
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from hybrid_requests import asked
 
 from unweave.cli import main
 from unweave.cli.engines import ENGINE_COMMANDS
@@ -19,7 +22,7 @@ from unweave.project import Project
 from unweave.retrieval.query_reader import QueryReader
 from unweave.stages import send
 
-FILES = [name for name, kind in ENGINES.items() if not kind.place and name != "parquet"]
+FILES = [name for name, kind in ENGINES.items() if (kind.files or not kind.place) and name != "parquet"]
 
 
 def run(*words: object) -> str:
@@ -74,12 +77,48 @@ def test_a_dry_run_says_what_it_would_do_and_writes_nothing(name, kept_copy, tmp
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("name", [name for name, kind in ENGINES.items() if kind.rounding])
+def test_a_dry_run_says_what_will_be_found_for_rounded_numbers(name, kept_copy, tmp_path):
+    plan = Project.open(kept_copy).export_plan(name, tmp_path / "out")
+    assert Project.open(kept_copy).export_engine(name, tmp_path / "out").agreement == plan.predicted
+    assert plan.predicted.error > 0
+    assert "will be found" in run(name, kept_copy, tmp_path / "out", "--dry-run")
+
+
 def test_texts_are_sent_only_if_they_are_wanted(kept_copy, tmp_path):
     run("jsonl", kept_copy, tmp_path / "without")
     run("jsonl", kept_copy, tmp_path / "with", "--texts")
     first = [next((tmp_path / of / "passages").iterdir()).read_text().splitlines()[0] for of in ("without", "with")]
     assert set(json.loads(first[0])) == {"id", "concepts", "weights"}
     assert json.loads(first[1])["text"] == Project.open(kept_copy).corpus[0].text
+
+
+def test_embeddings_are_sent_only_if_they_are_wanted_and_only_to_what_has_a_place(kept_copy, tmp_path):
+    run("jsonl", kept_copy, tmp_path / "with", "--dense")
+    project = Project.open(kept_copy)
+    (written,) = (tmp_path / "with" / "passages").iterdir()
+    lines = [json.loads(line) for line in written.read_text(encoding="utf-8").splitlines()]
+    assert [line["id"] for line in lines] == list(project.corpus.ids)
+    sent = np.array([line["embedding"] for line in lines], np.float32)
+    assert np.array_equal(sent, project.embedded("passages").rows())
+    assert not (tmp_path / "with" / "hybrid.txt").exists()  # files have no query of their own
+    with pytest.raises(BadData, match="no place for embeddings; leave out --dense"):
+        project.export_engine("anserini", tmp_path / "out", dense=True)
+
+
+@pytest.mark.skipif(here.missing("qdrant-edge") is not None, reason=str(here.missing("qdrant-edge")))
+def test_the_hybrid_request_that_is_written_is_the_projects_first_query(kept_copy, tmp_path):
+    run("qdrant-edge", kept_copy, tmp_path / "out", "--to", tmp_path / "shard", "--dense", "--texts")
+    project, request = Project.open(kept_copy), (tmp_path / "out" / "hybrid.txt").read_text()
+    by_concepts, by_embedding, by_words = json.loads(request)["prefetch"]
+    query = project.embedded("queries").rows(0, 1)[0]
+    read = QueryReader.load(tmp_path / "out" / "queries").read(query)
+    assert by_concepts["query"]["indices"] == read.latents.tolist()
+    assert np.array_equal(np.array(by_embedding["query"], np.float32), query)
+    shard = pytest.importorskip("qdrant_edge").EdgeShard.load(str(tmp_path / "shard" / "data"))
+    found = asked("qdrant-edge", SimpleNamespace(shard=shard), request)
+    shard.close()
+    assert by_words["using"] == "words" and len(found.ids) == 10 and set(found.ids) <= set(project.corpus.ids)
 
 
 def test_an_artefact_of_another_kind_is_not_replaced(kept_copy):

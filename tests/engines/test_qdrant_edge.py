@@ -26,7 +26,12 @@ def test_texts_travel_in_the_payload(tmp_path):
     import qdrant_edge
 
     index, engine = here.index_of(tmp_path / "index", 20), QdrantEdge(tmp_path / "shard")
-    send(index, engine, shape_of(index, ""), lambda ids: [{"title": one, "metadata": {"n": 1}} for one in ids])
+    send(
+        index,
+        engine,
+        shape_of(index, "", texts=True),
+        lambda ids: [{"title": one, "metadata": {"n": 1}} for one in ids],
+    )
     (point,) = engine.shard.retrieve([0], with_payload=True, with_vector=False)
     assert point.payload == {"id": "a/b", "title": "a/b", "metadata": {"n": 1}}
     assert isinstance(point, qdrant_edge.Record)

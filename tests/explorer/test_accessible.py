@@ -62,6 +62,7 @@ def axe():
 @pytest.mark.parametrize("view", VIEWS)
 def test_axe_finds_nothing_serious_in_light_and_dark(visit, explored, view):
     page = opened(visit, explored, VIEWS[view], color_scheme="light")
+    expect(page.get_by_role("heading", level=1)).to_have_count(1)
     assert violations(page) == []
     page.emulate_media(color_scheme="dark")
     expect(page.locator("body")).to_have_css("background-color", "rgb(17, 18, 21)")

@@ -131,6 +131,27 @@ def test_rows_are_flagged_together_and_the_change_is_taken_back(visit, explored)
     assert asked(page, "/api/concepts/5")["row"]["flag"] is None
 
 
+def test_rows_are_merged_together_into_another_and_the_merge_is_taken_back(visit, explored):
+    page = visit(explored, "/concepts?sort=latent&descending=false")
+    first, second, into = asked(page, "/api/concepts?sort=latent&descending=false&offset=9&limit=3")["rows"]
+    for i in (9, 10):
+        rows(page).nth(i).get_by_role("checkbox").check()
+    page.get_by_role("button", name="Merge into …").click()
+    dialog = page.get_by_role("dialog", name="Merge into another concept")
+    dialog.get_by_role("searchbox").fill(str(first["latent"]))  # one of the two: it is not merged into itself
+    expect(dialog.get_by_role("listitem").filter(has_text=f"#{first['latent']}")).to_have_count(0)
+    dialog.get_by_role("searchbox").fill(str(into["latent"]))
+    dialog.get_by_role("listitem").filter(has_text=f"#{into['latent']}").get_by_role("radio").check()
+    dialog.get_by_role("button", name=f"Merge 2 concepts into {into['latent']}").click()
+    expect(page.get_by_text(f"2 concepts merged into #{into['latent']}.")).to_be_visible()
+    merged = [asked(page, f"/api/concepts/{one['latent']}")["row"]["merged_into"] for one in (first, second)]
+    assert merged == [into["latent"]] * 2
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("2 concepts merged")).to_have_count(0)
+    for one in (first, second):
+        assert asked(page, f"/api/concepts/{one['latent']}")["row"]["merged_into"] is None
+
+
 def test_families_are_a_list_or_said_to_be_none(visit, explored):
     page = visit(explored, "/concepts?show=families")
     families = asked(page, "/api/families")["families"]

@@ -76,6 +76,27 @@ def test_a_fold_of_the_sum_opens_into_its_concepts(visit, explored):
     assert sum(parts) == pytest.approx(folded, abs=1e-4 * len(parts))
 
 
+def test_open_sums_and_folds_are_in_the_address(visit, explored):
+    page = visit(explored, searching())
+    result = settled(page)
+    for rank in (1, 3):
+        hit(page, rank).get_by_role("button", name="Show the sum").click()
+    fold = hit(page, 3).locator("tr.fold", has=page.get_by_role("button")).first
+    fold.get_by_role("button").click()
+    n = hit(page, 3).locator("tr.inside").count()
+    assert n > 0
+    assert params(page)["open"][0].startswith(f"{quote(ids(result)[0])},{quote(ids(result)[2])}:")
+
+    page = visit(explored, page.url.removeprefix(explored.origin))
+    settled(page)
+    expect(page.locator("table.ledger")).to_have_count(2)
+    expect(hit(page, 3).locator("tr.inside")).to_have_count(n)
+    hit(page, 3).get_by_role("button", name="Hide the sum").click()
+    hit(page, 1).get_by_role("button", name="Hide the sum").click()
+    expect(page.locator("table.ledger")).to_have_count(0)
+    assert "open" not in params(page)
+
+
 def test_a_concept_is_selected_by_its_letter_and_its_words_are_marked(visit, explored):
     page = visit(explored, searching(), words=True)
     result = settled(page)

@@ -56,6 +56,28 @@ def test_a_slider_moved_by_the_keyboard_reranks_and_the_ranks_are_announced(visi
     assert_bars_end_at_their_scores(page)
 
 
+COUNTED = """
+const animate = Element.prototype.animate;
+window.slid = 0;
+Element.prototype.animate = function (...all) { window.slid += 1; return animate.apply(this, all); };
+"""
+
+
+@pytest.mark.parametrize("motion", ["no-preference", "reduce"])
+def test_hits_that_change_ranks_slide_unless_less_motion_is_wished(visit, explored, motion):
+    page = visit(explored, searching(), reduced_motion=motion, script=COUNTED)
+    before = settled(page)
+    hit(page, 1).get_by_role("button", name="Show the sum").click()  # moves the others, and no rank
+    expect(hit(page, 1).locator("table.ledger")).to_be_visible()
+    assert page.evaluate("window.slid") == 0
+    steered_to_three(page)
+    after = settled(page)
+    assert ids(after) != ids(before)
+    assert (page.evaluate("window.slid") > 0) == (motion == "no-preference")
+    page.wait_for_function("document.getAnimations().length === 0")
+    assert_bars_end_at_their_scores(page)
+
+
 def test_plus_minus_and_zero_weigh_the_selected_concept(visit, explored):
     page = visit(explored, searching())
     settled(page)

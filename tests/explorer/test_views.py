@@ -79,7 +79,7 @@ def test_queries_are_brushed_by_the_keyboard_opened_and_gone_on_with_in_the_sear
 
 def test_before_an_audit_the_view_says_what_one_is_and_begins_it(visit, explored):
     page = visit(explored, "/audit", refused="/api/audit")
-    expect(page.locator(".blank h1")).to_be_visible()
+    expect(page.locator(".blank-title")).to_be_visible()
     expect(page.locator(".blank").get_by_role("button")).to_be_enabled()
 
 

@@ -29,6 +29,8 @@ OPERATIONS = [
     (method.upper(), path) for path, methods in make_app().openapi()["paths"].items() for method in methods
 ]  # fmt: skip
 CHANGES = [(method, path) for method, path in OPERATIONS if method != "GET"]
+PATIENCE = 120.0
+"""Seconds that an answer may take: the first of a kind imports what it needs, and the machine may be busy."""
 BEGINS = [(method, path) for method, path in CHANGES if path.startswith("/api/jobs")]
 """What begins or ends real work is asked of a server alone that only shows."""
 
@@ -43,7 +45,7 @@ def project(tmp_path_factory) -> Project:
 def schema_of(project: Project, *, read_only: bool):
     app = serving(HeldProject(project, read_only), Gate("a-token-of-the-tests", "127.0.0.1", 8765, read_only))
     refusals = {"checks": {"negative_data_rejection": {"expected-statuses": list(map(str, REFUSED))}}}
-    config = schemathesis.Config.from_dict(refusals)
+    config = schemathesis.Config.from_dict(refusals | {"request-timeout": PATIENCE})
     return schemathesis.openapi.from_asgi("/openapi.json", app, config=config, headers=TOKEN)
 
 

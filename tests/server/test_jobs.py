@@ -6,6 +6,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from fastapi.testclient import TestClient
@@ -209,6 +210,15 @@ def test_a_forecast_says_what_naming_would_cost_and_what_was_spent_is_told(clien
     assert client.get("/api/jobs").json()["spent"] == {
         "requests": 0, "input_tokens": 0, "output_tokens": 0, "cost": 0.0, "most": 2.5,
     }  # fmt: skip
+
+
+def test_forecasts_asked_for_at_once_take_turns(client, project):
+    # The first gathers evidence, which is written; what a person types meanwhile asks again and again.
+    project.keep("evidence", examples=7)  # what is there is no longer enough
+    with ThreadPoolExecutor(4) as people:
+        answers = list(people.map(lambda most: client.get("/api/jobs/forecast", params={"most": most}), range(1, 5)))
+    assert [answer.status_code for answer in answers] == [200] * 4
+    assert [answer.json()["said"][0] for answer in answers] == [f"concepts {most}" for most in range(1, 5)]
 
 
 def test_settings_that_another_process_changes_are_seen_at_once(client, project):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -12,15 +13,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from invoked import refused, unweave
+from unweave.base.records import Passage
 from unweave.project import Project
 from unweave.server.serve import serve
+from unweave.texts.collection import Collection
 
 KEPT = Path(__file__).parents[1] / "kept" / "project"
 
@@ -50,6 +53,14 @@ class Server(NamedTuple):
                 answer += piece
         return answer.decode("utf-8", "replace")
 
+    def told(self, method: str, path: str, body: str = "") -> Any:
+        """The JSON that is answered to what changes something."""
+        answer = self.asked(
+            f"{method} {path} HTTP/1.1\r\nHost: HOST\r\nAuthorization: Bearer TOKEN\r\nConnection: close\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+        )
+        return json.loads(answer.partition("\r\n\r\n")[2])
+
     def got(self, path: str, **headers: str) -> str:
         """What is answered to a GET with the token."""
         more = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
@@ -65,8 +76,8 @@ def start(tmp_path_factory) -> Iterator[Callable[..., Server]]:
     shutil.copytree(KEPT, folder)
     running: list[subprocess.Popen] = []
 
-    def starting(*options: str) -> Server:
-        command = [sys.executable, "-m", "unweave", "serve", str(folder), "--no-open", *options]
+    def starting(*options: str, project: Path = folder) -> Server:
+        command = [sys.executable, "-m", "unweave", "serve", str(project), "--no-open", *options]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         running.append(process)
         line = process.stdout.readline().strip()
@@ -220,6 +231,29 @@ def test_other_machines_are_let_in_only_on_purpose(kept_copy):
     assert "nowhere.invalid is no address of this machine" in refused(
         unweave("serve", kept_copy, "--host", "nowhere.invalid", "--allow-other-hosts", "--no-open")
     )
+
+
+def test_long_work_is_cancelled_between_texts_and_the_server_goes_on(start, tmp_path):
+    texts = [f"The {i}th stone lies by the sea, and the wind of the {i + 1}th day goes over it." for i in range(2_000)]
+    Project.create(tmp_path / "p", Collection(passages=[Passage(f"p{i}", "", text) for i, text in enumerate(texts)]))
+    server = start("--port", "0", project=tmp_path / "p")
+    job = server.told("POST", "/api/jobs", '{"kind": "embed"}')
+    while not job["steps"]:
+        assert job["ended"] is None, job
+        time.sleep(0.05)
+        job = server.told("GET", f"/api/jobs/{job['id']}")
+    server.told("DELETE", f"/api/jobs/{job['id']}")
+    while job["ended"] is None:
+        time.sleep(0.05)
+        job = server.told("GET", f"/api/jobs/{job['id']}")
+    assert (job["state"], job["error"]) == ("cancelled", None)
+    assert [(step["label"], step["done"]) for step in job["steps"]] == [("embedding passages", 0)]  # of 2,000 at once
+    assert status(server.got("/api/project")) == 200
+    assert (
+        server.told("POST", "/api/jobs", '{"kind": "embed"}')["state"] == "running"
+    )  # nothing of it stands in the way
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(20) == 0
 
 
 def test_nothing_heavy_is_imported_before_it_is_needed():

@@ -5,6 +5,7 @@ import { outcome } from "../src/views/jobs/earlier";
 const job = (steps: [label: string, done: number, total: number][], kind = "name", command = "unweave name mine") => ({
   id: "00000000",
   kind,
+  asked: { kind: "name" as const, namer: null, most: null },
   state: "running" as const,
   began: "2026-01-01T00:00:00+00:00",
   ended: null,

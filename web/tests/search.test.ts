@@ -3,6 +3,8 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { copied } from "../src/views/search/command";
 import { movesOf } from "../src/views/search/moves";
+import { openedAs, openedOf, withFold, withSum } from "../src/views/search/opened";
+import { moved } from "../src/views/search/sliding";
 import { linesOf } from "../src/views/search/slope";
 import { banned, boosted, pairOf, stateOf, stopped } from "../src/views/search/state";
 import { isSteerable, nameOf, offered, sumOf } from "../src/views/search/sums";
@@ -142,4 +144,49 @@ test("BM25's stems are found in the words of a text, in code points", () => {
   const text = "🌋 Volcanoes and a do-it-yourself volcano";
   const found = wordsOfTerms(text, ["volcano", "do"]).map(({ start, end }) => [...text].slice(start, end).join(""));
   expect(found).toEqual(["Volcanoes", "do", "volcano"]);
+});
+
+describe("what is open", () => {
+  const opened = (query: string) => read(query).opened;
+
+  test("is in the address, each sum with its folds", () => {
+    expect([...opened("open=a%252Cb:traces:BM25%252Fbias,c")]).toEqual([
+      ["a,b", ["traces", "BM25/bias"]],
+      ["c", []],
+    ]);
+    expect(openedAs(withFold(withSum(opened("open=c"), "a:b"), "a:b", "traces"))).toBe("c,a%3Ab:traces");
+    expect(openedAs(withFold(opened("open=c:traces"), "c", "traces"))).toBe("c");
+    expect(openedAs(withSum(opened("open=c:traces"), "c"))).toBeNull();
+  });
+
+  test("is read as it was written, whatever the ids are", () => {
+    const text = fc.string({ minLength: 1, maxLength: 20, unit: "binary" });
+    fc.assert(
+      fc.property(
+        fc.uniqueArray(fc.tuple(text, fc.uniqueArray(text, { maxLength: 3 })), {
+          maxLength: 5,
+          selector: ([id]) => id,
+        }),
+        (all) => {
+          const params = new URLSearchParams({ open: openedAs(new Map(all)) ?? "" });
+          expect([...openedOf(new URLSearchParams(params.toString()))]).toEqual(all);
+        },
+      ),
+    );
+  });
+
+  test("stays short enough for an address: what was opened first closes", () => {
+    const many = new Map(Array.from({ length: 100 }, (_, i): [string, string[]] => [`${i}`.padStart(100, "x"), []]));
+    const kept = [...openedOf(new URLSearchParams({ open: openedAs(many) ?? "" })).keys()];
+    expect(kept).toEqual([...many.keys()].slice(-kept.length));
+    expect(kept.length).toBeGreaterThan(20);
+    expect(kept.length).toBeLessThan(41);
+  });
+});
+
+test("hits slide when others are there or their order changes, not when a sum opens among them", () => {
+  const tops = (...names: string[]) => new Map(names.map((name, i) => [name, 90 * i]));
+  expect(moved(tops("a", "b", "c"), tops("b", "a", "c"))).toBe(true);
+  expect(moved(tops("a", "b", "c"), tops("a", "c"))).toBe(true);
+  expect(moved(tops("a", "b"), new Map(Object.entries({ a: 0, b: 400 })))).toBe(false);
 });

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from unweave import __version__
+from unweave.adapters import mcp_cards as cards
 from unweave.adapters import mcp_shapes as shapes
 from unweave.adapters.mcp_shapes import Cutoff, Id, Latent, Query, System, Texts
 from unweave.adapters.needed import needed
@@ -62,13 +63,13 @@ def _tools(of: Project) -> list[Callable[..., Any]]:
         """Why texts that were found elsewhere are near a query, or not: their cosines as sums of named concepts."""
         return explained(of, query, [EngineHit(str(at), text=text) for at, text in enumerate(texts)])
 
-    def concept(number: Latent) -> shapes.Card:
+    def concept(number: Latent) -> cards.Card:
         """What one concept is about: its name, how far to trust it, and texts that show it."""
-        return shapes.card(concept_of(of, number), {"passages": of.corpus, "sentences": of.sentences})
+        return cards.card(concept_of(of, number), {"passages": of.corpus, "sentences": of.sentences})
 
-    def audit() -> list[shapes.Claimed]:
+    def audit() -> list[cards.Claimed]:
         """What the project's last audit claims of its retriever; empty: nothing held."""
-        return list(map(shapes.claimed, load(of.path).claims))
+        return list(map(cards.claimed, load(of.path).claims))
 
     return [search, explain, compare, explain_texts, concept, audit]
 

@@ -1,4 +1,4 @@
-"""What the tools of the MCP server take and return; texts of the corpus are values of fields, one line each."""
+"""What the tools of the MCP server take, and say of hits; texts of the corpus are values of fields, one line each."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from typing import Annotated
 
 from unweave.adapters.needed import needed
 from unweave.adapters.record import MOST, Account, Record, account_of, record_of
-from unweave.audits.claims import Claim
 from unweave.base.plain import plain
 from unweave.base.records import Hit, Trust
-from unweave.concepts.concept import LONGEST_NAME, Concept
+from unweave.concepts.concept import LONGEST_NAME
 from unweave.explaining.difference import Difference
-from unweave.texts.corpus import Corpus
 
 with needed("the MCP server", "mcp"):
     from pydantic import Field
@@ -64,44 +62,6 @@ class Compared:
     """The same of bias, residual and systems of a sum."""
 
 
-@dataclass(frozen=True)
-class Example:
-    """A text that shows what a concept is about; in the bands near-miss and random, what it is not about."""
-
-    band: str
-    activation: float
-    text: str
-
-
-@dataclass(frozen=True)
-class Card:
-    """What is known of one concept."""
-
-    concept: int
-    name: str | None
-    trust: str | None
-    """How far the name is to be trusted: confirmed, holds, vague, none or unscored."""
-    returns: bool | None
-    """Whether another training found it again; None where that is not known."""
-    n_passages: int
-    examples: list[Example]
-
-
-@dataclass(frozen=True)
-class Claimed:
-    """A finding of an audit that a counterfactual showed again."""
-
-    kind: str
-    sentence: str
-    effect: float
-    low: float
-    high: float
-    unit: str
-    p_corrected: float
-    examples: list[str]
-    """Ids of passages or queries."""
-
-
 def found(hit: Hit) -> Found:
     """One hit of a search."""
     record, passage = record_of(hit), hit.passage
@@ -117,28 +77,6 @@ def compared(first: str, second: str, of: Difference) -> Compared:
     other = math.fsum([of.bias, of.residual, *(part.first - part.second for part in of.parts)])
     one, two = (Record(i, why.score, account_of(why)) for i, why in ((first, of.first), (second, of.second)))
     return Compared(one, two, of.score, concepts, rest, other)
-
-
-def card(concept: Concept, sources: dict[str, Corpus | None]) -> Card:
-    """One concept with its examples, read from the corpora that they are of."""
-    texts = [(one, sources.get(one.source)) for one in concept.examples]
-    examples = [
-        Example(one.band, one.activation, plain(corpus[one.position].content, LONGEST_TEXT // 4))
-        for one, corpus in texts
-        if corpus is not None
-    ]
-    name, trust = None if concept.name is None else plain(concept.name, LONGEST_NAME), str(concept.trust)
-    shown = trust if name is not None else None
-    return Card(concept.latent, name, shown, concept.returns, concept.document_frequency, examples)
-
-
-def claimed(claim: Claim) -> Claimed:
-    """One claim of an audit."""
-    sentence, examples = plain(claim.sentence, LONGEST_TEXT), [plain(one, LONGEST_NAME) for one in claim.examples]
-    return Claimed(
-        claim.kind, sentence, claim.effect, claim.low, claim.high, plain(claim.unit, LONGEST_NAME), claim.corrected,
-        examples,
-    )  # fmt: skip
 
 
 def _name(name: str | None, trust: Trust | None) -> str | None:

@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TypeVar
 
+from unweave.base.progress import heed
+
 
 def launched() -> bool:
     """Whether `torchrun` started this process."""
@@ -46,12 +48,24 @@ if hasattr(os, "register_at_fork"):  # Windows has no fork
 def on_every_core(work: Callable[[T], R], pieces: Iterable[T]) -> list[R]:
     """`work` done on each piece, several at once; results in order, the first error raised.
 
-    Work that is already done beside other work does its own pieces itself: it would wait for threads that wait for it.
+    It can be cancelled between pieces. Work that is already done beside other work does its own pieces itself: it would
+    wait for threads that wait for it.
     """
-    cores = n_cores()
-    if cores == 1 or getattr(_thread, "is_ours", False):
-        return [work(piece) for piece in pieces]
-    return list(_pool(cores).map(work, pieces))
+    cores, all_pieces = n_cores(), list(pieces)
+    if cores == 1 or len(all_pieces) < 2 or getattr(_thread, "is_ours", False):
+        return [_heeding(work(piece)) for piece in all_pieces]
+    doing = [_pool(cores).submit(work, piece) for piece in all_pieces]
+    try:
+        return [_heeding(one.result()) for one in doing]
+    except BaseException:  # of a piece, or the work is cancelled: no further piece is begun
+        for one in doing:
+            one.cancel()
+        raise
+
+
+def _heeding(result: R) -> R:
+    heed()
+    return result
 
 
 def spans(n: int, size: int) -> list[tuple[int, int]]:

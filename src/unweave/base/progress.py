@@ -38,6 +38,8 @@ class _Silent:
 
 SILENT: Watch = _Silent()
 _watch: ContextVar[Watch] = ContextVar("unweave_watch", default=SILENT)
+_innermost: ContextVar[Advance] = ContextVar("unweave_advance", default=lambda _: None)
+"""Counts the work that was begun last."""
 
 
 @contextmanager
@@ -50,9 +52,21 @@ def watched(watch: Watch) -> Iterator[None]:
         _watch.reset(token)
 
 
-def steps(label: str, total: int, unit: str, done: int = 0) -> AbstractContextManager[Advance]:
+@contextmanager
+def steps(label: str, total: int, unit: str, done: int = 0) -> Iterator[Advance]:
     """Count `total` units of work, `done` of which an earlier run has finished; see `Watch.steps`."""
-    return _watch.get().steps(label, total, unit, done)
+    outer = _innermost.get()
+    with _watch.get().steps(label, total, unit, done) as advance:
+        _innermost.set(advance)
+        try:
+            yield advance
+        finally:
+            _innermost.set(outer)
+
+
+def heed() -> None:
+    """Within a unit that takes seconds: whoever watches may cancel the work here too. Nothing is counted."""
+    _innermost.get()(0)
 
 
 def say(line: str) -> None:

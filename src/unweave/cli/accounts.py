@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from unweave.explaining.counterfactual import Counterfactual, Cut
     from unweave.explaining.difference import Difference, Differing
     from unweave.explaining.two_sided import TwoSided
-    from unweave.explaining.words import ByWords
+    from unweave.explaining.words import ByWords, SumByWords
 
 _PAIRS_SHOWN = 6
 _ONLY = {"first": ", which the second lacks", "second": ", which the first lacks", None: ""}
@@ -47,6 +47,25 @@ def by_words(found: ByWords, top: int = 5) -> Iterator[str]:
         for one in found.strongest_pairs(_PAIRS_SHOWN)
     )
     yield f"by pairs, query \u00d7 passage: {', '.join(pairs)}"
+
+
+def sum_by_words(found: SumByWords, top: int = 5) -> Iterator[str]:
+    """A score by a sum of systems, and below it each part that is split into words."""
+    yield from show.explain(found.explanation, top)
+    yield from words_of_hit(found, top)
+
+
+def words_of_hit(found: ByWords | SumByWords, top: int = 5) -> Iterator[str]:
+    """The dense score of a hit, or dense's part of it, by words."""
+    from unweave.explaining.words import ByWords
+
+    if isinstance(found, ByWords):
+        yield from by_words(found, top)
+        return
+    for part, words in zip(found.explanation.parts, found.parts, strict=True):
+        if words is not None:
+            yield f"{plain(part.system, 60)} by words:"
+            yield from (f"  {line}" for line in by_words(words, top))
 
 
 def difference(found: Difference, top: int = 10, words: Sequence[ByWords] = ()) -> Iterator[str]:

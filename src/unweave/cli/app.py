@@ -87,6 +87,8 @@ SECTIONS = {
         "audit": _Place("audit", "Test a retriever of PROJECT for what it gets wrong, check each claim, and write "
                         "audit.html and audit.json."),
         "faithfulness": _Place("evaluation", "Show whether explanations of PROJECT's hits name causes."),
+        "stability": _Place("evaluation", "Show how much of the explanations of PROJECT's hits stays when a text is "
+                            "said otherwise."),
         "reproduce": _Place("reproduce", "Rerun what a paper measured, on the corpus, queries and encoder of a "
                             "project."),
     },

@@ -15,6 +15,7 @@ from unweave.cli.options import JSON, PROJECT, open_project, print_json
 
 if TYPE_CHECKING:
     from unweave.evaluation.causes import Share
+    from unweave.evaluation.stability import Figures, Stable
 
 _PATH = click.Path(file_okay=False, path_type=Path)
 _MEASURE = click.option("--measure", default="nDCG@10", show_default=True, help="A measure, as ir_measures names it.")
@@ -130,6 +131,65 @@ def faithfulness(project: Path, system: str, most: int, as_json: bool) -> None:
         {"concepts": str(one.n), **{said: _share(getattr(one, name)) for name, said in shown.items()}} for one in found
     ]):  # fmt: skip
         click.echo(line)
+
+
+@click.command()
+@PROJECT
+@click.option("--other", type=_PATH, help="Another SAE of the same embeddings, such as another seed's: its folder, or "
+              "a project's.")  # fmt: skip
+@click.option("--paraphrases", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="Queries in two wordings: a file of JSON lines, each with a query and its paraphrase.")  # fmt: skip
+@click.option("--synonyms", type=_PATH, help="WordNet's folder dict, by which words that have one sense alone are "
+              "replaced by a synonym.")  # fmt: skip
+@click.option("--most", default=100, show_default=True, type=click.IntRange(min=2),
+              help="Queries of PROJECT to ask, at most.")  # fmt: skip
+@JSON
+def stability(
+    project: Path, other: Path | None, paraphrases: Path | None, synonyms: Path | None, most: int, as_json: bool
+) -> None:  # fmt: skip
+    """Show how much of the explanations of PROJECT's hits stays when a text is said otherwise.
+
+    Of what an account's five largest concepts add, the share that is among the changed account's five; of all that
+    either account holds, what both do; and the rank correlation of what the concepts of both add. Each has the interval
+    in which 95 % of resampled queries have it, and below it stands what another text gives in the changed one's place.
+    """
+    from unweave.cli.show import table
+    from unweave.texts.rephrasing import read_paraphrases
+
+    pairs = read_paraphrases(paraphrases) if paraphrases is not None else []
+    found = open_project(project).stability(other=other, paraphrases=pairs, synonyms=synonyms, most=most)
+    if as_json:
+        print_json({"stability": [
+            {**one._asdict(), "found": _record(one.found), "by_chance": _record(one.by_chance)} for one in found
+        ]})  # fmt: skip
+        return
+    for line in table([row for one in found for row in stability_rows(one)]):
+        click.echo(line)
+
+
+def stability_rows(of: Stable) -> list[dict[str, str]]:
+    """How much stays under one change, and below it with another text in the changed one's place."""
+    said = f"{of.of}: {plain(of.change, 90)}"
+    return [
+        {"what changes": said, "queries": str(of.n_queries), **_figures(of.found)},
+        {"what changes": f"  {_ANOTHER[of.of]}", "queries": "", **_figures(of.by_chance)},
+    ]
+
+
+_ANOTHER = {
+    "query": "another query in its place", "passage": "another hit in its place",
+    "dictionary": "its account of another hit",
+}  # fmt: skip
+"""What the floor of each kind of change is."""
+
+
+def _figures(of: Figures) -> dict[str, str]:
+    order = "-" if of.order is None else f"{of.order.value:.2f} ({of.order.low:.2f} to {of.order.high:.2f})"
+    return {"first five": _share(of.strongest), "in common": _share(of.common), "order": order}
+
+
+def _record(of: Figures) -> dict[str, dict[str, float] | None]:
+    return {name: share and share._asdict() for name, share in of._asdict().items()}
 
 
 def _share(share: Share) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from unweave.explaining.counterfactual import Counterfactual
     from unweave.explaining.difference import Difference
     from unweave.explaining.two_sided import TwoSided
-    from unweave.explaining.words import ByWords
+    from unweave.explaining.words import ByWords, SumByWords
 
 
 _DICTIONARY = click.option("--dictionary", help="Without PROJECT, what is read with: a dictionary's folder, or its "
@@ -39,7 +39,8 @@ _BOOST = click.option("--boost", "boosts", multiple=True, metavar="CONCEPT=FACTO
               help="Write QUERY in concepts too: what both share, what pairs of other concepts add, and what is "
               "left of each. Of a dense score.")  # fmt: skip
 @click.option("--by-words", "account", flag_value="by_words",
-              help="Split each part of a dense score into the words of the passage.")  # fmt: skip
+              help="Split each part of a dense score into the words of the passage; of a sum with dense in it, dense's "
+              "part.")  # fmt: skip
 @click.option("--hits", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="Explain what any engine found, in place of PASSAGE: a file of JSON lines, each with an id, a "
               "vector or a text, and the engine's score.")  # fmt: skip
@@ -71,16 +72,21 @@ def explain(
     if engine_query is not None or query_vector is not None:
         raise click.UsageError("--query and --query-vector go with --hits; give QUERY and PASSAGE as arguments")
     project, (query, passage) = _project_and(words, 2)
-    if account is not None and (lucene or boosts or system not in (None, "dense")):
+    of_sum = account == "by_words" and system is not None and "+" in system
+    if account is not None and (lucene or boosts or not (of_sum or system in (None, "dense"))):
         said = "without --lucene" if lucene else "for the dense score as it is; leave --system and --boost out"
         raise click.UsageError(f"--{account.replace('_', '-')} is {said}")
-    if account == "two_sided" and svg is not None:
-        raise click.UsageError("--two-sided has no picture; leave --svg out")
+    if (account == "two_sided" or of_sum) and svg is not None:
+        raise click.UsageError("two-sided accounts and sums by words have no picture; leave --svg out")
     asked = {"query": query, "passage" if project is None else "passage_id": passage}
     of = _opened(project, dictionary, system, boosts)
     explain_pair = of.explain if project is None else partial(of.explain, **_by(system, boosts))
     if account == "two_sided":
         _show_two_sided(asked, of.two_sided(query, passage), top, as_json)
+        return
+    if of_sum:
+        (by_systems,) = of.all_by_words(query, [passage], system=system)
+        _show_sum_by_words(asked, by_systems, top, as_json)
         return
     found = of.by_words(query, passage) if account == "by_words" else explain_pair(query, passage)
     draw(svg, lambda: _picture(found, query))
@@ -282,6 +288,19 @@ def _show_explanation(
     for line in show.explain(explanation, top) if words is None else accounts.by_words(words, top):
         click.echo(line)
     for line in show.legend([explanation]):
+        click.echo(line, err=True)
+
+
+def _show_sum_by_words(asked: dict[str, str], found: SumByWords, top: int, as_json: bool) -> None:
+    from unweave.cli import accounts, show
+
+    found.check()
+    if as_json:
+        print_json({**asked, **found.explanation.to_dict(), "by_words": found.to_dict()})
+        return
+    for line in accounts.sum_by_words(found, top):
+        click.echo(line)
+    for line in show.legend([found.explanation]):
         click.echo(line, err=True)
 
 

@@ -106,9 +106,9 @@ def push(folder: Path, repo: str, private: bool) -> None:
 def pull(repo: str, folder: Path, revision: str | None) -> None:
     """Download the SAE in the hub's repository REPO (OWNER/NAME, or OWNER/NAME/FOLDER) to FOLDER.
 
-    One of another tool is read as by `import`. Its files may have 64 GiB together.
+    One of another tool is read as by `import`, names of latents included. Its files may have 64 GiB together.
     """
-    from unweave.sae.hub import pull_from_hub
+    from unweave.dictionaries.pull import pull_from_hub
 
     _refuse_existing(folder)
     _show(pull_from_hub(repo, folder, revision), folder)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from unweave.base.records import Hit
+    from unweave.explaining.words import ByWords, SumByWords
     from unweave.stages.asked import Asked
 
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
               "tokens, dense, BM25 …, or a sum such as 'BM25 + 2 codes', or 'BM25 + codes by rank'.")  # fmt: skip
 @click.option("--cutoff", "-k", default=10, show_default=True, type=click.IntRange(min=1), help="Passages to show.")
 @click.option("--explain", is_flag=True, help="Show which concepts make up each score.")
+@click.option("--by-words", is_flag=True, help="Show the words that the dense score of each hit is made of, below it; "
+              "of a sum with dense in it, dense's part.")  # fmt: skip
 @click.option("--boost", "boosts", multiple=True, metavar="CONCEPT=FACTOR", help="Multiply a concept's weight in the "
               "query: 0 leaves it out, below 0 pushes it away. May be given several times.")  # fmt: skip
 @click.option("--ban", "banned", multiple=True, type=int, metavar="CONCEPT",
@@ -51,6 +54,7 @@ def search(
     system: str,
     cutoff: int,
     explain: bool,
+    by_words: bool,
     boosts: tuple[str, ...],
     banned: tuple[int, ...],
     where: tuple[str, ...],
@@ -71,7 +75,14 @@ def search(
         boosts=factors(boosts), banned=banned, allowed=reduce(and_, allowed) if allowed else None,
         query_k=query_k, passage_k=passage_k, effort=effort,
     )  # fmt: skip
-    show_hits(shown, opened.search(asked, cutoff, system=system, steering=steering, explain=explain), as_json)
+    hits = opened.search(asked, cutoff, system=system, steering=steering, explain=explain)
+    words: Sequence[ByWords | SumByWords] = ()
+    if by_words:
+        if boosts:
+            raise click.UsageError("--by-words is of scores as they are; leave --boost out")
+        of = system if "+" in system else "dense"
+        words = opened.all_by_words(asked, [hit.passage.passage_id for hit in hits], system=of)
+    show_hits(shown, hits, as_json, words)
 
 
 @click.command("search-all")
@@ -128,16 +139,23 @@ def read_vector(path: Path) -> NDArray[np.floating[Any]]:
     return np.array(rows[0])
 
 
-def show_hits(query: str, hits: Sequence[Hit], as_json: bool) -> None:
-    """Print hits, and what their signs mean."""
-    from unweave.cli import show
+def show_hits(
+    query: str, hits: Sequence[Hit], as_json: bool, words: Sequence[ByWords | SumByWords] = ()
+) -> None:  # fmt: skip
+    """Print hits, with the words of their scores or without, and what their signs mean."""
+    from unweave.cli import accounts, show
 
+    for one in words:
+        one.check()
     if as_json:
-        print_json({"query": query, "hits": [hit.to_dict() for hit in hits]})
+        more = [{"by_words": one.to_dict()} for one in words] or [{}] * len(hits)
+        print_json({"query": query, "hits": [{**hit.to_dict(), **by} for hit, by in zip(hits, more, strict=True)]})
         return
-    for hit in hits:
+    for number, hit in enumerate(hits):
         for line in show.hit(hit):
             click.echo(line)
+        for line in accounts.words_of_hit(words[number]) if words else ():
+            click.echo(f"     {line}")
     for line in show.legend(why for hit in hits for why in (hit.explanation, hit.dense_explanation)):
         click.echo(line, err=True)
     if not hits:

@@ -153,15 +153,16 @@ def trust_of(namer: str | None, scores: Iterable[Score]) -> Trust:
 def holds_from(namer: str | None, scores: Iterable[Score]) -> float | None:
     """The activation from which a namer's name holds; None: at none, as far as was seen.
 
-    A person's name holds at any, unless it was judged. One that came with a dictionary, and of which the texts here do
-    not say from where, holds from where it did there, unless here it is no better than chance.
+    A person's name holds at any, unless it was judged. One that came with a dictionary holds from where it did there,
+    unless here it is no better than chance: of the packaged one readers said so, who are right more often than what
+    judges texts here; see docs/names.md.
     """
     known = list(scores)
     found = {score.judge: score for score in known}
     if namer == PERSON and DETECTION not in found:
         return 0.0
     here, elsewhere = found.get(HOLDS_FROM), found.get(HOLDS_FROM_ELSEWHERE)
-    if here is None and elsewhere is not None and trust_of(namer, known) is not Trust.NONE:
+    if elsewhere is not None and trust_of(namer, known) is not Trust.NONE:
         return elsewhere.value
     return here and here.value
 

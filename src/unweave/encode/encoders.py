@@ -6,7 +6,6 @@ import importlib.util
 import logging
 import re
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from unweave.base.files import file_digest
 from unweave.base.plain import plain
+from unweave.base.progress import heed
 from unweave.base.vectors import unit_rows
 from unweave.config import AUTO, BFLOAT16, DEFAULT_MODEL, FLOAT32, PRECOMPUTED, EncoderConfig
 from unweave.encode.bert import Bert, pieces_of
@@ -214,10 +214,18 @@ class SentenceTransformerEncoder:
             outputs.update(zip(piece, encode([texts[i] for i in piece]), strict=True))
 
         encode_piece(pieces[0])  # also settles the tokenizer's state
+        heed()
         cores = torch.get_num_threads()
         try:
             with ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(1,)) as workers:
-                deque(workers.map(encode_piece, pieces[1:]), maxlen=0)  # waits, and raises what a worker raised
+                doing = [workers.submit(encode_piece, piece) for piece in pieces[1:]]
+                try:
+                    for one in doing:
+                        one.result()  # waits, and raises what a worker raised
+                        heed()
+                except BaseException:
+                    workers.shutdown(cancel_futures=True)
+                    raise
         finally:
             torch.set_num_threads(cores)
         return [outputs[i] for i in range(len(texts))]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from unweave.engines.engine import Engine, Found
+from unweave.engines.engine import Found
 from unweave.index.concept_index import ConceptIndex
 
 _TIED = 1e-5
@@ -29,7 +29,16 @@ class Agreement(NamedTuple):
     """Why they differ, or that they do not."""
 
 
-def agreement(index: ConceptIndex, engine: Engine, queries: csr_array, cutoff: int = 10) -> Agreement:
+class Searched(Protocol):
+    """What of an engine is held to the index."""
+
+    numbers: str
+
+    def search(self, queries: csr_array, cutoff: int) -> list[Found]:
+        """As `engine.Engine` says it."""
+
+
+def agreement(index: ConceptIndex, engine: Searched, queries: csr_array, cutoff: int = 10) -> Agreement:
     """Ask both for the best passages of each query, (n_queries, n_latents) weights."""
     said = engine.search(queries, cutoff)
     shares, orders, errors = [], 0, []
@@ -65,7 +74,7 @@ def _error(said: NDArray[np.float64], scores: NDArray[np.float64]) -> float:
     return float(np.mean(np.abs(factor * said - scores) / np.maximum(np.abs(scores), 1e-9)))
 
 
-def _why(engine: Engine, share: float, error: float, reordered: int) -> str:
+def _why(engine: Searched, share: float, error: float, reordered: int) -> str:
     if share == 1 and not reordered:
         return "nothing differs but the order of equal scores"
     if error < _TIED:

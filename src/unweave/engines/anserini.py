@@ -11,7 +11,7 @@ from pathlib import Path
 
 from scipy.sparse import csr_array
 
-from unweave.engines.engine import Found, Rows, Shape, latent_of, term
+from unweave.engines.engine import Found, Rows, Shape, contents, latent_of, term
 from unweave.engines.numbers import said_of, whole_queries, whole_rows
 from unweave.engines.parts import Parts
 from unweave.engines.written import rows_from
@@ -25,7 +25,6 @@ class Anserini(Parts):
     numbers = said_of(BITS)
     posting_bytes: float = 17
     extension = "jsonl"
-    ran = False
 
     def mapping(self, shape: Shape) -> str:
         return (
@@ -34,11 +33,7 @@ class Anserini(Parts):
         )
 
     def request(self, queries: csr_array, cutoff: int) -> str:
-        first = whole_queries(queries[[0]], BITS)
-        words = {
-            term(latent): weight for latent, weight in zip(first.indices.tolist(), first.data.tolist(), strict=True)
-        }
-        return json.dumps(words)  # as pyserini's LuceneImpactSearcher takes a query that is encoded already
+        return topics(queries[[0]]).strip()
 
     def write(self, path: Path, rows: Rows) -> None:
         impacts = whole_rows(rows.impacts, self.shape.largest, BITS)
@@ -46,9 +41,7 @@ class Anserini(Parts):
             for i, passage_id in enumerate(rows.ids):
                 row = slice(impacts.indptr[i], impacts.indptr[i + 1])
                 vector = dict(zip(map(term, impacts.indices[row].tolist()), impacts.data[row].tolist(), strict=True))
-                fields = rows.fields[i]
-                contents = " ".join(str(fields[name]) for name in ("title", "text") if fields.get(name))
-                line = {"id": passage_id, "contents": contents, "vector": vector}
+                line = {"id": passage_id, "contents": contents(rows.fields[i]), "vector": vector}
                 file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
     def read(self, path: Path, first: int) -> Rows:
@@ -61,3 +54,12 @@ class Anserini(Parts):
 
     def search(self, queries: csr_array, cutoff: int) -> list[Found]:
         return super().search(whole_queries(queries, BITS), cutoff)
+
+
+def topics(queries: csr_array) -> str:
+    """Queries as Anserini's `SearchCollection` reads them: a number, a tab, and each word as often as its weight."""
+    lines = []
+    for number, query in enumerate(whole_queries(queries[[row]], BITS) for row in range(queries.shape[0])):
+        words = (f"{term(j)} " * weight for j, weight in zip(query.indices.tolist(), query.data.tolist(), strict=True))
+        lines.append(f"{number}\t{''.join(words).strip()}\n")
+    return "".join(lines)

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
+
+DEPTH = 100
+"""Passages of each ranking that a hybrid query fuses, at least."""
+RANK_CONSTANT = 60
+"""Of reciprocal rank fusion: a passage gets 1 / (RANK_CONSTANT + rank) from each ranking, ranks from 1 (Cormack et al.
+2009)."""
 
 
 class Shape(NamedTuple):
@@ -19,6 +27,10 @@ class Shape(NamedTuple):
     """No impact is larger."""
     state: str
     """Stands for all that is exported and how: another state is another export."""
+    width: int = 0
+    """Dimensions of the embeddings that travel along; 0: none do."""
+    texts: bool = False
+    """Whether titles, texts and metadata travel along."""
 
 
 class Rows(NamedTuple):
@@ -30,6 +42,12 @@ class Rows(NamedTuple):
     impacts: csr_array  # (n_passages, n_latents) float32, > 0
     fields: Sequence[Mapping[str, Any]]
     """What travels with each passage: title, text and metadata, or nothing."""
+    embeddings: NDArray[np.float32] | None = None  # (n_passages, width), as the encoder gave them
+
+
+def contents(fields: Mapping[str, Any]) -> str:
+    """What words are found in: a passage's title and text, of what travels with it."""
+    return " ".join(str(fields[name]) for name in ("title", "text") if fields.get(name))
 
 
 class Found(NamedTuple):
@@ -37,6 +55,16 @@ class Found(NamedTuple):
 
     ids: list[str]
     scores: list[float]
+
+
+class Question(NamedTuple):
+    """One query in each form that an engine can be asked it in."""
+
+    weights: csr_array  # (1, n_latents)
+    text: str | None
+    """None: no texts were sent in which its words could be found."""
+    embedding: NDArray[np.float32] | None
+    """None: no embeddings were sent that it could be compared with."""
 
 
 class Engine(Protocol):
@@ -58,6 +86,12 @@ class Engine(Protocol):
 
     def request(self, queries: csr_array, cutoff: int) -> str:
         """The first query as the engine is asked it, for a person to copy."""
+
+    def hybrid(self, question: Question, cutoff: int) -> str | None:
+        """A query by concepts, and by words and embedding where they were sent, in one request of the engine's own.
+
+        Rankings of `DEPTH` passages each are fused by their reciprocal ranks. None: the engine has no such request.
+        """
 
     def prepare(self, shape: Shape) -> None:
         """Make the place, or find that of a killed export of the same state; one of another state is emptied.

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from unweave.engines.engine import Rows, Shape
+from unweave.engines.numbers import shortest
 from unweave.engines.parts import Parts
 from unweave.engines.written import rows_from
 
@@ -22,7 +21,9 @@ class JsonLines(Parts):
     extension = "jsonl"
 
     def mapping(self, shape: Shape) -> str:
-        return json.dumps({"id": "text", "concepts": ["numbers of concepts"], "weights": ["impacts, in their order"]})
+        dense = {"embedding": [f"{shape.width} numbers"]} if shape.width else {}
+        vector = {"concepts": ["numbers of concepts"], "weights": ["impacts, in their order"]}
+        return json.dumps({"id": "text", **vector, **dense})
 
     def request(self, queries: csr_array, cutoff: int) -> str:
         first = queries[[0]]
@@ -33,7 +34,8 @@ class JsonLines(Parts):
             for i, passage_id in enumerate(rows.ids):
                 row = slice(rows.impacts.indptr[i], rows.impacts.indptr[i + 1])
                 vector = {"concepts": rows.impacts.indices[row].tolist(), "weights": shortest(rows.impacts.data[row])}
-                line = {"id": passage_id, **vector, **rows.fields[i]}
+                dense = {} if rows.embeddings is None else {"embedding": shortest(rows.embeddings[i])}
+                line = {"id": passage_id, **vector, **dense, **rows.fields[i]}
                 file.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
 
     def read(self, path: Path, first: int) -> Rows:
@@ -43,8 +45,3 @@ class JsonLines(Parts):
             first, [line["id"] for line in lines], [line["concepts"] for line in lines],
             [line["weights"] for line in lines], self.shape.n_latents,
         )  # fmt: skip
-
-
-def shortest(values: NDArray[np.float32]) -> list[float]:
-    """Floats of single precision by the fewest digits that give each of them back."""
-    return [float(str(value)) for value in values.astype(np.float32)]

@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 FloatArray = NDArray[np.float32]
+FEATURE_BITS = 9
+"""Significant bits of a weight in a feature field of Lucene."""
+_DROPPED = 24 - FEATURE_BITS
 
 
 def said_of(bits: int) -> str:
@@ -40,9 +43,32 @@ def whole_queries(queries: csr_array, bits: int) -> csr_array:
     return csr_array((whole(kept.data / of_each, 1.0, bits), kept.indices, kept.indptr), shape=kept.shape)
 
 
+def as_features(impacts: csr_array) -> csr_array:
+    """Impacts as Lucene's feature fields hold them, of which `sparse_vector` and `rank_features` are made.
+
+    A weight is kept in a term's frequency, as the upper bits of a float of single precision: it loses all but 9
+    significant bits, by being cut off, which makes it smaller by up to 1/256.
+    """
+    bits = impacts.data.astype(np.float32).view(np.uint32)
+    held = (bits >> np.uint32(_DROPPED) << np.uint32(_DROPPED)).view(np.float32)
+    return csr_array((held, impacts.indices, impacts.indptr), shape=impacts.shape)
+
+
+def at_most(queries: csr_array, ceiling: float) -> csr_array:
+    """Each query's weights by one factor, if one of them is above the ceiling, so that none is."""
+    largest = np.maximum(queries.max(axis=1).toarray().ravel(), ceiling)
+    factors = np.repeat(ceiling / largest, np.diff(queries.indptr))
+    return csr_array(((queries.data * factors).astype(np.float32), queries.indices, queries.indptr), queries.shape)
+
+
 def positive(queries: csr_array) -> csr_array:
     """Queries without their negative weights, which many engines refuse."""
     kept = queries.copy()
     kept.data = np.maximum(kept.data, 0)
     kept.eliminate_zeros()
     return kept
+
+
+def shortest(values: NDArray[np.float32]) -> list[float]:
+    """Floats of single precision by the fewest digits that give each of them back."""
+    return [float(str(value)) for value in values.astype(np.float32)]

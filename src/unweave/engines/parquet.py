@@ -49,6 +49,7 @@ class Parquet(Parts):
         concepts = pa.ListArray.from_arrays(ends, pa.array(rows.impacts.indices.astype(np.int32)))
         weights = pa.ListArray.from_arrays(ends, pa.array(rows.impacts.data.astype(np.float32)))
         columns = {"id": [_utf8(one) for one in rows.ids], "concepts": concepts, "weights": weights}
+        columns["embedding"] = [None] * len(rows.ids) if rows.embeddings is None else list(rows.embeddings)
         for name in _TEXTS:
             columns[name] = [_text(fields.get(name)) for fields in rows.fields]
         pq.write_table(pa.table(columns, schema=_schema()), path, compression="zstd")
@@ -66,7 +67,8 @@ class Parquet(Parts):
 def _schema() -> pa.Schema:
     import pyarrow as pa
 
-    numbers = [("concepts", pa.list_(pa.int32())), ("weights", pa.list_(pa.float32()))]
+    numbers = [("concepts", pa.list_(pa.int32())), ("weights", pa.list_(pa.float32())),
+               ("embedding", pa.list_(pa.float32()))]  # fmt: skip
     return pa.schema([("id", pa.string()), *numbers, *((name, pa.string()) for name in _TEXTS)])
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from scipy.sparse import csr_array
 
 from unweave.base.files import sync, write_atomically
-from unweave.engines.engine import Found, Rows, Shape
+from unweave.engines.engine import Found, Question, Rows, Shape
 from unweave.engines.scan import scan
 
 _NAME = re.compile(r"passages-(\d+)-(\d+)\.\w+")
@@ -44,6 +44,9 @@ class Parts(ABC):
         end = rows.first + len(rows.ids)
         name = f"passages-{rows.first:010d}-{end:010d}.{self.extension}"
         write_atomically(self.folder / name, lambda path: self.write(path, rows))
+
+    def hybrid(self, question: Question, cutoff: int) -> str | None:
+        return None
 
     def finish(self) -> None:
         sync(self.folder)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from scipy.sparse import csr_array
 
 from unweave.base.extras import require
 from unweave.base.plain import plain
-from unweave.engines.engine import Found, Rows, Shape
+from unweave.engines.engine import DEPTH, RANK_CONSTANT, Found, Question, Rows, Shape
 from unweave.errors import BadData
 
 if TYPE_CHECKING:
@@ -19,12 +20,23 @@ if TYPE_CHECKING:
 
 TABLE = "unweave_passages"
 _MARK = "an export of unweave: "
-_SCHEMA = """CREATE EXTENSION IF NOT EXISTS vector;
-CREATE TABLE unweave_passages (number bigint PRIMARY KEY, id text, impacts sparsevec({width}), fields jsonb);"""
+_CONTENTS = "left(coalesce(fields->>'title', '') || ' ' || coalesce(fields->>'text', ''), 100000)"
+_COLUMNS = {"number": "bigint PRIMARY KEY", "id": "text", "impacts": "sparsevec({width})", "fields": "jsonb"}
+_EMBEDDING = {"embedding": "vector({width})"}
+_WORDS = {"words": f"tsvector GENERATED ALWAYS AS (to_tsvector('simple', {_CONTENTS})) STORED"}
 _ASK = """SELECT id, -(impacts <#> %(query)s::sparsevec) AS score FROM unweave_passages
 WHERE (impacts <#> %(query)s::sparsevec) <> 0 ORDER BY score DESC, number LIMIT %(cutoff)s"""
-_UPSERT = """INSERT INTO unweave_passages (number, id, impacts, fields) VALUES (%s, %s, %s::sparsevec, %s)
-ON CONFLICT (number) DO UPDATE SET id = excluded.id, impacts = excluded.impacts, fields = excluded.fields"""
+_UPSERT = """INSERT INTO unweave_passages ({columns}) VALUES ({given})
+ON CONFLICT (number) DO UPDATE SET {renewed}"""
+_RANKED = """{name} AS (SELECT number, row_number() OVER (ORDER BY {distance}, number) AS rank FROM {source}
+WHERE {matches} ORDER BY rank LIMIT {depth})"""
+_ASKED = (
+    "(SELECT string_agg(quote_literal(lexeme), ' | ')::tsquery AS asked FROM unnest(to_tsvector('simple', {text})))"
+)
+_EACH = "SELECT * FROM {}"
+_FUSED = """WITH {rankings}
+SELECT id, sum(1.0 / ({constant} + rank)) AS score FROM ({ranked}) AS ranked JOIN unweave_passages USING (number)
+GROUP BY number, id ORDER BY score DESC, number LIMIT {cutoff};"""
 
 
 class PostgreSQL:
@@ -67,32 +79,74 @@ class PostgreSQL:
                 raise BadData(f"PostgreSQL does not answer as it should: {plain(str(error), 300)}") from error
         return self._connection
 
+    @contextmanager
+    def _answering(self) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+        """The open connection; a server that goes away meanwhile is one error, and is asked anew the next time."""
+        import psycopg
+
+        try:
+            yield self.connection
+        except psycopg.OperationalError as error:
+            self.close()
+            raise BadData(
+                f"PostgreSQL went away or gave up: {plain(str(error), 300)}; when it answers again, run the export "
+                "again, which goes on where it stopped, or ask again"
+            ) from error
+
     def mapping(self, shape: Shape) -> str:
-        return _SCHEMA.format(width=shape.n_latents)
+        columns = {name: kind.format(width=shape.n_latents) for name, kind in _COLUMNS.items()}
+        if shape.width:
+            columns |= {name: kind.format(width=shape.width) for name, kind in _EMBEDDING.items()}
+        columns |= _WORDS if shape.texts else {}
+        table = f"CREATE TABLE {TABLE} ({', '.join(f'{name} {kind}' for name, kind in columns.items())});"
+        index = [f"CREATE INDEX ON {TABLE} USING gin (words);"] if shape.texts else []
+        return "\n".join(["CREATE EXTENSION IF NOT EXISTS vector;", table, *index])
 
     def request(self, queries: csr_array, cutoff: int) -> str:
-        vector = sparsevec(queries.indices[: queries.indptr[1]], queries.data[: queries.indptr[1]], queries.shape[1])
-        return _ASK.replace("%(query)s", f"'{vector}'").replace("%(cutoff)s", str(cutoff)) + ";"
+        return _ASK.replace("%(query)s", f"'{_written(queries[[0]])}'").replace("%(cutoff)s", str(cutoff)) + ";"
+
+    def hybrid(self, question: Question, cutoff: int) -> str | None:
+        product = f"(impacts <#> '{_written(question.weights)}'::sparsevec)"
+        ways = {"by_concepts": (product, TABLE, f"{product} <> 0")}
+        if question.embedding is not None:
+            given = ",".join(f"{value:.9g}" for value in question.embedding.tolist())
+            ways["by_embedding"] = (f"embedding <#> '[{given}]'::vector", TABLE, "true")
+        if question.text is not None:
+            asked = _ASKED.format(text="'" + str(_without_nul(question.text)).replace("'", "''") + "'")
+            ways["by_words"] = ("-ts_rank(words, asked)", f"{TABLE}, {asked} AS query", "words @@ asked")
+        rankings = [
+            _RANKED.format(name=name, distance=distance, source=source, matches=matches, depth=max(DEPTH, cutoff))
+            for name, (distance, source, matches) in ways.items()
+        ]
+        return _FUSED.format(
+            rankings=",\n".join(rankings), ranked=" UNION ALL ".join(map(_EACH.format, ways)),
+            constant=RANK_CONSTANT, cutoff=cutoff,
+        )  # fmt: skip
 
     def prepare(self, shape: Shape) -> None:
-        found = self.connection.execute("SELECT obj_description(to_regclass(%s), 'pg_class')", [TABLE]).fetchone()
+        with self._answering() as connection:
+            self._prepare(connection, shape)
+
+    def _prepare(self, connection: psycopg.Connection[tuple[Any, ...]], shape: Shape) -> None:
+        found = connection.execute("SELECT obj_description(to_regclass(%s), 'pg_class')", [TABLE]).fetchone()
         said = str(found[0]) if found and found[0] else ""
         if said == _MARK + shape.state:
             return
-        there = self.connection.execute("SELECT to_regclass(%s) IS NOT NULL", [TABLE]).fetchone()
+        there = connection.execute("SELECT to_regclass(%s) IS NOT NULL", [TABLE]).fetchone()
         if there and there[0] and not said.startswith(_MARK):
             raise BadData(f"the table {TABLE} is in the way and is no export of unweave; rename it")
         from psycopg import sql
 
-        with self.connection.transaction():
-            self.connection.execute("DROP TABLE IF EXISTS unweave_passages")
+        with connection.transaction():
+            connection.execute("DROP TABLE IF EXISTS unweave_passages")
             for statement in self.mapping(shape).splitlines():
-                self.connection.execute(statement.encode())
+                connection.execute(statement.encode())
             noted = sql.SQL("COMMENT ON TABLE unweave_passages IS {}").format(sql.Literal(_MARK + shape.state))
-            self.connection.execute(noted)
+            connection.execute(noted)
 
     def count(self) -> int:
-        found = self.connection.execute("SELECT count(*) FROM unweave_passages").fetchone()
+        with self._answering() as connection:
+            found = connection.execute("SELECT count(*) FROM unweave_passages").fetchone()
         return int(found[0]) if found else 0
 
     def add(self, rows: Rows) -> None:
@@ -101,12 +155,14 @@ class PostgreSQL:
             row = slice(impacts.indptr[i], impacts.indptr[i + 1])
             vector = sparsevec(impacts.indices[row], impacts.data[row], impacts.shape[1])
             fields = json.dumps(_without_nul(dict(rows.fields[i])), default=str)
-            lines.append((rows.first + i, _without_nul(passage_id), vector, fields))
-        with self.connection.transaction(), self.connection.cursor() as cursor:
-            cursor.executemany(_UPSERT, lines)
+            embedding = [] if rows.embeddings is None else [str(rows.embeddings[i].tolist())]
+            lines.append((rows.first + i, _without_nul(passage_id), vector, fields, *embedding))
+        with self._answering() as connection, connection.transaction(), connection.cursor() as cursor:
+            cursor.executemany(_upsert(rows.embeddings is not None), lines)
 
     def finish(self) -> None:
-        self.connection.execute("ANALYZE unweave_passages")
+        with self._answering() as connection:
+            connection.execute("ANALYZE unweave_passages")
 
     def search(self, queries: csr_array, cutoff: int) -> list[Found]:
         spans = map(slice, queries.indptr[:-1], queries.indptr[1:])
@@ -114,7 +170,8 @@ class PostgreSQL:
 
     def _found(self, latents: Sequence[int], weights: Sequence[float], width: int, cutoff: int) -> Found:
         asked = {"query": sparsevec(latents, weights, width), "cutoff": cutoff}
-        found = self.connection.execute(_ASK, asked).fetchall()
+        with self._answering() as connection:
+            found = connection.execute(_ASK, asked).fetchall()
         return Found([str(row[0]) for row in found], [float(row[1]) for row in found])
 
     def close(self) -> None:
@@ -131,6 +188,17 @@ def sparsevec(latents: Sequence[int], values: Sequence[float], width: int) -> st
     pairs = sorted((int(latent) + 1, float(value)) for latent, value in zip(latents, values, strict=True) if value)
     assert all(math.isfinite(value) for _, value in pairs)
     return f"{{{','.join(f'{number}:{value:.9g}' for number, value in pairs)}}}/{width}"
+
+
+def _written(query: csr_array) -> str:
+    return sparsevec(query.indices, query.data, query.shape[1])
+
+
+def _upsert(dense: bool) -> bytes:
+    columns = [*_COLUMNS, *(_EMBEDDING if dense else {})]
+    renewed = ", ".join(f"{name} = excluded.{name}" for name in columns[1:])
+    given = ", ".join({"impacts": "%s::sparsevec", "embedding": "%s::vector"}.get(name, "%s") for name in columns)
+    return _UPSERT.format(columns=", ".join(columns), given=given, renewed=renewed).encode()
 
 
 def _without_nul(value: Any) -> Any:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scipy.sparse import csr_array
 
 from unweave.base.extras import require
-from unweave.engines.engine import Found, Rows, Shape
+from unweave.engines.engine import DEPTH, RANK_CONSTANT, Found, Question, Rows, Shape, contents
 from unweave.engines.own_folder import claim
 
 if TYPE_CHECKING:
     import qdrant_edge
 
-_VECTOR = "concepts"
+_VECTOR, _EMBEDDING, _WORDS = "concepts", "embedding", "words"
 _WHOLE = "edge_config.json"
 """A file that a shard has once it was made."""
 
@@ -33,20 +33,35 @@ class QdrantEdge:
         require("Qdrant Edge", "qdrant-edge", "qdrant_edge")
         self.folder = folder
         self._shard: qdrant_edge.EdgeShard | None = None
+        self._texts = False
 
     def mapping(self, shape: Shape) -> str:
-        return json.dumps({"sparse_vectors": {_VECTOR: {"datatype": "float32", "modifier": None}}})
+        vectors = {"vectors": {_EMBEDDING: {"size": shape.width, "distance": "Dot"}}} if shape.width else {}
+        words = {_WORDS: {"datatype": "float32", "modifier": "idf"}} if shape.texts else {}
+        return json.dumps({**vectors, "sparse_vectors": {_VECTOR: {"datatype": "float32", "modifier": None}, **words}})
 
     def request(self, queries: csr_array, cutoff: int) -> str:
-        first = queries[[0]]
-        vector = {"indices": first.indices.tolist(), "values": first.data.tolist()}
-        return json.dumps({"query": vector, "using": _VECTOR, "limit": cutoff, "with_payload": True})
+        return json.dumps({"query": _pair(queries[[0]]), "using": _VECTOR, "limit": cutoff, "with_payload": True})
+
+    def hybrid(self, question: Question, cutoff: int) -> str | None:
+        prefetch: list[tuple[str, Any]] = [(_VECTOR, _pair(question.weights))]
+        if question.embedding is not None:
+            prefetch.append((_EMBEDDING, question.embedding.tolist()))
+        if question.text is not None:
+            from qdrant_edge import Bm25
+
+            words = Bm25().embed_query(question.text)
+            prefetch.append((_WORDS, {"indices": list(words.indices), "values": list(words.values)}))
+        return json.dumps({  # Qdrant counts ranks from 0
+            "prefetch": [{"query": query, "using": name, "limit": max(DEPTH, cutoff)} for name, query in prefetch],
+            "query": {"rrf": {"k": RANK_CONSTANT + 1}}, "limit": cutoff, "with_payload": True,
+        })  # fmt: skip
 
     def prepare(self, shape: Shape) -> None:
         import qdrant_edge
 
-        sparse = {_VECTOR: qdrant_edge.EdgeSparseVectorParams(datatype=qdrant_edge.VectorStorageDatatype.Float32)}
         self.close()
+        self._texts = shape.texts
         shard = claim(self.folder, shape.state)
         if (shard / _WHOLE).is_file():
             self._shard = qdrant_edge.EdgeShard.load(str(shard))
@@ -54,7 +69,7 @@ class QdrantEdge:
         if shard.exists():
             shutil.rmtree(shard)
         shard.mkdir()
-        self._shard = qdrant_edge.EdgeShard.create(str(shard), qdrant_edge.EdgeConfig(sparse_vectors=sparse))
+        self._shard = qdrant_edge.EdgeShard.create(str(shard), _config(shape))
         self._shard.flush()
 
     @property
@@ -71,12 +86,16 @@ class QdrantEdge:
     def add(self, rows: Rows) -> None:
         import qdrant_edge
 
-        points = []
+        points, words = [], qdrant_edge.Bm25()
         for i, passage_id in enumerate(rows.ids):
             row = slice(rows.impacts.indptr[i], rows.impacts.indptr[i + 1])
             vector = qdrant_edge.SparseVector(rows.impacts.indices[row].tolist(), rows.impacts.data[row].tolist())
-            payload = {"id": passage_id, **rows.fields[i]}
-            points.append(qdrant_edge.Point(rows.first + i, {_VECTOR: vector}, payload))
+            vectors: dict[str, Any] = {_VECTOR: vector}
+            if rows.embeddings is not None:
+                vectors[_EMBEDDING] = rows.embeddings[i].tolist()
+            if self._texts and (text := contents(rows.fields[i])):
+                vectors[_WORDS] = words.embed_document(text)
+            points.append(qdrant_edge.Point(rows.first + i, vectors, {"id": passage_id, **rows.fields[i]}))
         self.shard.update(qdrant_edge.UpdateOperation.upsert_points(points))
         self.shard.flush()
 
@@ -99,3 +118,18 @@ class QdrantEdge:
         if self._shard is not None:
             self._shard.close()
             self._shard = None
+
+
+def _config(shape: Shape) -> qdrant_edge.EdgeConfig:
+    import qdrant_edge as qdrant
+
+    float32 = qdrant.VectorStorageDatatype.Float32
+    sparse = {_VECTOR: qdrant.EdgeSparseVectorParams(datatype=float32)}
+    if shape.texts:
+        sparse[_WORDS] = qdrant.EdgeSparseVectorParams(datatype=float32, modifier=qdrant.Modifier.Idf)
+    dense = {_EMBEDDING: qdrant.EdgeVectorParams(shape.width, qdrant.Distance.Dot)} if shape.width else None
+    return qdrant.EdgeConfig(vectors=dense, sparse_vectors=sparse)
+
+
+def _pair(query: csr_array) -> dict[str, list[Any]]:
+    return {"indices": query.indices.tolist(), "values": query.data.tolist()}

@@ -12,6 +12,7 @@ from unweave.config import ReproduceConfig
 from unweave.encode.encoder import Encoder
 from unweave.evaluation.causes import Causes
 from unweave.evaluation.reproduction import Reproduction
+from unweave.evaluation.stability import Stable
 from unweave.evaluation.table import KIND, Evaluation
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.writer import IndexWriter
@@ -24,6 +25,7 @@ from unweave.stages.health import Advice, Found
 from unweave.stages.recall import Recall
 from unweave.stages.trust import Reach
 from unweave.texts.collection import Collection
+from unweave.texts.rephrasing import Paraphrase
 
 if TYPE_CHECKING:
     from unweave.audits.audit import Audit
@@ -177,6 +179,25 @@ class Project(Showing):
         from unweave.stages.causes import faithfulness
 
         return faithfulness(self, system, most)
+
+    def stability(
+        self, *, other: Path | None = None, paraphrases: Sequence[Paraphrase] = (), synonyms: Path | None = None,
+        most: int = 100,
+    ) -> list[Stable]:  # fmt: skip
+        """How much of explanations stays when a text is said otherwise, and by another dictionary; dense scores.
+
+        Args:
+            other: folder of another SAE for the same embeddings, such as another seed's, or of a project that has one.
+            paraphrases: pairs of queries that mean the same; others are made by changes that keep the meaning.
+            synonyms: WordNet's folder `dict`, by which words of one sense are replaced too.
+            most: the project's queries to ask, at most.
+
+        Raises:
+            BadData: the project has no queries and none came in, or the other SAE reads other embeddings.
+        """
+        from unweave.stages.stability import stability
+
+        return stability(self, other, paraphrases, synonyms, most)
 
     def audit(
         self, *, system: str = "dense", run: Path | None = None, groups: Sequence[str] = (),

@@ -14,7 +14,7 @@ from unweave.explaining.difference import Difference, difference
 from unweave.explaining.engine_hits import AUTO, explain_hits
 from unweave.explaining.sentences import Sentence
 from unweave.explaining.two_sided import TwoSided
-from unweave.explaining.words import ByWords
+from unweave.explaining.words import ByWords, SumByWords
 from unweave.project.asking import Asking
 from unweave.retrieval.steering import AS_IT_IS, Steering
 from unweave.stages import accounts, active, counterfactual
@@ -120,6 +120,20 @@ class Explaining(Asking):
     def by_words(self, query: Asked, passage_id: str) -> ByWords:
         """The dense score of a query and a passage, each of its parts split into words; see `explaining.words`."""
         return accounts.by_words(self, query, passage_id)
+
+    def all_by_words(
+        self, query: Asked, passage_ids: Sequence[str], *, system: str = "dense"
+    ) -> list[ByWords | SumByWords]:
+        """The scores of a query and some passages, each split into words, worked out as one block.
+
+        Args:
+            system: dense, or a sum that has it; of the sum's parts, the dense one is split.
+
+        Raises:
+            BadData: by this system no score is a sum over words, or as `by_words`.
+            NotThere: the sum does not find one of the passages.
+        """
+        return accounts.all_by_words(self, query, passage_ids, system)
 
     def words_of(self, latent: int) -> list[list[tuple[Word, float]]]:
         """Of each example of a concept, in their order, its words and what each adds to the activation."""

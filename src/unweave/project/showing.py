@@ -64,15 +64,18 @@ class Showing(Explaining):
         """The concepts that a passage activates, the strongest first."""
         return active.activated_by(self, passage_id)
 
-    def export_plan(self, engine: str, out: Path | str, *, to: str | None = None, profile: str = "default") -> Plan:
+    def export_plan(
+        self, engine: str, out: Path | str, *, to: str | None = None, profile: str = "default", texts: bool = False,
+        dense: bool = False,
+    ) -> Plan:  # fmt: skip
         """What `export_engine` would do: mapping, size, and what becomes of the numbers; nothing is written."""
         from unweave.stages import send
 
-        return send.plan(self, engine, Path(out), to=to, profile=profile)
+        return send.plan(self, engine, Path(out), to=to, profile=profile, texts=texts, dense=dense)
 
     def export_engine(
         self, engine: str, out: Path | str, *, to: str | None = None, profile: str = "default", texts: bool = False,
-        n_queries: int = 50,
+        dense: bool = False, n_queries: int = 50,
     ) -> Sent:  # fmt: skip
         """Put the passages into another engine, and see whether it finds what the index finds; see `stages.send`.
 
@@ -82,10 +85,11 @@ class Showing(Explaining):
             to: where the engine keeps its data, if that is not in files.
             profile: which index: `default` or `paper`.
             texts: send titles, texts and metadata along.
+            dense: send the embeddings along.
             n_queries: queries that are put to both.
         """
         from unweave.stages import send
 
         return send.export_engine(
-            self, engine, Path(out), to=to, profile=profile, texts=texts, n_queries=n_queries
+            self, engine, Path(out), to=to, profile=profile, texts=texts, dense=dense, n_queries=n_queries
         )  # fmt: skip

@@ -22,7 +22,7 @@ from unweave.evaluation.measures import LABELS, MEASURES
 from unweave.evaluation.table import KIND, Evaluation
 from unweave.explaining.difference import difference
 from unweave.explaining.words import PairOfWords
-from unweave.stages import accounts
+from unweave.stages import accounts, counterfactual
 from unweave.stages.workspace import Workspace
 
 FILE = "report.html"
@@ -31,6 +31,9 @@ _EXAMPLES_SHOWN = 3
 HITS_SHOWN = 3
 _ROWS_SHOWN = 6
 _PAIRS_SHOWN = 12
+_RANKS_SHOWN = 10
+_MOST_RANKED = 100_000
+"""Passages up to which ranks without a concept are shown: all of them are ranked twice."""
 _FEWEST_FOR_RARE = 3
 
 
@@ -70,6 +73,8 @@ class Pictures(NamedTuple):
 
     apart: str
     """Why the first hit is above the second."""
+    moved: str
+    """How ranks move without the concept that adds most to the first hit."""
     words: str
     """Words of the query against words of the first hit."""
     pairs: list[PairOfWords]
@@ -203,10 +208,11 @@ def _explained(hits: Sequence[Hit]) -> list[ExplainedHit]:
 
 
 def _pictures(project: Workspace, query: str, hits: Sequence[Hit]) -> Pictures:
-    """What makes the first two hits' scores differ, and the words of the query against those of the first hit."""
+    """What makes the first two hits' scores differ, what ranks would be without the first hit's first concept, and the
+    words of the query against those of the first hit."""
     from unweave.report import pictures
 
-    apart, words = "", ""
+    apart, words, moved = "", "", _moved(project, query, hits)
     pairs: list[PairOfWords] = []
     whys = [hit.explanation for hit in hits[:2] if hit.explanation is not None]
     if len(whys) == 2:
@@ -216,9 +222,21 @@ def _pictures(project: Workspace, query: str, hits: Sequence[Hit]) -> Pictures:
         try:
             found = accounts.by_words(project, query, hits[0].passage.passage_id)
         except UnweaveError:  # there is no encoder, or none whose embeddings are a mean of words
-            return Pictures(apart, words, pairs)
+            return Pictures(apart, moved, words, pairs)
         words, pairs = pictures.heat(found), found.strongest_pairs(_PAIRS_SHOWN)
-    return Pictures(apart, words, pairs)
+    return Pictures(apart, moved, words, pairs)
+
+
+def _moved(project: Workspace, query: str, hits: Sequence[Hit]) -> str:
+    """How ranks move without the concept that adds most to the first hit's score by concepts; empty without one."""
+    from unweave.report import pictures
+
+    why = hits[0].explanation if hits else None
+    if why is None or why.of != "concepts" or not why.contributions or len(project.corpus) > _MOST_RANKED:
+        return ""
+    first = max(why.contributions, key=lambda c: c.value).latent
+    found = counterfactual.in_query(project, query, None, {first: 0.0}, {}, "CL-SR", _RANKS_SHOWN)
+    return pictures.slopes(found) if found.hits else ""
 
 
 def _rows(explanation: Explanation | None) -> list[Row]:

@@ -12,6 +12,7 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from unweave.base.contributions import Names
 from unweave.base.records import Explanation
@@ -119,6 +120,8 @@ class Dense(_Alone):
     ids: Ids = by_number
     latents: Callable[[], PassageLatents] | None = None
     """The passages' latents, asked for when a search is steered by concepts; None: it cannot be."""
+    coded: Callable[[], csr_array | None] = lambda: None
+    """The same by passage, if they are there: what is not is found anew when a score is explained."""
 
     @property
     def steers(self) -> frozenset[str]:
@@ -157,7 +160,9 @@ class Dense(_Alone):
         if self.sae is None:
             raise BadData("without an SAE there is nothing to explain dense scores by; run: unweave fit")
         # A score steered by stored latents is explained by these: encoded anew, one at the threshold might be missing.
-        known = self.latents().rows[hits.passages] if self.latents is not None and steering.boosts else None
+        steered = self.latents is not None and bool(steering.boosts)
+        stored = self.latents().rows if self.latents is not None and steered else self.coded()
+        known = None if stored is None else csr_array(stored[hits.passages])
         rows, scores = self.passages[hits.passages], hits.scores.tolist()
         return explain_dense(scores, query.embedding(), rows, self.sae, self.names, known, steering.boosts)
 

@@ -10,18 +10,16 @@ from __future__ import annotations
 import html
 import json
 import re
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unweave.base.artifact import MANIFEST, read_manifest, verify
-from unweave.base.files import new_folder
 from unweave.base.foreign import LARGEST_DOWNLOAD
 from unweave.base.plain import plain
 from unweave.errors import CorruptArtifact, MissingArtifact, MissingExtra, ModelUnavailable
-from unweave.sae.formats import FILES, import_sae, is_ours
+from unweave.sae.formats import FILES, is_ours
 from unweave.sae.model import RETURNING, SAE, WEIGHTS
 
 if TYPE_CHECKING:
@@ -62,7 +60,7 @@ def push_to_hub(folder: Path | str, repo_id: str, *, private: bool = False) -> s
     """
     folder = Path(folder)
     SAE.load(folder)
-    names = _verified(folder)
+    names = verified(folder)
     hub = _hub("uploading an SAE")
     own_card = folder / CARD
     card = own_card.read_bytes() if own_card.is_file() else model_card(folder, repo_id).encode()
@@ -100,33 +98,13 @@ def download(name: str, revision: str | None = None) -> Path:
     with _hub_errors("download", repo_id):
         folder = Path(hub.snapshot_download(repo_id, revision=revision, allow_patterns=wanted)) / below
     if is_ours(folder):
-        _verified(folder)
+        verified(folder)
     elif not any((folder / weights).is_file() for weights in _WEIGHTS):
         raise MissingArtifact(
             f"the repository {repo_id} holds no SAE{' in ' + below if below else ''}: none of {', '.join(_WEIGHTS)}; "
             "if one of its folders does, name it: OWNER/NAME/FOLDER"
         )
     return folder
-
-
-def pull_from_hub(repo_id: str, folder: Path | str, revision: str | None = None) -> SAE:
-    """Download an SAE into a folder, which must not exist yet; one of another tool becomes one of ours.
-
-    Raises: as `download` and `import_sae` do.
-    """
-    folder = Path(folder)
-    if folder.exists():
-        raise ValueError(f"{folder} exists already; give a folder that does not")
-    downloaded = download(repo_id, revision)
-    if not is_ours(downloaded):
-        sae = import_sae(downloaded)
-        sae.save(folder, replace=False)
-        return sae
-    sae = SAE.load(downloaded)
-    with new_folder(folder) as made:
-        for name in _verified(downloaded):
-            shutil.copyfile(downloaded / name, made / name)
-    return sae
 
 
 def model_card(folder: Path | str, repo_id: str = "OWNER/NAME") -> str:
@@ -236,8 +214,12 @@ def _refuse_large(hub: ModuleType, repo_id: str, revision: str | None, below: st
         )
 
 
-def _verified(folder: Path) -> list[str]:
-    """The names of an SAE folder's own files, whose contents are those that its manifest states."""
+def verified(folder: Path) -> list[str]:
+    """The names of an SAE folder's own files, whose contents are those that its manifest states.
+
+    Raises:
+        CorruptArtifact: they are not.
+    """
     manifest = read_manifest(folder, "sae")
     for name, entry in manifest.files.items():
         if Path(name).name != name or name in (MANIFEST, CARD) or not isinstance(entry.get("sha256"), str):

@@ -1,10 +1,16 @@
 """Explanations and differences as the pages get them.
 
 Concepts are known by their number there. What a term of BM25 or a concept of tokens is called by has a number too, but
-of another table: it goes out as a word, by -1 less its number, so that nobody takes it for a concept.
+of another table: it goes out as a word, by -1 less its number, so that nobody takes it for a concept. What names a
+concept of tokens are the words that its tokens are of.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from pydantic import TypeAdapter
 
 from unweave.base.records import Explanation
 from unweave.explaining.difference import Difference
@@ -14,18 +20,20 @@ _TERMS = "terms"
 """What explanations of BM25's scores are of."""
 _TOKENS = "tokens"
 """The system that searches by concepts of tokens."""
+_CONTRIBUTIONS = TypeAdapter(list[shapes.Contribution])
+"""Makes hundreds of them a search: all at once is a quarter of the time of one by one."""
 
 
 def explanation_of(found: Explanation, system: str) -> shapes.Explanation:
     """An explanation of a score that a system gave."""
-    of_words = _of_words(found.of, system)
+    if _of_words(found.of, system):
+        found = replace(found, contributions=tuple(c._replace(**_as_word(c.latent)) for c in found.contributions))
     return shapes.Explanation(
         of=found.of,
         score=found.score,
-        contributions=[
-            shapes.Contribution.model_construct(**c._asdict() | {"latent": -1 - c.latent if of_words else c.latent})
-            for c in found.contributions
-        ],
+        contributions=_CONTRIBUTIONS.validate_python(
+            [c._asdict() for c in found.contributions]
+        ),
         bias=found.bias,
         residual=found.residual,
         explained_share=found.explained_share,
@@ -48,7 +56,7 @@ def difference_of(found: Difference, system: str) -> shapes.Difference:
     of_words = _of_words(found.first.of, system)
 
     def number(latent: int) -> int:
-        return -1 - latent if of_words else latent
+        return _number_of_word(latent) if of_words else latent
 
     return shapes.Difference(
         of=found.first.of,
@@ -59,7 +67,9 @@ def difference_of(found: Difference, system: str) -> shapes.Difference:
         residual=found.residual,
         concepts=[
             shapes.Differing(
-                **one._asdict() | {"latent": number(one.latent), "difference": one.difference, "only": one.only}
+                **one._asdict()
+                | {"difference": one.difference, "only": one.only}
+                | (_as_word(one.latent) if of_words else {})
             )
             for one in found.concepts
         ],
@@ -72,6 +82,15 @@ def difference_of(found: Difference, system: str) -> shapes.Difference:
             for part in found.parts
         ],
     )  # fmt: skip
+
+
+def _as_word(latent: int) -> dict[str, Any]:
+    """What sets a word apart from a concept: no name was given to it that could hold or not."""
+    return {"latent": _number_of_word(latent), "group": None}
+
+
+def _number_of_word(number: int) -> int:
+    return -1 - number
 
 
 def _of_words(of: str, system: str) -> bool:

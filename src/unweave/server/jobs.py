@@ -49,7 +49,7 @@ class Jobs:
     def __init__(self, project: Project) -> None:
         self._project = project
         self._jobs: deque[_Job] = deque(maxlen=KEPT)
-        self._beginning = threading.Lock()
+        self._beginning, self._foretelling = threading.Lock(), threading.Lock()
 
     def begin(self, asked: shapes.BeginJob) -> shapes.Job:
         """Begin a job.
@@ -81,6 +81,14 @@ class Jobs:
         job = self._of(job_id)
         job.cancel()
         return job.shape()
+
+    def forecast(self, most: int | None) -> list[str]:
+        """What naming by the language model would take and cost, a sentence each; nothing is sent.
+
+        One after the other: the first gathers the evidence, and whoever asks meanwhile for other numbers needs it too.
+        """
+        with self._foretelling:
+            return [plain(line) for line in self._project.forecast(most=most).said()]
 
     def stop(self, seconds: float) -> None:
         """Cancel what runs, and wait for it so long."""
@@ -140,7 +148,8 @@ class _Job:
             return shapes.Job(
                 id=self.id, kind=self.kind, state=self._state, began=self._began, ended=self._ended,
                 steps=[shapes.Progress(**asdict(step)) for step in self._steps], lines=list(self._lines),
-                result=self._result, error=self._error, command=command_of(self._project, self._asked),
+                result=self._result, error=self._error, asked=self._asked,
+                command=command_of(self._project, self._asked),
                 spent=spent_shape(self._project, cost),
             )  # fmt: skip
 
@@ -191,7 +200,7 @@ class _Job:
             self._end("done", result=result)
         except _Cancelled:
             self._end("cancelled")
-        except Exception as error:
+        except BaseException as error:  # whatever it is: a job that never ends keeps all others from beginning
             said = sentence_of(error)
             if said is None:
                 logger.exception("the job %s failed", self.kind)

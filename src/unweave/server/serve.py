@@ -31,6 +31,9 @@ logger = logging.getLogger(__name__)
 _LOG_OF_BUGS = "uvicorn.error"
 _PORTS_TRIED = 100
 _MOST_CONNECTIONS = 512
+_KEPT_OPEN = 60
+"""Seconds that a connection may be silent: a page looks at the jobs every ten, and a request that meets a connection as
+it is closed is lost."""
 _TO_FINISH = 3
 """Seconds that requests under way have when the server is stopped."""
 _OF_OUR_POOLS = "unweave_"
@@ -66,7 +69,7 @@ def serve(
     config = uvicorn.Config(
         serving(HeldProject(project, read_only), gate), http="h11", ws="none", lifespan="on", log_config=None,
         access_log=False, server_header=False, proxy_headers=False, limit_concurrency=_MOST_CONNECTIONS,
-        timeout_graceful_shutdown=_TO_FINISH,
+        timeout_keep_alive=_KEPT_OPEN, timeout_graceful_shutdown=_TO_FINISH,
     )  # fmt: skip
 
     stopped = threading.Event()

@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from unweave.base.contributions import Names
-from unweave.errors import BadData, CorruptArtifact, NotThere
+from unweave.errors import BadData, CorruptArtifact, MissingArtifact, NotThere, StaleArtifact
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.hits import Hits
 from unweave.index.scoring import TOKENS
@@ -175,6 +176,14 @@ def _matrix(project: Workspace) -> NDArray[np.float32]:
     return project.kept("dense rows", ["embeddings/passages"], lambda: project.embedded("passages").rows())
 
 
+def _coded(project: Workspace) -> csr_array | None:
+    """Every passage's latents, if they are there and of these passages."""
+    try:
+        return project.latents
+    except (MissingArtifact, StaleArtifact):
+        return None
+
+
 def _latents(project: Workspace) -> PassageLatents:
     """Every passage's latents both ways, from the first search on that concepts steer."""
     return PassageLatents(project.latents, by_concept(project))
@@ -200,7 +209,8 @@ def _bm25(project: Workspace) -> Lexical:
 
 
 def _dense(project: Workspace) -> Dense:
-    return Dense(_matrix(project), project.sae, _names(project), partial(_ids, project), partial(_latents, project))
+    steered, coded = partial(_latents, project), partial(_coded, project)
+    return Dense(_matrix(project), project.sae, _names(project), partial(_ids, project), steered, coded)
 
 
 def _reconstructed(project: Workspace) -> Reconstructed:

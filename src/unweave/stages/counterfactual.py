@@ -21,6 +21,7 @@ from unweave.explaining.counterfactual import (
 )
 from unweave.retrieval.query import EmbeddedQuery
 from unweave.retrieval.steering import AS_IT_IS, Steering
+from unweave.retrieval.sums import is_sum
 from unweave.retrieval.systems import System
 from unweave.stages.asked import Asked, read_all, vector_of
 from unweave.stages.catalogue import Catalogue
@@ -110,6 +111,11 @@ def _by_account(
     project: Workspace, ranker: System, asked: EmbeddedQuery, passage_id: str, scale: Mapping[int, float],
     add: Mapping[int, float],
 ) -> tuple[tuple[Moved, ...], float]:  # fmt: skip
+    if is_sum(ranker.name):
+        raise BadData(
+            f"a score by {ranker.name} is made of its systems' scores, each with its own part of a concept; ask one of "
+            "the systems, or scale the concept in the query"
+        )
     if add:
         raise BadData(f"what a concept would add to a score by {ranker.name} is not known; scale one, or ask dense")
     (why,) = ranker.explain(asked, Catalogue(project).hit_of(ranker.name, asked, passage_id))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+from unweave.base.cores import on_every_core
 from unweave.encode.words import InWords, Word
 from unweave.explaining.words import in_words, of_activation
 from unweave.stages.asked import check_encoder
@@ -34,16 +35,19 @@ def mark(project: Workspace, passage_ids: Sequence[str], latents: Sequence[int])
     check_encoder(project, "embeddings/passages")
     positions = {passage_id: project.position(passage_id) for passage_id in passage_ids}
     read, stored, sae = _reader(project), project.latents, project.sae
-    found: list[Marked] = []
+    wanted: dict[str, list[int]] = {}
     for passage_id, position in positions.items():
         held = slice(stored.indptr[position], stored.indptr[position + 1])
         active = set(stored.indices[held].tolist())
-        found += [
-            Marked(passage_id, latent, of_activation(read(position), latent, sae))
-            for latent in dict.fromkeys(latents)
-            if latent in active
-        ]
-    return found
+        wanted[passage_id] = [latent for latent in dict.fromkeys(latents) if latent in active]
+    to_read = [passage_id for passage_id, of in wanted.items() if of]
+    # The encoder takes a tenth of a second of one core for a passage: a few of them are many for one thread alone.
+    words = dict(zip(to_read, on_every_core(lambda passage_id: read(positions[passage_id]), to_read), strict=True))
+    return [
+        Marked(passage_id, latent, of_activation(words[passage_id], latent, sae))
+        for passage_id in to_read
+        for latent in wanted[passage_id]
+    ]
 
 
 def _reader(project: Workspace) -> Callable[[int], InWords]:

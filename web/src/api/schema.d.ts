@@ -989,6 +989,7 @@ export interface components {
             result: string[];
             /** Error */
             error: string | null;
+            asked: components["schemas"]["BeginJob"];
             /** Command */
             command: string;
             spent: components["schemas"]["Spent"] | null;

@@ -31,10 +31,18 @@ export function Failed({ error, onRetry }: { error: Refused; onRetry?: () => voi
   );
 }
 
-export function Blank({ title, children }: { title: string; children: ComponentChildren }) {
+interface BlankProps {
+  title: string;
+  /** 2 where it stands under the heading of its page: a page has one of the first level. */
+  level?: 1 | 2;
+  children: ComponentChildren;
+}
+
+export function Blank({ title, level = 1, children }: BlankProps) {
+  const Heading = level === 1 ? "h1" : "h2";
   return (
     <div class="blank">
-      <h1>{title}</h1>
+      <Heading class="blank-title">{title}</Heading>
       {children}
     </div>
   );

@@ -53,6 +53,17 @@ export function rowsOf(account: Account, slots: Slots): Row[] {
   return rows;
 }
 
+/** Which folds are open, and what opens or closes one. */
+export interface Folds {
+  open: readonly string[];
+  onFlip: (fold: string) => void;
+}
+
+/** A list without what is in it, or with what is not. */
+export function flipped(list: readonly string[], one: string): string[] {
+  return list.includes(one) ? list.filter((other) => other !== one) : [...list, one];
+}
+
 interface LedgerProps {
   accounts: Account[];
   slots: Slots;
@@ -61,9 +72,13 @@ interface LedgerProps {
   score: number;
   /** Figures after the point. */
   digits?: number;
+  /** Kept elsewhere, such as in the address; else here. */
+  folds?: Folds;
 }
 
-export function Ledger({ accounts, slots, of, score, digits = 4 }: LedgerProps) {
+export function Ledger({ accounts, slots, of, score, digits = 4, folds }: LedgerProps) {
+  const [open, setOpen] = useState<readonly string[]>([]);
+  const known = folds ?? { open, onFlip: (fold: string) => setOpen(flipped(open, fold)) };
   let before = 0;
   const blocks = accounts.map((account) => {
     const from = before;
@@ -89,7 +104,7 @@ export function Ledger({ accounts, slots, of, score, digits = 4 }: LedgerProps) 
           </tr>
         </thead>
         {blocks.map(({ account, rows, from }) => (
-          <Block key={account.system} account={account} rows={rows} from={from} digits={digits} />
+          <Block key={account.system} account={account} rows={rows} from={from} digits={digits} folds={known} />
         ))}
         <tfoot>
           <tr>
@@ -115,8 +130,15 @@ function Wide({ children, head = false }: { children?: string; head?: boolean })
   );
 }
 
-function Block({ account, rows, from, digits }: { account: Account; rows: Row[]; from: number; digits: number }) {
-  const [open, setOpen] = useState<readonly string[]>([]);
+interface BlockProps {
+  account: Account;
+  rows: Row[];
+  from: number;
+  digits: number;
+  folds: Folds;
+}
+
+function Block({ account, rows, from, digits, folds }: BlockProps) {
   let total = from;
   return (
     <tbody>
@@ -132,15 +154,15 @@ function Block({ account, rows, from, digits }: { account: Account; rows: Row[];
         total += row.value;
         const far = figure(total, digits);
         if ("one" in row) return [<One key={row.key} row={row} of={row.one} digits={digits} far={far} />];
-        const isOpen = open.includes(row.key);
-        const toggle = () => setOpen(isOpen ? open.filter((key) => key !== row.key) : [...open, row.key]);
+        const fold = account.system === null ? row.key : `${account.system}/${row.key}`;
+        const isOpen = folds.open.includes(fold);
         return [
           <tr class="fold" key={row.key}>
             <td>
               <span class="cname">
                 <Swatch kind={row.kind} />
                 {row.inside.length ? (
-                  <button class="btn quiet s" type="button" aria-expanded={isOpen} onClick={toggle}>
+                  <button class="btn quiet s" type="button" aria-expanded={isOpen} onClick={() => folds.onFlip(fold)}>
                     {row.said}
                   </button>
                 ) : (

@@ -7,7 +7,6 @@ from typing import Annotated
 from fastapi import APIRouter, HTTPException, Path, Query
 
 from unweave.base.fields import LARGEST
-from unweave.base.plain import plain
 from unweave.server import shapes
 from unweave.server.held import Held, HeldProject
 from unweave.server.jobs import jobs_of, spent_shape
@@ -37,8 +36,7 @@ def begin(held: Held, asked: shapes.BeginJob) -> shapes.Job:
 def forecast(held: Held, most: Annotated[int | None, Query(ge=1, le=LARGEST)] = None) -> shapes.Forecast:
     """What naming by the language model of the settings would take and cost; nothing is sent."""
     _refuse_if_read_only(held)  # evidence that is missing is gathered
-    found = held.project.forecast(most=most)
-    return shapes.Forecast(said=[plain(line) for line in found.said()])
+    return shapes.Forecast(said=jobs_of(held.project).forecast(most))
 
 
 @router.get("/{id}")

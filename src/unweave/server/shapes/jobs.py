@@ -30,6 +30,16 @@ class Spent(Shape):
     """The cap of the settings, on all that is ever spent on the project's concepts."""
 
 
+class BeginJob(Shape):
+    """Begin a job, or go on with a broken-off one: what is done is not done again."""
+
+    kind: Literal["embed", "fit", "tokens", "name", "judge", "index", "evaluate", "audit", "faithfulness", "map"]
+    namer: Literal["keyphrases", "lexicon", "vocabulary", "language-model"] | None = None
+    """Of `name`; keyphrases if none is given."""
+    most: int | None = Field(default=None, ge=1, le=LARGEST)
+    """Of `name` by a namer beside keyphrases: concepts at most."""
+
+
 class Job(Shape):
     """A long piece of work."""
 
@@ -45,6 +55,8 @@ class Job(Shape):
     result: list[str]
     """What came of it, a sentence each, the first hundred; empty unless it is done."""
     error: str | None
+    asked: BeginJob
+    """What it was begun with, which goes on with it."""
     command: str
     """What does, or goes on with, the same on the command line."""
     spent: Spent | None
@@ -59,16 +71,6 @@ class Jobs(Shape):
     """What can be begun as soon as no job runs: all is there that it needs."""
     spent: Spent | None
     """Over the life of the project; None before there are concepts."""
-
-
-class BeginJob(Shape):
-    """Begin a job, or go on with a broken-off one: what is done is not done again."""
-
-    kind: Literal["embed", "fit", "tokens", "name", "judge", "index", "evaluate", "audit", "faithfulness", "map"]
-    namer: Literal["keyphrases", "lexicon", "vocabulary", "language-model"] | None = None
-    """Of `name`; keyphrases if none is given."""
-    most: int | None = Field(default=None, ge=1, le=LARGEST)
-    """Of `name` by a namer beside keyphrases: concepts at most."""
 
 
 class Forecast(Shape):

@@ -163,7 +163,13 @@ export function AuditView() {
         <pre class="cmd">{copyable(project).command}</pre>
       </Blank>
     );
-  if (error) return <Failed error={error} onRetry={reload} />;
+  if (error)
+    return (
+      <>
+        <h1>Audit</h1>
+        <Failed error={error} onRetry={reload} />
+      </>
+    );
   if (data) return <Found audit={data.audit as unknown as Audit} project={project} />;
   return slow ? <Lines /> : null;
 }

@@ -42,7 +42,7 @@ export function Families({ words }: { words: string }) {
       {loaded.error && !loaded.data && <Failed error={loaded.error} onRetry={loaded.reload} />}
       {loaded.slow && !loaded.data && <Lines />}
       {loaded.data && all.length === 0 && (
-        <Blank title="There are no families">
+        <Blank level={2} title="There are no families">
           <p>No group of concepts holds together better than random groups of the same size.</p>
         </Blank>
       )}

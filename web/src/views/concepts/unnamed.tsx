@@ -3,13 +3,13 @@ import { BeginJob } from "../../parts/job";
 import { Blank } from "../../parts/states";
 import { useProject } from "../../project";
 
-export function Unnamed() {
+export function Unnamed({ level = 1 }: { level?: 1 | 2 }) {
   const { data, reload } = useProject();
   const stage = (name: string) => data?.stages.find((one) => one.name === name);
   const path = data?.path ?? "PROJECT";
   const fitted = stage("sae")?.state ?? "there";
   return (
-    <Blank title="The concepts have no names yet">
+    <Blank level={level} title="The concepts have no names yet">
       {fitted === "missing" ? (
         <p>{stage("sae")?.said || "There is no dictionary yet: it is trained first."}</p>
       ) : (

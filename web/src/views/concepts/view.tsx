@@ -49,7 +49,7 @@ function Table() {
   const list = useTable(query);
   const total = list.pages?.total;
   const missing = list.error?.kind === "MissingArtifact" && !list.pages;
-  if (missing) return <Unnamed />;
+  if (missing) return <Unnamed level={2} />;
   return (
     <>
       <Tools query={query} total={list.loading && !list.pages ? undefined : total} />
@@ -73,13 +73,13 @@ function Nothing({ words, text }: { words: string; text: string }) {
   );
   if (!words || text)
     return (
-      <Blank title="No concept is left">
+      <Blank level={2} title="No concept is left">
         <p>{text ? "None that this text activates passes the filters." : "None passes the filters."}</p>
         <p>{clear}</p>
       </Blank>
     );
   return (
-    <Blank title="No name has these words in it">
+    <Blank level={2} title="No name has these words in it">
       <p>
         Names are short. Search by text instead: it finds the concepts that “<bdi>{words}</bdi>” activates, whatever
         they are called.

@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import { Refused } from "../../api/client";
 import { figure } from "../../parts/figures";
-import { begin, type Job, type Kind } from "../../parts/jobs";
+import { begin, type Job } from "../../parts/jobs";
 import { between, byModel, clock, nameOf, reached, step, took } from "../../parts/jobwords";
 import { Failed } from "../../parts/states";
 import { Log } from "./running";
@@ -23,7 +23,7 @@ export function Earlier({ jobs, idle, kinds }: { jobs: Job[]; idle: boolean; kin
   const [open, setOpen] = useState<string | null>(null);
   const resume = (job: Job) => {
     fail(undefined);
-    begin({ kind: job.kind as Kind, ...(byModel(job) ? { namer: "language-model" } : {}) }).catch((problem) =>
+    begin(job.asked).catch((problem) =>
       fail(problem instanceof Refused ? problem : new Refused(0, "Error", String(problem))),
     );
   };

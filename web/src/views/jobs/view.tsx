@@ -34,7 +34,7 @@ export function JobsView() {
       {!jobs && !error && <Lines n={5} height={20} />}
       {now && <Running key={now.id} job={now} spent={jobs?.spent ?? null} />}
       {jobs && !now && earlier.length === 0 && (
-        <Blank title="Nothing is running">
+        <Blank level={2} title="Nothing is running">
           <p>
             {readOnly
               ? "This project is served read-only: its commands run in a terminal."

@@ -7,7 +7,7 @@ import { Axis } from "../../score/axis";
 import { Bar, Brackets } from "../../score/bar";
 import { accountsOf, type Slots } from "../../score/groups";
 import { layoutOf } from "../../score/layout";
-import { Ledger } from "../../score/ledger";
+import { type Folds, Ledger } from "../../score/ledger";
 import { Legend } from "../../score/legend";
 import { scaleOf } from "../../score/scale";
 import { useWidth } from "../../score/width";
@@ -16,10 +16,11 @@ interface ScoreProps {
   of: Shape<"Standing">;
   slots: Slots;
   title: string;
+  folds: Folds;
   onSelect: (latent: number) => void;
 }
 
-export function Score({ of, slots, title, onSelect }: ScoreProps) {
+export function Score({ of, slots, title, folds, onSelect }: ScoreProps) {
   const [ref, width] = useWidth<SVGSVGElement>();
   const { score } = of.explanation;
   const accounts = accountsOf(of.explanation, slots, of.query);
@@ -39,7 +40,7 @@ export function Score({ of, slots, title, onSelect }: ScoreProps) {
         {layout.brackets.length > 0 && <Brackets layout={layout} scale={scale} width={width} />}
         <Bar layout={layout} scale={scale} width={width} onSelect={onSelect} />
       </div>
-      <Ledger accounts={accounts} slots={slots} of={title} score={score} />
+      <Ledger accounts={accounts} slots={slots} of={title} score={score} folds={folds} />
     </>
   );
 }

@@ -12,6 +12,7 @@ import { Blank, Failed, Lines } from "../../parts/states";
 import { type ProjectInfo, useProject } from "../../project";
 import type { Slots } from "../../score/groups";
 import { keptSlots, NO_SLOTS, slotOf } from "../../score/slots";
+import { foldsOf } from "../search/opened";
 import { asksOf, searched } from "../search/state";
 import { isSteerable } from "../search/sums";
 import { Score } from "./account";
@@ -52,7 +53,13 @@ export function PassageView() {
         </p>
       </Blank>
     );
-  if (error) return <Failed error={error} onRetry={reload} />;
+  if (error)
+    return (
+      <>
+        <h1>{title}</h1>
+        <Failed error={error} onRetry={reload} />
+      </>
+    );
   if (!data) return slow ? <Lines n={12} /> : null;
   return (
     <div aria-busy={loading} class={loading ? "dimmed" : ""}>
@@ -125,7 +132,13 @@ function Reader({ of, state, project }: { of: Page; state: State; project: Proje
               {found.error && <Failed error={found.error} onRetry={found.reload} />}
               {!found.data && found.slow && <Lines n={6} />}
               {typeof standing === "object" && (
-                <Score of={standing} slots={slots} title={of.title || of.passage_id} onSelect={select} />
+                <Score
+                  of={standing}
+                  slots={slots}
+                  title={of.title || of.passage_id}
+                  folds={foldsOf(state.opened, of.passage_id)}
+                  onSelect={select}
+                />
               )}
               {typeof standing === "string" && (
                 <p class="mute">

@@ -23,7 +23,7 @@ export function Ask({ state, project }: { state: SearchState; project: ProjectIn
     event.preventDefault();
     if (text.trim() && text.trim() !== state.q) go(toQuery(text.trim(), state));
   };
-  const choose = (system: string) => go(changed({ system, compare: null }));
+  const choose = (system: string) => go(changed({ system, compare: null, steps: null }));
   return (
     <>
       <search>
@@ -67,7 +67,7 @@ export function Ask({ state, project }: { state: SearchState; project: ProjectIn
           {state.q && (
             <a
               class="btn only-wide"
-              href={changed({ view: state.sideBySide ? null : "systems", compare: null })}
+              href={changed({ view: state.sideBySide ? null : "systems", compare: null, steps: null })}
               aria-current={state.sideBySide ? "true" : undefined}
             >
               {state.sideBySide ? "One system" : "Side by side"}

@@ -12,14 +12,14 @@ import type { SearchState } from "./state";
 export function BeforeTheFirst({ state, project }: { state: SearchState; project: ProjectInfo | undefined }) {
   const examples = project?.examples ?? [];
   return (
-    <Blank title="Ask, and see why each passage was found">
+    <Blank level={2} title="Ask, and see why each passage was found">
       <p>
         Every score is shown as an exact sum of named concepts, a bias and a residual. Boost or ban a concept, and watch
         the ranks move.
       </p>
       {examples.length > 0 && (
         <>
-          <h2>Try one</h2>
+          <h3>Try one</h3>
           <div class="tries">
             {examples.map((text) => (
               <a key={text} href={toQuery(text, state)}>
@@ -88,7 +88,7 @@ export function NoHit({ state, project }: { state: SearchState; project: Project
       : "No passage was found";
   const others = (project?.systems ?? []).filter((one) => one === "dense" && one !== system);
   return (
-    <Blank title={why}>
+    <Blank level={2} title={why}>
       {where.map((one) => {
         const key = one.slice(0, one.indexOf("="));
         const values = project?.metadata[key] ?? [];

@@ -1,6 +1,5 @@
 /** Two hits of one query: why one stands above the other, and the smallest change of one weight that swaps them. */
-import { useState } from "preact/hooks";
-import { changed, go } from "../../address";
+import { changed, go, useAddress } from "../../address";
 import { api, asked, type Shape } from "../../api/client";
 import { useLoaded } from "../../api/use";
 import { useKeys } from "../../keys";
@@ -89,8 +88,9 @@ interface AccountProps {
 }
 
 function Account({ of, slots, boosts, steers, copyable, onClose }: AccountProps) {
-  const [shown, show] = useState(SHOWN);
-  const found = waterfall(of.difference, shown);
+  const all = useAddress().params.get("steps") === "all";
+  const show = (steps: "all" | null) => go(changed({ steps }), "replace");
+  const found = waterfall(of.difference, all ? Number.POSITIVE_INFINITY : SHOWN);
   const titles = [of.first_title || `passage ${of.first_id}`, of.second_title || `passage ${of.second_id}`] as const;
   const [higher, lower] = found.firstIsHigher ? titles : ([titles[1], titles[0]] as const);
   return (
@@ -117,10 +117,10 @@ function Account({ of, slots, boosts, steers, copyable, onClose }: AccountProps)
         <Swap of={of.difference} boosts={boosts} steers={steers} />
       </p>
       <Scrolls label="The difference as a table">
-        <Steps of={found} higher={higher} lower={lower} slots={slots} onOpen={() => show(Number.POSITIVE_INFINITY)} />
+        <Steps of={found} higher={higher} lower={lower} slots={slots} onOpen={() => show("all")} />
       </Scrolls>
-      {shown > SHOWN && (
-        <button class="btn quiet s" type="button" onClick={() => show(SHOWN)}>
+      {all && (
+        <button class="btn quiet s" type="button" onClick={() => show(null)}>
           Only the {SHOWN} largest
         </button>
       )}
@@ -185,7 +185,7 @@ function Swap({ of, boosts, steers }: Pick<AccountProps, "boosts" | "steers"> & 
   const isWord = concept.group === null;
   const search = () => {
     const { boost } = steeredAs(new Map(boosts).set(swap.latent, weight), []);
-    go(changed({ boost, compare: null }));
+    go(changed({ boost, compare: null, steps: null }));
   };
   const name = isWord ? `“${concept.name}”` : null;
   return (

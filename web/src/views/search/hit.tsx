@@ -5,7 +5,7 @@ import { figure } from "../../parts/figures";
 import { Bar, Brackets } from "../../score/bar";
 import { type Account, net, type Slots } from "../../score/groups";
 import { layoutOf } from "../../score/layout";
-import { Ledger } from "../../score/ledger";
+import { type Folds, Ledger } from "../../score/ledger";
 import { Marked } from "../../score/marked";
 import { decimals, place, type Scale } from "../../score/scale";
 import { slotOf } from "../../score/slots";
@@ -28,16 +28,21 @@ export interface HitProps {
   /** Picked for a comparison. */
   picked: boolean;
   steered: boolean;
+  /** Its sum is open, with these of its folds; null: it is not. */
+  folds: Folds | null;
   /** Address of the whole passage. */
   to: string;
   wordsOf: (passage: string, latent: number) => Shape<"MarkedText"> | null;
   onSelect: (latent: number) => void;
   onPick: (passage: string) => void;
+  /** Open its sum, or close it. */
+  onOpen: () => void;
 }
 
 export function Hit(props: HitProps) {
-  const { hit, accounts, slots, scale, width, selected, picked, steered, to, wordsOf, onSelect, onPick } = props;
-  const [open, setOpen] = useState(false);
+  const { hit, accounts, slots, scale, width, selected, picked, steered, folds, to, wordsOf } = props;
+  const { onSelect, onPick, onOpen } = props;
+  const open = folds !== null;
   const [at, setAt] = useState<string | null>(null);
   const layout = layoutOf(accounts);
   const pieces = accounts.flatMap((account) => account.pieces);
@@ -57,7 +62,7 @@ export function Hit(props: HitProps) {
     } else if (event.key === "Enter") {
       const latent = at === null ? null : pieces.find((piece) => piece.key === at)?.latent;
       if (latent !== null && latent !== undefined) onSelect(latent);
-      else setOpen(!open);
+      else onOpen();
     } else if (event.key === "Escape" && at !== null) setAt(null);
     else return;
     event.preventDefault();
@@ -84,13 +89,7 @@ export function Hit(props: HitProps) {
           </a>
           {steered && <Moved hit={hit} narrow />}
           <span class="acts">
-            <button
-              class="btn quiet s"
-              type="button"
-              aria-expanded={open}
-              aria-controls={sum}
-              onClick={() => setOpen(!open)}
-            >
+            <button class="btn quiet s" type="button" aria-expanded={open} aria-controls={sum} onClick={onOpen}>
               {open ? "Hide the sum" : "Show the sum"}
             </button>
             <button class="btn quiet s" type="button" aria-pressed={picked} onClick={() => onPick(hit.passage_id)}>
@@ -111,7 +110,7 @@ export function Hit(props: HitProps) {
         <div class="bar-row">
           {/* biome-ignore lint/a11y/noStaticElementInteractions: a tap on the bar opens the sum, as Enter does on the hit */}
           {/* biome-ignore lint/a11y/useKeyWithClickEvents: see above */}
-          <div class="bar-of" onClick={() => isNarrow() && setOpen(!open)}>
+          <div class="bar-of" onClick={() => isNarrow() && onOpen()}>
             {layout.brackets.length > 0 && <Brackets layout={layout} scale={scale} width={width} />}
             <Bar
               {...{ layout, scale, width, was, selected, at }}
@@ -127,7 +126,7 @@ export function Hit(props: HitProps) {
         </div>
       </div>
       <div class="sum" id={sum} hidden={!open}>
-        {open && <Ledger accounts={accounts} slots={slots} of={title} score={hit.score} />}
+        {folds && <Ledger accounts={accounts} slots={slots} of={title} score={hit.score} folds={folds} />}
       </div>
     </li>
   );
@@ -139,7 +138,9 @@ function shownWords(hit: HitProps["hit"], accounts: Account[], selected: number 
   const colours = pieces.filter((piece) => piece.kind === "slot").sort((a, b) => net(b) - net(a));
   const latent = selected ?? colours[0]?.latent ?? null;
   if (latent !== null) return { latent, counted: true, marked: wordsOf(hit.passage_id, latent) };
-  const terms = pieces.filter((piece) => piece.kind === "word").flatMap((piece) => piece.of.map((c) => c.name ?? ""));
+  const terms = pieces
+    .filter((piece) => piece.kind === "word")
+    .flatMap((piece) => piece.of.flatMap((c) => c.name?.split(", ") ?? []));
   const words = wordsOfTerms(hit.text, terms);
   return { latent, counted: false, marked: { key: hit.passage_id, latent: -1, words, others: 0 } };
 }

@@ -64,7 +64,7 @@ export function useSearchKeys({ state, steer, slots, select, pick, picked, unpic
       does: "Clear the selection, close what is open",
       run: () => {
         if (picked !== null) unpick();
-        else if (state.compare) go(changed({ compare: null }));
+        else if (state.compare) go(changed({ compare: null, steps: null }));
         else if (selected !== null) select(selected);
       },
     },

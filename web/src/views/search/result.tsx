@@ -17,7 +17,9 @@ import type { ConceptLine } from "./concepts";
 import { Hit } from "./hit";
 import { useSearchKeys } from "./keys";
 import { isNamed, useNames, useWords } from "./known";
+import { flipSum, foldsOf } from "./opened";
 import { Panel } from "./panel";
+import { useSliding } from "./sliding";
 import { isSteered, MOST_HITS, PAGE, pairOf, type SearchState, searched } from "./state";
 import type { Steer } from "./steering";
 import { type Known, SelectedStrip, SteeredStrip } from "./strips";
@@ -46,6 +48,8 @@ export function Results({ result, state, steer, project, old }: ResultProps) {
   const scale = useScale(result, accounts);
   const of = useMemo(() => carried(accounts), [accounts]);
   const [axis, width] = useWidth<SVGSVGElement>();
+  const list = useRef<HTMLOListElement>(null);
+  useSliding(list, `${result.system}\n${result.query}`);
   const [picked, setPicked] = useState<string | null>(null);
 
   const lines = useLines(slots, state, explanations);
@@ -62,7 +66,7 @@ export function Results({ result, state, steer, project, old }: ResultProps) {
   const pick = (passage: string) => {
     if (picked === null || picked === passage) return setPicked(picked === null ? passage : null);
     setPicked(null);
-    go(changed({ compare: pairOf(picked, passage) }));
+    go(changed({ compare: pairOf(picked, passage), steps: null }));
   };
   useSearchKeys({ state, steer, slots, select, pick, picked, unpick: () => setPicked(null) });
 
@@ -94,7 +98,7 @@ export function Results({ result, state, steer, project, old }: ResultProps) {
               {...(steer.refused === null ? { boosts: state.boosts } : {})}
               first={state.compare[0]}
               second={state.compare[1]}
-              onClose={() => go(changed({ compare: null }))}
+              onClose={() => go(changed({ compare: null, steps: null }))}
             />
           )}
           <div class="scale">
@@ -102,7 +106,7 @@ export function Results({ result, state, steer, project, old }: ResultProps) {
             <Axis scale={scale} bars={axis} />
             <span class="h">Score</span>
           </div>
-          <ol class={state.selected === null ? "hits" : "hits has-focus"}>
+          <ol ref={list} class={state.selected === null ? "hits" : "hits has-focus"}>
             {result.hits.map((hit, i) => (
               <Hit
                 key={hit.passage_id}
@@ -112,6 +116,8 @@ export function Results({ result, state, steer, project, old }: ResultProps) {
                 to={address("/passage", { id: hit.passage_id, ...searched(state), sel: null })}
                 onSelect={select}
                 onPick={pick}
+                folds={state.opened.has(hit.passage_id) ? foldsOf(state.opened, hit.passage_id) : null}
+                onOpen={() => flipSum(hit.passage_id)}
               />
             ))}
           </ol>

@@ -1,4 +1,5 @@
 /** What the address of a search says, and how it changes: the query, the system, the steering, what is selected. */
+import { decoded, type Opened, openedOf } from "./opened";
 
 export interface SearchState {
   q: string;
@@ -12,6 +13,8 @@ export interface SearchState {
   k: number;
   compare: [first: string, second: string] | null;
   sideBySide: boolean;
+  /** Sums of hits, and folds in them. */
+  opened: Opened;
 }
 
 export const PAGE = 10;
@@ -34,15 +37,8 @@ export function stateOf(params: URLSearchParams, fallback: string): SearchState 
     k: Math.min(MOST_HITS, Math.max(1, whole(params.get("k")) ?? PAGE)),
     compare: compare[0] && compare[1] ? [compare[0], compare[1]] : null,
     sideBySide: params.get("view") === "systems",
+    opened: openedOf(params),
   };
-}
-
-function decoded(id: string): string {
-  try {
-    return decodeURIComponent(id);
-  } catch {
-    return id;
-  }
 }
 
 function boostsOf(text: string): Map<number, number> {
