@@ -77,7 +77,8 @@ def explain(
         said = "without --lucene" if lucene else "for the dense score as it is; leave --system and --boost out"
         raise click.UsageError(f"--{account.replace('_', '-')} is {said}")
     if (account == "two_sided" or of_sum) and svg is not None:
-        raise click.UsageError("two-sided accounts and sums by words have no picture; leave --svg out")
+        said = "a sum by words" if of_sum else "--two-sided"
+        raise click.UsageError(f"{said} has no picture; leave --svg out")
     asked = {"query": query, "passage" if project is None else "passage_id": passage}
     of = _opened(project, dictionary, system, boosts)
     explain_pair = of.explain if project is None else partial(of.explain, **_by(system, boosts))
