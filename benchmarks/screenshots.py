@@ -129,7 +129,7 @@ def picture(page: Page, origin: str, view: View) -> bytes:
     page.locator(view.ready).first.wait_for(timeout=60_000)
     if view.then is not None:
         view.then(page)
-    page.wait_for_load_state("networkidle")
+    page.wait_for_load_state("networkidle", timeout=120_000)
     taken: bytes = page.screenshot()
     return taken
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from unweave.base.cores import on_every_core
 from unweave.base.plain import plain
 from unweave.errors import BadData, MissingExtra
 from unweave.evaluation.significance import Comparison, compare, holm, macro_interval
@@ -72,19 +73,22 @@ def from_values(
     systems = list(dict.fromkeys(system for of in per_query.values() for system in of))
     if baseline not in systems:
         raise BadData(f"no system {baseline!r} was evaluated; there are: {', '.join(systems) or 'none'}")
-    found = {
-        (system, collection): compare(of[system], of[baseline])
-        for collection, of in per_query.items()
-        for system in of
-        if system != baseline and baseline in of
-    }
+    pairs = [(s, c) for c, of in per_query.items() for s in of if s != baseline and baseline in of]
+    # Resampling takes most of a second for thousands of queries, and each pair and interval stands for itself.
+    compared = on_every_core(lambda pair: compare(per_query[pair[1]][pair[0]], per_query[pair[1]][baseline]), pairs)
+    found = dict(zip(pairs, compared, strict=True))
     corrected = dict(zip(found, holm([one.p for one in found.values()]), strict=True))
+    by_system = [
+        {c: np.array(list(of[system].values())) for c, of in per_query.items() if system in of} for system in systems
+    ]
+    intervals = on_every_core(
+        lambda values: macro_interval(list(values.values())) if len(values) == len(collections) else (None, None),
+        by_system,
+    )
     entries = []
-    for system in systems:
-        values = {c: np.array(list(of[system].values())) for c, of in per_query.items() if system in of}
+    for system, values, (low, high) in zip(systems, by_system, intervals, strict=True):
         means = {c: float(of.mean()) for c, of in values.items()}
         whole = len(means) == len(collections)
-        low, high = macro_interval(list(values.values())) if whole else (None, None)
         against = {c: found[system, c]._replace(p=corrected[system, c]) for c in collections if (system, c) in found}
         macro = float(np.mean(list(means.values()))) if whole else None
         entries.append(Entry(system, means, macro, low, high, bytes_per_passage.get(system), against))
