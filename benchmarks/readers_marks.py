@@ -6,7 +6,8 @@
 Readers held names against texts of the pool that the dictionary was neither trained nor named on (`readers_sheets.py`,
 `read.jsonl`). `mark` puts into the packaged dictionary what follows from that: the activation from which a name holds,
 and the share of random directions' names that it is surely better than, where the second encoder had not found more.
-What holds from nowhere has readers' share alone; names that nobody read keep what the second encoder found.
+What holds from nowhere has readers' share alone; names that nobody read keep what the second encoder found. Names that
+readers gave anew (`readers_names.py`, then in `curated.jsonl`) and that were read come with it.
 
 `check` says what the readers found, and how often names fit texts in which they are said to hold, by the readings of
 `reading.json`, of eight collections that had no part in this. `HOLDS` was chosen by the first. Writes
@@ -30,7 +31,7 @@ from scipy.special import expit, logit
 from unweave.base.artifact import read_manifest
 from unweave.base.building import build
 from unweave.cli.show import table
-from unweave.concepts.concept import ABOVE_NULLS
+from unweave.concepts.concept import ABOVE_NULLS, CURATED
 from unweave.concepts.namers.base import digest
 from unweave.dictionaries.dictionary import from_pretrained
 from unweave.dictionaries.latents import LATENTS, read_latents, write_latents
@@ -38,7 +39,7 @@ from unweave.sae.hub import CARD
 from unweave.sae.model import WEIGHTS
 from unweave.texts.open import open_collection
 
-READ, READING = (Path(__file__).parent / name for name in ("read.jsonl", "reading.json"))
+READ, READING, NAMED = (Path(__file__).parent / name for name in ("read.jsonl", "reading.json", "curated.jsonl"))
 RESULTS = Path(__file__).parent / "results" / "readers_marks.json"
 PACKAGED = Path(__file__).parents[1] / "src" / "unweave" / "pretrained"
 FITS, PLAINLY = 1, 2
@@ -135,8 +136,10 @@ def mark() -> None:
     readers = fitted(rows)
     place = {(row["latent"], row["name"]): number for number, row in enumerate(rows)}
     manifest, card = read_manifest(PACKAGED, "sae"), (PACKAGED / CARD).read_text(encoding="utf-8")
-    latents = []
+    given, latents = {row["latent"]: row for row in rows_of(NAMED)}, []
     for one in read_latents(PACKAGED, int(manifest.results["n_latents"])):
+        if (one.latent, given[one.latent]["name"]) in place and one.name != given[one.latent]["name"]:
+            one = one._replace(**given[one.latent], namer=CURATED, over_nulls=None)  # named anew since it was packed
         number = place.get((one.latent, one.name))
         if number is not None:
             over, least = over_nulls(readers, number, rows[number]), readers.holds_from(number, rows[number]["levels"])

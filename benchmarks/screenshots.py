@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import chdir
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -107,7 +108,8 @@ def main() -> None:
         if found is None:
             raise SystemExit("there is no Chromium: install one, set UNWEAVE_CHROMIUM to where it is, or run make web")
         path, environment = found
-        with served(copy) as server, sync_playwright() as playwright:
+        # From within the folder, so that no picture shows where on this machine it lies.
+        with chdir(folder), served(Path(copy.name)) as server, sync_playwright() as playwright:
             browser = playwright.chromium.launch(
                 executable_path=path, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
                 env={**os.environ, **environment},
