@@ -170,6 +170,9 @@ def test_init_on_a_full_disk_leaves_nothing(small_disk, tmp_path):
 
 # --- steps out of order ---------------------------------------------------------------------------
 
+FILES = ("jsonl", "parquet", "anserini", "ciff", "elasticsearch", "opensearch", "vespa")
+PLACES = ("qdrant-edge", "qdrant", "postgresql", "milvus")
+"""Engines that passages are written for as files, and those that have to be told a place."""
 ARGUMENTS = {
     "search": ["sea"], "explain": ["sea", "a"],
     "difference": ["sea", "a", "b"], "counterfactual": ["sea", "a", "--scale", "0=0"],
@@ -180,8 +183,8 @@ ARGUMENTS = {
     "concepts rename": ["0", "tides"], "concepts flag": ["0", "mine"], "concepts merge": ["0", "1"],
     "search-all": ["out.trec"], "concepts export": ["out.csv"], "concepts import": [__file__],
     "concepts adopt": ["nowhere"], "export atlas": ["out.parquet"],
-    **{f"export {engine}": ["out"] for engine in ("jsonl", "parquet", "anserini", "ciff")},
-    **{f"export {engine}": ["out", "--to", "own"] for engine in ("qdrant-edge", "postgresql", "milvus")},
+    **{f"export {engine}": ["out"] for engine in FILES},
+    **{f"export {engine}": ["out", "--to", "own"] for engine in PLACES},
 }  # fmt: skip
 
 

@@ -32,6 +32,9 @@ NOT_ASKED = {
 }
 ASKS_THE_HUB = {("embed", "--model"), ("pretrain", "--model"), ("judge", "--other-encoder")}
 """Any text may be a model's name; test_cli_errors has one that is not there."""
+FILES = ("jsonl", "parquet", "anserini", "ciff", "elasticsearch", "opensearch", "vespa")
+PLACES = ("qdrant-edge", "qdrant", "postgresql", "milvus")
+"""Engines that passages are written for as files, and those that have to be told a place."""
 ARGUMENTS = {
     "init": ["--corpus", "FOLDER/corpus.jsonl"],
     "search": ["moon"], "explain": ["moon", "p1"],
@@ -43,8 +46,8 @@ ARGUMENTS = {
     "concepts rename": ["0", "tides"], "concepts flag": ["0", "mine"], "concepts merge": ["0", "1"],
     "export atlas": ["FOLDER/out.parquet"], "concepts export": ["FOLDER/out.csv"], "concepts import": ["FOLDER/in.csv"],
     "concepts adopt": ["FOLDER/project"],
-    **{f"export {engine}": ["FOLDER/out"] for engine in ("jsonl", "parquet", "anserini", "ciff")},
-    **{f"export {engine}": ["FOLDER/out", "--to", "FOLDER/own"] for engine in ("qdrant-edge", "postgresql", "milvus")},
+    **{f"export {engine}": ["FOLDER/out"] for engine in FILES},
+    **{f"export {engine}": ["FOLDER/out", "--to", "FOLDER/own"] for engine in PLACES},
     "sae import": ["FOLDER/new"], "sae export": ["FOLDER/new", "--format", "saelens"],
 }  # fmt: skip
 

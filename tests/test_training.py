@@ -285,8 +285,12 @@ def test_numpy_encodes_what_torch_encodes(trained, texts):
     sae = trained.sae
     W_enc, b_enc, b_pre = (torch.from_numpy(t) for t in (sae.W_enc, sae.b_enc, sae.b_pre))
     activations = torch.relu((torch.from_numpy(texts) - b_pre) @ W_enc.T + b_enc)
-    expected = torch.where(activations > float(sae.threshold[0]), activations, 0)
-    np.testing.assert_allclose(sae.encode(texts).toarray(), expected.numpy(), atol=1e-5)
+    threshold = float(sae.threshold[0])
+    expected = torch.where(activations > threshold, activations, 0).numpy()
+    on_it = (activations - threshold).abs().numpy() < 1e-5  # which side a rounded sum falls on is the processor's
+    assert on_it.sum() <= 3
+    found = sae.encode(texts).toarray()
+    np.testing.assert_allclose(found[~on_it], expected[~on_it], atol=1e-5)
 
 
 def test_one_model_can_be_cut_to_fewer_latents_when_it_was_trained_for_several_k(sparse_data):

@@ -117,6 +117,12 @@ def test_no_view_scrolls_sideways_on_a_phone(visit, explored):
     assert wide == []
 
 
+def test_a_leaderboard_that_is_wider_than_the_page_scrolls_for_itself(visit, explored):
+    page = opened(visit, explored, "/evaluation", viewport={"width": 800, "height": 900})
+    expect(page.locator("table.board th", has_text="Verdict")).to_be_attached()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 800
+
+
 def test_on_a_phone_chips_select_and_a_sheet_steers(visit, explored):
     page = opened(visit, explored, searching(), words=True, **PHONE)
     before = [one["passage_id"] for one in settled(page)["hits"]]

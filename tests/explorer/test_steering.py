@@ -56,6 +56,25 @@ def test_a_slider_moved_by_the_keyboard_reranks_and_the_ranks_are_announced(visi
     assert_bars_end_at_their_scores(page)
 
 
+QUICKLY = """async steps => {
+  const slider = document.querySelector(".steer input[type=range]");
+  for (let i = 0; i < steps; i++) {
+    slider.stepUp();
+    for (const kind of ["input", "change"]) slider.dispatchEvent(new Event(kind, {bubbles: true}));
+    await new Promise(next => setTimeout(next));
+  }
+}"""
+
+
+def test_no_step_of_a_slider_is_lost_however_quickly_keys_are_pressed(visit, explored):
+    page = visit(explored, searching())
+    settled(page)
+    page.evaluate(QUICKLY, 5)
+    expect(page.locator(".strip")).to_contain_text("× 1.5")
+    expect(first_slider(page)).to_have_value("1.5")
+    assert params(page)["boost"][0].endswith(":1.5")
+
+
 COUNTED = """
 const animate = Element.prototype.animate;
 window.slid = 0;

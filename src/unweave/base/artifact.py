@@ -233,7 +233,8 @@ def recover(folder: Path) -> None:
 
 def replaced(folder: Path) -> Path:
     """Where an artefact lies while another takes its place."""
-    return folder.with_name(f".{folder.name}.unweave-old")
+    whole = folder.absolute()  # "." has no name of its own
+    return whole.parent / f".{whole.name}.unweave-old"
 
 
 def is_ours(folder: Path) -> bool:

@@ -17,6 +17,7 @@ from unweave.base.plain import plain
 from unweave.base.records import NO_NAME_HOLDS, RETURNS, Contribution, Explanation, Hit, Trust, marks, traces_of
 from unweave.concepts import store
 from unweave.concepts.concept import Concept
+from unweave.encode.encoders import NoEncoder
 from unweave.errors import MissingArtifact, MissingExtra, UnweaveError
 from unweave.evaluation.measures import LABELS, MEASURES
 from unweave.evaluation.table import KIND, Evaluation
@@ -228,11 +229,16 @@ def _pictures(project: Workspace, query: str, hits: Sequence[Hit]) -> Pictures:
 
 
 def _moved(project: Workspace, query: str, hits: Sequence[Hit]) -> str:
-    """How ranks move without the concept that adds most to the first hit's score by concepts; empty without one."""
+    """How ranks move without the concept that adds most to the first hit's score by concepts; empty without one.
+
+    Empty too where the embeddings came along without their encoder, since the query's text is read anew.
+    """
     from unweave.report import pictures
 
     why = hits[0].explanation if hits else None
     if why is None or why.of != "concepts" or not why.contributions or len(project.corpus) > _MOST_RANKED:
+        return ""
+    if isinstance(project.encoder, NoEncoder):
         return ""
     first = max(why.contributions, key=lambda c: c.value).latent
     found = counterfactual.in_query(project, query, None, {first: 0.0}, {}, "CL-SR", _RANKS_SHOWN)

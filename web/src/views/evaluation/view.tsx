@@ -7,6 +7,7 @@ import { CopyAs, python, quoted } from "../../parts/copy";
 import { counted } from "../../parts/figures";
 import { BeginJob } from "../../parts/job";
 import { running, useJobs } from "../../parts/jobs";
+import { Scrolls } from "../../parts/scrolls";
 import { Blank, Failed, Lines } from "../../parts/states";
 import { useProject } from "../../project";
 import { Leaderboard } from "./leaderboard";
@@ -76,13 +77,15 @@ function Found({ board }: { board: Shape<"Leaderboard"> }) {
             />
           </span>
         </header>
-        <Leaderboard
-          board={board}
-          state={state}
-          verdicts={verdicts}
-          onChoose={(of, system) => go(changed({ [of]: system, query: null }))}
-          onMeasure={(measure) => go(changed({ measure, query: null }))}
-        />
+        <Scrolls label="Leaderboard as a table">
+          <Leaderboard
+            board={board}
+            state={state}
+            verdicts={verdicts}
+            onChoose={(of, system) => go(changed({ [of]: system, query: null }))}
+            onMeasure={(measure) => go(changed({ measure, query: null }))}
+          />
+        </Scrolls>
       </section>
       {state.a !== state.b && <QueryByQuery state={state} />}
     </>

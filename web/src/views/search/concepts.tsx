@@ -1,5 +1,5 @@
 /** The concepts of a result, each with its weight in the query: sliders, and the ban that leaves passages out. */
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { figure } from "../../parts/figures";
 import { ConceptName, called, type NamedConcept } from "../../parts/name";
 import type { Kind } from "../../score/groups";
@@ -93,7 +93,8 @@ function Slider({ latent, name, factor, steer }: { latent: number; name: string;
   const [at, setAt] = useState(factor);
   const held = useRef(false);
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
-  useEffect(() => {
+  // Before the next key: an effect that waits for the picture would put back what was pressed meanwhile.
+  useLayoutEffect(() => {
     if (!held.current) setAt(factor);
   }, [factor]);
   useEffect(() => () => clearTimeout(timer.current), []);
@@ -103,10 +104,12 @@ function Slider({ latent, name, factor, steer }: { latent: number; name: string;
     clearTimeout(timer.current);
     timer.current = setTimeout(() => steer.boost(latent, to, held.current), REST_MS);
   };
-  const letGo = () => {
+  const letGo = (value: number) => {
+    const to = held.current ? stopped(value) : value;
     held.current = false;
     clearTimeout(timer.current);
-    steer.boost(latent, at);
+    setAt(to);
+    steer.boost(latent, to);
   };
   return (
     <>
@@ -124,7 +127,7 @@ function Slider({ latent, name, factor, steer }: { latent: number; name: string;
           held.current = true;
         }}
         onInput={(event) => move(Number(event.currentTarget.value))}
-        onChange={letGo}
+        onChange={(event) => letGo(Number(event.currentTarget.value))}
         onPointerUp={() => {
           held.current = false;
         }}
