@@ -93,7 +93,7 @@ def test_hits_that_change_ranks_slide_unless_less_motion_is_wished(visit, explor
     after = settled(page)
     assert ids(after) != ids(before)
     assert (page.evaluate("window.slid") > 0) == (motion == "no-preference")
-    page.wait_for_function("document.getAnimations().length === 0")
+    page.evaluate("Promise.allSettled(document.getAnimations().map(one => one.finished)).then(() => null)")
     assert_bars_end_at_their_scores(page)
 
 
