@@ -75,8 +75,8 @@ describe("copy as", () => {
   const state = read("q=the+cat's+tail&system=BM25+%2B+2+codes&boost=1911:1.5&ban=4&where=topic=Fine+arts&k=20");
 
   test("gives the command", () => {
-    expect(copied(state, "/tmp/my project").command).toBe(
-      `unweave search '/tmp/my project' 'the cat'"'"'s tail' --system 'BM25 + 2 codes' -k 20 --boost 1911=1.5 --ban 4 --where 'topic=Fine arts' --explain`,
+    expect(copied(state, "my project").command).toBe(
+      `unweave search 'my project' 'the cat'"'"'s tail' --system 'BM25 + 2 codes' -k 20 --boost 1911=1.5 --ban 4 --where 'topic=Fine arts' --explain`,
     );
     expect(copied(read("q=-x"), "mine").command).toBe("unweave search --system dense --explain -- mine -x");
   });
