@@ -109,7 +109,9 @@ def choose(folder: Path, names: Path, out: Path) -> None:
         if (latent, row["name"]) in fits and fits[latent, row["name"]] >= fits[latent, before[latent]] + BETTER
     ]  # fmt: skip
     out.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept), encoding="utf-8")
-    print(f"{len(kept):,} of {len(rows):,} new names kept")
+    both = [(fits[j, before[j]], fits[j, row["name"]]) for j, row in rows.items() if (j, row["name"]) in fits]
+    former, new = np.mean(both, axis=0) / BESIDE[0]
+    print(f"{len(kept):,} of {len(both):,} new names kept; former names fit {former:.0%} of texts, new ones {new:.0%}")
 
 
 def fits_of(folder: Path) -> dict[tuple[int, str], int]:
