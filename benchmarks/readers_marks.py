@@ -153,8 +153,8 @@ def mark() -> None:
         write_latents(made.path / LATENTS, latents)
         made.results.update(manifest.results)
     (PACKAGED / CARD).write_text(card, encoding="utf-8")
-    holding, marked = (sum(found) for found in zip(*((one.holds_from is not None, (one.over_nulls or 0) >= ABOVE_NULLS)
-                                                     for one in latents), strict=True))  # fmt: skip
+    holding = sum(one.holds_from is not None for one in latents)
+    marked = sum((one.over_nulls or 0) >= ABOVE_NULLS for one in latents)
     print(f"{len(latents):,} names: {holding:,} hold from somewhere, {marked:,} are surely better than nulls")
 
 

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from readers_marks import FITS, READ, fitted, rows_of
-from readers_sheets import GRADES, KEY, LONGEST, SEED, SILENT, Item, named, unread, write
+from readers_sheets import KEY, LONGEST, SEED, SILENT, graded, item_of, named, unread, write
 
 from unweave.base.plain import plain
 from unweave.concepts.evidence import Evidence
@@ -41,6 +41,7 @@ ONCE_MORE = (8, 4, 4)
 BETTER = 2
 """Texts more that a new name has to fit."""
 ON_A_SHEET, SHORT = 38, 200
+ACTIVE = "active"
 
 
 def main() -> None:
@@ -116,13 +117,12 @@ def choose(folder: Path, names: Path, out: Path) -> None:
 
 def fits_of(folder: Path) -> dict[tuple[int, str], int]:
     """How many more active than silent texts each name was found to fit."""
-    key, found = {row["item"]: row for row in rows_of(folder / KEY)}, {}
-    for row in (row for file in sorted((folder / GRADES).glob("*.jsonl")) for row in rows_of(file)):
-        of = key[row["item"]]
-        signs = [1 if level else -1 for level in of["activations"]]
-        marks = [int(digit) >= FITS for digit in row["grades"]]
-        found[of["latent"], of["name"]] = sum(s * m for s, m in zip(signs, marks, strict=True))
-    return found
+    return {
+        (of["latent"], of["name"]): sum(
+            (1 if level else -1) * (grade >= FITS) for level, grade in zip(of["activations"], grades, strict=True)
+        )
+        for of, grades in graded(folder)
+    }
 
 
 def again(folder: Path, chosen: Path, *seen: Path) -> None:
@@ -143,8 +143,8 @@ def drawn(
     n: tuple[int, int, int],
     rng: np.random.Generator,
     but: frozenset[str] | set[str] = frozenset(),
-) -> list[tuple[int, float]]:
-    """Texts to judge by, and how strongly each activates the latent; fewer where there are not so many."""
+) -> list[tuple[int, str, float]]:
+    """Texts to judge by, their kind, and how strongly each activates the latent; fewer where there are not so many."""
     active, levels = evidence.active(latent)
     odd = [
         i for i in np.flatnonzero(active % 2).tolist() if plain(evidence.content(int(active[i])), LONGEST) not in but
@@ -153,23 +153,14 @@ def drawn(
     strong, weak = (np.array([i for i in odd if (i < half) == stronger], np.int64) for stronger in (True, False))
     chosen = [*some(strong, n[0], 1 / (1.0 + strong), rng), *some(weak, n[1], np.ones(len(weak)), rng)]
     silent = np.setdiff1d(np.arange(len(evidence)), active)
-    return [(int(active[i]), float(levels[i])) for i in chosen] + [
-        (text, 0.0) for text in rng.choice(silent, n[2], replace=False).tolist()
+    return [(int(active[i]), ACTIVE, float(levels[i])) for i in chosen] + [
+        (text, SILENT, 0.0) for text in rng.choice(silent, n[2], replace=False).tolist()
     ]
 
 
 def some(of: NDArray[np.int64], n: int, weights: NDArray[np.float64], rng: np.random.Generator) -> list[int]:
     n = min(n, len(of))
     return rng.choice(of, n, replace=False, p=weights / weights.sum()).tolist() if n else []
-
-
-def item_of(
-    evidence: Evidence, latent: int, name: str, texts: list[tuple[int, float]], rng: np.random.Generator
-) -> Item:
-    order = [texts[i] for i in rng.permutation(len(texts)).tolist()]
-    words = [plain(evidence.content(text), LONGEST) for text, _ in order]
-    kinds = ["active" if level else SILENT for _, level in order]
-    return Item(latent, name, len(evidence.active(latent)[0]), words, kinds, [round(level, 5) for _, level in order])
 
 
 if __name__ == "__main__":

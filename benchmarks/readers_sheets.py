@@ -76,8 +76,6 @@ class Item(NamedTuple):
     latent: int | None
     """None: a random direction."""
     name: str
-    frequency: int
-    """Of the texts read here, those that activate it."""
     texts: list[str]
     kinds: list[str]
     """Of each text, one of `BANDS`, or a kind of silence."""
@@ -182,10 +180,16 @@ def drawn(
     near = rng.permutation(np.unique(samples.near_misses[samples.near_misses >= 0]))[: drawing.near]
     random = rng.permutation(np.setdiff1d(samples.random, near))[: drawing.silent + drawing.near - len(near)]
     chosen += [(int(text), NEAR_MISS, 0.0) for text in near] + [(int(text), SILENT, 0.0) for text in random]
-    some = [chosen[i] for i in rng.permutation(len(chosen)).tolist()]
-    words = [plain(evidence.content(text), LONGEST) for text, _, _ in some]
-    levels = [round(level, 5) for _, _, level in some]
-    return Item(known_as, name, len(active), words, [kind for _, kind, _ in some], levels)
+    return item_of(evidence, known_as, name, chosen, rng)
+
+
+def item_of(
+    evidence: Evidence, latent: int | None, name: str, texts: Sequence[tuple[int, str, float]], rng: np.random.Generator
+) -> Item:
+    """A name and texts, each with its kind and activation, in random order."""
+    order = [texts[i] for i in rng.permutation(len(texts)).tolist()]
+    words = [plain(evidence.content(text), LONGEST) for text, _, _ in order]
+    return Item(latent, name, words, [kind for _, kind, _ in order], [round(level, 5) for _, _, level in order])
 
 
 def shown(number: int, item: Item) -> Iterator[str]:
@@ -202,11 +206,7 @@ def grade(folders: Sequence[Path]) -> None:
     by_latent = csc_array(unread().latents)
     found: dict[tuple[int | None, str], dict[str, Any]] = {}
     for folder in folders:
-        key = {row["item"]: row for row in rows_of(folder / KEY)}
-        for row in (row for file in sorted((folder / GRADES).glob("*.jsonl")) for row in rows_of(file)):
-            of, grades = key[row["item"]], [int(digit) for digit in row["grades"]]
-            if len(grades) != len(of["texts"]) or not set(grades) <= {0, 1, 2}:
-                raise SystemExit(f"{folder}, item {row['item']}: {row['grades']!r} for {len(of['texts'])} texts")
+        for of, grades in graded(folder):
             name = found.setdefault((of["latent"], of["name"]), {"active": [], "silent": []})
             name["active"] += told(of, grades, by_latent)
             name["silent"] += [mark for level, mark in zip(of["activations"], grades, strict=True) if not level]
@@ -218,6 +218,16 @@ def grade(folders: Sequence[Path]) -> None:
         "".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n" for row in rows), encoding="utf-8"
     )
     print(f"{len(rows):,} names, {sum(len(row['active']) + len(row['silent']) for row in rows):,} pairs")
+
+
+def graded(folder: Path) -> Iterator[tuple[dict[str, Any], list[int]]]:
+    """Each item of the key that a reader has graded, and the grades of its texts."""
+    key = {row["item"]: row for row in rows_of(folder / KEY)}
+    for row in (row for file in sorted((folder / GRADES).glob("*.jsonl")) for row in rows_of(file)):
+        of, grades = key[row["item"]], [int(digit) for digit in row["grades"]]
+        if len(grades) != len(of["texts"]) or not set(grades) <= {0, 1, 2}:
+            raise SystemExit(f"{folder}, item {row['item']}: {row['grades']!r} for {len(of['texts'])} texts")
+        yield of, grades
 
 
 def told(of: Mapping[str, Any], grades: Sequence[int], by_latent: csc_array) -> list[tuple[float, int]]:

@@ -85,15 +85,9 @@ def _command(name: str, said: str, to: click.Option | None) -> click.Command:
     ):  # fmt: skip
         option(run)
     command = click.command(name)(run)
-    command.params += (
-        []
-        if name in _NO_EMBEDDINGS
-        else [
-            click.Option(
-                ["--dense"], is_flag=True, help="Embeddings too, for the engine's own hybrid query: hybrid.txt."
-            )
-        ]
-    )
+    if name not in _NO_EMBEDDINGS:
+        said_of_dense = "Embeddings too, for the engine's own hybrid query: hybrid.txt."
+        command.params.append(click.Option(["--dense"], is_flag=True, help=said_of_dense))
     command.params += [to] if to is not None else []
     return command
 
