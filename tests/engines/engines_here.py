@@ -14,6 +14,7 @@ from scipy.sparse import csr_array
 
 from unweave.engines.catalogue import ENGINES, opened
 from unweave.engines.engine import Engine
+from unweave.engines.sending import send, shape_of
 from unweave.index.concept_index import ConceptIndex
 from unweave.index.scoring import PROFILES
 
@@ -60,6 +61,12 @@ def index_of(folder: Path, n: int = 300, profile: str = "default") -> ConceptInd
 def queries(n: int = 40) -> csr_array:
     """Weights of n queries, (n, N_LATENTS), > 0."""
     return rows_of_latents(n, seed=1)
+
+
+def send_with_texts(index: ConceptIndex, engine: Engine) -> None:
+    """An export whose passages bring a title, their id, and metadata along."""
+    shape = shape_of(index, "", texts=True)
+    send(index, engine, shape, lambda ids: [{"title": one, "metadata": {"n": 1}} for one in ids])
 
 
 @contextmanager

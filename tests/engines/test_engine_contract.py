@@ -13,9 +13,9 @@ import pytest
 
 from unweave.engines import sending
 from unweave.engines.agreement import agreement
-from unweave.engines.catalogue import ENGINES
+from unweave.engines.catalogue import ENGINES, opened
 from unweave.engines.sending import rows_of, send, shape_of
-from unweave.errors import MissingExtra
+from unweave.errors import BadData, MissingExtra
 from unweave.index.concept_index import ConceptIndex
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what clients say of their own
@@ -26,6 +26,7 @@ RUN = [
 ]
 PLACES = [one for one in RUN if ENGINES[str(one.values[0])].place and ENGINES[str(one.values[0])].files is None]
 """Those that keep their data themselves."""
+IN_A_FOLDER = [one for one in PLACES if one.values[0] in ("qdrant-edge", "qdrant")]
 
 
 @pytest.fixture(autouse=True)
@@ -129,3 +130,13 @@ def test_it_says_what_it_will_do(name, index, tmp_path):
     for engine in engines:
         assert engine.mapping(shape) and engine.numbers and engine.posting_bytes > 0
         assert engine.request(here.queries(1), 10)
+
+
+@pytest.mark.parametrize("name", IN_A_FOLDER)
+def test_a_folder_that_is_not_ours_is_left_alone(name, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    index = here.index_of(tmp_path / "index", 20)
+    with pytest.raises(BadData, match="in the way"):
+        send(index, opened(name, tmp_path / "passages", str(tmp_path / "mine")), shape_of(index, ""))
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]

@@ -19,23 +19,9 @@ from unweave.engines.sending import send, shape_of
 from unweave.errors import BadData
 
 
-def test_a_folder_that_is_not_ours_is_left_alone(tmp_path):
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "notes.txt").write_text("mine")
-    index = here.index_of(tmp_path / "index", 20)
-    with pytest.raises(BadData, match="in the way"):
-        send(index, Qdrant(tmp_path / "mine"), shape_of(index, ""))
-    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
-
-
 def test_texts_travel_in_the_payload_and_the_alias_is_moved(tmp_path):
     index, engine = here.index_of(tmp_path / "index", 20), Qdrant(tmp_path / "own")
-    send(
-        index,
-        engine,
-        shape_of(index, "", texts=True),
-        lambda ids: [{"title": one, "metadata": {"n": 1}} for one in ids],
-    )
+    here.send_with_texts(index, engine)
     (point,) = engine.client.retrieve(ALIAS, [0])
     assert point.payload == {"id": "a/b", "title": "a/b", "metadata": {"n": 1}}
     engine.close()
