@@ -8,7 +8,7 @@ import pytest
 
 from unweave.cli import main
 from unweave.cli.app import SECTIONS
-from unweave.config import ReproduceConfig
+from unweave.config import ReproduceConfig, ShardsConfig
 from unweave.engines.catalogue import ENGINES
 from unweave.project import Project
 from unweave.settings import Settings
@@ -65,8 +65,9 @@ SETTINGS = {
     "name": ("evidence", "keyphrases", "lexicon", "language_model"), "pretrain": ("encoder", "fit"),
 }  # fmt: skip
 OTHERWISE = {
-    "init": {"project": "path", "corpus": "collection", "queries": "collection", "qrels": "collection"},
-    "add": dict.fromkeys(("corpus", "queries", "qrels"), "collection"),
+    "init": {"project": "path", "corpus": "collection", "queries": "collection", "qrels": "collection",
+             **dict.fromkeys((*ShardsConfig.__dataclass_fields__, "on"), "sharded")},
+    "add": {**dict.fromkeys(("corpus", "queries", "qrels"), "collection"), "on": "sharded"},
     "embed": dict.fromkeys(("passages", "passage_ids", "queries", "query_ids"), "bring_embeddings"),
     "name": {"namer": "by", "dry_run": "forecast"},
     "pretrain": {**dict.fromkeys(("texts", "most"), "create"), "dry_run": "pretraining_cost"},

@@ -14,6 +14,7 @@ VARIANTS = ("batch_topk", "topk", "nested_topk", "matryoshka", "jumprelu", "matc
 """The kinds of SAE that can be trained; `sae.training.variants` has a module for each."""
 RETRIEVAL_LOSSES, PROMPTS = ("kl", "infonce"), ("contrastive", "paper")
 TEXTS_PER_LATENT = 5.0
+HERE = "here"  # where work runs if nobody says
 OWN, PRETRAINED = "own", "pretrained"  # dictionaries that have no folder or name on the hub
 CONTINUE, ANEW = "continue", "anew"  # what a fit does with the SAE that is there
 DEEPEST_MEASURE = 100  # hits that an evaluation's deepest measure reads: Recall@100 of fewer is another figure
@@ -155,6 +156,30 @@ class IndexConfig:
     def __post_init__(self) -> None:
         fields.check(self)
         fields.at_least(self, 1, "code_k")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardsConfig:
+    """Where a corpus that is too large for one machine lies in shards, and what of it is looked at as a whole."""
+
+    store: str = reaches("", "passages are read from there, and what is made of them is written there", PATH)
+    """Where shards are kept: a folder that every machine sees, or s3://BUCKET/PREFIX; empty: the project has none."""
+    size: int = 65_536
+    """Passages of a shard, at most; what is lost with a worker is the work of so many."""
+    sample: int = 200_000
+    """Passages drawn evenly from all shards, at most, to train the SAE on."""
+    strongest: int = 24
+    """Passages of each concept that it is named from: those of all shards that activate it most, and as many drawn."""
+    cpus: int = 1
+    """Processors that a worker takes, and threads that it computes with."""
+    gpus: float = 0.0
+    """GPUs that a worker takes; several workers share one of which each takes a part."""
+
+    def __post_init__(self) -> None:
+        fields.check(self)
+        fields.at_least(self, 1, "size", "sample", "strongest", "cpus")
+        fields.at_least(self, 0, "gpus")
+        fields.at_most(self, 4096, "cpus", "gpus")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,6 +28,7 @@ from unweave.config import (
     KeyphraseConfig,
     LanguageModelConfig,
     LexiconConfig,
+    ShardsConfig,
     TokensConfig,
 )
 from unweave.errors import BadData, EarlierVersion
@@ -55,6 +56,7 @@ class Settings:
     tokens: TokensConfig = field(default_factory=TokensConfig)
     index: IndexConfig = field(default_factory=IndexConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    shards: ShardsConfig = field(default_factory=ShardsConfig)
 
     @classmethod
     def read(cls, path: Path) -> Self:

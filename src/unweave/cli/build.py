@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from unweave.base import progress
 from unweave.base.plain import plain
+from unweave.cli.bars import Bars
 from unweave.cli.options import (
     APPLIES_ALL,
     JSON,
     KEPT,
+    ON,
     PROJECT,
     by_stage,
+    given,
     open_project,
     opened_with,
     print_json,
@@ -45,18 +49,29 @@ def _collection_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.command()
 @PROJECT
 @_collection_options
+@stage_options("shards")
+@ON
 @JSON
 def init(
-    project: Path, corpus: str, queries: Path | None, qrels: Path | None, drop_unknown: bool, as_json: bool
-) -> None:
+    project: Path, corpus: str, queries: Path | None, qrels: Path | None, drop_unknown: bool, on: str, as_json: bool,
+    **shards: Any,
+) -> None:  # fmt: skip
     """Make a PROJECT folder from a corpus, with its queries and judgements if it has any.
 
     A text, a line and a row may have 67,108,864 characters, an id 4,096, a table 10,000 columns; grades lie from -1,000
     to 1,000. Beyond that, and where something of a file would be lost, nothing is made.
+
+    With --store the corpus is cut into shards, which many machines can work on; --corpus then names files or a folder
+    of files, such as 'FOLDER/*.parquet'.
     """
     from unweave.project import Project
     from unweave.texts.open import open_collection
 
+    if any(value is not None for value in shards.values()):
+        if shards["store"] is None or queries or qrels:
+            raise click.UsageError("a corpus in shards takes --store, and neither --queries nor --qrels")
+        _cut(project, corpus, given(shards), on, as_json)
+        return
     made = Project.create(project, open_collection(corpus, queries, qrels), drop_unknown=drop_unknown)
     counts = {**made.corpus.manifest.results, **made.queries.manifest.results}
     if as_json:
@@ -70,12 +85,21 @@ def init(
     click.echo(f"settings: {plain(str(project / 'unweave.toml'))}")
 
 
+def _cut(project: Path, corpus: str, shards: dict[str, Any], on: str, as_json: bool) -> None:
+    """Make a project whose corpus lies in shards."""
+    from unweave.cluster.sharded import create
+
+    with opened_with(project, shards=create(project, shards)) as opened:
+        show_outcomes(opened.sharded(on).cut([corpus]), as_json)
+
+
 @click.command()
 @PROJECT
 @_collection_options
+@ON
 @JSON
 def add(
-    project: Path, corpus: str, queries: Path | None, qrels: Path | None, drop_unknown: bool, as_json: bool
+    project: Path, corpus: str, queries: Path | None, qrels: Path | None, drop_unknown: bool, on: str, as_json: bool
 ) -> None:
     """Add passages, queries and judgements to those of PROJECT.
 
@@ -86,7 +110,12 @@ def add(
     from unweave.cli import show
     from unweave.texts.open import open_collection
 
-    added = open_project(project).add(open_collection(corpus, queries, qrels), drop_unknown=drop_unknown)
+    opened = open_project(project)
+    if opened.is_sharded:
+        with progress.watched(Bars()):
+            show_outcomes(opened.sharded(on).cut([corpus]), as_json)
+        return
+    added = opened.add(open_collection(corpus, queries, qrels), drop_unknown=drop_unknown)
     if as_json:
         print_json({"project": str(project), **added._asdict()})
         return
@@ -106,6 +135,7 @@ def add(
               help="The id of each row of --queries, one a line.")  # fmt: skip
 @stage_options("encoder")
 @stage_options("embed")
+@ON
 @JSON
 def embed(
     project: Path,
@@ -115,6 +145,7 @@ def embed(
     query_ids: Path | None,
     sentences: int | None,
     language: str | None,
+    on: str,
     as_json: bool,
     **encoder: Any,
 ) -> None:
@@ -127,7 +158,7 @@ def embed(
     by_encoder = encoder["model"] is not None
     with opened_with(project, encoder=encoder, embed={"sentences": sentences, "language": language}) as opened:
         if passages is None and queries is None:
-            show_outcomes(opened.embed(), as_json)
+            show_outcomes(opened.embed(on=on), as_json)
             return
         brought = [("passages", passages, passage_ids), ("queries", queries, query_ids)]
         show_outcomes(
@@ -139,14 +170,15 @@ def embed(
 @click.command(epilog=KEPT)
 @PROJECT
 @stage_options("fit")
+@ON
 @JSON
-def fit(project: Path, as_json: bool, **options: Any) -> None:
+def fit(project: Path, on: str, as_json: bool, **options: Any) -> None:
     """Train the sparse autoencoder, and encode the passages with it.
 
     On several GPUs or machines: torchrun --nproc-per-node 2 -m unweave fit PROJECT
     """
     with opened_with(project, fit=options) as opened:
-        show_outcomes(opened.fit(), as_json)
+        show_outcomes(opened.fit(on=on), as_json)
 
 
 @click.command(epilog=KEPT)
@@ -166,6 +198,7 @@ def fit(project: Path, as_json: bool, **options: Any) -> None:
 @stage_options("language_model")
 @click.option("--discard", is_flag=True, help="Name the concepts of another SAE although people edited the old ones.")
 @click.option("--anew", is_flag=True, help="Make the namer's names anew that were kept when the SAE was trained on.")
+@ON
 @JSON
 def name(
     project: Path,
@@ -175,6 +208,7 @@ def name(
     dry_run: bool,
     discard: bool,
     anew: bool,
+    on: str,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -189,7 +223,7 @@ def name(
         if dry_run:
             _show_forecast(opened.forecast(most=most, below=below, discard=discard), as_json)
             return
-        show_outcomes(opened.name(namer, most=most, below=below, discard=discard, anew=anew), as_json)
+        show_outcomes(opened.name(namer, most=most, below=below, discard=discard, anew=anew, on=on), as_json)
 
 
 def _show_forecast(forecast: Forecast, as_json: bool) -> None:
@@ -244,11 +278,12 @@ def index() -> None:
 
 @index.command()
 @PROJECT
+@ON
 @JSON
-def build(project: Path, as_json: bool) -> None:
+def build(project: Path, on: str, as_json: bool) -> None:
     """Build the concept index, once for each scoring profile."""
     with opened_with(project) as opened:
-        show_outcomes(opened.index(), as_json)
+        show_outcomes(opened.index(on=on), as_json)
 
 
 @index.command()

@@ -34,6 +34,8 @@ APPLIES_ALL = "unweave: applies all settings"
 PROJECT = click.argument("project", type=click.Path(file_okay=False, path_type=Path))
 SVG = click.option("--svg", type=click.Path(dir_okay=False, path_type=Path), help="Draw it, too: a picture for "
                    "a page or a paper.")  # fmt: skip
+ON = click.option("--on", default="here", show_default=True, metavar="[here|cluster|ADDRESS]", help="Where the work "
+                  "of shards runs: here, in this process; cluster, on Ray; or at the address of a Ray.")  # fmt: skip
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
 
 

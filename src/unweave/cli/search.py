@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from unweave.base.plain import plain
-from unweave.cli.options import JSON, PROJECT, open_project, print_json
+from unweave.cli.options import JSON, ON, PROJECT, open_project, print_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from unweave.base.records import Hit
     from unweave.explaining.words import ByWords, SumByWords
+    from unweave.project import Project
     from unweave.stages.asked import Asked
 
 
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 @click.option("--passage-k", type=click.IntRange(min=1), help="Count only so many of each passage, its strongest.")
 @click.option("--effort", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True,
               help="Share of the query's postings to read; below 1, the search is approximate.")  # fmt: skip
+@ON
 @JSON
 def search(
     project: Path,
@@ -61,6 +63,7 @@ def search(
     query_k: int | None,
     passage_k: int | None,
     effort: float,
+    on: str,
     as_json: bool,
 ) -> None:
     """Search PROJECT for QUERY. A concept is given by its number, as --explain shows it."""
@@ -68,6 +71,13 @@ def search(
 
     shown, asked = _asked(query, query_id, query_vector)
     opened = open_project(project)
+    if opened.is_sharded:
+        unread = {"--system": system != "CL-SR", "--boost": boosts, "--ban": banned, "--where": where,
+                  "--query-k": query_k, "--passage-k": passage_k, "--by-words": by_words}  # fmt: skip
+        _search_shards(
+            opened, shown, asked, cutoff, explain, on, [name for name, value in unread.items() if value], as_json
+        )
+        return
     opened.systems.check([system])
     filters = [pair(given, "KEY=VALUE") for given in where]
     allowed = [opened.where({key: value}, system=system) for key, value in filters]
@@ -83,6 +93,19 @@ def search(
         of = system if "+" in system else "dense"
         words = opened.all_by_words(asked, [hit.passage.passage_id for hit in hits], system=of)
     show_hits(shown, hits, as_json, words)
+
+
+def _search_shards(
+    project: Project, shown: str, asked: Asked, cutoff: int, explain: bool, on: str, unread: Sequence[str],
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Search a corpus that lies in shards; what is partial says so."""
+    if unread:
+        raise click.UsageError(f"a corpus in shards is searched by CL-SR as it is; leave {', '.join(unread)} out")
+    found = project.sharded(on).search(asked, cutoff, explain=explain)
+    show_hits(shown, found.hits, as_json)
+    for shard, why in found.missing.items():
+        click.echo(f"PARTIAL: the shard {shard} was not searched: {plain(why)}", err=True)
 
 
 @click.command("search-all")

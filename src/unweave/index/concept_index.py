@@ -134,6 +134,7 @@ class ConceptIndex:
         ids: Sequence[str] | None = None,
         scoring: Scoring = PROFILES["default"],
         *,
+        mean_latents: float | None = None,
         folder: Path | str | None = None,
         made_from: Mapping[str, str] | None = None,
     ) -> ConceptIndex:
@@ -142,6 +143,7 @@ class ConceptIndex:
         Args:
             latents: (n_passages, n_latents) activations, > 0, as `SAE.encode` gives them.
             ids: a unique id for each passage; None: their positions.
+            mean_latents: avgdl of the formula, where these are a part of a corpus; None: that of these passages.
             folder: where the index will be; one that is there already is replaced. None: in a temporary folder, which
                 goes away with the last of this index and what its `latest` gave.
             made_from: fingerprints of what the latents come from, by name.
@@ -152,12 +154,15 @@ class ConceptIndex:
         """
         n_passages, n_latents = latents.shape
         batch = Batch([str(i) for i in range(n_passages)] if ids is None else ids, latents)
-        return cls.from_batches([batch], scoring, n_latents, folder=folder, made_from=made_from)
+        return cls.from_batches(
+            [batch], scoring, n_latents, mean_latents=mean_latents, folder=folder, made_from=made_from
+        )
 
     @classmethod
     def from_batches(
-        cls, batches: Iterable[Batch], scoring: Scoring, n_latents: int, *, folder: Path | str | None = None,
-        made_from: Mapping[str, str] | None = None, as_built: bool = True, replace: bool = True,
+        cls, batches: Iterable[Batch], scoring: Scoring, n_latents: int, *, mean_latents: float | None = None,
+        folder: Path | str | None = None, made_from: Mapping[str, str] | None = None, as_built: bool = True,
+        replace: bool = True,
     ) -> ConceptIndex:  # fmt: skip
         """Index passages that do not fit into memory at once; the rest as for `build`.
 
@@ -171,7 +176,7 @@ class ConceptIndex:
         with build(folder, KIND, settings=settings, made_from=made_from or {}, replace=replace) as made:
             name = f"{SEGMENTS}/000001"
             (made.path / name).mkdir(parents=True, exist_ok=True)
-            written = write_segment(made.path / name, batches, scoring, n_latents, None)
+            written = write_segment(made.path / name, batches, scoring, n_latents, mean_latents)
             segments = [{"name": name, "deletion": None}]
             made.state.update(mean_latents=written.mean_latents, segments=segments, as_built=as_built)
             made.results.update(
@@ -227,7 +232,7 @@ class ConceptIndex:
         Args:
             passage_k: so many latents of each passage counted, its strongest; None: all that are indexed.
         """
-        whole = map(self._counted, hits.passages.tolist())
+        whole = map(self.counted, hits.passages.tolist())
         counted = [found.first(passage_k) for found in whole]
         return explain_concepts(hits.scores.tolist(), *query, counted, names)
 
@@ -307,10 +312,11 @@ class ConceptIndex:
 
     def impacts(self, position: int) -> Entries:
         """The latents of a passage that are indexed, and their impacts."""
-        found = self._counted(position)
+        found = self.counted(position)
         return Entries(found.latents, found.impacts)
 
-    def _counted(self, position: int) -> Counted:
+    def counted(self, position: int) -> Counted:
+        """What of a passage counts in its score, the strongest latents first."""
         latents, activations = self.row(position)
         impacts = impacts_of(activations[: self.formula.kept], self.mean_latents, self.scoring)
         n = len(impacts) if len(impacts) and 0 < impacts[-1] < np.inf else 0

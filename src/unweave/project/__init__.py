@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from unweave.concepts.judges.verdicts import Verdict
 from unweave.concepts.namers.language_model import Forecast
-from unweave.config import ReproduceConfig
+from unweave.config import HERE, ReproduceConfig
 from unweave.encode.encoder import Encoder
 from unweave.evaluation.causes import Causes
 from unweave.evaluation.reproduction import Reproduction
@@ -29,6 +29,7 @@ from unweave.texts.rephrasing import Paraphrase
 
 if TYPE_CHECKING:
     from unweave.audits.audit import Audit
+    from unweave.cluster.sharded import Sharded
     from unweave.stages.export import Exported
     from unweave.stages.pretrain import Cost
 
@@ -44,8 +45,32 @@ class Project(Showing):
 
         return add.add(self, collection, drop_unknown=drop_unknown)
 
-    def embed(self) -> list[Outcome]:
-        """Embed the queries, the passages and, as the settings say, sentences of the passages."""
+    def sharded(self, on: str = HERE) -> Sharded:
+        """The verbs of a project whose corpus lies in shards.
+
+        Args:
+            on: where work runs: `here`, in this process; `cluster`, on Ray; or the address of a Ray cluster.
+
+        Raises:
+            BadData: the project's passages lie in its own folder.
+        """
+        from unweave.cluster.sharded import Sharded
+
+        return Sharded(self, on)
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether the corpus lies in shards, of which each stage is done wherever `on` says."""
+        return bool(self.settings.shards.store)
+
+    def embed(self, *, on: str = HERE) -> list[Outcome]:
+        """Embed the queries, the passages and, as the settings say, sentences of the passages.
+
+        Args:
+            on: where the work of shards runs; see `sharded`.
+        """
+        if self.is_sharded or on != HERE:
+            return self.sharded(on).embed()
         from unweave.stages import embed
 
         return embed.embed(self)
@@ -56,8 +81,14 @@ class Project(Showing):
 
         return embed.bring_embeddings(self, of, vectors, ids, by_encoder=by_encoder)
 
-    def fit(self) -> list[Outcome]:
-        """Train the SAE, and encode the passages with it."""
+    def fit(self, *, on: str = HERE) -> list[Outcome]:
+        """Train the SAE, and encode the passages with it.
+
+        Args:
+            on: where the work of shards runs; see `sharded`.
+        """
+        if self.is_sharded or on != HERE:
+            return self.sharded(on).fit()
         from unweave.stages import fit
 
         return fit.fit(self)
@@ -70,7 +101,7 @@ class Project(Showing):
 
     def name(
         self, by: str = "keyphrases", *, most: int | None = None, below: float | None = None, discard: bool = False,
-        anew: bool = False,
+        anew: bool = False, on: str = HERE,
     ) -> list[Outcome]:  # fmt: skip
         """Gather the evidence for every live latent, name it, and work out how concepts relate.
 
@@ -80,7 +111,10 @@ class Project(Showing):
             below: another namer names only concepts whose shown name has a detection below this, or was not judged.
             discard: name the concepts of another SAE although people edited the old ones.
             anew: make the namer's names anew that were kept when the SAE was trained on.
+            on: where the work of shards runs; see `sharded`.
         """
+        if self.is_sharded or on != HERE:
+            return self.sharded(on).name(by, most=most, below=below, discard=discard, anew=anew)
         from unweave.stages import name
 
         return name.run(self, by, most, below, discard=discard, anew=anew)
@@ -125,8 +159,14 @@ class Project(Showing):
         verdicts += judge.judge_by_model(self, by_model) if by_model else []
         return verdicts + (judge.controls(self) if controls else [])
 
-    def index(self) -> list[Outcome]:
-        """Build one concept index a scoring profile, and the codes that rescoring reads."""
+    def index(self, *, on: str = HERE) -> list[Outcome]:
+        """Build one concept index a scoring profile, and the codes that rescoring reads.
+
+        Args:
+            on: where the work of shards runs; see `sharded`.
+        """
+        if self.is_sharded or on != HERE:
+            return self.sharded(on).index()
         from unweave.stages import index
 
         return index.index(self)

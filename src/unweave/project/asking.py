@@ -20,6 +20,7 @@ from unweave.concepts.namers.lexicon import Ingredient
 from unweave.concepts.relations.paths import ConceptPath
 from unweave.concepts.relations.prevalent import Prevalent
 from unweave.concepts.relations.stored import Family, stored_families
+from unweave.config import HERE
 from unweave.errors import BadData
 from unweave.evaluation.rank import with_ids
 from unweave.language import spending
@@ -67,6 +68,7 @@ class Asking(Workspace):
         system: str = "CL-SR",
         steering: Steering = AS_IT_IS,
         explain: bool = False,
+        on: str = HERE,
     ) -> HitList[Hit]:
         """The best passages for a query by one system, or by a sum of systems such as "BM25 + 2 codes".
 
@@ -77,6 +79,8 @@ class Asking(Workspace):
             steering: boosts and bans of concepts, filters, and how many concepts count.
             explain: give each hit its score as a sum of named parts and, where the system reads the query's embedding,
                 the dense score of the same pair.
+            on: where shards are searched, if the corpus lies in some; `sharded` and its `searcher` are for many
+                queries, and say which shards did not answer. Only CL-SR as it is searches them.
 
         Returns:
             Hits, best first. A passage that was added to an index and that the corpus does not have is there by its id
@@ -88,6 +92,8 @@ class Asking(Workspace):
             MissingArtifact, StaleArtifact: what the system reads is not there yet, or out of date.
         """
         check_asked(query, cutoff)
+        if self.settings.shards.store or on != HERE:
+            return self._search_shards(query, cutoff, system, steering, explain=explain, on=on)
         ranker = self.systems[system]  # before the encoder is loaded: what is missing is said at once
         if explain and named_by_concepts(system):
             self.manifest("concepts")
@@ -114,6 +120,18 @@ class Asking(Workspace):
                     explanation.check()
         columns = zip(hits.scores.tolist(), passages, whys, denses, strict=True)
         return HitList(Hit(rank, *column) for rank, column in enumerate(columns, 1))
+
+    def _search_shards(
+        self, query: Asked, cutoff: int, system: str, steering: Steering, *, explain: bool, on: str
+    ) -> HitList[Hit]:
+        from unweave.cluster.sharded import Sharded
+
+        if system != "CL-SR" or steering != AS_IT_IS:
+            raise BadData("a corpus in shards is searched by CL-SR as it is: without another system, and unsteered")
+        found = Sharded(self, on).search(query, cutoff, explain=explain)
+        for shard, why in found.missing.items():
+            logger.warning("PARTIAL: the shard %s was not searched: %s", shard, plain(why))
+        return found.hits
 
     def search_all(
         self, queries: Mapping[str, str | NDArray[np.floating[Any]]] | None = None, cutoff: int = 100, *,

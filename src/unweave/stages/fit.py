@@ -74,7 +74,7 @@ def fit(project: Workspace) -> list[Outcome]:
     outcome = fit_sae(project, project.path / "sae")
     if outcome is None:
         return []
-    return [outcome, _encode(project)]
+    return [outcome, encode_passages(project)]
 
 
 def fit_sae(project: Workspace, folder: Path) -> Outcome | None:
@@ -358,8 +358,8 @@ def _texts(project: Workspace, rows: Mapping[str, NDArray[np.int64]]) -> Trainin
     return TrainingTexts(parts)
 
 
-def _encode(project: Workspace) -> Outcome:
-    """The passages' latents."""
+def encode_passages(project: Workspace) -> Outcome:
+    """Find the passages' latents, unless they are found."""
     embeddings = project.embedded("passages")
     return encode_texts(
         project,

@@ -39,7 +39,7 @@ def index(project: Workspace) -> list[Outcome]:
         except ScoringUndefined as error:
             _discard_as_built(project, name)
             outcomes.append(Outcome(name, False, 0.0, {"undefined": str(error)}))
-    return [*outcomes, _codes(project), bm25(project)]
+    return [*outcomes, codes(project), bm25(project)]
 
 
 def _discard_as_built(project: Workspace, name: str) -> None:
@@ -50,13 +50,15 @@ def _discard_as_built(project: Workspace, name: str) -> None:
 
 
 def build_index(
-    project: Workspace, name: str, latents: Callable[[], csr_array], scoring: Scoring, *, n_latents: int, source: str
-) -> Outcome:
+    project: Workspace, name: str, latents: Callable[[], csr_array], scoring: Scoring, *, n_latents: int, source: str,
+    mean_latents: float | None = None,
+) -> Outcome:  # fmt: skip
     """Index the passages' latents, unless they are.
 
     Args:
         latents: called for them, (n_passages, n_latents), if the index has to be built.
         source: the artefact that holds them.
+        mean_latents: see `ConceptIndex.build`.
 
     Raises:
         ScoringUndefined: the formula is undefined for more than a few passages.
@@ -65,8 +67,9 @@ def build_index(
 
     def make() -> None:
         built = ConceptIndex.build(
-            latents(), project.corpus.ids, scoring, folder=project.path / name, made_from=made_from
-        )
+            latents(), project.corpus.ids, scoring,
+            mean_latents=mean_latents, folder=project.path / name, made_from=made_from,
+        )  # fmt: skip
         built.hits(np.zeros(1, np.int64), np.ones(1))  # so that what is compiled once is compiled now
 
     outcome = ensure(project, name, make, settings=settings_of(scoring, n_latents), made_from=made_from)
@@ -80,7 +83,8 @@ def build_index(
     return outcome._replace(results=outcome.results | {"n_passages": there.n_passages})
 
 
-def _codes(project: Workspace) -> Outcome:
+def codes(project: Workspace) -> Outcome:
+    """Store each passage's code, which rescoring reads, unless it is stored."""
     config = project.settings.index
     embeddings = project.embedded("passages")
     n_latents = project.sae.config.n_latents

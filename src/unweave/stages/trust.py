@@ -127,6 +127,8 @@ def _reached(value: Any, kind: str, project: Path) -> str | None:
     """What a value that is not the default reaches, as it is remembered; None: nothing outside."""
     if kind == DICTIONARY and value in (OWN, PRETRAINED):
         return None
+    if kind == PATH and "://" in value:  # an address, whatever folder this process stands in
+        return str(value)
     if kind == PATH or (kind in (HUB, DICTIONARY) and Path(value).exists()):
         whole = os.path.realpath(value)
         inside = Path(whole).is_relative_to(os.path.realpath(project))

@@ -1,0 +1,138 @@
+"""Some passages of all shards, with their embeddings, as an ordinary project: to train an SAE on, or to name it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unweave import settings
+from unweave.base import progress
+from unweave.base.artifact import read_manifest
+from unweave.base.digests import digest_of
+from unweave.base.records import Passage
+from unweave.cluster.shards import folder_of
+from unweave.cluster.stages import Changes, opened
+from unweave.cluster.store import Store
+from unweave.cluster.workers import Workers, run
+from unweave.encode.embeddings import Embeddings, digests_of
+from unweave.errors import CorruptArtifact, MissingArtifact
+from unweave.stages.workspace import Workspace
+from unweave.texts.corpus import Contents, Corpus
+from unweave.texts.queries import QuerySet
+
+SHARD, ROW = "shard", "row"
+"""Metadata of a gathered passage: where it comes from."""
+
+
+def drawn(n_passages: int, most: int, seed: int) -> NDArray[np.int64]:
+    """At most so many rows of the corpus, drawn evenly, ascending."""
+    if n_passages <= most:
+        return np.arange(n_passages)
+    return np.sort(np.random.default_rng(seed).choice(n_passages, most, replace=False, shuffle=False))
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Puts some passages of a shard, with their embeddings, where `gather` reads them."""
+
+    store: Store
+    changes: Changes
+    purpose: str
+    rows: Mapping[str, NDArray[np.int64]]
+    """(n,) ascending, of each shard, counted from its first."""
+
+    def __call__(self, shard: str) -> str:
+        """The fingerprint of what was put there."""
+        rows = self.rows[shard]
+        with opened(self.store, shard, ("embeddings/passages",), self.changes) as project:
+            settings_ = {"rows": digest_of(str(rows.tolist())), "shard": shard}
+            made_from = project.made_from("corpus", "embeddings/passages")
+            there, corpus, embeddings = project.path / "taken", project.corpus, project.embedded("passages")
+            made = Corpus.write(there, map(_placed, [shard] * len(rows), rows.tolist(), _at(corpus, rows)),
+                                settings=settings_, made_from=made_from)  # fmt: skip
+            self.store.keep(there, Corpus.kind, self._place(shard, "corpus"))
+            Embeddings.write(
+                project.path / "taken-embeddings", digests_of(Contents(made)), lambda at: embeddings.take(rows[at]),
+                label=f"passages of {shard}", settings=embeddings.manifest.settings, made_from={},
+            )  # fmt: skip
+            self.store.keep(project.path / "taken-embeddings", Embeddings.kind, self._place(shard, "embeddings"))
+            return made.manifest.fingerprint
+
+    def _place(self, shard: str, what: str) -> str:
+        return f"gathered/{self.purpose}/{folder_of(shard)}/{what}"
+
+
+def gather(
+    workers: Workers, taken: Taken, folder: Path, changes: Mapping[str, Mapping[str, Any]], label: str
+) -> Workspace:
+    """Passages of many shards as one project in a folder, in the corpus's order; nothing is embedded again.
+
+    Args:
+        changes: the project's settings that are not the default.
+    """
+    fingerprints = run(workers, taken, list(taken.rows), label)
+    made_of = {"gathered": str(digest_of(str(sorted(fingerprints.items()))))}
+    if not (folder / settings.FILE).is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        settings.write_new(folder / settings.FILE, changes)
+    if not _is_of(folder / "corpus", made_of):
+        _fill(taken, folder, made_of)
+    return Workspace.open(folder, changes)
+
+
+def _is_of(folder: Path, made_from: Mapping[str, str]) -> bool:
+    try:
+        return bool(read_manifest(folder, Corpus.kind).settings["about"] == made_from)
+    except (MissingArtifact, CorruptArtifact, KeyError):
+        return False
+
+
+def _fill(taken: Taken, folder: Path, made_of: Mapping[str, str]) -> None:
+    """Write the corpus and the embeddings of a gathered project, the corpus last but one: embeddings are of it."""
+    with TemporaryDirectory(prefix="unweave-") as scratch:
+        parts = _fetched(taken, Path(scratch))
+        QuerySet.write(folder / "queries", (), {}, settings={})
+        corpus = Corpus.write(folder / "corpus", (p for part, _ in parts for p in part), settings={"about": made_of})
+        _write_embeddings(folder, corpus, [embeddings for _, embeddings in parts])
+
+
+def _fetched(taken: Taken, scratch: Path) -> list[tuple[Corpus, Embeddings]]:
+    parts = []
+    with progress.steps("fetching passages", total=len(taken.rows), unit="shards") as advance:
+        for shard in taken.rows:
+            for what, kind in (("corpus", Corpus.kind), ("embeddings", Embeddings.kind)):
+                taken.store.fetch(taken._place(shard, what), kind, scratch / shard / what)
+            parts.append((Corpus.load(scratch / shard / "corpus"), Embeddings.load(scratch / shard / "embeddings")))
+            advance(1)
+    return parts
+
+
+def _write_embeddings(folder: Path, corpus: Corpus, parts: Sequence[Embeddings]) -> None:
+    first = np.concatenate([[0], np.cumsum([len(part) for part in parts])])
+
+    def rows(at: NDArray[np.int64]) -> NDArray[np.float32]:
+        ends = np.searchsorted(at, first)
+        return np.concatenate([
+            part.take(at[ends[i] : ends[i + 1]] - first[i]) for i, part in enumerate(parts) if ends[i] < ends[i + 1]
+        ])  # fmt: skip
+
+    Embeddings.write(
+        folder / "embeddings/passages", digests_of(Contents(corpus)), rows, label="passages that were gathered",
+        settings=parts[0].manifest.settings, made_from={"corpus": corpus.manifest.fingerprint},
+    )  # fmt: skip
+
+
+def _at(corpus: Corpus, rows: NDArray[np.int64]) -> Iterator[Passage]:
+    return (corpus[row] for row in rows.tolist())
+
+
+def _placed(shard: str, row: int, passage: Passage) -> Passage:
+    """A passage that says where it comes from, under an id that no passage of another shard has."""
+    metadata = {**passage.metadata, SHARD: shard, ROW: row}
+    return passage._replace(passage_id=f"{shard}/{passage.passage_id}", metadata=metadata)

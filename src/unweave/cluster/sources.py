@@ -1,0 +1,152 @@
+"""The files that a corpus comes in, on a disk or in an object store, and how one is cut into shards."""
+
+from __future__ import annotations
+
+import glob
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+from unweave.base.plain import plain
+from unweave.cluster.shards import Shard, folder_of
+from unweave.cluster.store import Store, file_system
+from unweave.errors import BadData, MissingArtifact
+from unweave.texts.corpus import Corpus
+from unweave.texts.queries import QuerySet
+from unweave.texts.readers import READERS, ending, passages_of_file
+
+_ALIEN = "://"
+_WILD = frozenset("*[")
+
+
+class Source(NamedTuple):
+    """A file of passages."""
+
+    number: int
+    """Its place among all, from 0."""
+    address: str
+    """A path or an address."""
+
+    @property
+    def name(self) -> str:
+        """By which errors call it."""
+        return PurePosixPath(_apart(self.address)[0]).name
+
+
+def sources_of(patterns: Sequence[str], known: Sequence[str] = ()) -> list[Source]:
+    """The files that are meant, in the order of their names, after those that are known already.
+
+    Args:
+        patterns: paths or addresses of files or folders, in whose last part `*` and `[…]` may stand for others; what
+            follows an address's `?` are its options.
+
+    Raises:
+        BadData: one means no file, or one whose format cannot be told.
+    """
+    found: list[str] = []
+    for pattern in patterns:
+        some = _in_a_store(pattern) if _ALIEN in pattern else _on_disk(pattern)
+        if not some:
+            raise BadData(
+                f"{plain(pattern, 200)} holds no file of passages; expected files that end in "
+                f"{', '.join(sorted(READERS))}, gzipped or not"
+            )
+        found += [address for address in sorted(some) if address not in found]
+    new = [address for address in found if address not in known]
+    return [Source(number, address) for number, address in enumerate([*known, *new])]
+
+
+def _on_disk(pattern: str) -> list[str]:
+    path = Path(pattern)
+    found = path.iterdir() if path.is_dir() else map(Path, glob.glob(pattern))  # noqa: PTH207 - it may be absolute
+    there = [p for p in found if p.is_file()]
+    return [str(p.resolve()) for p in there if ending(p) in READERS]
+
+
+def _in_a_store(pattern: str) -> list[str]:
+    from pyarrow import fs
+
+    address, options = _apart(pattern)
+    if not _WILD & set(PurePosixPath(address).name):
+        if ending(Path(address)) in READERS:
+            return [pattern]
+        address = f"{address.rstrip('/')}/*"
+    folder, _, wanted = address.rpartition("/")
+    system, root = file_system(folder + options)
+    there = system.get_file_info(fs.FileSelector(root, allow_not_found=True))
+    names = [info.base_name for info in there if info.type == fs.FileType.File]
+    return [f"{folder}/{n}{options}" for n in names if fnmatchcase(n, wanted) and ending(Path(n)) in READERS]
+
+
+def _apart(address: str) -> tuple[str, str]:
+    """An address without its options, and these, with the question mark that they begin with."""
+    path, mark, options = address.partition("?")
+    return path, mark + options
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Cuts one file into shards of some passages; what it made is noted when all of them are there."""
+
+    store: Store
+    size: int
+
+    def __call__(self, source: Source) -> tuple[Shard, ...]:
+        asked = {"address": source.address, "size": self.size}
+        noted = _noted(self.store, source.number, asked)
+        if noted is not None:
+            return noted
+        with TemporaryDirectory(prefix="unweave-") as folder:
+            scratch = Path(folder)
+            shards = tuple(self._shards(source, scratch))
+            if not shards:
+                raise BadData(f"{source.name} holds no passage; take it out, or check its format")
+            note = {**asked, "shards": [shard._asdict() for shard in shards]}
+            self.store.write_json(_note(source.number), note, scratch)
+        return shards
+
+    def _shards(self, source: Source, scratch: Path) -> Iterator[Shard]:
+        passages = passages_of_file(self._local(source, scratch))
+        for nth in itertools.count():
+            some = itertools.islice(passages, self.size)
+            first = next(some, None)
+            if first is None:
+                return
+            shard = f"{source.number:06d}-{nth:06d}"
+            made = scratch / shard
+            corpus = Corpus.write(
+                made / "corpus", itertools.chain([first], some), settings={"about": {"source": source.name}}
+            )
+            QuerySet.write(made / "queries", (), {}, settings={})
+            for name in ("queries", "corpus"):
+                self.store.publish(made / name, name, f"{folder_of(shard)}/{name}")
+            yield Shard(shard, len(corpus), corpus.manifest.fingerprint)
+
+    def _local(self, source: Source, scratch: Path) -> Path:
+        """The file on this machine's disk."""
+        if _ALIEN not in source.address:
+            return Path(source.address)
+        path, options = _apart(source.address)
+        folder, _, name = path.rpartition("/")
+        whole = scratch / PurePosixPath(name).name
+        Store(folder + options).fetch_file(name, whole)
+        return whole
+
+
+def _note(number: int) -> str:
+    return f"sources/{number:06d}.json"
+
+
+def _noted(store: Store, number: int, asked: dict[str, object]) -> tuple[Shard, ...] | None:
+    """The shards of a source that was cut just so before; None if it was not."""
+    try:
+        note = store.read_json(_note(number))
+        if {name: note[name] for name in asked} != asked:
+            return None
+        return tuple(Shard(**shard) for shard in note["shards"])
+    except (MissingArtifact, KeyError, TypeError):
+        return None
