@@ -28,6 +28,7 @@ import million
 import models
 import naming
 import pursuit
+import rates
 import readers_marks
 import refit
 import related
@@ -127,6 +128,11 @@ def blocks() -> dict[str, list[str]]:
         "explanations": explanations.summary(results(explanations.RESULTS)),
         "variants": variants.summary(results(variants.RESULTS)),
         "pursuit": pursuit.summary(results(pursuit.RESULTS)),
+        **{
+            f"plan_{name}": rates.summary(passages, whole=name == "100m")
+            for name, passages in (("1m", "1M"), ("msmarco", "8.8M"), ("100m", "100M"), ("10b", "10B"))
+        },
+        "plan_10b_larger": rates.summary("10B", shard_passages=1_000_000),
     }
     fenced = {name: ["```text", *lines, "```"] for name, lines in printed.items()}
     return {**fenced, "commands": ["| command | what it does |", "| --- | --- |", *map(_command_line, every_command())]}

@@ -31,7 +31,7 @@ COMMANDS = list(main.commands)
 GROUPED = [f"{name} {sub}" for name, group in main.commands.items() if isinstance(group, click.Group)
            for sub in group.commands]  # fmt: skip
 GROUPS = ("sae", "index", "concepts", "export", "reproduce")
-OF_A_PROJECT = [n for n in COMMANDS if n not in (*GROUPS, "init", "suite", "demo", "serve-model")]
+OF_A_PROJECT = [n for n in COMMANDS if n not in (*GROUPS, "init", "suite", "demo", "serve-model", "plan")]
 SETTINGS = [
     (stage, field.name) for stage, config in typing.get_type_hints(Settings).items() for field in fields(config)
 ]

@@ -25,6 +25,7 @@ NOT_ASKED = {
     "demo": "runs the other commands",
     "suite": "runs the other commands",
     "serve-model": "serves until it is stopped",
+    "plan": "has no project; tests/cluster/test_plan.py asks it",
     "serve": "serves until it is stopped",
     "mcp": "serves until it is stopped",
     "sae push": "asks the hub",

@@ -102,7 +102,7 @@ COMMANDS = (
     "export jsonl P P/jsonl --texts", "export anserini P P/anserini", "export ciff P P/ciff",
     "export qdrant-edge P P/qdrant --to P/shard", "export parquet P P/parquet",
     "concepts list P --text wind",
-    "leaderboard P",
+    "leaderboard P", "plan --passages 8.8M --gpus 2",
     "index compact P", "index recall P", "name P", "name P --namer lexicon", "decompose P wind", "phrases P wind",
     "contrast P P", "models P P", "index build P",
     "sae export P/sae P/out --format saelens", "sae import P/out P/in", "trust P", "fit P --steps 20",

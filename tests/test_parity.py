@@ -17,6 +17,7 @@ from unweave.stages.workspace import Workspace
 NOT_OF_ONE_PROJECT = {
     "demo": "runs other commands, one after the other",
     "suite": "runs other commands on many collections",
+    "plan": "knows no project: unweave.cluster.plan.planned",
     "leaderboard": "reads many projects: stages.compare.leaderboard",
     "contrast": "reads two projects: unweave.contrast",
     "models": "reads two projects: unweave.compare_models",

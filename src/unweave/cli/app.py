@@ -97,6 +97,10 @@ SECTIONS = {
         "serve-model": _Place("serve_model", "Serve a language model on this machine, for: unweave name --namer "
                               "language-model"),
     },
+    "Plan for many machines": {
+        "plan": _Place("plan", "Say what a corpus of any size takes: machines, hours, bytes and money of each stage, "
+                       "and what breaks first."),
+    },
     "Look after a project": {
         "verify": _Place("health", "Read every byte of PROJECT, and say which artefact is not what was written."),
         "doctor": _Place("health", "Say what to do about PROJECT: what is damaged, out of date, left over or missing."),
