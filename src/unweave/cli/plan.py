@@ -89,25 +89,23 @@ def plan(
 
 
 def _measured(encoder: str, project: str, words: float) -> dict[str, Rate]:
-    """Rates of this machine; of texts that are not a corpus, how long words are says nothing."""
+    """Rates of this machine, with the packaged dictionary if it reads the encoder; of texts that are no corpus, how
+    long words are says nothing."""
     from unweave.cluster.calibration import TEXTS, calibrated
     from unweave.cluster.encoders import shape_of
     from unweave.config import DEFAULT_MODEL, PRETRAINED, EncoderConfig
     from unweave.encode.encoders import open_encoder
+    from unweave.sae.given import located, read_sae
 
     is_default = encoder in (DEFAULT_MODEL, DEFAULT_MODEL.rpartition("/")[2])
     model = open_encoder(config_of(EncoderConfig, model=DEFAULT_MODEL if is_default else encoder))
-    if project != _NO_PROJECT:
-        opened = open_project(Path(project))
-        step = max(1, len(opened.corpus) // TEXTS)
-        texts = [opened.corpus[i].content for i in range(0, len(opened.corpus), step)][:TEXTS]
-        fits = opened.has("sae") and opened.sae.config.d_in == shape_of(encoder).d_in
-        return calibrated(model, shape_of(encoder), texts, opened.sae if fits else None)
-    from unweave.sae.given import located, read_sae
-
     sae = read_sae(located(PRETRAINED)) if is_default else None
-    found = calibrated(model, shape_of(encoder), list(_packaged_texts(round(words))), sae)
-    return {name: rate for name, rate in found.items() if name not in ("tokens", "text")}
+    if project == _NO_PROJECT:
+        found = calibrated(model, shape_of(encoder), list(_packaged_texts(round(words))), sae)
+        return {name: rate for name, rate in found.items() if name not in ("tokens", "text")}
+    corpus = open_project(Path(project)).corpus
+    texts = [corpus[i].content for i in range(0, len(corpus), max(1, len(corpus) // TEXTS))][:TEXTS]
+    return calibrated(model, shape_of(encoder), texts, sae)
 
 
 def _packaged_texts(words: int) -> Iterator[str]:
