@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import subprocess
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ def demo_tokens(encoder: Any, passages: list[str], queries: list[str]) -> int:
 
 
 def shards() -> dict[str, Any]:
-    """Bytes of an index by what they are for, and every query's seconds on every shard."""
+    """Bytes of an index by what they are for, and how the times of searching shards spread."""
     generator = Generator(VECTORS)
     queries, batches = generator.vectors(QUERIES, first=1), list(generator.batches(WHOLE))
     seconds = [search_seconds(ConceptIndex.build(batch[:SHARD]), queries) for batch in batches]
@@ -100,8 +101,8 @@ def shards() -> dict[str, Any]:
         VECTORS.n_latents,
     )  # fmt: skip
     return {
-        "passages_a_shard": SHARD, "passages": WHOLE, "sizes": sizes_of(whole),
-        "shard_seconds": np.round(np.array(seconds), 9).tolist(),
+        "passages_a_shard": SHARD, "shards": len(seconds), "queries": QUERIES, "sizes": sizes_of(whole),
+        "spread": asdict(spread(np.array(seconds))),
     }  # fmt: skip
 
 
@@ -134,8 +135,13 @@ def gathered() -> Rates:
         "forward": of_sizes(size["forward"] / size["postings"], "bytes / posting", "each passage's own latents"),
         "ids": of_sizes(size["ids"] / size["passages"], "bytes / passage", "ids of up to six characters"),
     }
-    seconds = np.array(own["shard_seconds"])
-    return Rates(rates, training(), training_on_gpu(), shard_seconds(), spread(seconds))
+    return Rates(
+        rates,
+        training(),
+        training_on_gpu(),
+        shard_seconds(),
+        Spread(**{of: tuple(values) for of, values in own["spread"].items()}),
+    )
 
 
 def shard_seconds() -> tuple[tuple[int, float], ...]:

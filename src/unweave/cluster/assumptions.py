@@ -15,6 +15,7 @@ from unweave import settings
 from unweave.base import fields as checks
 from unweave.base.foreign import LARGEST_SETTINGS, parse_json, shown
 from unweave.base.plain import plain
+from unweave.config import ShardsConfig
 from unweave.errors import BadData
 
 
@@ -40,11 +41,11 @@ class Assumptions:
     """Objects that an object store takes in a second below one prefix."""
     gpu_share: float = 0.4
     """Share of a card's measured speed in products that an encoder reaches."""
-    dictionary_texts: int = 200_000
+    dictionary_texts: int = ShardsConfig.sample
     """Texts that the dictionary is trained on, at most; the program's default."""
     n_latents: int | None = None
     """Latents of the dictionary."""
-    shard_passages: int = 65_536
+    shard_passages: int = ShardsConfig.size
     """Passages of a shard; the program's default."""
     fan_in: int = 16
     """Shards whose evidence is merged at a time; as the program does."""

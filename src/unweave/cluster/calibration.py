@@ -74,9 +74,23 @@ def calibrated(
     n_bytes = sum(len(text.encode()) for text in chosen)
     encoder.encode_passages(chosen[:_WARM])  # loads the model
     embedding, rows = _timed(lambda: encoder.encode_passages(chosen))
-    given, sae = sae, sae or random_sae(rows)
-    if rows.shape[1] != sae.config.d_in:
+    if sae is not None and rows.shape[1] != sae.config.d_in:
         raise BadData(f"the SAE reads embeddings {sae.config.d_in} wide, and the encoder makes {rows.shape[1]}")
+    found = {
+        "embed": rate(shape.parameters * tokens / embedding, "parameters x tokens / core s",
+                      f"{len(chosen)} texts, {tokens / len(chosen):.0f} tokens each, by {shape.name}"),
+        "tokens": rate(tokens / words, "tokens / word", f"{words:,} words of English, by {shape.name}"),
+        "text": rate(n_bytes / words, "bytes / word", "of the same texts"),
+        "cut": rate(_cut(chosen), "bytes / core s", f"{_CORPUS:,} passages written as a corpus"),
+        **_of_sae(rows, sae or random_sae(rows), rate),
+    }  # fmt: skip
+    if sae is None:
+        del found["search"]
+    return found
+
+
+def _of_sae(rows: NDArray[np.float32], sae: SAE, rate: Callable[[float, str, str], Rate]) -> dict[str, Rate]:
+    """How fast embeddings, (n, d_in), are encoded and coded, and their latents indexed and searched."""
     per_row = sae.config.d_in * sae.config.n_latents
     many = mixed(rows, _INDEXED)
     sae.encode(rows)
@@ -84,22 +98,15 @@ def calibrated(
     coded(sae, rows[:_WARM], _CODE_K)
     coding, _ = _timed(lambda: coded(sae, many[:_CODED], _CODE_K))
     building, searching, postings = _index(latents)
-    found = {
-        "embed": rate(shape.parameters * tokens / embedding, "parameters x tokens / core s",
-                      f"{len(chosen)} texts, {tokens / len(chosen):.0f} tokens each, by {shape.name}"),
-        "tokens": rate(tokens / words, "tokens / word", f"{words:,} words of English, by {shape.name}"),
-        "text": rate(n_bytes / words, "bytes / word", "of the same texts"),
-        "cut": rate(_cut(chosen), "bytes / core s", f"{_CORPUS:,} passages written as a corpus"),
+    return {
         "encode": rate(per_row * len(many) / encoding, "d_in x latents / core s",
                        f"{len(many):,} embeddings encoded, mixed from those of two texts each"),
         "code": rate(per_row * _CODED / coding, "d_in x latents / core s",
                      f"{_CODED:,} codes of {_CODE_K}, orthogonal pursuit"),
         "build": rate(postings / building, "postings / core s", f"{_INDEXED:,} passages indexed"),
+        "search": rate(searching, "core s / posting",
+                       f"median of {_QUERIES} exact searches for ten, {_INDEXED:,} passages"),
     }  # fmt: skip
-    if given is not None:
-        what = f"median of {_QUERIES} exact searches for ten, {_INDEXED:,} passages"
-        found["search"] = rate(searching, "core s / posting", what)
-    return found
 
 
 def random_sae(rows: NDArray[np.float32]) -> SAE:

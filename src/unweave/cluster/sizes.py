@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from unweave.cluster.assumptions import Assumptions
 from unweave.cluster.order import Order
 from unweave.cluster.rates import Rates
-from unweave.config import EvidenceConfig, FitConfig, IndexConfig
+from unweave.config import EvidenceConfig, FitConfig, IndexConfig, ShardsConfig
 from unweave.sae.model import MOST_GRAM_BYTES
 from unweave.sae.training.recipe import recommend
 
@@ -18,7 +18,7 @@ _POSITIONS_BYTES = 24
 _SPECIAL_TOKENS = 2
 _WORDS_OF_MODEL = 30_522
 """Rows of the table of words of BERT's tokenizer, which most encoders have."""
-_STRONGEST = 2 * 24
+_STRONGEST = 2 * ShardsConfig.strongest
 """Passages that show what a latent is about, of all shards: those that activate it most, and as many drawn."""
 _EVIDENCE_BYTES = 20
 """A passage's position and its rank, eight bytes each, and the latent, four."""
