@@ -323,11 +323,12 @@ def recall(project: Path, efforts: tuple[float, ...], system: str, as_json: bool
 @click.command(epilog=KEPT)
 @PROJECT
 @stage_options("tokens")
+@ON
 @JSON
-def tokens(project: Path, as_json: bool, **options: Any) -> None:
+def tokens(project: Path, on: str, as_json: bool, **options: Any) -> None:
     """Learn concepts of single tokens, name them by their words, and index them beside those of whole texts.
 
     They keep the words that one vector a text cannot: unweave search PROJECT QUERY --system "tokens + codes"
     """
     with opened_with(project, tokens=options) as opened:
-        show_outcomes(opened.tokens(), as_json)
+        show_outcomes(opened.tokens(on=on), as_json)

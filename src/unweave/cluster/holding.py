@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from unweave.base.owned import OwnFolder
 from unweave.base.plain import plain
 from unweave.base.records import Passage
 from unweave.cluster.shards import folder_of
@@ -45,7 +45,7 @@ class Holder:
     def __init__(self, store: Store, profile: str) -> None:
         """It holds nothing yet; what it fetches goes with it."""
         self._store, self._profile = store, profile
-        self._folder = TemporaryDirectory(prefix="unweave-")
+        self._folder = OwnFolder()
         self._opened: dict[str, ConceptIndex] = {}
         self._corpora: dict[str, Corpus] = {}
         self._n_fetched = 0
@@ -92,6 +92,6 @@ class Holder:
 
     def _fetch(self, shard: str, artifact: str, kind: str) -> Path:
         self._n_fetched += 1  # a folder of its own: what is replaced may still be read
-        folder = Path(self._folder.name) / f"{self._n_fetched:06d}"
+        folder = self._folder.path / f"{self._n_fetched:06d}"
         self._store.fetch(f"{folder_of(shard)}/{artifact}", kind, folder)
         return folder

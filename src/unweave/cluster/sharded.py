@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from fnmatch import fnmatchcase
 from functools import cached_property, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,13 +25,25 @@ from unweave import settings
 from unweave.base.artifact import MANIFEST
 from unweave.base.contributions import Names
 from unweave.base.locks import alone
+from unweave.base.plain import plain
 from unweave.base.progress import Stopwatch
 from unweave.base.records import Explanation, Hit, HitList
 from unweave.cluster import gathering
 from unweave.cluster.searching import DEADLINE, ShardSearch
-from unweave.cluster.shards import Catalogue, Shard
-from unweave.cluster.sources import Cut, sources_of
-from unweave.cluster.stages import DICTIONARY, EMBED, ENCODE, INDEX, INDEXED, Done, OfShard, publish_dictionary
+from unweave.cluster.shards import Catalogue, Shard, Source, folder_of
+from unweave.cluster.sources import Cut, addresses_of
+from unweave.cluster.stages import (
+    DICTIONARY,
+    EMBED,
+    ENCODE,
+    INDEX,
+    INDEX_TOKENS,
+    READ_TOKENS,
+    TOKEN_DICTIONARY,
+    Done,
+    OfShard,
+    publish_dictionary,
+)
 from unweave.cluster.store import Store
 from unweave.cluster.strongest import StrongestOf, together
 from unweave.cluster.workers import Workers, join, run, workers_on
@@ -47,8 +60,6 @@ from unweave.stages.ensure import Outcome
 from unweave.stages.workspace import Workspace
 
 SAMPLE, READING = "sample", "reading"
-STATISTICS = "statistics.json"
-"""What of all passages is needed to index any: fixed when the first were, so that equal passages score equally."""
 _ITS_OWN = frozenset({"shards"})
 
 
@@ -98,13 +109,38 @@ class Sharded:
         watch = Stopwatch()
         with self._alone(), TemporaryDirectory(prefix="unweave-") as scratch:
             known = Catalogue.read(self.store)
-            sources = sources_of(patterns, known.sources)
+            there = {source.address for source in known.sources}
+            new = [address for address in addresses_of(patterns) if address not in there]
+            sources = [*known.sources, *(Source(known.n_cut + i, address) for i, address in enumerate(new))]
             found = run(self._workers, Cut(self.store, self._config.size), sources, "cutting files")
             shards = tuple(shard for source in sources for shard in found[source])
-            now = Catalogue(shards, tuple(source.address for source in sources))
+            now = Catalogue(shards, tuple(sources), known.n_cut + len(new))
             if now != known:
                 now.write(self.store, Path(scratch))
         return [Outcome("shards", now != known, watch.seconds, _counts(shards))]
+
+    def remove(self, patterns: Sequence[str]) -> list[Outcome]:
+        """Take out the shards that were cut from some files; who searches lets go of them when it is refreshed.
+
+        Args:
+            patterns: paths or addresses as they were given, in which `*` and `[…]` may stand for others.
+
+        Raises:
+            BadData: no shard was cut from such a file.
+        """
+        watch = Stopwatch()
+        with self._alone(), TemporaryDirectory(prefix="unweave-") as scratch:
+            known = Catalogue.read(self.store)
+            gone = {s.address for s in known.sources if any(_is_meant(s.address, pattern) for pattern in patterns)}
+            if not gone:
+                said = plain(", ".join(patterns), 200)
+                raise BadData(f"no shard was cut from {said}; the files are {_some(known.sources)}")
+            now = known.without(gone)
+            now.write(self.store, Path(scratch))
+            for shard in set(known.names) - set(now.names):
+                for name in self.store.names(folder_of(shard)):
+                    self.store.remove(name)
+        return [Outcome("shards", True, watch.seconds, _counts(now.shards))]
 
     def embed(self) -> list[Outcome]:
         """Embed the passages of every shard."""
@@ -118,12 +154,25 @@ class Sharded:
         sample = self._gathered(SAMPLE, catalogue, rows, {})
         outcomes = [*embedding.embed(sample), *fitting.fit(sample)]
         with TemporaryDirectory(prefix="unweave-") as scratch:
-            publish_dictionary(self.store, sample.sae, Path(scratch))
+            publish_dictionary(self.store, sample.sae, Path(scratch), DICTIONARY)
         return [*_below(SAMPLE, outcomes), self._of_all(ENCODE, {}, "encoding shards")]
 
     def index(self) -> list[Outcome]:
         """Index every shard, with what is known of all passages."""
-        return [self._of_all(INDEX, {"mean_latents": self._mean_latents()}, "indexing shards")]
+        mean = self._mean_latents(DICTIONARY, ENCODE)
+        return [self._of_all(INDEX, {"mean_latents": mean}, "indexing shards")]
+
+    def tokens(self) -> list[Outcome]:
+        """Learn concepts of single tokens from the sample, read the tokens of every shard by them, and index these."""
+        from unweave.stages.tokens import fit_tokens
+
+        sample = Workspace.open(self._dictionary.parent, self._changes)
+        outcomes = fit_tokens(sample)
+        with TemporaryDirectory(prefix="unweave-") as scratch:
+            publish_dictionary(self.store, sample.token_sae, Path(scratch), TOKEN_DICTIONARY)
+        read = self._of_all(READ_TOKENS, {}, "reading the tokens of shards")
+        mean = self._mean_latents(TOKEN_DICTIONARY, READ_TOKENS)
+        return [*_below(SAMPLE, outcomes), read, self._of_all(INDEX_TOKENS, {"mean_latents": mean}, "indexing tokens")]
 
     def name(self, by: str = "keyphrases", **options: Any) -> list[Outcome]:
         """Gather the passages that show each latent from all shards, and name the concepts from them.
@@ -222,21 +271,25 @@ class Sharded:
             self._workers, taken, self._project.path / purpose, wanted, f"gathering passages ({purpose})"
         )
 
-    def _mean_latents(self) -> dict[str, float]:
-        """How many latents of a passage count, in the mean of all, by scoring profile."""
-        dictionary = self.store.manifest(DICTIONARY, "sae").fingerprint
+    def _mean_latents(self, dictionary: str, stage: str) -> float:
+        """How many latents of a passage count, in the mean of all, as it was when they were first indexed.
+
+        Args:
+            dictionary: which one encoded them.
+            stage: that did so, and counted.
+        """
+        fingerprint, note = self.store.manifest(dictionary, "sae").fingerprint, f"statistics-{dictionary}.json"
         try:
-            known = self.store.read_json(STATISTICS)
-            if known["dictionary"] == dictionary:
-                return {profile: float(known["mean_latents"][profile]) for profile in INDEXED}
+            known = self.store.read_json(note)
+            if known["dictionary"] == fingerprint:
+                return float(known["mean_latents"])
         except (MissingArtifact, KeyError, TypeError, ValueError):
             pass
-        done = self._done(ENCODE, {}, "encoding shards").values()
-        n_passages = sum(int(of.results["n_passages"]) for of in done)
-        means = {p: sum(int(of.results["kept"][p]) for of in done) / max(1, n_passages) for p in INDEXED}
+        done = self._done(stage, {}, "counting").values()
+        mean = sum(int(of.results["kept"]) for of in done) / max(1, sum(int(of.results["n_passages"]) for of in done))
         with TemporaryDirectory(prefix="unweave-") as scratch:
-            self.store.write_json(STATISTICS, {"dictionary": dictionary, "mean_latents": means}, Path(scratch))
-        return means
+            self.store.write_json(note, {"dictionary": fingerprint, "mean_latents": mean}, Path(scratch))
+        return mean
 
     # --- work on all shards -----------------------------------------------------------------------
 
@@ -307,6 +360,17 @@ def is_sharded(project: Workspace) -> bool:
 
 def _counts(shards: Sequence[Shard]) -> dict[str, int]:
     return {"n_shards": len(shards), "n_passages": sum(shard.n_passages for shard in shards)}
+
+
+def _is_meant(address: str, pattern: str) -> bool:
+    whole = pattern if "://" in pattern else str(Path(pattern).resolve())
+    return fnmatchcase(address, whole)
+
+
+def _some(sources: Sequence[Source]) -> str:
+    """The first files, for people to read."""
+    more = f" and {len(sources) - 3:,} more" if len(sources) > 3 else ""
+    return plain(", ".join(source.address for source in sources[:3]), 300) + more
 
 
 def _below(folder: str, outcomes: Sequence[Outcome]) -> list[Outcome]:

@@ -8,7 +8,7 @@ shards/NAME/STAGE.json   what a stage did with a shard, with what, and from what
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +32,15 @@ class Shard(NamedTuple):
     """Fingerprint of its passages."""
 
 
+class Source(NamedTuple):
+    """A file of passages that shards are cut from."""
+
+    number: int
+    """By which its shards are called; no other file ever has the same."""
+    address: str
+    """A path or an address."""
+
+
 class Note(NamedTuple):
     """What a stage did with a shard."""
 
@@ -47,8 +56,10 @@ class Catalogue(NamedTuple):
     """The shards of a corpus, in its order."""
 
     shards: tuple[Shard, ...]
-    sources: tuple[str, ...]
-    """Addresses of the files that they were cut from."""
+    sources: tuple[Source, ...]
+    """The files that they were cut from."""
+    n_cut: int = 0
+    """How many files were ever cut: the number of the next."""
 
     @classmethod
     def read(cls, store: Store) -> Catalogue:
@@ -63,16 +74,25 @@ class Catalogue(NamedTuple):
             return cls((), ())
         try:
             shards = tuple(Shard(str(name), int(n), str(corpus)) for name, n, corpus in stated["shards"])
-            sources = tuple(map(str, stated["sources"]))
+            sources = tuple(Source(int(number), str(address)) for number, address in stated["sources"])
+            n_cut = int(stated["n_cut"])
         except (KeyError, TypeError, ValueError) as error:
             raise CorruptArtifact(f"{store.where(CATALOGUE)} does not list shards; cut the corpus again") from error
         for shard in shards:
             folder_of(shard.name)
-        return cls(shards, sources)
+        return cls(shards, sources, n_cut)
 
     def write(self, store: Store, scratch: Path) -> None:
         """State these shards, in one step."""
-        store.write_json(CATALOGUE, {"shards": list(map(list, self.shards)), "sources": list(self.sources)}, scratch)
+        stated = {"shards": self.shards, "sources": self.sources, "n_cut": self.n_cut}
+        store.write_json(CATALOGUE, stated, scratch)
+
+    def without(self, addresses: Collection[str]) -> Catalogue:
+        """The shards of all files but these."""
+        sources = tuple(source for source in self.sources if source.address not in addresses)
+        kept = {f"{source.number:06d}" for source in sources}
+        shards = tuple(shard for shard in self.shards if shard.name.partition("-")[0] in kept)
+        return Catalogue(shards, sources, self.n_cut)
 
     @property
     def names(self) -> list[str]:

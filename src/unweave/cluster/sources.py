@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
 
 from unweave.base.plain import plain
-from unweave.cluster.shards import Shard, folder_of
+from unweave.cluster.shards import Shard, Source, folder_of
 from unweave.cluster.store import Store, file_system
 from unweave.errors import BadData, MissingArtifact
 from unweave.texts.corpus import Corpus
@@ -23,22 +22,8 @@ _ALIEN = "://"
 _WILD = frozenset("*[")
 
 
-class Source(NamedTuple):
-    """A file of passages."""
-
-    number: int
-    """Its place among all, from 0."""
-    address: str
-    """A path or an address."""
-
-    @property
-    def name(self) -> str:
-        """By which errors call it."""
-        return PurePosixPath(_apart(self.address)[0]).name
-
-
-def sources_of(patterns: Sequence[str], known: Sequence[str] = ()) -> list[Source]:
-    """The files that are meant, in the order of their names, after those that are known already.
+def addresses_of(patterns: Sequence[str]) -> list[str]:
+    """The addresses of the files that are meant, each once, those of a pattern in the order of their names.
 
     Args:
         patterns: paths or addresses of files or folders, in whose last part `*` and `[…]` may stand for others; what
@@ -56,8 +41,7 @@ def sources_of(patterns: Sequence[str], known: Sequence[str] = ()) -> list[Sourc
                 f"{', '.join(sorted(READERS))}, gzipped or not"
             )
         found += [address for address in sorted(some) if address not in found]
-    new = [address for address in found if address not in known]
-    return [Source(number, address) for number, address in enumerate([*known, *new])]
+    return found
 
 
 def _on_disk(pattern: str) -> list[str]:
@@ -82,6 +66,11 @@ def _in_a_store(pattern: str) -> list[str]:
     return [f"{folder}/{n}{options}" for n in names if fnmatchcase(n, wanted) and ending(Path(n)) in READERS]
 
 
+def _name_of(source: Source) -> str:
+    """What errors call it."""
+    return PurePosixPath(_apart(source.address)[0]).name
+
+
 def _apart(address: str) -> tuple[str, str]:
     """An address without its options, and these, with the question mark that they begin with."""
     path, mark, options = address.partition("?")
@@ -104,7 +93,7 @@ class Cut:
             scratch = Path(folder)
             shards = tuple(self._shards(source, scratch))
             if not shards:
-                raise BadData(f"{source.name} holds no passage; take it out, or check its format")
+                raise BadData(f"{_name_of(source)} holds no passage; take it out, or check its format")
             note = {**asked, "shards": [shard._asdict() for shard in shards]}
             self.store.write_json(_note(source.number), note, scratch)
         return shards
@@ -119,7 +108,7 @@ class Cut:
             shard = f"{source.number:06d}-{nth:06d}"
             made = scratch / shard
             corpus = Corpus.write(
-                made / "corpus", itertools.chain([first], some), settings={"about": {"source": source.name}}
+                made / "corpus", itertools.chain([first], some), settings={"about": {"source": _name_of(source)}}
             )
             QuerySet.write(made / "queries", (), {}, settings={})
             for name in ("queries", "corpus"):

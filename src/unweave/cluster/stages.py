@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from unweave import settings
 from unweave.cluster.shards import Note, folder_of, forget, read_note, write_note
@@ -24,10 +25,10 @@ from unweave.config import EncoderConfig
 from unweave.encode.encoder import Encoder
 from unweave.encode.encoders import open_encoder
 from unweave.errors import BadData, CorruptArtifact, MissingArtifact, MissingExtra
-from unweave.index.scoring import PROFILES
+from unweave.index.scoring import PROFILES, TOKENS, Scoring
 from unweave.sae.model import SAE
 from unweave.stages import embed as embedding
-from unweave.stages import fit, index
+from unweave.stages import fit, index, tokens
 from unweave.stages.places import ARTIFACTS
 from unweave.stages.workspace import Workspace
 from unweave.texts.corpus import Contents
@@ -37,11 +38,11 @@ try:
 except ImportError as error:
     raise MissingExtra("a corpus in shards", "cluster") from error
 
-DICTIONARY = "dictionary"
-"""Where the SAE is in the store, which all shards are encoded with."""
-EMBED, ENCODE, INDEX = "embed", "encode", "index"
-INDEXED = ("default",)
-"""Scoring profiles that shards are indexed by."""
+DICTIONARY, TOKEN_DICTIONARY = "dictionary", "token-dictionary"
+"""Where the SAEs are in the store which all shards are encoded with."""
+_SHARED = {"sae": DICTIONARY, "tokens/sae": TOKEN_DICTIONARY}
+"""Artefacts of a project that all shards share, and where they are in the store."""
+EMBED, ENCODE, INDEX, READ_TOKENS, INDEX_TOKENS = "embed", "encode", "index", "read-tokens", "index-tokens"
 Changes = Mapping[str, Mapping[str, Any]]
 
 
@@ -55,7 +56,7 @@ class Done(NamedTuple):
 
 class _Stage(NamedTuple):
     needs: tuple[str, ...]
-    """Artefacts that are fetched; `sae` is the store's dictionary."""
+    """Artefacts that are fetched."""
     makes: tuple[str, ...]
     make: Callable[[Workspace, Mapping[str, Any]], Mapping[str, Any]]
     """Makes them in a project, given what is asked, and gives what is to be counted."""
@@ -95,7 +96,7 @@ class OfShard:
         return Done(True, note.results)
 
     def _fingerprint(self, folder: str, name: str) -> str:
-        where = DICTIONARY if name == "sae" else f"{folder}/{name}"
+        where = _SHARED.get(name, f"{folder}/{name}")
         return self.store.manifest(where, ARTIFACTS[name].kind).fingerprint
 
 
@@ -110,7 +111,7 @@ def opened(store: Store, shard: str, artifacts: tuple[str, ...], changes: Change
         path = Path(scratch) / "shard"
         path.mkdir()
         for name in dict.fromkeys(("corpus", "queries", *artifacts)):
-            where = DICTIONARY if name == "sae" else f"{folder_of(shard)}/{name}"
+            where = _SHARED.get(name, f"{folder_of(shard)}/{name}")
             try:
                 store.fetch(where, ARTIFACTS[name].kind, path / name)
             except (CorruptArtifact, MissingArtifact) as error:
@@ -154,35 +155,44 @@ def _embed(project: Workspace, asked: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _encode(project: Workspace, _: Mapping[str, Any]) -> Mapping[str, Any]:
     fit.encode_passages(project)
-    lengths = np.diff(project.latents.indptr)
-    kept = {
-        name: int(np.minimum(lengths, PROFILES[name].max_latents or project.sae.config.n_latents).sum())
-        for name in INDEXED
-    }
-    return {"n_passages": len(lengths), "kept": kept}
+    return _counted(project.latents, PROFILES["default"])
 
 
 def _index(project: Workspace, asked: Mapping[str, Any]) -> Mapping[str, Any]:
-    n_latents = project.sae.config.n_latents
-    for profile in INDEXED:
-        index.build_index(
-            project, f"index/{profile}", lambda: project.latents, PROFILES[profile],
-            n_latents=n_latents, source="latents", mean_latents=asked["mean_latents"][profile],
-        )  # fmt: skip
+    index.build_index(
+        project, "index/default", lambda: project.latents, PROFILES["default"],
+        n_latents=project.sae.config.n_latents, source="latents", mean_latents=asked["mean_latents"],
+    )  # fmt: skip
     index.codes(project)
     return {"n_passages": len(project.corpus)}
+
+
+def _read_tokens(project: Workspace, _: Mapping[str, Any]) -> Mapping[str, Any]:
+    tokens.encode_passages(project)
+    return _counted(project.token_latents, TOKENS)
+
+
+def _index_tokens(project: Workspace, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+    tokens.index_passages(project, asked["mean_latents"])
+    return {"n_passages": len(project.corpus)}
+
+
+def _counted(latents: csr_array, scoring: Scoring) -> Mapping[str, Any]:
+    """How many passages there are, and how many of their latents count by a formula."""
+    lengths = np.diff(latents.indptr)
+    return {"n_passages": len(lengths), "kept": int(np.minimum(lengths, scoring.max_latents or latents.shape[1]).sum())}
 
 
 STAGES: dict[str, _Stage] = {
     EMBED: _Stage(("corpus",), ("embeddings/passages",), _embed),
     ENCODE: _Stage(("embeddings/passages", "sae"), ("latents",), _encode),
-    INDEX: _Stage(
-        ("embeddings/passages", "sae", "latents"), (*(f"index/{profile}" for profile in INDEXED), "codes"), _index,
-    ),
-}  # fmt: skip
+    INDEX: _Stage(("embeddings/passages", "sae", "latents"), ("index/default", "codes"), _index),
+    READ_TOKENS: _Stage(("corpus", "tokens/sae"), ("tokens/latents",), _read_tokens),
+    INDEX_TOKENS: _Stage(("corpus", "tokens/sae", "tokens/latents"), ("index/tokens",), _index_tokens),
+}
 
 
-def publish_dictionary(store: Store, sae: SAE, scratch: Path) -> str:
+def publish_dictionary(store: Store, sae: SAE, scratch: Path, name: str) -> str:
     """Put an SAE where shards are encoded from, unless it is there; its fingerprint."""
-    sae.save(scratch / DICTIONARY)
-    return store.keep(scratch / DICTIONARY, "sae", DICTIONARY).fingerprint
+    sae.save(scratch / name)
+    return store.keep(scratch / name, "sae", name).fingerprint

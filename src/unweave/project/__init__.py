@@ -93,8 +93,14 @@ class Project(Showing):
 
         return fit.fit(self)
 
-    def tokens(self) -> list[Outcome]:
-        """Learn concepts of single tokens, name them by their words, and index them."""
+    def tokens(self, *, on: str = HERE) -> list[Outcome]:
+        """Learn concepts of single tokens, name them by their words, and index them.
+
+        Args:
+            on: where the work of shards runs; see `sharded`.
+        """
+        if self.is_sharded or on != HERE:
+            return self.sharded(on).tokens()
         from unweave.stages import tokens
 
         return tokens.fit_tokens(self)

@@ -46,13 +46,19 @@ def fit_tokens(project: Workspace) -> list[Outcome]:
     Raises:
         UnweaveError: the project's encoder does not show its tokens.
     """
-    outcomes = [_fit(project), _encode(project)]
-    n_latents = project.token_sae.config.n_latents
-    index = build_index(
+    return [_fit(project), encode_passages(project), index_passages(project)]
+
+
+def index_passages(project: Workspace, mean_latents: float | None = None) -> Outcome:
+    """Index the passages' latents of tokens, unless they are.
+
+    Args:
+        mean_latents: see `ConceptIndex.build`.
+    """
+    return build_index(
         project, "index/tokens", lambda: searched(project.token_latents), TOKENS,
-        n_latents=n_latents, source="tokens/latents",
+        n_latents=project.token_sae.config.n_latents, source="tokens/latents", mean_latents=mean_latents,
     )  # fmt: skip
-    return [*outcomes, index]
 
 
 def searched(latents: csr_array) -> csr_array:
@@ -100,7 +106,8 @@ def _fit(project: Workspace) -> Outcome:
     return ensure(project, name, make, settings=settings, made_from=made_from)
 
 
-def _encode(project: Workspace) -> Outcome:
+def encode_passages(project: Workspace) -> Outcome:
+    """Read the tokens of every passage, and find its latents, unless they are found."""
     sae, texts = project.token_sae, Contents(project.corpus)
     return encode_texts(
         project,
