@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import json
+import os
 import resource
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,9 +22,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from hypothesis import settings
+from numba.core.dispatcher import Dispatcher
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+import unweave
 from unweave.base.artifact import MANIFEST, Manifest, write_manifest
 from unweave.base.files import file_digest
 from unweave.base.pages import write_sums
@@ -31,9 +41,76 @@ from unweave.sae.model import SAE
 from unweave.texts.collection import Collection
 from unweave.texts.vital_articles import vital_articles
 
+WORKER = os.environ.get("PYTEST_XDIST_WORKER")
+
 # The same examples in every run: a test that fails here fails everywhere.
 settings.register_profile("unweave", deadline=None, max_examples=50, derandomize=True)
 settings.load_profile("unweave")
+
+
+# --- what workers do once for all of them -------------------------------------------------------
+
+
+@contextmanager
+def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """While no other process holds this lock; `BlockingIOError` if one does and is not waited for."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once(shared_folder):
+    """A kernel is compiled by one worker; another that needs it waits and reads it from numba's cache."""
+    compile_now, turn, depth = Dispatcher.compile, threading.RLock(), 0
+
+    def compile_in_turn(dispatcher: Any, signature: Any) -> Any:
+        nonlocal depth
+        with turn, nullcontext() if depth else locked(shared_folder / "compiling.lock"):
+            depth += 1
+            try:
+                return compile_now(dispatcher, signature)
+            finally:
+                depth -= 1
+
+    with pytest.MonkeyPatch.context() as patched:
+        if WORKER:
+            patched.setattr(Dispatcher, "compile", compile_in_turn)
+        yield
+
+
+@pytest.fixture(scope="session")
+def shared_folder(request, tmp_path_factory) -> Path:
+    """A folder for what all workers and later runs of the tests share."""
+    cache = getattr(request.config, "cache", None)
+    if cache is None:
+        own = tmp_path_factory.getbasetemp()
+        return own.parent / "shared" if WORKER else own / "shared"
+    return cache.mkdir("shared")
+
+
+def made_once(folder: Path, make: Callable[[Path], None], to: Path, *, wait: bool = True) -> Path:
+    """A copy of a folder that is made if this code has not made it before."""
+    with locked(folder / "lock", wait=wait):
+        made = folder / _made_with()
+        if not made.exists():
+            for old in folder.iterdir():
+                shutil.rmtree(old) if old.is_dir() else None
+            make(folder / "partial")
+            (folder / "partial").rename(made)
+        return shutil.copytree(made, to)
+
+
+@cache
+def _made_with() -> str:
+    """A digest of the code that makes something, and of the versions of what it uses."""
+    digest = hashlib.sha256(sys.version.encode())
+    for path in sorted((*Path(unweave.__file__).parent.rglob("*.py"), Path(__file__))):
+        digest.update(path.read_bytes())
+    for name in ("numpy", "scipy", "torch", "sentence-transformers", "transformers", "scikit-learn", "wordllama"):
+        digest.update(f"{name} {version(name)}".encode())
+    return digest.hexdigest()[:16]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -206,23 +283,35 @@ def small_collection() -> Collection:
 
 
 @pytest.fixture(scope="session")
-def project_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project_folder(request, shared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The whole path on real text with the real encoder: 350 articles, their sentences and descriptions."""
-    folder = tmp_path_factory.mktemp("real") / "project"
+    made, own = shared_folder / "project", tmp_path_factory.mktemp("real") / "project"
+    try:
+        return made_once(made, make_project, own, wait=False)
+    except BlockingIOError:  # while another worker embeds for a minute, this one has the kernels compiled
+        request.getfixturevalue("tiny_project_folder")
+        return made_once(made, make_project, own)
+
+
+def make_project(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
     Project.create(folder, small_collection())
     for command in ("embed", "fit", "name", "index build", "evaluate"):
         done = CliRunner().invoke(main, [*command.split(), str(folder), *SMALL.get(command, [])])
         assert done.exit_code == 0, done.output
-    return folder
 
 
 @pytest.fixture(scope="session")
-def tiny_project_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_project_folder(shared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The whole path in seconds, without an encoder: sixty texts of four words, their vectors of eight numbers made up.
 
     Read-only: a test that changes it takes a copy.
     """
-    folder = tmp_path_factory.mktemp("tiny")
+    return made_once(shared_folder / "tiny", make_tiny, tmp_path_factory.mktemp("tiny") / "made") / "project"
+
+
+def make_tiny(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
     random = np.random.default_rng(0)
     words = ["moon", "sea", "wind", "blade", "tower", "wave", "light", "stone", "river", "cloud"]
     texts = [" ".join(random.choice(words, 4, replace=False)) for _ in range(60)]
@@ -239,7 +328,6 @@ def tiny_project_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for command, options in (("embed", brought), ("fit", small), ("name", []), ("index build", []), ("evaluate", [])):
         done = CliRunner().invoke(main, [*command.split(), str(folder / "project"), *options])
         assert done.exit_code == 0, done.output
-    return folder / "project"
 
 
 @pytest.fixture
