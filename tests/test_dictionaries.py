@@ -260,9 +260,9 @@ def test_commands_take_a_text_or_a_project_first():
 
 @pytest.fixture(scope="module")
 def texts(tmp_path_factory):
-    """400 sentences in two files."""
+    """160 sentences in two files."""
     folder = tmp_path_factory.mktemp("texts")
-    passages = [p for _, p in zip(range(400), vital_articles().passages, strict=False)]
+    passages = [p for _, p in zip(range(160), vital_articles().passages, strict=False)]
     for name, some in (("even", passages[::2]), ("odd", passages[1::2])):
         lines = [json.dumps({"_id": p.passage_id, "title": p.title, "text": p.text[:120]}) for p in some]
         (folder / f"{name}.jsonl").write_text("\n".join(lines), encoding="utf-8")
@@ -296,7 +296,7 @@ def test_pretrain_makes_a_dictionary_that_reads_texts(made):
     assert printed["score"] == pytest.approx(dictionary.explain("wind at sea", "turbines").score)
     assert "residual: " in said(["decompose", "wind at sea", "--dictionary", str(folder)])
     config = json.loads((folder / "config.json").read_text())
-    assert config["results"]["sources"] == {"even": 200, "odd": 200}
+    assert config["results"]["sources"] == {"even": 80, "odd": 80}
     precision = config["results"]["precision"]
     assert precision["half"]["nmse"] == pytest.approx(precision["full"]["nmse"], rel=5e-3)
     card = (folder / "README.md").read_text()

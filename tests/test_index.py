@@ -48,19 +48,29 @@ def some_rows(n: int, seed: int, n_latents: int = N_LATENTS) -> np.ndarray:
     return np.where(random.random((n, n_latents)) < share, random.exponential(1, (n, n_latents)), 0).astype(np.float32)
 
 
-def oracle(corpus: Corpus, scoring: Scoring, mean: float, query: dict[int, float], k: int, **bent) -> list:
-    """Every passage scored one by one by what is stored of it, then sorted: (id, score) of the best k."""
-    found = []
-    for place, (name, given_row) in enumerate(corpus.items()):
+Stored = dict[str, dict[int, float] | None]
+"""What is stored of each passage, the strongest latents first, as impacts; None: the formula has no value for it."""
+
+
+def stored(corpus: Corpus, scoring: Scoring, mean: float) -> Stored:
+    found: Stored = {}
+    for name, given_row in corpus.items():
         row = rounded(given_row)
         latents = np.flatnonzero(row)
         latents = latents[np.lexsort((latents, -row[latents]))][: scoring.max_latents]
         impacts = impacts_of(row[latents], mean, scoring)
         undefined = len(impacts) and not 0 < impacts[-1] < np.inf
-        if undefined or set(latents.tolist()) & set(bent.get("banned", ())) or name not in bent.get("allowed", corpus):
+        found[name] = None if undefined else dict(zip(latents.tolist(), impacts.tolist(), strict=True))
+    return found
+
+
+def oracle(passages: Stored, query: dict[int, float], k: int, **bent) -> list:
+    """Every passage scored one by one by what is stored of it, then sorted: (id, score) of the best k."""
+    found, banned, allowed = [], set(bent.get("banned", ())), set(bent.get("allowed", passages))
+    for place, (name, impacts) in enumerate(passages.items()):
+        if impacts is None or impacts.keys() & banned or name not in allowed:
             continue
-        counted = dict(zip(latents.tolist(), impacts.tolist(), strict=True))
-        counted = dict(itertools.islice(counted.items(), bent.get("passage_k")))
+        counted = dict(itertools.islice(impacts.items(), bent.get("passage_k")))
         parts = [weight * counted[latent] for latent, weight in query.items() if weight and latent in counted]
         if parts:
             found.append((-np.float32(sum(parts)), place, name))
@@ -85,6 +95,7 @@ def some_query(random: np.random.Generator, *, signed: bool) -> dict[int, float]
 def assert_exact(index: ConceptIndex, corpus: Corpus, random: np.random.Generator) -> None:
     """Searches of each kind find what the oracle finds, in the same order, with the same scores to the last bit."""
     names = [name for name in corpus if random.random() < 0.5]
+    passages = stored(corpus, index.scoring, index.mean_latents)
     for k, signed, bent in (
         (1, False, {}),
         (10, False, {}),
@@ -96,7 +107,7 @@ def assert_exact(index: ConceptIndex, corpus: Corpus, random: np.random.Generato
         (10, True, {"passage_k": 2, "allowed": names}),
     ):
         query = some_query(random, signed=signed)
-        expected = oracle(corpus, index.scoring, index.mean_latents, query, k, **bent)
+        expected = oracle(passages, query, k, **bent)
         assert found_by(index, query, k, **bent) == expected
 
 
@@ -169,7 +180,7 @@ def test_ties_keep_corpus_order(index_of, rows, weights, cutoff):
     corpus = {str(i): np.array(row, np.float32) for i, row in enumerate(rows)}
     query = {latent: weight for latent, weight in enumerate(weights) if weight}
     index = index_of(np.array(rows, np.float32), DOT)
-    assert found_by(index, query, cutoff) == oracle(corpus, DOT, 1.0, query, cutoff)
+    assert found_by(index, query, cutoff) == oracle(stored(corpus, DOT, 1.0), query, cutoff)
 
 
 def test_an_approximate_search_reads_the_lists_that_tell_most(index_of):
@@ -194,7 +205,7 @@ def test_an_approximate_search_gives_true_scores_and_finds_all_that_its_lists_ha
     index = index_of(rows, DEFAULT)
     corpus = {str(i): row for i, row in enumerate(rows)}
     query = some_query(random, signed=False)
-    exact = dict(oracle(corpus, DEFAULT, index.mean_latents, query, 90))
+    exact = dict(oracle(stored(corpus, DEFAULT, index.mean_latents), query, 90))
     found = found_by(index, query, 10, effort=0.5)
     assert all(exact[name] == score for name, score in found)
     assert [score for _, score in found] == sorted((score for _, score in found), reverse=True)
@@ -606,7 +617,7 @@ def test_every_concurrent_search_answers_for_some_committed_state(tmp_path):
     for thread in threads:
         thread.join()
     assert not wrong
-    allowed = [[oracle(state, DOT, 1.0, query, 10) for state in states] for query in queries]
+    allowed = [[oracle(stored(state, DOT, 1.0), query, 10) for state in states] for query in queries]
     assert len(answers) >= 1000
     for number, answer in answers:
         assert answer in allowed[number]

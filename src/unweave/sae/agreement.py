@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array, vstack
 
 from unweave.base.cores import spans
@@ -218,6 +217,8 @@ def match(one: Directions, other: Directions) -> Matching:
     Raises:
         BadData: the n * m cosines do not fit into memory.
     """
+    from scipy.optimize import linear_sum_assignment
+
     n, m = len(one.decoder), len(other.decoder)
     if n > m:
         backwards = match(other, one)

@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 
 from unweave.concepts.concept import Score
 from unweave.concepts.evidence import Evidence, Samples
@@ -98,6 +97,8 @@ def told(judge: str, active: NDArray[np.floating], silent: NDArray[np.floating])
     Source: Newcombe 2006, "Confidence intervals for an effect size measure based on the Mann-Whitney statistic",
     part 2, method 5.
     """
+    from scipy.optimize import brentq  # takes as long to import as all else that a search needs of scipy
+
     value, n, m = auroc(active, silent), len(active), len(silent)
     spread = (n + m) / 2 - 1
 
