@@ -617,7 +617,8 @@ def test_every_concurrent_search_answers_for_some_committed_state(tmp_path):
     for thread in threads:
         thread.join()
     assert not wrong
-    allowed = [[oracle(stored(state, DOT, 1.0), query, 10) for state in states] for query in queries]
+    held = [stored(state, DOT, 1.0) for state in states]
+    allowed = [[oracle(passages, query, 10) for passages in held] for query in queries]
     assert len(answers) >= 1000
     for number, answer in answers:
         assert answer in allowed[number]

@@ -255,35 +255,38 @@ import sys
 from unweave.config import EncoderConfig
 from unweave.encode.encoders import open_encoder
 from unweave.errors import ModelUnavailable
-try:
-    print(open_encoder(EncoderConfig(model=sys.argv[1], pooling=sys.argv[2])).encode_passages(["the sea"] * 9).shape)
-except ModelUnavailable as error:
-    print("refused", error)
+for folder in sys.argv[1:]:
+    for pooling in ("", "mean"):
+        try:
+            encoder = open_encoder(EncoderConfig(model=folder, pooling=pooling))
+            print(encoder.encode_passages(["the sea"] * 9).shape)
+        except ModelUnavailable as error:
+            print("refused", " ".join(str(error).split()))
 """
-
-
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        (None, None),
-        ("adapter_config.json", {"base_model_name_or_path": "evil/model", "peft_type": "LORA"}),
-        ("modules.json", [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.util.http_get"}]),
-        ("modules.json", [{"idx": 0, "name": "0", "path": "", "type": "joblib.numpy_pickle"}]),
-    ],
+PARTS = (
+    {},
+    {"adapter_config.json": {"base_model_name_or_path": "evil/model", "peft_type": "LORA"}},
+    {"modules.json": [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.util.http_get"}]},
+    {"modules.json": [{"idx": 0, "name": "0", "path": "", "type": "joblib.numpy_pickle"}]},
 )
-@pytest.mark.parametrize("pooling", ["", "mean"])
-def test_a_model_in_a_folder_asks_nothing_of_the_hub(tmp_path, name, content, pooling):
+"""What a model's folder may hold beside the packaged model."""
+
+
+def test_a_model_in_a_folder_asks_nothing_of_the_hub(tmp_path):
     packaged = open_encoder(EncoderConfig()).source
-    folder = shutil.copytree(packaged, tmp_path / "model")
-    if name is not None:
-        (folder / name).write_text(json.dumps(content))
+    folders = [shutil.copytree(packaged, tmp_path / str(i)) for i, _ in enumerate(PARTS)]
+    for folder, parts in zip(folders, PARTS, strict=True):
+        for name, content in parts.items():
+            (folder / name).write_text(json.dumps(content))
     with recording() as (address, asked):
         environment = {**os.environ, "HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "hub"),
                        "PYTHONPATH": os.pathsep.join(sys.path)}  # fmt: skip
-        words = [sys.executable, "-c", EMBEDS, str(folder), pooling]
+        words = [sys.executable, "-c", EMBEDS, *map(str, folders)]
         done = subprocess.run(words, env=environment, capture_output=True, text=True)
     assert (done.returncode, asked) == (0, []), done.stderr
-    assert done.stdout.startswith(("(9, 384)", "refused"))
+    said = done.stdout.splitlines()
+    assert len(said) == 2 * len(folders) and said[:2] == ["(9, 384)"] * 2
+    assert all(line.startswith(("(9, 384)", "refused")) for line in said)
 
 
 def test_reading_and_searching_with_defaults_asks_nothing(stranger):
