@@ -20,9 +20,7 @@ demo: $(READY)
 test: $(READY) pages check
 
 # The browser's tests run after all others and by themselves: a browser and a server need both cores of a small machine.
-# There are as many workers as cores, so each has one thread: threads that wait for each other do so at full speed.
 # Each worker goes through neighbours, which share what is made for them, until it takes some of another's.
-check: export OMP_NUM_THREADS = 1
 check: check-web
 	cd "$(ROOT)" && $(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports && \
 	  $(BIN)/pytest -q -n $(WORKERS) --dist worksteal --ignore=tests/explorer && $(BIN)/pytest -q tests/explorer
