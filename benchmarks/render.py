@@ -42,6 +42,7 @@ import training
 import variants
 
 import adapters
+import cluster
 import engines
 import faults
 from unweave.cli import main as commands
@@ -113,6 +114,7 @@ def blocks() -> dict[str, list[str]]:
         "small_corpora": small_corpora.summary(results(small_corpora.RESULTS)),
         "search": search.summary(results(search.RESULTS)),
         "faults": faults.summary(results(faults.RESULTS)),
+        "cluster": cluster.summary(results(cluster.RESULTS)),
         "million": million.summary(results(million.RESULTS)),
         "start": start.summary(results(start.RESULTS)),
         "keywords": keywords.summary(results(keywords.RESULTS)),

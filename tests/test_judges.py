@@ -523,7 +523,7 @@ def test_coherence_of_random_texts_is_nothing(evidence):
 
 def test_a_familys_name_is_judged_on_texts_of_all_its_members_that_its_heads_namer_has_not_seen(project, evidence):
     beside = partial(nulls.of_random_directions, evidence, KeyphraseNamer(evidence, KeyphraseConfig()).beside)
-    latents = [latent for latent in evidence.live.tolist() if len(evidence.active(latent)[0]) > 40][:6]
+    latents = sorted(evidence.live.tolist(), key=lambda latent: -len(evidence.active(latent)[0]))[:6]
     kin = [Family(latents[0], tuple(latents[1:3]), (0.5, 0.4)), Family(latents[3], tuple(latents[4:6]), (0.5, 0.4))]
     judge_families(project.concepts, evidence, kin, beside)
     for family in kin:

@@ -13,5 +13,8 @@ a shard, and how often it is tried, its files are the same, and a shard is done 
     strongest   which passages of all shards activate each latent
     holding     opened segments, and what they find
     searching   a query to all segments, the best of what they find
-    project     all of that as the verbs of a project
+    sharded     all of that as the verbs of a project
+
+And `unweave plan`: `plan` puts together what a corpus of any size takes, from `rates` that were measured, `assumptions`,
+`sizes`, the `order` of stages and `limits`; `simulation` draws searches of many machines, `calibration` measures this one.
 """
