@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from invoked import refused, unweave
 from unweave.base.records import Passage
 from unweave.cluster.sharded import Sharded, create
 from unweave.cluster.shards import Catalogue
@@ -156,6 +157,23 @@ def test_tokens_are_learned_from_the_sample_and_read_in_every_shard(made) -> Non
     outcomes = {outcome.artifact: outcome for outcome in project.tokens()}
     assert outcomes["shards/index-tokens"].results["n_passages"] == 72
     assert len(list(Path(made.settings.shards.store).glob("shards/*/index/tokens/config.json"))) == 4
+
+
+def test_the_command_line_searches_shards_and_says_what_is_missing(made) -> None:
+    asked = ["search", made.path, "a bird by the water", "-k", 2]
+    assert "unweave trust" in refused(unweave(*asked)), "the settings of the fixture are not in its file yet"
+    made.keep_changes()
+    found = unweave(*asked, "--explain")
+    assert "A heron" in found.stdout and "concept score" in found.stdout and "PARTIAL" not in found.stderr
+    index = Path(made.settings.shards.store) / "shards" / "000000-000000" / "index" / "default"
+    index.rename(index.with_name("aside"))
+    try:
+        found = unweave(*asked)
+        assert "PARTIAL: the shard 000000-000000 was not searched: " in found.stderr and "A heron" not in found.stdout
+    finally:
+        index.with_name("aside").rename(index)
+    wrong = unweave(*asked, "--system", "dense", "--boost", "3=0")
+    assert wrong.exit_code == 2 and "is searched by CL-SR as it is; leave --system, --boost out" in wrong.stderr
 
 
 def test_a_project_that_holds_its_passages_itself_has_no_shards(tmp_path) -> None:

@@ -15,6 +15,7 @@ a shard, and how often it is tried, its files are the same, and a shard is done 
     searching   a query to all segments, the best of what they find
     sharded     all of that as the verbs of a project
 
-And `unweave plan`: `plan` puts together what a corpus of any size takes, from `rates` that were measured, `assumptions`,
-`sizes`, the `order` of stages and `limits`; `simulation` draws searches of many machines, `calibration` measures this one.
+And `unweave plan`: `plan` puts together what a corpus of any size takes, from measured `rates`, `encoders`,
+`assumptions`, `sizes`, the `order` of stages and `limits`; `simulation` draws searches of many machines, and
+`calibration` measures this one.
 """
