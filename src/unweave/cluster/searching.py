@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Sequence
 from concurrent.futures import Future, wait
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,12 +64,17 @@ class Answer(NamedTuple):
         return bool(self.missing)
 
 
-class ShardQuery(NamedTuple):
+class ShardQuery(ConceptQuery):
     """A query with the weights that it has in one state of the shards, in which it is searched."""
 
-    latents: NDArray[np.int32]  # (n_active,)
-    weights: NDArray[np.float32]  # (n_active,) idf * h_q
     state: State
+
+    @classmethod
+    def of(cls, query: ConceptQuery, state: State) -> Self:
+        """A query as it was weighed there."""
+        made = cls(*query)
+        made.state = state
+        return made
 
 
 class ShardSearch:
@@ -136,7 +141,7 @@ class ShardSearch:
     def read(self, latents: csr_array) -> ShardQuery:
         """A query's latents, (1, n_latents), as shards are asked for them."""
         state = self._states.now
-        return ShardQuery(*weighted(latents, state.known.idf, self.scoring), state)
+        return ShardQuery.of(weighted(latents, state.known.idf, self.scoring), state)
 
     def search(self, query: ShardQuery, cutoff: int = 10) -> Answer:
         """The best passages of all shards that answer in time.
@@ -154,11 +159,11 @@ class ShardSearch:
         """
         if cutoff < 1:
             raise BadData(f"cutoff must be at least 1, got {cutoff}")
-        self._states.let_go()
+        self._states.let_go_soon()
         answers: dict[int, Answer] = {}
         for state in dict.fromkeys(query.state for query in queries):
             some = [nth for nth, query in enumerate(queries) if query.state is state]
-            asked = [ConceptQuery(queries[nth].latents, queries[nth].weights) for nth in some]
+            asked = [ConceptQuery(*queries[nth]) for nth in some]
             answers |= zip(some, self._answers(self._mended(state), asked, cutoff), strict=True)
         return [answers[nth] for nth in range(len(queries))]
 
@@ -213,7 +218,7 @@ class ShardSearch:
         """
         state = self._mended(query.state)
         counted = self._of_hits(state, hits, "counted", state.number)
-        return explain_concepts([hit.score for hit in hits], query.latents, query.weights, counted, names)
+        return explain_concepts([hit.score for hit in hits], *query, counted, names)
 
     def passages(self, hits: Sequence[ShardHit]) -> list[Passage]:
         """The passages of hits, in their order.

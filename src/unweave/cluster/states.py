@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -91,7 +92,8 @@ class States:
         self._gone: weakref.WeakSet[Reached] = weakref.WeakSet()
         self._unused = threading.Event()
         """Set when a state was given up by all who could ask for it."""
-        self._mender = threading.Thread()
+        self._ended = False
+        self._worker = threading.Thread()
         self._mend_from = 0.0
         catalogue = Catalogue.read(store)
         nothing = Statistics({}, Terms(scoring, 0, 0.0), 0, np.zeros(0, np.float32))
@@ -115,29 +117,36 @@ class States:
 
     def mend_soon(self, state: State, shards: Collection[str]) -> None:
         """Have shards opened anew that could not be read in a state, while others are searched."""
-        if state.number != self.now.number or self._mender.is_alive() or time.monotonic() < self._mend_from:
-            return
-        mender = threading.Thread(target=self._mend, args=(set(shards),), name="unweave-mender", daemon=True)
-        with suppress(RuntimeError):  # Python is ending
-            self._mender = mender
-            mender.start()
+        if state.number == self.now.number and time.monotonic() >= self._mend_from:
+            self._aside(partial(self._mend, set(shards)))
 
     def _mend(self, shards: set[str]) -> None:
-        with self._changing:
-            with suppress(UnweaveError, OSError):  # it is said with every answer, and tried again
-                self._change(self.now.shards, shards)
-            self._mend_from = time.monotonic() + (PAUSE if self.now.missing else 0.0)
+        with suppress(UnweaveError, OSError):  # it is said with every answer, and tried again
+            self._change(self.now.shards, shards)
+        self._mend_from = time.monotonic() + (PAUSE if self.now.missing else 0.0)
 
-    def let_go(self) -> None:
+    def let_go_soon(self) -> None:
         """Have holders forget the states that nobody can ask for any more, if there are such."""
         if self._unused.is_set():
-            self._unused.clear()
-            now, alive = self.now, list(self._alive)
-            for holder, some in zip(now.holders, now.selected, strict=True):
-                holder.ask("keep", alive, some)
+            self._aside(self._let_go)
+
+    def _aside(self, work: Callable[[], None]) -> None:
+        """Work in a thread of its own, unless there is such work already: it is asked for again by the next query."""
+        if self._ended or self._worker.is_alive():
+            return
+
+        def alone() -> None:
+            with self._changing:
+                work()
+
+        worker = threading.Thread(target=alone, name="unweave-states", daemon=True)
+        with suppress(RuntimeError):  # Python is ending
+            worker.start()
+            self._worker = worker
 
     def end(self) -> None:
         """Let all go; nothing can be searched any more."""
+        self._ended = True
         with self._changing:
             for holder in self.now.holders:
                 holder.end()
@@ -179,8 +188,15 @@ class States:
         weakref.finalize(state, self._unused.set).atexit = False
         self.now = state
         del before  # unless a query was read in it, it goes now
-        self._unused.set()
-        self.let_go()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Have holders forget other states; waited for, so that nothing that they are told later comes before it."""
+        self._unused.clear()
+        until, now, alive = time.monotonic() + OPENING, self.now, list(self._alive)
+        asked = [holder.ask("keep", alive, some) for holder, some in zip(now.holders, now.selected, strict=True)]
+        for holder, future in zip(now.holders, asked, strict=True):
+            self._waited(holder, future, until)
 
     def _opened(self, holders: Sequence[Reached], todo: Sequence[Sequence[str]], until: float) -> list[Held]:
         """What came of opening shards, given by the holders that are to open them."""
