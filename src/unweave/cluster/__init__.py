@@ -12,6 +12,8 @@ a shard, and how often it is tried, its files are the same, and a shard is done 
     gathering   passages of all shards as one project, to learn and to name concepts from
     strongest   which passages of all shards activate each latent
     holding     opened segments, and what they find
+    reaching    who holds them, in this process or on Ray
+    states      which shards are searched, and how that changes while queries run
     searching   a query to all segments, the best of what they find
     sharded     all of that as the verbs of a project
 

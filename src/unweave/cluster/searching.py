@@ -1,17 +1,21 @@
 """A query to all shards at once, and the best of what they find: exactly what one index of all passages would give.
 
 idf is of all passages, so a passage's score does not depend on the shard that it is in; equal scores keep the corpus's
-order. A shard that was lost, is damaged or does not answer in time is named in the answer: what is partial says so.
-Scores stay as they are meanwhile, since what is known of all passages was counted when the shards were opened.
+order. A query is read and searched in one state of the shards, see `states`: an answer is of the shards before a change
+or after it, and never of some of both.
+
+A shard that was lost, is damaged or does not answer in time is named in the answer: what is partial says so. It is
+opened anew meanwhile, by another worker if its own is gone. The scores of all others stay as they are, since what is
+known of all passages was counted when the shards were opened.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+import weakref
+from collections.abc import Sequence
+from concurrent.futures import Future, wait
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,14 +24,14 @@ from scipy.sparse import csr_array
 from unweave.base.contributions import Names
 from unweave.base.plain import plain
 from unweave.base.records import Explanation, Passage
-from unweave.cluster.holding import Held, Holder, Part
-from unweave.cluster.shards import Catalogue
+from unweave.cluster.holding import Found, Reply, best_found, said
+from unweave.cluster.reaching import Reached, WorkerGone, reach
+from unweave.cluster.states import State, States
 from unweave.cluster.store import Store
-from unweave.cluster.workers import actor
 from unweave.config import HERE
 from unweave.errors import BadData, MissingArtifact
 from unweave.index.query import ConceptQuery, explain_concepts, weighted
-from unweave.index.scoring import PROFILES, Scoring, inverse_document_frequency
+from unweave.index.scoring import PROFILES, Scoring
 
 DEADLINE = 30.0
 """Seconds that shards may take to answer."""
@@ -60,29 +64,17 @@ class Answer(NamedTuple):
         return bool(self.missing)
 
 
-class _Asked(Protocol):
-    """A holder, wherever it is."""
+class ShardQuery(ConceptQuery):
+    """A query with the weights that it has in one state of the shards, in which it is searched."""
 
-    def ask(self, method: str, *arguments: Any) -> Future[Any]:
-        """Call one of its methods."""
+    state: State
 
-
-class _InThisProcess:
-    def __init__(self, *arguments: Any) -> None:
-        self._holder = Holder(*arguments)
-        self._thread = ThreadPoolExecutor(1)
-
-    def ask(self, method: str, *arguments: Any) -> Future[Any]:
-        return self._thread.submit(getattr(self._holder, method), *arguments)
-
-
-class _OnRay:
-    def __init__(self, *arguments: Any) -> None:
-        self._actor = actor(Holder, *arguments)
-
-    def ask(self, method: str, *arguments: Any) -> Future[Any]:
-        future: Future[Any] = getattr(self._actor, method).remote(*arguments).future()
-        return future
+    @classmethod
+    def of(cls, query: ConceptQuery, state: State) -> Self:
+        """A query as it was weighed there."""
+        made = cls(*query)
+        made.state = state
+        return made
 
 
 class ShardSearch:
@@ -102,105 +94,130 @@ class ShardSearch:
         Raises:
             MissingArtifact: there are no shards, or none could be opened.
         """
+        if holders < 1:
+            raise BadData(f"shards are held by one worker or more, got {holders}")
         self.scoring: Scoring = PROFILES[profile]
-        self._store, self._deadline = store, deadline
-        self._make: Callable[[], _Asked] = partial(_InThisProcess if on == HERE else _OnRay, store, profile)
-        self._holders: list[_Asked] = [self._make() for _ in range(holders)]
-        self._held_by: dict[str, int] = {}
-        self._known: dict[str, Held] = {}
-        self._opening: list[Future[list[Held]] | None] = [None] * holders
-        self._changing = threading.Lock()
-        self._order: dict[str, int] = {}
-        self.refresh()
-        if not self._known:
-            raise MissingArtifact(f"no shard of {store!r} could be opened; index them: unweave index build")
+        self._deadline = deadline
+        self._states = States(store, self.scoring, partial(reach, on, store, profile), holders)
+        self._late: weakref.WeakKeyDictionary[Reached, Future[Any]] = weakref.WeakKeyDictionary()
+
+    def __enter__(self) -> ShardSearch:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let all shards go; nothing can be searched any more."""
+        self._states.end()
 
     @property
     def n_passages(self) -> int:
         """Passages of all shards that were opened."""
-        return sum(held.n_passages for held in self._known.values())
+        return self._states.now.known.n_passages
 
     @property
     def idf(self) -> NDArray[np.float32]:
         """The weight of each latent in a query, over all shards, (n_latents,)."""
-        counted = np.sum([held.document_frequency for held in self._known.values()], axis=0)
-        return inverse_document_frequency(counted, self.n_passages, self.scoring)
+        return self._states.now.known.idf
+
+    @property
+    def missing(self) -> dict[str, str]:
+        """Why a shard could not be opened, by its name."""
+        return dict(self._states.now.missing)
 
     def refresh(self) -> None:
-        """Hold the shards that there are now: new ones are opened, those that were taken out are let go.
+        """Hold the shards that there are now, as the store has them now: new ones are opened, old ones let go.
 
-        Who searches meanwhile finds the old ones, or the new.
+        Who searches meanwhile finds the old ones, and so does a query that was read before.
+
+        Raises:
+            MissingArtifact: there are none any more, or none could be opened; the old ones are still held.
         """
-        with self._changing:
-            names = Catalogue.read(self._store).names
-            gone = [shard for shard in self._held_by if shard not in set(names)]
-            for shard in gone:
-                self._holders[self._held_by.pop(shard)].ask("release", [shard])
-                self._known.pop(shard, None)
-            self._order = {shard: i for i, shard in enumerate(names)}
-            todo: list[list[str]] = [[] for _ in self._holders]
-            load = [sum(at == i for at in self._held_by.values()) for i in range(len(self._holders))]
-            for shard in names:
-                if shard not in self._held_by:
-                    i = load.index(min(load))
-                    todo[i].append(shard)
-                    load[i] += 1
-            opening = {i: self._holders[i].ask("hold", some) for i, some in enumerate(todo) if some}
-            for i, future in opening.items():
-                self._note_held(i, todo[i], future.result())
-
-    def _note_held(self, i: int, asked: Sequence[str], found: Sequence[Held]) -> None:
-        self._held_by |= dict.fromkeys(asked, i)
-        self._known |= {held.shard: held for held in found if not held.said}
+        self._states.refresh()
 
     # --- search -----------------------------------------------------------------------------------
 
-    def read(self, latents: csr_array) -> ConceptQuery:
+    def read(self, latents: csr_array) -> ShardQuery:
         """A query's latents, (1, n_latents), as shards are asked for them."""
-        return weighted(latents, self.idf, self.scoring)
+        state = self._states.now
+        return ShardQuery.of(weighted(latents, state.known.idf, self.scoring), state)
 
-    def search(self, query: ConceptQuery, cutoff: int = 10) -> Answer:
-        """The best passages of all shards that answer in time."""
+    def search(self, query: ShardQuery, cutoff: int = 10) -> Answer:
+        """The best passages of all shards that answer in time.
+
+        Raises:
+            BadData: the query cannot be meant.
+        """
+        return self.search_all([query], cutoff)[0]
+
+    def search_all(self, queries: Sequence[ShardQuery], cutoff: int = 10) -> list[Answer]:
+        """The same for each of many queries, of which every holder is asked at once.
+
+        Raises:
+            BadData: a query cannot be meant.
+        """
         if cutoff < 1:
             raise BadData(f"cutoff must be at least 1, got {cutoff}")
-        missing = dict.fromkeys(self._order, "it could not be opened")
-        parts = []
-        asked = {self._ask(i, "search", query, cutoff): i for i in range(len(self._holders)) if self._is_open(i)}
-        done, late = wait(asked, timeout=self._deadline)
+        self._states.let_go_soon()
+        answers: dict[int, Answer] = {}
+        for state in dict.fromkeys(query.state for query in queries):
+            some = [nth for nth, query in enumerate(queries) if query.state is state]
+            asked = [ConceptQuery(*queries[nth]) for nth in some]
+            answers |= zip(some, self._answers(self._mended(state), asked, cutoff), strict=True)
+        return [answers[nth] for nth in range(len(queries))]
+
+    def _mended(self, state: State) -> State:
+        """The state of now, if it is of the same passages: some could perhaps not be read before."""
+        now = self._states.now
+        return now if now.known is state.known else state
+
+    def _answers(self, state: State, queries: Sequence[ConceptQuery], cutoff: int) -> list[Answer]:
+        futures, missing = self._asked(state, queries, cutoff)
+        done, late = wait(futures, timeout=self._deadline)
         for future in late:
-            missing |= dict.fromkeys(self._shards_of(asked[future]), f"no answer within {self._deadline:g} s")
+            i = futures[future]
+            missing |= dict.fromkeys(state.selected[i], f"no answer within {self._deadline:g} s")
+            self._late[state.holders[i]] = future
+        replies: dict[int, Reply] = {}
+        unread = dict(state.missing)
         for future in done:
+            i = futures[future]
             try:
-                parts += future.result()
-            except Exception as error:
-                missing |= dict.fromkeys(self._shards_of(asked[future]), f"its worker is gone ({type(error).__name__})")
-                self._replace(asked[future])
-        found = [part for part in parts if part.shard in self._order]
-        for part in found:
-            missing.pop(part.shard, None) if not part.said else missing.update({part.shard: part.said})
-        self._mend(found, missing)
-        return Answer(self._merged(found, cutoff), missing, self.n_passages)
+                replies[i] = state.holders[i].result(future)
+            except (WorkerGone, MissingArtifact) as error:
+                self._states.is_gone(state.holders[i])
+                unread |= dict.fromkeys(state.selected[i], said(error))
+                continue
+            unread |= replies[i].missing
+        if unread:
+            self._states.mend_soon(state, unread)
+        found = [_merged(state, {i: reply.found[nth] for i, reply in replies.items()}, cutoff)
+                 for nth in range(len(queries))]  # fmt: skip
+        return [Answer(hits, missing | unread, state.known.n_passages) for hits in found]
 
-    def _merged(self, parts: Sequence[Part], cutoff: int) -> list[ShardHit]:
-        if not parts:
-            return []
-        scores = np.concatenate([part.hits.scores for part in parts])
-        positions = np.concatenate([part.hits.passages for part in parts])
-        order = np.concatenate([np.full(len(part.ids), self._order[part.shard]) for part in parts])
-        best = np.lexsort((positions, order, -scores))[:cutoff].tolist()
-        ids = [(part.shard, one) for part in parts for one in part.ids]
-        return [
-            ShardHit(rank, float(scores[i]), ids[i][0], int(positions[i]), ids[i][1]) for rank, i in enumerate(best, 1)
-        ]
+    def _asked(
+        self, state: State, queries: Sequence[ConceptQuery], cutoff: int
+    ) -> tuple[dict[Future[Reply], int], dict[str, str]]:
+        """What holders were asked, and the shards of those that still work on what they were asked before."""
+        futures: dict[Future[Reply], int] = {}
+        missing: dict[str, str] = {}
+        for i, holder in enumerate(state.holders):
+            late = self._late.get(holder)
+            if late is not None and not late.done():
+                missing |= dict.fromkeys(state.selected[i], "its worker has not answered an earlier query yet")
+            elif state.selected[i]:
+                futures[holder.ask("search", state.number, queries, cutoff)] = i
+        return futures, missing
 
-    def explain(self, query: ConceptQuery, hits: Sequence[ShardHit], names: Names | None = None) -> list[Explanation]:
-        """Why hits got their scores, in their order.
+    def explain(self, query: ShardQuery, hits: Sequence[ShardHit], names: Names | None = None) -> list[Explanation]:
+        """Why hits of a query got their scores, in their order.
 
         Raises:
             MissingArtifact: a hit's shard has gone since.
         """
-        asked = [self._of_shard(hit.shard, "counted", hit.shard, [hit.position]) for hit in hits]
-        counted = [_result(future)[0] for future in asked]
+        state = self._mended(query.state)
+        counted = self._of_hits(state, hits, "counted", state.number)
         return explain_concepts([hit.score for hit in hits], *query, counted, names)
 
     def passages(self, hits: Sequence[ShardHit]) -> list[Passage]:
@@ -209,54 +226,33 @@ class ShardSearch:
         Raises:
             MissingArtifact: a hit's shard has gone since.
         """
-        asked = [self._of_shard(hit.shard, "passages", hit.shard, [hit.position]) for hit in hits]
-        return [_result(future)[0] for future in asked]
+        return self._of_hits(self._states.now, hits, "passages")
 
-    def _of_shard(self, shard: str, method: str, *arguments: Any) -> Future[Any]:
-        if shard not in self._held_by:
-            raise MissingArtifact(f"the shard {plain(shard, 40)} is not held any more; search again")
-        return self._ask(self._held_by[shard], method, *arguments)
-
-    # --- workers that go and come -----------------------------------------------------------------
-
-    def _ask(self, i: int, method: str, *arguments: Any) -> Future[Any]:
-        return self._holders[i].ask(method, *arguments)
-
-    def _shards_of(self, i: int) -> Iterator[str]:
-        return (shard for shard, at in list(self._held_by.items()) if at == i)
-
-    def _is_open(self, i: int) -> bool:
-        """Whether a holder has opened what it is to hold; one that took another's place may still be at it."""
-        opening = self._opening[i]
-        if opening is None:
-            return True
-        if not opening.done():
-            return False
-        self._opening[i] = None
-        try:
-            self._note_held(i, [], opening.result())
-        except Exception:
-            self._replace(i)
-            return False
-        return True
-
-    def _replace(self, i: int) -> None:
-        """Put another holder in the place of one that is gone; it opens its shards while others answer."""
-        with self._changing:
-            if self._opening[i] is None:
-                self._holders[i] = self._make()
-                self._opening[i] = self._holders[i].ask("hold", list(self._shards_of(i)))
-
-    def _mend(self, parts: Sequence[Part], missing: dict[str, str]) -> None:
-        """Have shards fetched anew that their holder could not read, or could not open before."""
-        for i, holder in enumerate(self._holders):
-            again = [shard for shard in self._shards_of(i) if shard in missing]
-            if again and self._opening[i] is None and any(self._held_by[part.shard] == i for part in parts):
-                self._opening[i] = holder.ask("hold", again)
+    def _of_hits(self, state: State, hits: Sequence[ShardHit], method: str, *arguments: Any) -> list[Any]:
+        """What holders give for hits; each is asked once."""
+        some: dict[int, list[int]] = {}
+        for nth, hit in enumerate(hits):
+            if hit.shard not in state.held_by:
+                raise MissingArtifact(f"the shard {plain(hit.shard, 40)} is not held any more; search again")
+            some.setdefault(state.held_by[hit.shard], []).append(nth)
+        places = {i: [(hits[nth].shard, hits[nth].position) for nth in of] for i, of in some.items()}
+        futures = {i: state.holders[i].ask(method, *arguments, places[i]) for i in some}
+        found: dict[int, Any] = {}
+        for i, future in futures.items():
+            try:
+                found |= zip(some[i], state.holders[i].result(future, self._deadline), strict=True)
+            except (WorkerGone, TimeoutError) as error:
+                raise MissingArtifact(
+                    f"the shard {places[i][0][0]} does not answer any more ({said(error)}); search again"
+                ) from error
+        return [found[nth] for nth in range(len(hits))]
 
 
-def _result(future: Future[Any]) -> Any:
-    try:
-        return future.result()
-    except Exception as error:
-        raise MissingArtifact(f"a shard's worker is gone ({type(error).__name__}); search again") from error
+def _merged(state: State, found: dict[int, Found], cutoff: int) -> list[ShardHit]:
+    """The best of what holders found, each given by its place."""
+    best = best_found([one._replace(shards=state.order[i][one.shards]) for i, one in found.items()], cutoff)
+    columns = best.shards.tolist(), best.positions.tolist(), best.scores.tolist(), best.ids
+    return [
+        ShardHit(rank, score, state.shards[shard].name, position, passage_id)
+        for rank, (shard, position, score, passage_id) in enumerate(zip(*columns, strict=True), 1)
+    ]
