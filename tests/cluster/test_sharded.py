@@ -156,7 +156,9 @@ def test_tokens_are_learned_from_the_sample_and_read_in_every_shard(made) -> Non
     project = Project.open(made.path, {**made._changes, "tokens": few})
     outcomes = {outcome.artifact: outcome for outcome in project.tokens()}
     assert outcomes["shards/index-tokens"].results["n_passages"] == 72
-    assert len(list(Path(made.settings.shards.store).glob("shards/*/index/tokens/config.json"))) == 4
+    hits = project.search("a heron in the river", 3, system="tokens", explain=True)
+    assert hits[0].passage.text.startswith("A heron") and hits[0].explanation is not None
+    assert any(one.name for one in hits[0].explanation.contributions)
 
 
 def test_the_command_line_searches_shards_and_says_what_is_missing(made) -> None:
@@ -172,8 +174,9 @@ def test_the_command_line_searches_shards_and_says_what_is_missing(made) -> None
         assert "PARTIAL: the shard 000000-000000 was not searched: " in found.stderr and "A heron" not in found.stdout
     finally:
         index.with_name("aside").rename(index)
-    wrong = unweave(*asked, "--system", "dense", "--boost", "3=0")
-    assert wrong.exit_code == 2 and "is searched by CL-SR as it is; leave --system, --boost out" in wrong.stderr
+    wrong = unweave(*asked, "--query-k", "3", "--boost", "3=0")
+    assert wrong.exit_code == 2 and "is searched unsteered; leave --boost, --query-k out" in wrong.stderr
+    assert "shards are searched by CL-SR or tokens, not by dense" in refused(unweave(*asked, "--system", "dense"))
 
 
 def test_a_project_that_holds_its_passages_itself_has_no_shards(tmp_path) -> None:

@@ -72,10 +72,18 @@ def search(
     shown, asked = _asked(query, query_id, query_vector)
     opened = open_project(project)
     if opened.is_sharded:
-        unread = {"--system": system != "CL-SR", "--boost": boosts, "--ban": banned, "--where": where,
+        unread = {"--boost": boosts, "--ban": banned, "--where": where,
                   "--query-k": query_k, "--passage-k": passage_k, "--by-words": by_words}  # fmt: skip
         _search_shards(
-            opened, shown, asked, cutoff, explain, on, [name for name, value in unread.items() if value], as_json
+            opened,
+            shown,
+            asked,
+            cutoff,
+            system,
+            explain,
+            on,
+            [name for name, value in unread.items() if value],
+            as_json,
         )
         return
     opened.systems.check([system])
@@ -96,13 +104,13 @@ def search(
 
 
 def _search_shards(
-    project: Project, shown: str, asked: Asked, cutoff: int, explain: bool, on: str, unread: Sequence[str],
+    project: Project, shown: str, asked: Asked, cutoff: int, system: str, explain: bool, on: str, unread: Sequence[str],
     as_json: bool,
 ) -> None:  # fmt: skip
     """Search a corpus that lies in shards; what is partial says so."""
     if unread:
-        raise click.UsageError(f"a corpus in shards is searched by CL-SR as it is; leave {', '.join(unread)} out")
-    found = project.sharded(on).search(asked, cutoff, explain=explain)
+        raise click.UsageError(f"a corpus in shards is searched unsteered; leave {', '.join(unread)} out")
+    found = project.sharded(on).search(asked, cutoff, system=system, explain=explain)
     show_hits(shown, found.hits, as_json)
     for shard, why in found.missing.items():
         click.echo(f"PARTIAL: the shard {shard} was not searched: {plain(why)}", err=True)

@@ -31,7 +31,7 @@ from unweave.cluster.store import Store
 from unweave.config import HERE
 from unweave.errors import BadData, MissingArtifact
 from unweave.index.query import ConceptQuery, explain_concepts, weighted
-from unweave.index.scoring import PROFILES, Scoring
+from unweave.index.scoring import PROFILES, TOKENS, Scoring
 
 DEADLINE = 30.0
 """Seconds that shards may take to answer."""
@@ -88,7 +88,7 @@ class ShardSearch:
         Args:
             on: `here` or `cluster`, see `workers.workers_on`; a cluster is joined already.
             holders: how many workers hold them; each has an even part.
-            profile: the scoring profile that the shards were indexed by.
+            profile: the scoring profile that the shards were indexed by: `default`, or `tokens`.
             deadline: seconds that they may take to answer.
 
         Raises:
@@ -96,7 +96,7 @@ class ShardSearch:
         """
         if holders < 1:
             raise BadData(f"shards are held by one worker or more, got {holders}")
-        self.scoring: Scoring = PROFILES[profile]
+        self.scoring: Scoring = {**PROFILES, TOKENS.profile: TOKENS}[profile]
         self._deadline = deadline
         self._states = States(store, self.scoring, partial(reach, on, store, profile), holders)
         self._late: weakref.WeakKeyDictionary[Reached, Future[Any]] = weakref.WeakKeyDictionary()

@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from unweave import settings
 from unweave.base.artifact import MANIFEST
@@ -50,6 +50,7 @@ from unweave.cluster.workers import Workers, join, run, workers_on
 from unweave.concepts.store import Concepts
 from unweave.config import HERE
 from unweave.errors import BadData, DimensionMismatch, MissingArtifact
+from unweave.sae import tokens
 from unweave.sae.model import SAE
 from unweave.stages import embed as embedding
 from unweave.stages import fit as fitting
@@ -60,6 +61,8 @@ from unweave.stages.ensure import Outcome
 from unweave.stages.workspace import Workspace
 
 SAMPLE, READING = "sample", "reading"
+SYSTEMS = {"CL-SR": "default", "tokens": "tokens"}
+"""What shards are searched by, and the scoring profile of its index."""
 _ITS_OWN = frozenset({"shards"})
 
 
@@ -166,7 +169,7 @@ class Sharded:
         """Learn concepts of single tokens from the sample, read the tokens of every shard by them, and index these."""
         from unweave.stages.tokens import fit_tokens
 
-        sample = Workspace.open(self._dictionary.parent, self._changes)
+        sample = self._sample
         outcomes = fit_tokens(sample)
         with TemporaryDirectory(prefix="unweave-") as scratch:
             publish_dictionary(self.store, sample.token_sae, Path(scratch), TOKEN_DICTIONARY)
@@ -197,34 +200,44 @@ class Sharded:
 
     # --- search -----------------------------------------------------------------------------------
 
-    def searcher(self, *, holders: int = 1, deadline: float = DEADLINE) -> ShardSearch:
+    def searcher(self, *, system: str = "CL-SR", holders: int = 1, deadline: float = DEADLINE) -> ShardSearch:
         """All shards, opened to be searched many times.
 
         Args:
+            system: `CL-SR`, or `tokens`, by the concepts of single tokens.
             holders: how many workers hold them.
             deadline: seconds after which an answer does without the shards that have not answered.
+
+        Raises:
+            BadData: shards are not searched by such a system.
+            MissingArtifact: they are not indexed for it.
         """
+        if system not in SYSTEMS:
+            raise BadData(f"shards are searched by {' or '.join(SYSTEMS)}, not by {plain(system, 60)}")
         join(self._on)
-        return ShardSearch(self.store, on=self._on, holders=holders, deadline=deadline)
+        profile = SYSTEMS[system]
+        return ShardSearch(self.store, on=self._on, holders=holders, profile=profile, deadline=deadline)
 
     def search(
-        self, query: Asked, cutoff: int = 10, *, explain: bool = False, searcher: ShardSearch | None = None
-    ) -> Found:
+        self, query: Asked, cutoff: int = 10, *, system: str = "CL-SR", explain: bool = False,
+        searcher: ShardSearch | None = None,
+    ) -> Found:  # fmt: skip
         """The best passages of all shards for a query, with their texts.
 
         Args:
-            query: a text, or its embedding, (d_in,).
+            query: a text or, for CL-SR, its embedding, (d_in,).
+            system: see `searcher`.
             explain: give each hit its score as a sum of concepts, named if the project's are.
-            searcher: what has opened the shards; None: they are opened for this query alone.
+            searcher: what has opened the shards for this system; None: they are opened for this query alone.
         """
-        opened = searcher or self.searcher()
-        vector = self._vector(query)
-        read = opened.read(self._sae.encode(vector[None]))
+        latents = self._latents_of(query, system)
+        opened = searcher or self.searcher(system=system)
+        read = opened.read(latents)
         answer = opened.search(read, cutoff)
         passages = opened.passages(answer.hits)
         whys: list[Explanation | None] = [None] * len(passages)
         if explain:
-            whys = [*opened.explain(read, answer.hits, self._names)]
+            whys = [*opened.explain(read, answer.hits, self._names(system))]
             for why in whys:
                 if why is not None:
                     why.check()
@@ -234,22 +247,34 @@ class Sharded:
         )
         return Found(HitList(hits), answer.missing)
 
-    def _vector(self, query: Asked) -> NDArray[np.float32]:
+    def _latents_of(self, query: Asked, system: str) -> csr_array:
+        """A query's latents, (1, n_latents)."""
         check_text(query)
         if isinstance(query, QueryId):
             raise BadData("a project in shards has no queries of its own; give a text or an embedding")
+        if system == "tokens":
+            if not isinstance(query, str):
+                raise BadData("tokens are read from a text; give one, and no embedding")
+            sample = self._sample
+            return tokens.encode_texts(sample.token_encoder, sample.token_sae, [query], of_queries=True)
         found = self._project.named_encoder.encode_queries([query])[0] if isinstance(query, str) else query
         if found.shape != (self._sae.config.d_in,):
             raise DimensionMismatch(f"a query of shape {found.shape} came; expected ({self._sae.config.d_in},)")
-        return np.asarray(found, np.float32)
+        return self._sae.encode(np.asarray(found, np.float32)[None])
+
+    @property
+    def _sample(self) -> Workspace:
+        """The project that the SAEs were trained in."""
+        return Workspace.open(self._dictionary.parent, self._changes)
 
     @cached_property
     def _sae(self) -> SAE:
         return SAE.load(self._dictionary)
 
-    @property
-    def _names(self) -> Names | None:
+    def _names(self, system: str) -> Names | None:
         """The names that concepts have; None before there are any."""
+        if system == "tokens":
+            return self._sample.token_names
         folder = self._project.path / READING
         return Concepts.load(folder / "concepts") if (folder / "concepts" / MANIFEST).is_file() else None
 

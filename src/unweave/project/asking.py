@@ -80,7 +80,7 @@ class Asking(Workspace):
             explain: give each hit its score as a sum of named parts and, where the system reads the query's embedding,
                 the dense score of the same pair.
             on: where shards are searched, if the corpus lies in some; `sharded` and its `searcher` are for many
-                queries, and say which shards did not answer. Only CL-SR as it is searches them.
+                queries, and say which shards did not answer. CL-SR and tokens search them, unsteered.
 
         Returns:
             Hits, best first. A passage that was added to an index and that the corpus does not have is there by its id
@@ -126,9 +126,9 @@ class Asking(Workspace):
     ) -> HitList[Hit]:
         from unweave.cluster.sharded import Sharded
 
-        if system != "CL-SR" or steering != AS_IT_IS:
-            raise BadData("a corpus in shards is searched by CL-SR as it is: without another system, and unsteered")
-        found = Sharded(self, on).search(query, cutoff, explain=explain)
+        if steering != AS_IT_IS:
+            raise BadData("a corpus in shards is searched unsteered; leave boosts, bans and filters out")
+        found = Sharded(self, on).search(query, cutoff, system=system, explain=explain)
         for shard, why in found.missing.items():
             logger.warning("PARTIAL: the shard %s was not searched: %s", shard, plain(why))
         return found.hits
