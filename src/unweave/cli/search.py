@@ -73,18 +73,10 @@ def search(
     opened = open_project(project)
     if opened.is_sharded:
         unread = {"--boost": boosts, "--ban": banned, "--where": where,
-                  "--query-k": query_k, "--passage-k": passage_k, "--by-words": by_words}  # fmt: skip
-        _search_shards(
-            opened,
-            shown,
-            asked,
-            cutoff,
-            system,
-            explain,
-            on,
-            [name for name, value in unread.items() if value],
-            as_json,
-        )
+                  "--query-k": query_k, "--passage-k": passage_k, "--by-words": by_words,
+                  "--effort": effort != 1}  # fmt: skip
+        left_out = [name for name, value in unread.items() if value]
+        _search_shards(opened, shown, asked, cutoff, system, explain, on, left_out, as_json)
         return
     opened.systems.check([system])
     filters = [pair(given, "KEY=VALUE") for given in where]
