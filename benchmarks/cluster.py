@@ -33,6 +33,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cluster_search
 import million
 from environments import CACHE
 from measuring import about
@@ -241,7 +242,19 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
             ]
         )  # fmt: skip
         yield ""
-        yield f"{of['files'] - of['n_differ']:,} of {of['files']:,} files are the same, byte for byte"
+        same = of["files"] - of["n_differ"]
+        yield f"{of['passages']:,} passages: {same:,} of {of['files']:,} files are the same, byte for byte"
+        yield ""
+    if "faults" in found:
+        yield from table(
+            [{"disturbed by": kind, **{name: str(value) for name, value in of.items()}}
+             for kind, of in found["faults"]["kinds"].items()]
+        )  # fmt: skip
+        yield ""
+    if "search" in found:
+        yield f"{found['search']['passages']:,} generated vectors in {found['search']['segments']} segments:"
+        yield ""
+        yield from cluster_search.report(found["search"])
 
 
 def headline(found: dict[str, Any]) -> dict[str, Any]:
@@ -254,9 +267,9 @@ def headline(found: dict[str, Any]) -> dict[str, Any]:
         seconds = {way: sum(steps[way][name]["seconds"] for name in OF_SHARDS) for way in WAYS}
         figures["identical"] = found["million"]["n_differ"] == 0
         figures["speedup_2_workers"] = round(seconds[HERE] / seconds[CLUSTER], 2)
-    figures |= {
-        name: found[part][name] for part in ("faults", "search") for name in figures if name in found.get(part, {})
-    }
+    figures |= {name: found["faults"][name] for name in ("faults", "lost", "doubled") if "faults" in found}
+    if "search" in found:
+        figures["merged_top10_agreement"] = cluster_search.headline(found["search"])["merged_top10_agreement"]
     return figures
 
 

@@ -62,7 +62,7 @@ def test_scores_by_hand(tmp_path) -> None:
 rows_of_passages = st.lists(st.lists(st.sampled_from([0, 0, 1, 1, 4]), min_size=3, max_size=3), min_size=1, max_size=12)
 
 
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(rows_of_passages, st.lists(st.sampled_from([0, 1, 2.5]), min_size=3, max_size=3), st.data())
 def test_any_split_into_shards_gives_what_one_index_gives(tmp_path_factory, rows, query, data) -> None:
     folder = tmp_path_factory.mktemp("split")
