@@ -6,6 +6,8 @@ Passages are concept vectors (concept_vectors.py), the same ones in one index an
 shards. The same queries go in turn to the one index, to the segments in this process and to the segments on workers of
 a Ray cluster of this machine: passages and scores must be the same, to the last bit. A query's time is its median over
 the rounds; what is quoted are ratios to the one index, since other work of the machine slows all of them alike.
+"fastest" is the p50 of each query's least time, which other work touches least. Then all queries are given at once, as
+a batch, which shows what of a query's time is sending it.
 
 Then, while queries go on: a file of one segment is damaged and put back, a worker is killed, segments are added and
 taken out. Every answer is compared with what one index of just those segments gives that the answer does not call
@@ -100,7 +102,7 @@ def report(record: dict[str, Any]) -> list[str]:
     systems = [
         {"system": row["system"], "p50, ms": f"{row['p50_ms']:.2f}", "p99, ms": f"{row['p99_ms']:.2f}",
          "p50, ratio": f"{row['p50_ratio']:.2f}", "p99, ratio": f"{row['p99_ratio']:.2f}",
-         "processor, ratio": f"{row['cpu_ratio']:.2f}",
+         "fastest, ratio": f"{row['least_p50_ratio']:.2f}", "all at once, ratio": f"{row['together_ratio']:.2f}", "processor, ratio": f"{row['cpu_ratio']:.2f}",
          "identical": f"{row['identical']:.4f}", "memory, MB": f"{row['memory_mb']:,.0f}",
          "of that grown": f"{row['grown_mb']:+,.0f}"}
         for row in record["systems"]
@@ -260,6 +262,7 @@ class System(NamedTuple):
 
     name: str
     search: Callable[[csr_array], Found]
+    search_all: Callable[[list[csr_array]], list[Found]]
     processes: list[int]
     """That work on it."""
 
@@ -272,13 +275,20 @@ def compared(data: Data, queries: list[csr_array], n_holders: int, rounds: int) 
         hits = one.hits(*weighted(query, one.idf, SCORING), CUTOFF)
         return list(zip(one.ids(hits.passages.tolist()), hits.scores.tolist(), strict=True))
 
+    def of_segments(name: str, search: ShardSearch, workers: list[int]) -> System:
+        return System(
+            name,
+            lambda query: found(search.search(search.read(query), CUTOFF)),
+            lambda some: list(map(found, search.search_all(list(map(search.read, some)), CUTOFF))),
+            [os.getpid(), *workers],
+        )  # fmt: skip
+
     with ShardSearch(data.store) as here, ShardSearch(data.store, on="cluster", holders=n_holders) as there:
         systems = [
-            System("one index", of_one, [os.getpid()]),
-            System("segments, this process", lambda query: found(here.search(here.read(query), CUTOFF)), [os.getpid()]),
-            System(f"segments, {n_holders} workers", lambda query: found(there.search(there.read(query), CUTOFF)),
-                   [os.getpid(), *processes_of(there)]),
-        ]  # fmt: skip
+            System("one index", of_one, lambda some: [of_one(query) for query in some], [os.getpid()]),
+            of_segments("segments, this process", here, []),
+            of_segments(f"segments, {n_holders} workers", there, processes_of(there)),
+        ]
         seconds = np.zeros((rounds, len(queries), len(systems)))
         same, cpu, before = np.zeros(len(systems)), np.zeros(len(systems)), [0.0] * len(systems)
         for number in range(-1, rounds):  # the first warms up
@@ -295,6 +305,13 @@ def compared(data: Data, queries: list[csr_array], n_holders: int, rounds: int) 
                         same[at] += answer == truth
             if number < 0:
                 before = [memory_of(system.processes) for system in systems]
+        together = np.zeros((rounds, len(systems)))
+        for number, at in np.ndindex(*together.shape):
+            began = time.perf_counter()
+            systems[at].search_all(queries)
+            together[number, at] = (time.perf_counter() - began) / len(queries)
+        all_at_once = np.median(together, axis=0)
+        least = np.median(seconds.min(axis=0), axis=0)
         times, p50_of_rounds = np.median(seconds, axis=0), np.median(seconds, axis=1)
         p50, p99 = np.median(times, axis=0), np.quantile(times, 0.99, axis=0)
         return [
@@ -302,6 +319,8 @@ def compared(data: Data, queries: list[csr_array], n_holders: int, rounds: int) 
                 "system": system.name, "p50_ms": 1e3 * p50[at], "p99_ms": 1e3 * p99[at],
                 "p50_ratio": p50[at] / p50[0], "p99_ratio": p99[at] / p99[0],
                 "p50_ratio_of_rounds": sorted((p50_of_rounds[:, at] / p50_of_rounds[:, 0]).tolist()),
+                "least_p50_ms": 1e3 * least[at], "least_p50_ratio": least[at] / least[0],
+                "together_ms": 1e3 * all_at_once[at], "together_ratio": all_at_once[at] / all_at_once[0],
                 "cpu_ms": 1e3 * cpu[at] / seconds[:, :, at].size, "cpu_ratio": cpu[at] / cpu[0],
                 "identical": same[at] / seconds[:, :, at].size, "memory_mb": memory_of(system.processes),
                 "grown_mb": memory_of(system.processes) - before[at],

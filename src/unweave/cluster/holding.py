@@ -10,6 +10,7 @@ import os
 import shutil
 import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +30,8 @@ from unweave.index.scoring import Scoring
 from unweave.index.searching import Asked, Whole
 from unweave.texts.corpus import Corpus
 
+_AT_ONCE = 8
+"""Shards that are fetched at a time."""
 _SAID = 300
 """Characters of an error."""
 
@@ -91,7 +94,8 @@ class Holder:
 
         One that was opened, and has not changed in the store since, is opened already.
         """
-        return [self._open(shard) for shard in shards]
+        with ThreadPoolExecutor(_AT_ONCE, "unweave-open") as threads:  # a store answers slowly, but many at once
+            return list(threads.map(self._open, shards))
 
     def _open(self, shard: str) -> Held:
         opened = self._opened.get(shard)
