@@ -102,7 +102,8 @@ def report(record: dict[str, Any]) -> list[str]:
     systems = [
         {"system": row["system"], "p50, ms": f"{row['p50_ms']:.2f}", "p99, ms": f"{row['p99_ms']:.2f}",
          "p50, ratio": f"{row['p50_ratio']:.2f}", "p99, ratio": f"{row['p99_ratio']:.2f}",
-         "fastest, ratio": f"{row['least_p50_ratio']:.2f}", "all at once, ratio": f"{row['together_ratio']:.2f}", "processor, ratio": f"{row['cpu_ratio']:.2f}",
+         "fastest, ratio": f"{row['least_p50_ratio']:.2f}", "all at once, ratio": f"{row['together_ratio']:.2f}",
+         "processor, ratio": f"{row['cpu_ratio']:.2f}",
          "identical": f"{row['identical']:.4f}", "memory, MB": f"{row['memory_mb']:,.0f}",
          "of that grown": f"{row['grown_mb']:+,.0f}"}
         for row in record["systems"]

@@ -241,7 +241,7 @@ def test_a_query_is_searched_in_the_state_that_it_was_read_in(store, tmp_path) -
 def test_a_state_that_nobody_can_ask_for_is_let_go_with_its_files(store, tmp_path) -> None:
     search = ShardSearch(store)
     (holder,) = (one._holder for one in search._states.now.holders)
-    old, folder = read(search, ALL), holder._opened[name_of(2)].folder.path
+    old, folder = read(search, ALL), holder._opened[name_of(2)].copy.path
     state(tmp_path / "store", {0: 2, 1: 2})
     search.refresh()
     assert len(holder._selections) == 2 and folder.exists()

@@ -11,6 +11,7 @@ a shard, and how often it is tried, its files are the same, and a shard is done 
     stages      embed, encode and index a shard
     gathering   passages of all shards as one project, to learn and to name concepts from
     strongest   which passages of all shards activate each latent
+    copies      artefacts of a store on this machine's disk, while they are read
     holding     opened segments, and what they find
     reaching    who holds them, in this process or on Ray
     states      which shards are searched, and how that changes while queries run

@@ -7,20 +7,17 @@ and go is answered from the shards of before or from those of now, and never fro
 from __future__ import annotations
 
 import os
-import shutil
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unweave.base.artifact import MANIFEST, MARK
-from unweave.base.owned import OwnFolder
 from unweave.base.plain import plain
 from unweave.base.records import Passage
+from unweave.cluster.copies import Copies, Copy
 from unweave.cluster.shards import folder_of
 from unweave.cluster.store import Store
 from unweave.errors import CorruptArtifact, MissingArtifact, UnweaveError
@@ -83,9 +80,9 @@ class Holder:
 
     def __init__(self, store: Store, profile: str) -> None:
         """It holds nothing yet; what it fetches goes away when it is held no more."""
-        self._store, self._index = store, f"index/{profile}"
+        self._store, self._index, self._copies = store, f"index/{profile}", Copies(store)
         self._opened: dict[str, _Opened] = {}
-        self._corpora: dict[str, tuple[Corpus, OwnFolder]] = {}
+        self._corpora: dict[str, tuple[Corpus, Copy]] = {}
         self._selections: dict[int, _Selection] = {}
         self._changing = threading.Lock()
 
@@ -101,8 +98,8 @@ class Holder:
         opened = self._opened.get(shard)
         try:
             if opened is None or self._is_replaced(shard, opened):
-                folder = self._taken(shard, self._index, KIND)
-                opened = self._opened[shard] = _Opened(ConceptIndex.open(folder.path / KIND), folder)
+                copy = self._taken(shard, self._index, KIND)
+                opened = self._opened[shard] = _Opened(ConceptIndex.open(copy.path), copy)
         except (UnweaveError, OSError) as error:
             return Held(shard, said=said(error))
         index = opened.indexed
@@ -176,8 +173,8 @@ class Holder:
             MissingArtifact, CorruptArtifact: the store has no such corpus, or it is damaged.
         """
         for shard in {shard for shard, _ in places} - self._corpora.keys():
-            folder = self._taken(shard, "corpus", Corpus.kind)
-            self._corpora[shard] = Corpus.load(folder.path / Corpus.kind), folder
+            copy = self._taken(shard, "corpus", Corpus.kind)
+            self._corpora[shard] = Corpus.load(copy.path), copy
         return [self._corpora[shard][0][position] for shard, position in places]
 
     def process(self) -> int:
@@ -189,34 +186,8 @@ class Holder:
             raise MissingArtifact("the shards are not held any more; search again")
         return self._selections[number]
 
-    def _taken(self, shard: str, artifact: str, kind: str) -> OwnFolder:
-        folder = OwnFolder()  # of its own: what is replaced may still be read
-        take(self._store, f"{folder_of(shard)}/{artifact}", kind, folder.path / kind)
-        return folder
-
-
-def take(store: Store, name: str, kind: str, into: Path) -> None:
-    """Have an artefact in a new folder: its files as further names of those in the store, where these lie on the same
-    disk, so that they take no space and no time; otherwise copied, and compared with their checksums.
-
-    Files in a store are replaced and never changed, so what is read stays as it is; what was damaged all the same is
-    found when it is first read, as in any index.
-
-    Raises:
-        MissingArtifact, CorruptArtifact: there is none, or a file is missing, or not what was written.
-    """
-    root = Path(store.address) / name
-    if root.is_dir():
-        manifest = store.manifest(name, kind)
-        try:
-            for file in (*manifest.files, MANIFEST):
-                (into / file).parent.mkdir(parents=True, exist_ok=True)
-                os.link(root / file, into / file, follow_symlinks=False)
-            (into / MARK).touch()
-            return
-        except OSError:  # another disk, or one that knows no further names
-            shutil.rmtree(into)
-    store.fetch(name, kind, into)
+    def _taken(self, shard: str, artifact: str, kind: str) -> Copy:
+        return self._copies.take(f"{folder_of(shard)}/{artifact}", kind)
 
 
 def said(error: BaseException) -> str:
@@ -225,10 +196,10 @@ def said(error: BaseException) -> str:
 
 
 class _Opened(NamedTuple):
-    """A shard's index, and the folder that goes away when nobody reads it any more."""
+    """A shard's index, and the copy of it that goes away when nobody reads it any more."""
 
     indexed: ConceptIndex
-    folder: OwnFolder
+    copy: Copy
 
 
 class _Selection:
