@@ -98,7 +98,7 @@ def test_what_was_opened_stays_as_it_is_until_it_is_opened_again(holder, tmp_pat
 
 
 def test_folders_go_with_what_was_held(holder) -> None:
-    folders = [one.copy.path for one in holder._opened.values()]
+    folders = [holder._opened[name].copy.path for name in NAMES]
     holder.keep([], [NAMES[0]])
     assert [folder.exists() for folder in folders] == [True, False, False]
 
