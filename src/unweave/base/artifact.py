@@ -71,14 +71,19 @@ class Manifest:
         return sum(int(entry["bytes"]) for entry in self.files.values())
 
 
+def checksum_of(fields: Mapping[str, Any]) -> str:
+    """SHA-256 of all fields but the checksum, as hex."""
+    return _digest({**fields, "checksum": ""})
+
+
 def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Make this what the folder holds, in one step that neither a kill nor a power cut can split."""
-    fields = asdict(manifest) | {"checksum": ""}
-    fields["checksum"] = _digest(fields)
+    fields = asdict(manifest)
+    fields["checksum"] = checksum_of(fields)
     text = json.dumps(fields, indent=1)
     write_atomically(folder / MANIFEST, lambda p: p.write_text(text, encoding="utf-8"))
     sync(folder)
@@ -101,7 +106,7 @@ def read_manifest(folder: Path, kind: str) -> Manifest:
         sizes = {name: int(entry["bytes"]) for name, entry in manifest.files.items()}
         if not (isinstance(manifest.settings, dict) and isinstance(manifest.state, dict)):
             raise TypeError("its settings and its state should be tables")
-        if manifest.checksum and manifest.checksum != _digest(fields | {"checksum": ""}):
+        if manifest.checksum and manifest.checksum != checksum_of(fields):
             raise CorruptArtifact(f"{path} does not match its own checksum: it was changed; rebuild the {kind}")
     if manifest.kind != kind or manifest.format != FORMAT:
         raise CorruptArtifact(

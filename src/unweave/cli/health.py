@@ -7,18 +7,20 @@ from pathlib import Path
 import click
 
 from unweave.base.plain import plain
-from unweave.cli.options import JSON, PROJECT, open_project, print_json
+from unweave.cli.options import JSON, ON, PROJECT, open_project, print_json
 
 
 @click.command()
 @PROJECT
+@ON
 @JSON
-def verify(project: Path, as_json: bool) -> None:
+def verify(project: Path, on: str, as_json: bool) -> None:
     """Read every byte of PROJECT, and say which artefact is not what was written.
 
     It ends with 1 if one is damaged.
     """
-    found = open_project(project).verify()
+    opened = open_project(project)
+    found = opened.verify(on=on)
     if as_json:
         print_json([one._asdict() for one in found])
     else:
@@ -31,8 +33,8 @@ def verify(project: Path, as_json: bool) -> None:
     if damaged:
         verb = "is" if len(damaged) == 1 else "are"
         raise click.ClickException(
-            f"{len(damaged)} of {len(found)} artefacts {verb} damaged; first: {plain(damaged[0].said)}; "
-            f"for what to do, run: unweave doctor {project}"
+            f"{len(damaged)} of {len(found)} artefacts {verb} damaged; first: {plain(damaged[0].said)}"
+            + ("" if opened.is_sharded else f"; for what to do, run: unweave doctor {project}")
         )
 
 

@@ -11,6 +11,8 @@ a shard, and how often it is tried, its files are the same, and a shard is done 
     stages      embed, encode and index a shard
     gathering   passages of all shards as one project, to learn and to name concepts from
     strongest   which passages of all shards activate each latent
+    checking    every byte of what was made, compared with what was written
+    scratch     folders for a while, of which nothing stays when their process is killed
     copies      artefacts of a store on this machine's disk, while they are read
     holding     opened segments, and what they find
     reaching    who holds them, in this process or on Ray

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,9 @@ from unweave.base import progress
 from unweave.base.artifact import read_manifest
 from unweave.base.digests import digest_of
 from unweave.base.records import Passage
+from unweave.cluster.scratch import Scratch
 from unweave.cluster.shards import folder_of
-from unweave.cluster.stages import Changes, opened
+from unweave.cluster.stages import Changes, mending, opened
 from unweave.cluster.store import Store
 from unweave.cluster.workers import Workers, run
 from unweave.encode.embeddings import Embeddings, digests_of
@@ -47,8 +47,14 @@ class Taken:
     rows: Mapping[str, NDArray[np.int64]]
     """(n,) ascending, of each shard, counted from its first."""
 
+    threads: int
+    """See `OfShard`."""
+
     def __call__(self, shard: str) -> str:
         """The fingerprint of what was put there."""
+        return mending(self.store, shard, self.changes, self.threads, lambda: self._take(shard))
+
+    def _take(self, shard: str) -> str:
         rows = self.rows[shard]
         with opened(self.store, shard, ("embeddings/passages",), self.changes) as project:
             settings_ = {"rows": digest_of(str(rows.tolist())), "shard": shard}
@@ -56,12 +62,12 @@ class Taken:
             there, corpus, embeddings = project.path / "taken", project.corpus, project.embedded("passages")
             made = Corpus.write(there, map(_placed, [shard] * len(rows), rows.tolist(), _at(corpus, rows)),
                                 settings=settings_, made_from=made_from)  # fmt: skip
-            self.store.keep(there, Corpus.kind, self._place(shard, "corpus"))
+            self.store.publish(there, Corpus.kind, self._place(shard, "corpus"))
             Embeddings.write(
                 project.path / "taken-embeddings", digests_of(Contents(made)), lambda at: embeddings.take(rows[at]),
                 label=f"passages of {shard}", settings=embeddings.manifest.settings, made_from={},
             )  # fmt: skip
-            self.store.keep(project.path / "taken-embeddings", Embeddings.kind, self._place(shard, "embeddings"))
+            self.store.publish(project.path / "taken-embeddings", Embeddings.kind, self._place(shard, "embeddings"))
             return made.manifest.fingerprint
 
     def _place(self, shard: str, what: str) -> str:
@@ -81,22 +87,24 @@ def gather(
     if not (folder / settings.FILE).is_file():
         folder.mkdir(parents=True, exist_ok=True)
         settings.write_new(folder / settings.FILE, changes)
-    if not _is_of(folder / "corpus", made_of):
+    if not _is_of(folder, made_of):
         _fill(taken, folder, made_of)
     return Workspace.open(folder, changes)
 
 
 def _is_of(folder: Path, made_from: Mapping[str, str]) -> bool:
     try:
-        return bool(read_manifest(folder, Corpus.kind).settings["about"] == made_from)
+        corpus = read_manifest(folder / "corpus", Corpus.kind)
+        embeddings = read_manifest(folder / "embeddings/passages", Embeddings.kind)
+        return bool(corpus.settings["about"] == made_from and embeddings.made_from["corpus"] == corpus.fingerprint)
     except (MissingArtifact, CorruptArtifact, KeyError):
         return False
 
 
 def _fill(taken: Taken, folder: Path, made_of: Mapping[str, str]) -> None:
     """Write the corpus and the embeddings of a gathered project, the corpus last but one: embeddings are of it."""
-    with TemporaryDirectory(prefix="unweave-") as scratch:
-        parts = _fetched(taken, Path(scratch))
+    with Scratch() as scratch:
+        parts = _fetched(taken, scratch)
         QuerySet.write(folder / "queries", (), {}, settings={})
         corpus = Corpus.write(folder / "corpus", (p for part, _ in parts for p in part), settings={"about": made_of})
         _write_embeddings(folder, corpus, [embeddings for _, embeddings in parts])

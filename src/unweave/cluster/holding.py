@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from unweave.base.plain import plain
 from unweave.base.records import Passage
 from unweave.cluster.copies import Copies, Copy
-from unweave.cluster.shards import folder_of
+from unweave.cluster.stages import found_damaged, place_of
 from unweave.cluster.store import Store
 from unweave.errors import CorruptArtifact, MissingArtifact, UnweaveError
 from unweave.index.concept_index import KIND, ConceptIndex
@@ -109,7 +109,7 @@ class Holder:
 
     def _is_replaced(self, shard: str, opened: _Opened) -> bool:
         try:
-            there = self._store.manifest(f"{folder_of(shard)}/{self._index}", KIND)
+            there = self._store.manifest(place_of(shard, self._index), KIND)
         except (UnweaveError, OSError):
             return False  # what is held is whole, whatever has become of the store's
         return there.fingerprint != opened.indexed.manifest.fingerprint
@@ -187,7 +187,8 @@ class Holder:
         return self._selections[number]
 
     def _taken(self, shard: str, artifact: str, kind: str) -> Copy:
-        return self._copies.take(f"{folder_of(shard)}/{artifact}", kind)
+        with found_damaged(self._store, shard, artifact):
+            return self._copies.take(place_of(shard, artifact), kind)
 
 
 def said(error: BaseException) -> str:

@@ -12,10 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from fnmatch import fnmatchcase
 from functools import cached_property, partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,9 +27,11 @@ from unweave.base.plain import plain
 from unweave.base.progress import Stopwatch
 from unweave.base.records import Explanation, Hit, HitList
 from unweave.cluster import gathering
+from unweave.cluster.checking import checked
+from unweave.cluster.scratch import Scratch
 from unweave.cluster.searching import DEADLINE, ShardSearch
-from unweave.cluster.shards import Catalogue, Shard, Source, folder_of
-from unweave.cluster.sources import Cut, addresses_of
+from unweave.cluster.shards import Catalogue, Shard, Source
+from unweave.cluster.sources import Cut, addresses_of, is_meant, some_of
 from unweave.cluster.stages import (
     DICTIONARY,
     EMBED,
@@ -42,6 +42,8 @@ from unweave.cluster.stages import (
     TOKEN_DICTIONARY,
     Done,
     OfShard,
+    fingerprint_of,
+    place_of,
     publish_dictionary,
 )
 from unweave.cluster.store import Store
@@ -49,11 +51,12 @@ from unweave.cluster.strongest import StrongestOf, together
 from unweave.cluster.workers import Workers, join, run, workers_on
 from unweave.concepts.store import Concepts
 from unweave.config import HERE
-from unweave.errors import BadData, DimensionMismatch, MissingArtifact
+from unweave.errors import BadData, CorruptArtifact, DimensionMismatch, MissingArtifact
 from unweave.sae import tokens
 from unweave.sae.model import SAE
 from unweave.stages import embed as embedding
 from unweave.stages import fit as fitting
+from unweave.stages import health
 from unweave.stages import index as indexing
 from unweave.stages import name as naming
 from unweave.stages.asked import Asked, QueryId, check_text
@@ -110,16 +113,16 @@ class Sharded:
             BadData: a pattern means no file, or a file holds what is no passage.
         """
         watch = Stopwatch()
-        with self._alone(), TemporaryDirectory(prefix="unweave-") as scratch:
-            known = Catalogue.read(self.store)
+        with self._alone(), Scratch() as scratch:
+            known = Catalogue.known(self.store)
             there = {source.address for source in known.sources}
             new = [address for address in addresses_of(patterns) if address not in there]
             sources = [*known.sources, *(Source(known.n_cut + i, address) for i, address in enumerate(new))]
             found = run(self._workers, Cut(self.store, self._config.size), sources, "cutting files")
             shards = tuple(shard for source in sources for shard in found[source])
             now = Catalogue(shards, tuple(sources), known.n_cut + len(new))
-            if now != known:
-                now.write(self.store, Path(scratch))
+            if now != known or not Catalogue.is_stated(self.store):
+                now.write(self.store, scratch)
         return [Outcome("shards", now != known, watch.seconds, _counts(shards))]
 
     def remove(self, patterns: Sequence[str]) -> list[Outcome]:
@@ -132,17 +135,15 @@ class Sharded:
             BadData: no shard was cut from such a file.
         """
         watch = Stopwatch()
-        with self._alone(), TemporaryDirectory(prefix="unweave-") as scratch:
+        with self._alone(), Scratch() as scratch:
             known = Catalogue.read(self.store)
-            gone = {s.address for s in known.sources if any(_is_meant(s.address, pattern) for pattern in patterns)}
+            gone = {s.address for s in known.sources if any(is_meant(s.address, pattern) for pattern in patterns)}
             if not gone:
                 said = plain(", ".join(patterns), 200)
-                raise BadData(f"no shard was cut from {said}; the files are {_some(known.sources)}")
+                raise BadData(f"no shard was cut from {said}; the files are {some_of(known.sources)}")
             now = known.without(gone)
-            now.write(self.store, Path(scratch))
-            for shard in set(known.names) - set(now.names):
-                for name in self.store.names(folder_of(shard)):
-                    self.store.remove(name)
+            now.write(self.store, scratch)
+            known.take_away(self.store, now)
         return [Outcome("shards", True, watch.seconds, _counts(now.shards))]
 
     def embed(self) -> list[Outcome]:
@@ -156,13 +157,13 @@ class Sharded:
         rows = gathering.drawn(int(catalogue.first[-1]), self._config.sample, self._project.settings.fit.seed)
         sample = self._gathered(SAMPLE, catalogue, rows, {})
         outcomes = [*embedding.embed(sample), *fitting.fit(sample)]
-        with TemporaryDirectory(prefix="unweave-") as scratch:
-            publish_dictionary(self.store, sample.sae, Path(scratch), DICTIONARY)
+        with Scratch() as scratch:
+            publish_dictionary(self.store, sample.sae, scratch, DICTIONARY)
         return [*_below(SAMPLE, outcomes), self._of_all(ENCODE, {}, "encoding shards")]
 
     def index(self) -> list[Outcome]:
         """Index every shard, with what is known of all passages."""
-        mean = self._mean_latents(DICTIONARY, ENCODE)
+        mean = self._mean_latents("sae", ENCODE)
         return [self._of_all(INDEX, {"mean_latents": mean}, "indexing shards")]
 
     def tokens(self) -> list[Outcome]:
@@ -171,10 +172,10 @@ class Sharded:
 
         sample = self._sample
         outcomes = fit_tokens(sample)
-        with TemporaryDirectory(prefix="unweave-") as scratch:
-            publish_dictionary(self.store, sample.token_sae, Path(scratch), TOKEN_DICTIONARY)
+        with Scratch() as scratch:
+            publish_dictionary(self.store, sample.token_sae, scratch, TOKEN_DICTIONARY)
         read = self._of_all(READ_TOKENS, {}, "reading the tokens of shards")
-        mean = self._mean_latents(TOKEN_DICTIONARY, READ_TOKENS)
+        mean = self._mean_latents("tokens/sae", READ_TOKENS)
         return [*_below(SAMPLE, outcomes), read, self._of_all(INDEX_TOKENS, {"mean_latents": mean}, "indexing tokens")]
 
     def name(self, by: str = "keyphrases", **options: Any) -> list[Outcome]:
@@ -185,7 +186,7 @@ class Sharded:
         """
         catalogue = self.catalogue
         seed = self._project.settings.evidence.seed
-        work = StrongestOf(self.store, self._changes, self._config.strongest, seed)
+        work = StrongestOf(self.store, self._changes, self._config.strongest, seed, self._config.cpus)
         shards = list(zip(catalogue.names, catalogue.first[:-1].tolist(), strict=True))
         found = self._workers.reduce(work, shards, partial(together, n=self._config.strongest))
         rows = np.unique(np.concatenate([found.strongest.passages, found.drawn.passages]))
@@ -197,6 +198,10 @@ class Sharded:
             anew=options.get("anew", False),
         )  # fmt: skip
         return _below(READING, [*outcomes, *indexing.index(reading)])
+
+    def verify(self) -> list[health.Found]:
+        """Read every byte of every artefact; what is damaged is made again by the command that made it."""
+        return checked(self._workers, self.store, self.catalogue.names)
 
     # --- search -----------------------------------------------------------------------------------
 
@@ -290,7 +295,7 @@ class Sharded:
         self, purpose: str, catalogue: Catalogue, rows: Any, changes: Mapping[str, Mapping[str, Any]]
     ) -> Workspace:
         """Some passages as an ordinary project, with this one's settings but for some."""
-        taken = gathering.Taken(self.store, self._changes, purpose, catalogue.split(rows))
+        taken = gathering.Taken(self.store, self._changes, purpose, catalogue.split(rows), self._config.cpus)
         wanted = {stage: {**values, **changes.get(stage, {})} for stage, values in self._changes.items()}
         return gathering.gather(
             self._workers, taken, self._project.path / purpose, wanted, f"gathering passages ({purpose})"
@@ -300,20 +305,21 @@ class Sharded:
         """How many latents of a passage count, in the mean of all, as it was when they were first indexed.
 
         Args:
-            dictionary: which one encoded them.
+            dictionary: the SAE that encoded them.
             stage: that did so, and counted.
         """
-        fingerprint, note = self.store.manifest(dictionary, "sae").fingerprint, f"statistics-{dictionary}.json"
+        note = f"statistics-{place_of('', dictionary)}.json"
+        fingerprint = fingerprint_of(self.store, "", dictionary)
         try:
             known = self.store.read_json(note)
             if known["dictionary"] == fingerprint:
                 return float(known["mean_latents"])
-        except (MissingArtifact, KeyError, TypeError, ValueError):
+        except (MissingArtifact, CorruptArtifact, KeyError, TypeError, ValueError):
             pass
         done = self._done(stage, {}, "counting").values()
         mean = sum(int(of.results["kept"]) for of in done) / max(1, sum(int(of.results["n_passages"]) for of in done))
-        with TemporaryDirectory(prefix="unweave-") as scratch:
-            self.store.write_json(note, {"dictionary": fingerprint, "mean_latents": mean}, Path(scratch))
+        with Scratch() as scratch:
+            self.store.write_json(note, {"dictionary": fingerprint, "mean_latents": mean}, scratch)
         return mean
 
     # --- work on all shards -----------------------------------------------------------------------
@@ -385,17 +391,6 @@ def is_sharded(project: Workspace) -> bool:
 
 def _counts(shards: Sequence[Shard]) -> dict[str, int]:
     return {"n_shards": len(shards), "n_passages": sum(shard.n_passages for shard in shards)}
-
-
-def _is_meant(address: str, pattern: str) -> bool:
-    whole = pattern if "://" in pattern else str(Path(pattern).resolve())
-    return fnmatchcase(address, whole)
-
-
-def _some(sources: Sequence[Source]) -> str:
-    """The first files, for people to read."""
-    more = f" and {len(sources) - 3:,} more" if len(sources) > 3 else ""
-    return plain(", ".join(source.address for source in sources[:3]), 300) + more
 
 
 def _below(folder: str, outcomes: Sequence[Outcome]) -> list[Outcome]:

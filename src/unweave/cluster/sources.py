@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
 
 from unweave.base.plain import plain
-from unweave.cluster.shards import Shard, Source, folder_of
+from unweave.cluster.scratch import Scratch
+from unweave.cluster.shards import CutFile, Shard, Source, folder_of, read_source, write_source
 from unweave.cluster.store import Store, file_system
-from unweave.errors import BadData, MissingArtifact
+from unweave.errors import BadData
 from unweave.texts.corpus import Corpus
 from unweave.texts.queries import QuerySet
 from unweave.texts.readers import READERS, ending, passages_of_file
@@ -42,6 +42,11 @@ def addresses_of(patterns: Sequence[str]) -> list[str]:
             )
         found += [address for address in sorted(some) if address not in found]
     return found
+
+
+def is_meant(address: str, pattern: str) -> bool:
+    """Whether a file's address is one that a path or address with `*` and `[…]` stands for."""
+    return fnmatchcase(address, pattern if _ALIEN in pattern else str(Path(pattern).resolve()))
 
 
 def _on_disk(pattern: str) -> list[str]:
@@ -85,18 +90,19 @@ class Cut:
     size: int
 
     def __call__(self, source: Source) -> tuple[Shard, ...]:
-        asked = {"address": source.address, "size": self.size}
-        noted = _noted(self.store, source.number, asked)
-        if noted is not None:
-            return noted
-        with TemporaryDirectory(prefix="unweave-") as folder:
-            scratch = Path(folder)
+        noted = read_source(self.store, source.number)
+        if noted is not None and noted[:2] == (source.address, self.size) and all(map(self._is_whole, noted.shards)):
+            return noted.shards
+        with Scratch() as scratch:
             shards = tuple(self._shards(source, scratch))
             if not shards:
                 raise BadData(f"{_name_of(source)} holds no passage; take it out, or check its format")
-            note = {**asked, "shards": [shard._asdict() for shard in shards]}
-            self.store.write_json(_note(source.number), note, scratch)
+            write_source(self.store, source.number, CutFile(source.address, self.size, shards), scratch)
         return shards
+
+    def _is_whole(self, shard: Shard) -> bool:
+        """Whether a shard's passages are there, so that the file need not be read again."""
+        return self.store.is_whole(f"{folder_of(shard.name)}/corpus", Corpus.kind, shard.corpus)
 
     def _shards(self, source: Source, scratch: Path) -> Iterator[Shard]:
         passages = passages_of_file(self._local(source, scratch))
@@ -126,16 +132,7 @@ class Cut:
         return whole
 
 
-def _note(number: int) -> str:
-    return f"sources/{number:06d}.json"
-
-
-def _noted(store: Store, number: int, asked: dict[str, object]) -> tuple[Shard, ...] | None:
-    """The shards of a source that was cut just so before; None if it was not."""
-    try:
-        note = store.read_json(_note(number))
-        if {name: note[name] for name in asked} != asked:
-            return None
-        return tuple(Shard(**shard) for shard in note["shards"])
-    except (MissingArtifact, KeyError, TypeError):
-        return None
+def some_of(sources: Sequence[Source]) -> str:
+    """The first files, for people to read."""
+    more = f" and {len(sources) - 3:,} more" if len(sources) > 3 else ""
+    return plain(", ".join(source.address for source in sources[:3]), 300) + more

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from unweave.cluster.stages import Changes, opened
+from unweave.cluster.stages import Changes, mending, opened
 from unweave.cluster.store import Store
 
 
@@ -45,11 +45,15 @@ class StrongestOf:
     n: int
     """Passages of each kind for each latent, at most."""
     seed: int
+    threads: int
+    """See `OfShard`."""
 
     def __call__(self, shard: tuple[str, int]) -> Shown:
         """Of a shard, given by its name and the row of the corpus at which it begins."""
-        name, first = shard
-        with opened(self.store, name, ("embeddings/passages", "sae", "latents"), self.changes) as project:
+        return mending(self.store, shard[0], self.changes, self.threads, lambda: self._shown(*shard))
+
+    def _shown(self, shard: str, first: int) -> Shown:
+        with opened(self.store, shard, ("embeddings/passages", "sae", "latents"), self.changes) as project:
             return shown(project.latents, first, self.n, self.seed)
 
 

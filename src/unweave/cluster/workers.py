@@ -110,22 +110,43 @@ class Ray:
     def reduce(
         self, work: Callable[[Item], Result], items: Sequence[Item], combine: Callable[[Sequence[Result]], Result]
     ) -> Result:
-        run = self._ray.remote(**self._taken)(lambda item: work(item))
+        run = self._ray.remote(**self._taken, retry_exceptions=[OSError], scheduling_strategy="SPREAD")(
+            lambda item: work(item)
+        )
         bring = self._ray.remote(**self._taken)(lambda *some: combine(some))
         found = [run.remote(item) for item in items]
+        every = list(found)
         while len(found) > 1:
             found = [bring.remote(*found[i : i + _FAN_IN]) for i in range(0, len(found), _FAN_IN)]
+            every += found
         try:
+            while not self._ray.wait(found, timeout=1.0)[0]:
+                progress.heed()
             result: Result = self._ray.get(found[0])
-        except self._ray.exceptions.RayTaskError as error:
-            raise error.cause from error
+        except self._ray.exceptions.RayError as error:
+            raise self._plainly(error) from error
+        finally:
+            for one in every:
+                self._ray.cancel(one, force=True)
         return result
+
+    def _plainly(self, error: Exception) -> Exception:
+        """What was raised on a worker, or that there is none any more."""
+        while isinstance(error, self._ray.exceptions.RayTaskError) and error.cause is not None:
+            error = error.cause
+        if isinstance(error, UnweaveError):
+            return error
+        return BadData(f"a worker failed ({_last_line(error)}); run the same command again")
 
     def _got(self, one: Any) -> Any:
         try:
             return self._ray.get(one)
         except (self._ray.exceptions.RayError, OSError) as error:  # its worker was lost too often, or it
-            return Failed(plain(str(error).strip().splitlines()[-1], 300), again=True)
+            return Failed(_last_line(error), again=True)
+
+
+def _last_line(error: Exception) -> str:
+    return plain((str(error).strip().splitlines() or [type(error).__name__])[-1], 300)
 
 
 def attempt(work: Callable[[Item], Result], item: Item) -> Result | Failed:

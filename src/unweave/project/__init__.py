@@ -284,8 +284,14 @@ class Project(Showing):
 
     # --- look after it ----------------------------------------------------------------------------
 
-    def verify(self) -> list[Found]:
-        """Read every byte of every artefact that is there, and compare it with what was written."""
+    def verify(self, *, on: str = HERE) -> list[Found]:
+        """Read every byte of every artefact that is there, and compare it with what was written.
+
+        Args:
+            on: where shards are read; see `sharded`.
+        """
+        if self.is_sharded or on != HERE:
+            return self.sharded(on).verify()
         from unweave.stages import health
 
         return health.check(self)
