@@ -235,14 +235,15 @@ class Sharded:
             explain: give each hit its score as a sum of concepts, named if the project's are.
             searcher: what has opened the shards for this system; None: they are opened for this query alone.
         """
-        latents = self._latents_of(query, system)
-        opened = searcher or self.searcher(system=system)
-        read = opened.read(latents)
-        answer = opened.search(read, cutoff)
-        passages = opened.passages(answer.hits)
+        if searcher is None:
+            with self.searcher(system=system) as opened:
+                return self.search(query, cutoff, system=system, explain=explain, searcher=opened)
+        read = searcher.read(self._latents_of(query, system))
+        answer = searcher.search(read, cutoff)
+        passages = searcher.passages(answer.hits)
         whys: list[Explanation | None] = [None] * len(passages)
         if explain:
-            whys = [*opened.explain(read, answer.hits, self._names(system))]
+            whys = [*searcher.explain(read, answer.hits, self._names(system))]
             for why in whys:
                 if why is not None:
                     why.check()

@@ -233,4 +233,4 @@ def _ray() -> Any:
 
 def actor(kind: type, *arguments: Any) -> Any:
     """An object that lives in a worker of its own; each call of a method gives a reference to what it will give."""
-    return _ray().remote(num_cpus=0, max_concurrency=4)(kind).remote(*arguments)
+    return _ray().remote(num_cpus=0, max_concurrency=4, scheduling_strategy="SPREAD")(kind).remote(*arguments)
