@@ -86,6 +86,8 @@ class Case(NamedTuple):
     """What was hit."""
     failures: int
     """Commands that failed and were given again."""
+    said: list[str]
+    """By which errors."""
     lost: list[str]
     doubled: list[str]
     silent: list[str]
@@ -347,6 +349,7 @@ class Trouble:
         self.site = world.sites["objects" if in_objects else "folder"]
         self.where = ""
         self.failures = 0
+        self.said: list[str] = []
         self.weighs_otherwise = False
         """Whether shards were missing from the first on, so that what is known of all passages is of fewer."""
         self.silent: list[str] = []
@@ -404,10 +407,12 @@ class Trouble:
         """Count a failure, and whether it said in one line what it was."""
         if done is None:
             self.failures += 1
+            self.said.append(f"{stage}: the driver is gone")
             self.world.driver.close()
             self.world.driver = self.world.new_driver()
         elif done["code"]:
             self.failures += 1
+            self.said.append(f"{stage}: {done['err'].strip().splitlines()[-1:]}")
             said = [line for line in done["err"].splitlines() if line.strip() and "\r" not in line and "%|" not in line]
             if done["traceback"] or len(said) != 1 or not said[0].startswith("Error: "):
                 self.unclear.append(f"{stage}: {done['traceback'][-400:] or said[-4:]}")
@@ -638,7 +643,7 @@ def tried(world: World, number: int, kind: str, seed: int) -> Case:
     if lost or doubled:
         trouble.site.restore(world.expected)
     where = f"{'objects' if trouble.site.objects else 'folder'}: {trouble.where}"
-    return Case(number, kind, trouble.stage, where, trouble.failures, lost[:8], doubled[:8],
+    return Case(number, kind, trouble.stage, where, trouble.failures, trouble.said[:4], lost[:8], doubled[:8],
                 trouble.silent[:4], trouble.unclear[:4], round(time.monotonic() - began, 1))  # fmt: skip
 
 

@@ -197,8 +197,9 @@ class Driver:
     def begin(self, **asked: Any) -> None:
         """Have something done; see `_done`."""
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(asked).encode() + b"\n")
-        self._process.stdin.flush()
+        with suppress(BrokenPipeError):  # it is gone, which `end` says
+            self._process.stdin.write(json.dumps(asked).encode() + b"\n")
+            self._process.stdin.flush()
 
     def end(self) -> dict[str, Any] | None:
         """What came of it; None if the process is gone.
@@ -212,6 +213,8 @@ class Driver:
                 self.kill()
                 raise Gone
         line = self._process.stdout.readline()
+        if not line and not self._is_alive():
+            raise Gone
         found: dict[str, Any] | None = json.loads(line) if line.endswith(b"\n") else None
         return found
 

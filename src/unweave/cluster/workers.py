@@ -115,19 +115,14 @@ class Ray:
         )
         bring = self._ray.remote(**self._taken)(lambda *some: combine(some))
         found = [run.remote(item) for item in items]
-        every = list(found)
         while len(found) > 1:
             found = [bring.remote(*found[i : i + _FAN_IN]) for i in range(0, len(found), _FAN_IN)]
-            every += found
         try:
             while not self._ray.wait(found, timeout=1.0)[0]:
                 progress.heed()
             result: Result = self._ray.get(found[0])
-        except self._ray.exceptions.RayError as error:
+        except self._ray.exceptions.RayError as error:  # others are not cancelled: Ray 2.60 may abort this process then
             raise self._plainly(error) from error
-        finally:
-            for one in every:
-                self._ray.cancel(one, force=True)
         return result
 
     def _plainly(self, error: Exception) -> Exception:
