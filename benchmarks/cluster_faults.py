@@ -459,7 +459,8 @@ def driver_killed(t: Trouble) -> None:
     """The process that gives the commands is killed in the middle of a stage."""
     t.begin()
     t.world.driver.kill()
-    t.end()
+    t.look_at(t.stage, None)
+    t.again([t.stage])
 
 
 def disk_full(t: Trouble) -> None:
@@ -607,7 +608,13 @@ def searched(t: Trouble) -> None:
 
 
 def _holders(t: Trouble) -> list[int]:
-    return [pid for pid in t.world.nodes.workers() if b"ray::Holder" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return [pid for pid in t.world.nodes.workers() if _is_holder(pid)]
+
+
+def _is_holder(pid: int) -> bool:
+    with suppress(OSError):
+        return b"ray::Served" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False
 
 
 def _ask(t: Trouble, moment: str) -> bool:
