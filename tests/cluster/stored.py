@@ -72,7 +72,7 @@ def found(answer: Answer) -> list[tuple[str, float]]:
     return [(hit.passage_id, hit.score) for hit in answer.hits]
 
 
-def until_whole(search: ShardSearch, row: Sequence[float], seconds: float = 20.0) -> Answer:
+def until_whole(search: ShardSearch, row: Sequence[float], seconds: float = 60.0) -> Answer:
     """The first answer that lacks nothing."""
     until = time.monotonic() + seconds
     while (answer := asked(search, row)).is_partial:

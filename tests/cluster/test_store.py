@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from prepared import damage, s3, store  # noqa: F401 - fixtures
 
 from unweave.base.artifact import checksum_of
 from unweave.base.records import Passage

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import small
 from click.testing import CliRunner
+from prepared import begun, faultless, made, toy_encoder  # noqa: F401 - fixtures
 
 from unweave.cli import main
 from unweave.cluster import store
