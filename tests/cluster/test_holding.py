@@ -2,15 +2,13 @@
 
 import errno
 import os
-import tempfile
 
 import numpy as np
 import pytest
 from stored import index_of, name_of, publish, stored
 
-from unweave.cluster.copies import Copies, take
+from unweave.cluster.copies import take
 from unweave.cluster.holding import Found, Holder, best_found
-from unweave.cluster.store import Store
 from unweave.errors import CorruptArtifact, MissingArtifact
 from unweave.index.concept_index import KIND, ConceptIndex
 from unweave.index.query import ConceptQuery
@@ -120,25 +118,6 @@ def test_a_folder_on_the_same_disk_is_read_without_a_copy_and_another_is_copied(
         index = ConceptIndex.open(tmp_path / folder)
         index.verify()
         assert index.n_passages == 2
-
-
-def test_what_a_killed_process_left_is_taken_away_and_what_is_held_or_not_ours_stays(
-    holder, tmp_path, monkeypatch
-) -> None:
-    held = holder._copies._root
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    folders = {name: tmp_path / f"unweave-held-{name}" for name in ("killed", "new", "link")}
-    for name in ("killed", "new"):
-        (folders[name] / "000000").mkdir(parents=True)
-        (folders[name] / "lock").touch()
-    (tmp_path / "theirs").mkdir()
-    folders["link"].symlink_to(tmp_path / "theirs")
-    other = Copies(Store(str(tmp_path / "store")))
-    for folder in (folders["killed"], other._root, tmp_path / "theirs"):
-        os.utime(folder, (0, 0))
-    Copies(Store(str(tmp_path / "store")))
-    assert not folders["killed"].exists() and folders["new"].is_dir() and (tmp_path / "theirs").is_dir()
-    assert other._root.is_dir() and held.is_dir()
 
 
 def test_a_copy_that_is_damaged_on_the_way_is_refused(store, tmp_path, monkeypatch) -> None:
