@@ -134,10 +134,10 @@ def test_texts_without_vectors_are_embedded_and_foreign_scores_are_not_explained
     query = dictionary.encoder.encode_queries(["interest on loans"])[0]
     ours = [EngineHit(str(i), float(query @ rows[i]), text=text) for i, text in enumerate(TEXTS)]
     found = dictionary.explain_hits("interest on loans", ours)
-    assert [hit.score for hit in found] == [pytest.approx(hit.score) for hit in ours] and not caplog.records
+    assert [hit.score for hit in found] == [pytest.approx(hit.score, abs=1e-6) for hit in ours] and not caplog.records
     foreign = [hit._replace(score=17.3 - i) for i, hit in enumerate(ours)]
     again = dictionary.explain_hits("interest on loans", foreign)
-    assert [hit.score for hit in again] == [pytest.approx(hit.score) for hit in ours]
+    assert [hit.score for hit in again] == [pytest.approx(hit.score, abs=1e-6) for hit in ours]
     assert "not this encoder's" in caplog.text
     assert dictionary.explain_hits("interest on loans", []) == []
 
