@@ -49,7 +49,6 @@ from unweave.cluster.stages import (
 from unweave.cluster.store import Store
 from unweave.cluster.strongest import StrongestOf, together
 from unweave.cluster.workers import Workers, join, run, workers_on
-from unweave.concepts.store import Concepts
 from unweave.config import HERE
 from unweave.errors import BadData, CorruptArtifact, DimensionMismatch, MissingArtifact
 from unweave.sae import tokens
@@ -282,7 +281,7 @@ class Sharded:
         if system == "tokens":
             return self._sample.token_names
         folder = self._project.path / READING
-        return Concepts.load(folder / "concepts") if (folder / "concepts" / MANIFEST).is_file() else None
+        return Workspace.open(folder).concepts if (folder / "concepts" / MANIFEST).is_file() else None
 
     @property
     def _dictionary(self) -> Path:
