@@ -9,6 +9,7 @@ from stored import index_of, name_of, publish, stored
 
 from unweave.cluster.copies import take
 from unweave.cluster.holding import Found, Holder, best_found
+from unweave.cluster.shards import Note, read_note, write_note
 from unweave.errors import CorruptArtifact, MissingArtifact
 from unweave.index.concept_index import KIND, ConceptIndex
 from unweave.index.query import ConceptQuery
@@ -136,3 +137,14 @@ def test_the_best_of_several_by_hand() -> None:
     one, other = of([0, 2], [5, 0], [2, 1]), of([1, 1, 1], [9, 1, 3], [3, 1, 1])
     assert best_found([one, other], 4).ids == ["1-9", "0-5", "1-1", "1-3"]  # of three scores of 1, the last is cut off
     assert best_found([], 4).ids == []
+
+
+def test_a_damaged_array_that_is_found_when_a_shard_is_opened_is_to_be_made_again(store, tmp_path) -> None:
+    write_note(store, NAMES[1], "index", Note({}, {}, {}), tmp_path)
+    path = next(index_of(tmp_path / "store", 1).rglob("scales.npy"))
+    content = path.read_bytes()
+    path.unlink()  # which other names of the file do not see
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    (held,) = Holder(store, "default").open([NAMES[1]])
+    assert "does not match its checksum" in held.said and "unweave index build" in held.said
+    assert read_note(store, NAMES[1], "index") is None

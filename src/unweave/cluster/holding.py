@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,7 @@ from unweave.texts.corpus import Corpus
 
 _AT_ONCE = 8
 """Shards that are fetched at a time."""
+T = TypeVar("T")
 _SAID = 300
 """Characters of an error."""
 
@@ -98,8 +100,7 @@ class Holder:
         opened = self._opened.get(shard)
         try:
             if opened is None or self._is_replaced(shard, opened):
-                copy = self._taken(shard, self._index, KIND)
-                opened = self._opened[shard] = _Opened(ConceptIndex.open(copy.path), copy)
+                opened = self._opened[shard] = _Opened(*self._taken(shard, self._index, KIND, ConceptIndex.open))
         except (UnweaveError, OSError) as error:
             return Held(shard, said=said(error))
         index = opened.indexed
@@ -173,8 +174,7 @@ class Holder:
             MissingArtifact, CorruptArtifact: the store has no such corpus, or it is damaged.
         """
         for shard in {shard for shard, _ in places} - self._corpora.keys():
-            copy = self._taken(shard, "corpus", Corpus.kind)
-            self._corpora[shard] = Corpus.load(copy.path), copy
+            self._corpora[shard] = self._taken(shard, "corpus", Corpus.kind, Corpus.load)
         return [self._corpora[shard][0][position] for shard, position in places]
 
     def process(self) -> int:
@@ -186,9 +186,11 @@ class Holder:
             raise MissingArtifact("the shards are not held any more; search again")
         return self._selections[number]
 
-    def _taken(self, shard: str, artifact: str, kind: str) -> Copy:
+    def _taken(self, shard: str, artifact: str, kind: str, load: Callable[[Path], T]) -> tuple[T, Copy]:
+        """An artefact, and the copy that it is read from; what is damaged is noted as not made."""
         with found_damaged(self._store, shard, artifact):
-            return self._copies.take(place_of(shard, artifact), kind)
+            copy = self._copies.take(place_of(shard, artifact), kind)
+            return load(copy.path), copy
 
 
 def said(error: BaseException) -> str:
