@@ -1,4 +1,4 @@
-"""Addresses of servers, as settings hold them."""
+"""Addresses of servers and stores, as settings hold them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ def is_address(url: str) -> bool:
         return bool(parts.hostname) and parts.port != 0 and not ("@" in parts.netloc or parts.query or parts.fragment)
     except ValueError:  # its port is no number, or what stands in brackets no address
         return False
+
+
+def is_remote(place: str) -> bool:
+    """Whether a place is an address, such as s3://BUCKET/PREFIX, and no path on a disk."""
+    return "://" in place
 
 
 def is_on_this_machine(url: str) -> bool:

@@ -15,6 +15,7 @@ from unweave import settings
 from unweave.base import fields as checks
 from unweave.base.foreign import LARGEST_SETTINGS, parse_json, shown
 from unweave.base.plain import plain
+from unweave.cluster.workers import FAN_IN
 from unweave.config import ShardsConfig
 from unweave.errors import BadData
 
@@ -47,7 +48,7 @@ class Assumptions:
     """Latents of the dictionary."""
     shard_passages: int = ShardsConfig.size
     """Passages of a shard; the program's default."""
-    fan_in: int = 16
+    fan_in: int = FAN_IN
     """Shards whose evidence is merged at a time; as the program does."""
     replicas: int = 1
     """Copies of each shard that are searched, one for each query."""

@@ -20,6 +20,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from unweave import settings
+from unweave.base.addresses import is_remote
 from unweave.base.artifact import MANIFEST
 from unweave.base.contributions import Names
 from unweave.base.locks import alone
@@ -60,6 +61,7 @@ from unweave.stages import index as indexing
 from unweave.stages import name as naming
 from unweave.stages.asked import Asked, QueryId, check_text
 from unweave.stages.ensure import Outcome
+from unweave.stages.tokens import fit_tokens
 from unweave.stages.workspace import Workspace
 
 SAMPLE, READING = "sample", "reading"
@@ -81,7 +83,7 @@ class Sharded:
             BadData: the project's passages lie in its own folder.
             NotTrusted: the user did not allow what its settings reach.
         """
-        if not is_sharded(project):
+        if not project.is_sharded:
             raise BadData(
                 f"{project.path} holds its passages itself, so there is nothing to share out; a corpus that lies in "
                 "shards is made by: unweave init PROJECT --corpus 'FOLDER/*.parquet' --store STORE"
@@ -167,8 +169,6 @@ class Sharded:
 
     def tokens(self) -> list[Outcome]:
         """Learn concepts of single tokens from the sample, read the tokens of every shard by them, and index these."""
-        from unweave.stages.tokens import fit_tokens
-
         sample = self._sample
         outcomes = fit_tokens(sample)
         with Scratch() as scratch:
@@ -177,11 +177,13 @@ class Sharded:
         mean = self._mean_latents("tokens/sae", READ_TOKENS)
         return [*_below(SAMPLE, outcomes), read, self._of_all(INDEX_TOKENS, {"mean_latents": mean}, "indexing tokens")]
 
-    def name(self, by: str = "keyphrases", **options: Any) -> list[Outcome]:
+    def name(
+        self, by: str = "keyphrases", *, most: int | None = None, below: float | None = None, discard: bool = False,
+        anew: bool = False,
+    ) -> list[Outcome]:  # fmt: skip
         """Gather the passages that show each latent from all shards, and name the concepts from them.
 
-        Args:
-            options: those of `Project.name`.
+        The arguments are those of `Project.name`.
         """
         catalogue = self.catalogue
         seed = self._project.settings.evidence.seed
@@ -192,10 +194,7 @@ class Sharded:
         taken = {"fit": {"dictionary": str(self._dictionary), "own_latents": 0}}
         reading = self._gathered(READING, catalogue, rows, taken)
         outcomes = [*embedding.embed(reading), *fitting.fit(reading)]
-        outcomes += naming.run(
-            reading, by, options.get("most"), options.get("below"), discard=options.get("discard", False),
-            anew=options.get("anew", False),
-        )  # fmt: skip
+        outcomes += naming.run(reading, by, most, below, discard=discard, anew=anew)
         return _below(READING, [*outcomes, *indexing.index(reading)])
 
     def verify(self) -> list[health.Found]:
@@ -377,16 +376,11 @@ def create(path: Path, shards: Mapping[str, Any]) -> dict[str, Any]:
     if (path / settings.FILE).exists():
         raise BadData(f"{path} is a project already; open it, or give a new folder")
     store = str(shards["store"])
-    where = store if "://" in store else str(Path(store).resolve())
+    where = store if is_remote(store) else str(Path(store).resolve())
     Catalogue.read(Store(where))  # what is wrong with it is said before anything is made
     path.mkdir(parents=True, exist_ok=True)
     settings.write_new(path / settings.FILE, {"shards": {**shards, "store": where}})
     return {**shards, "store": where}
-
-
-def is_sharded(project: Workspace) -> bool:
-    """Whether a project's corpus lies in shards."""
-    return bool(project.settings.shards.store)
 
 
 def _counts(shards: Sequence[Shard]) -> dict[str, int]:

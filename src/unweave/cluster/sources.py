@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
+from unweave.base.addresses import is_remote
 from unweave.base.plain import plain
 from unweave.cluster.scratch import Scratch
 from unweave.cluster.shards import CutFile, Shard, Source, folder_of, read_source, write_source
@@ -18,7 +19,6 @@ from unweave.texts.corpus import Corpus
 from unweave.texts.queries import QuerySet
 from unweave.texts.readers import READERS, ending, passages_of_file
 
-_ALIEN = "://"
 _WILD = frozenset("*[")
 
 
@@ -34,7 +34,7 @@ def addresses_of(patterns: Sequence[str]) -> list[str]:
     """
     found: list[str] = []
     for pattern in patterns:
-        some = _in_a_store(pattern) if _ALIEN in pattern else _on_disk(pattern)
+        some = _in_a_store(pattern) if is_remote(pattern) else _on_disk(pattern)
         if not some:
             raise BadData(
                 f"{plain(pattern, 200)} holds no file of passages; expected files that end in "
@@ -46,7 +46,7 @@ def addresses_of(patterns: Sequence[str]) -> list[str]:
 
 def is_meant(address: str, pattern: str) -> bool:
     """Whether a file's address is one that a path or address with `*` and `[…]` stands for."""
-    return fnmatchcase(address, pattern if _ALIEN in pattern else str(Path(pattern).resolve()))
+    return fnmatchcase(address, pattern if is_remote(pattern) else str(Path(pattern).resolve()))
 
 
 def _on_disk(pattern: str) -> list[str]:
@@ -123,7 +123,7 @@ class Cut:
 
     def _local(self, source: Source, scratch: Path) -> Path:
         """The file on this machine's disk."""
-        if _ALIEN not in source.address:
+        if not is_remote(source.address):
             return Path(source.address)
         path, options = _apart(source.address)
         folder, _, name = path.rpartition("/")

@@ -23,6 +23,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
 
+from unweave.base.addresses import is_remote
 from unweave.base.artifact import MANIFEST, MARK, Manifest, checksum_of, read_manifest, write_manifest
 from unweave.base.files import is_aside, write_atomically
 from unweave.base.plain import plain
@@ -36,7 +37,6 @@ PATIENCE = 120.0
 """Seconds for which a store may be out of reach before the work of a shard fails."""
 _PAUSE = 0.5
 _CHUNK = 1 << 20
-_ALIEN = "://"
 _PASSES = frozenset(
     {errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE, errno.ETIMEDOUT, errno.EHOSTUNREACH,
      errno.EHOSTDOWN, errno.ENETUNREACH, errno.ENETDOWN, errno.ENETRESET, errno.ESTALE, errno.EAGAIN, errno.EINTR,
@@ -84,7 +84,7 @@ class Store:
 
     @cached_property
     def _files(self) -> _Files:
-        return _Objects(self.address) if _ALIEN in self.address else _Folder(Path(self.address))
+        return _Objects(self.address) if is_remote(self.address) else _Folder(Path(self.address))
 
     def read(self, name: str) -> bytes:
         """The bytes of a file.

@@ -23,7 +23,7 @@ _LOST_WORKERS = 20
 """Times that Ray runs a task again whose worker was lost."""
 _IN_FLIGHT = 1000
 """Tasks that are given to Ray at a time."""
-_FAN_IN = 16
+FAN_IN = 16
 """Results that one task of a reduction brings together."""
 
 Item = TypeVar("Item", bound=Hashable)
@@ -116,7 +116,7 @@ class Ray:
         bring = self._ray.remote(**self._taken)(lambda *some: combine(some))
         found = [run.remote(item) for item in items]
         while len(found) > 1:
-            found = [bring.remote(*found[i : i + _FAN_IN]) for i in range(0, len(found), _FAN_IN)]
+            found = [bring.remote(*found[i : i + FAN_IN]) for i in range(0, len(found), FAN_IN)]
         try:
             while not self._ray.wait(found, timeout=1.0)[0]:
                 progress.heed()

@@ -58,11 +58,6 @@ class Project(Showing):
 
         return Sharded(self, on)
 
-    @property
-    def is_sharded(self) -> bool:
-        """Whether the corpus lies in shards, of which each stage is done wherever `on` says."""
-        return bool(self.settings.shards.store)
-
     def embed(self, *, on: str = HERE) -> list[Outcome]:
         """Embed the queries, the passages and, as the settings say, sentences of the passages.
 

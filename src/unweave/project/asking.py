@@ -92,7 +92,7 @@ class Asking(Workspace):
             MissingArtifact, StaleArtifact: what the system reads is not there yet, or out of date.
         """
         check_asked(query, cutoff)
-        if self.settings.shards.store or on != HERE:
+        if self.is_sharded or on != HERE:
             return self._search_shards(query, cutoff, system, steering, explain=explain, on=on)
         ranker = self.systems[system]  # before the encoder is loaded: what is missing is said at once
         if explain and named_by_concepts(system):

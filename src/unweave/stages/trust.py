@@ -16,6 +16,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from unweave.base.addresses import is_remote
 from unweave.base.fields import DICTIONARY, HUB, PATH
 from unweave.base.files import write_atomically
 from unweave.base.locks import held
@@ -127,7 +128,7 @@ def _reached(value: Any, kind: str, project: Path) -> str | None:
     """What a value that is not the default reaches, as it is remembered; None: nothing outside."""
     if kind == DICTIONARY and value in (OWN, PRETRAINED):
         return None
-    if kind == PATH and "://" in value:  # an address, whatever folder this process stands in
+    if kind == PATH and is_remote(value):  # an address, whatever folder this process stands in
         return str(value)
     if kind == PATH or (kind in (HUB, DICTIONARY) and Path(value).exists()):
         whole = os.path.realpath(value)

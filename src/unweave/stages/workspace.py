@@ -118,6 +118,11 @@ class Workspace:
         settings.update(self.path / settings.FILE, self._changes)
         self._word.keep(self.settings, self._changes)
 
+    @property
+    def is_sharded(self) -> bool:
+        """Whether the corpus lies in shards, of which each stage is done wherever `on` says."""
+        return bool(self.settings.shards.store)
+
     def confirmed(self, stage: str) -> Any:
         """The settings of one stage, if the user allows all that they reach outside of the project.
 
@@ -266,8 +271,7 @@ class Workspace:
 
     def uses(self, of: str) -> bool:
         """Whether `passages`, `sentences` or `queries` are embedded, and the settings ask for them."""
-        asked_for = of != "sentences" or self.settings.embed.sentences > 0
-        return asked_for and self.has(f"embeddings/{of}")
+        return (of != "sentences" or self.settings.embed.sentences > 0) and self.has(f"embeddings/{of}")
 
     @property
     def named_encoder(self) -> Encoder:
