@@ -1,6 +1,6 @@
 """How good are the names, judged by what does not share the encoder's view, and beside names that cannot be good?
 
-    UNWEAVE_DATA=… python benchmarks/naming.py [--collections NAME …] [--directions 400] [--quick]
+    UNWEAVE_DATA=… python benchmarks/naming.py [--collections NAME …] [--directions 400] [--folder FOLDER] [--quick]
 
 The packaged dictionary reads collections that it has never seen. Its latents bear the names that they came with and
 keyphrases of the collection; of both the one that is trusted more is shown, as everywhere. Beside them stand names, by
@@ -18,7 +18,8 @@ best passages of a dense search. Of the judges: how they agree with two blind re
 how often the reader found that they fit. By the first reading it was chosen how names are judged and from where they
 hold; the second one is of other collections, and was made when all that was settled.
 
-Writes results/naming.json, but for `--quick`. The last line is one JSON object with the figures to hold a change
+A collection that --folder holds the figures of is not judged again: a run that was broken off goes on there. Writes
+results/naming.json, but for `--quick`. The last line is one JSON object with the figures to hold a change
 against.
 """
 
@@ -43,6 +44,7 @@ from sklearn.cluster import MiniBatchKMeans
 
 import unweave as uw
 from unweave.base.contributions import Label
+from unweave.base.files import write_atomically
 from unweave.base.records import Group, Passage, Trust
 from unweave.base.vectors import unit_rows
 from unweave.cli.show import table
@@ -85,13 +87,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--collections", nargs="+", default=COLLECTIONS)
     parser.add_argument("--directions", type=int, default=400, help="directions of each control")
+    parser.add_argument("--folder", type=Path, help="where the figures of each collection are kept, to go on from")
     parser.add_argument("--quick", action="store_true", help="Medline alone, a tenth of the directions; writes nothing")
     options = parser.parse_args()
     if options.quick:
         options.collections, options.directions = ["medline"], options.directions // 10
     results: dict[str, Any] = {"about": about("numpy", "scikit-learn", "wordllama"), "collections": {}}
     for name in options.collections:
-        results["collections"][name] = measured(collection(name, texts.MINILM), options.directions)
+        results["collections"][name] = kept_or_measured(name, options.directions, options.folder)
         print(name, json.dumps(results["collections"][name]["names"][SHOWN]), flush=True)
     results["reading"] = {reading: read(reading) for reading in (FIRST, SECOND)}
     results["reading"][SECOND]["read"] = dict(read_again())
@@ -102,6 +105,19 @@ def main() -> None:
 
 
 # --- one collection -------------------------------------------------------------------------------
+
+
+def kept_or_measured(name: str, n: int, folder: Path | None) -> dict[str, Any]:
+    """What a folder keeps of a collection, if there is one; else what is measured, and kept there from then on."""
+    if folder is None:
+        return measured(collection(name, texts.MINILM), n)
+    path = folder / f"{name}.json"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        figures = json.dumps(measured(collection(name, texts.MINILM), n))
+        write_atomically(path, lambda aside: aside.write_text(figures, encoding="utf-8"))
+    kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return kept
 
 
 def measured(of: Collection, n: int) -> dict[str, Any]:

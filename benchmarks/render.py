@@ -23,6 +23,7 @@ import effectiveness
 import explanations
 import gpu
 import growth
+import journeys
 import keywords
 import million
 import models
@@ -82,7 +83,11 @@ def picture() -> str:
 
 def pages() -> list[Path]:
     """Every page that shows blocks, or may."""
-    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    return [
+        ROOT / "README.md",
+        *sorted((ROOT / "docs").glob("*.md")),
+        *sorted((ROOT / "docs" / "journeys").glob("*.md")),
+    ]
 
 
 def renewed(page: str, shown: dict[str, list[str]]) -> str:
@@ -136,7 +141,9 @@ def blocks() -> dict[str, list[str]]:
         },
         "plan_10b_larger": rates.summary("10B", shard_passages=1_000_000),
     }
+    printed |= journeys.blocks(results(journeys.RESULTS))
     fenced = {name: ["```text", *lines, "```"] for name, lines in printed.items()}
+    fenced["developer_code"] = ["```python", *journeys.WHY.splitlines(), "```"]
     return {**fenced, "commands": ["| command | what it does |", "| --- | --- |", *map(_command_line, every_command())]}
 
 

@@ -107,7 +107,7 @@ def _command(words: list[str]) -> tuple[click.Command, list[str]]:
     return command, words
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name if page.parent == ROOT else f"docs/{page.name}")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_every_shown_command_exists_with_its_options_and_arguments(page: Path) -> None:
     for line, to_type in _shown_commands(PAGES[page]):
         command, words = _command(shlex.split(line)[1:])
@@ -160,9 +160,11 @@ def test_every_linked_file_is_there() -> None:
 
 
 def test_every_page_is_linked_from_the_front_page_and_from_the_index() -> None:
-    index = PAGES[ROOT / "docs" / "README.md"]
+    index, of_journeys = PAGES[ROOT / "docs" / "README.md"], PAGES[ROOT / "docs" / "journeys.md"]
     for page in PAGES:
-        if page.name != "README.md":
+        if page.parent.name == "journeys":
+            assert f"(journeys/{page.name})" in of_journeys
+        elif page.name != "README.md":
             assert f"(docs/{page.name})" in README and f"({page.name})" in index
             question = PAGES[page].splitlines()[0].removeprefix("# ")
             assert question.endswith("?") and question in README and question in index

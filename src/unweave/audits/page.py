@@ -13,6 +13,7 @@ from unweave.audits.audit import Audit
 from unweave.audits.claims import ALPHA, Claim, Counterfactual
 from unweave.base.plain import plain
 from unweave.errors import MissingExtra
+from unweave.evaluation.significance import shown_p
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -58,13 +59,8 @@ def effect_of(claim: Claim) -> str:
     """Effect, interval and corrected p, as a page and a terminal show them."""
     return (
         f"effect {claim.effect:+.2f} {claim.unit} (95 % {claim.low:+.2f} to {claim.high:+.2f}), "
-        f"corrected p {small(claim.corrected)}, n = {claim.n:,}"
+        f"corrected p {shown_p(claim.corrected)}, n = {claim.n:,}"
     )
-
-
-def small(p: float) -> str:
-    """A p as people write it."""
-    return "< .0001" if p < 0.0001 else f"= {p:.4f}"
 
 
 def counterfactual_of(found: Counterfactual) -> str:

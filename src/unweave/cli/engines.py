@@ -13,6 +13,8 @@ from unweave.cli.options import JSON, PROJECT, opened_with, print_json
 if TYPE_CHECKING:
     from unweave.stages.send import Plan, Sent
 
+_SHOWN = 240
+"""Characters of a mapping or a request that a terminal shows; --json and the written files have all of it."""
 _FILES = {
     "jsonl": "JSON lines of ids, concepts and weights",
     "parquet": "Parquet files of ids, concepts and weights",
@@ -98,11 +100,11 @@ def _show_plan(plan: Plan, as_json: bool) -> None:
         print_json({**plan._asdict(), "predicted": found and found._asdict()})
         return
     click.echo(f"{plan.engine}: {plan.n_passages:,} passages, about {plan.bytes / 1e6:,.1f} MB without texts")
-    click.echo(f"mapping: {plain(plan.mapping, 2_000)}")
+    click.echo(f"mapping: {plain(plan.mapping, _SHOWN)}")
     click.echo(f"numbers: {plan.numbers}")
     if found is not None:
         click.echo(f"of the index's best ten for {found.n_queries} queries, {found.share:.1%} will be found for that")
-    click.echo(f"a query: {plain(plan.request, 2_000)}")
+    click.echo(f"a query: {plain(plan.request, _SHOWN)}")
     if not plan.ran:
         click.echo("this engine itself was not run by the tests: what it is sent was checked, and read back")
 

@@ -77,6 +77,7 @@ def compare(
 
     Systems are given as `unweave evaluate` names them, e.g. "CL-SR rescored" dense.
     """
+    from unweave.evaluation.significance import shown_p
 
     both: list[str | Path] = [*systems, *runs]
     if len(both) != 2:
@@ -90,7 +91,7 @@ def compare(
     whole = diff.whole
     click.echo(
         f"{measure}: {plain(diff.first)} less {plain(diff.second)} = {whole.difference:+.4f} "
-        f"(95 % {whole.low:+.4f} to {whole.high:+.4f}, p = {whole.p:.4f}); "
+        f"(95 % {whole.low:+.4f} to {whole.high:+.4f}, p {shown_p(whole.p)}); "
         f"{whole.wins} wins, {whole.ties} ties, {whole.losses} losses"
     )
     won = [query for query in diff.queries if query.value > 0][:top]

