@@ -6,6 +6,7 @@ import asyncio
 import logging
 import shutil
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -177,6 +178,12 @@ def test_a_request_that_takes_too_long_is_told_so_and_counts_until_it_ends():
         assert (answer.status_code, answer.json()["kind"], answer.headers["retry-after"]) == (503, "Busy", "1")
         time.sleep(0.6)
         assert client.get("/").json()["kind"] == "TooSlow"
+
+
+def test_the_whole_server_bounds_requests_at_once(project, monkeypatch):
+    monkeypatch.setattr("unweave.server.app.Bounded", partial(Bounded, most=0))
+    with client_of(project) as client:
+        assert client.get("/api/project").json()["kind"] == "Busy"
 
 
 def test_a_body_that_does_not_come_in_is_given_up():

@@ -224,6 +224,17 @@ def test_while_it_serves_products_of_matrices_have_one_thread_each(kept_copy):
     assert seen == [{1}]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere this machine has no second address of its own")
+def test_nothing_but_this_machines_own_address_is_listened_to(server):
+    # 127.0.0.2 is this machine too: who listens on all addresses answers there, who listens on 127.0.0.1 does not.
+    with socket.socket() as everywhere:
+        everywhere.bind(("0.0.0.0", 0))
+        everywhere.listen()
+        socket.create_connection(("127.0.0.2", everywhere.getsockname()[1]), timeout=5).close()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.2", server.port), timeout=5)
+
+
 def test_other_machines_are_let_in_only_on_purpose(kept_copy):
     said = refused(unweave("serve", kept_copy, "--host", "0.0.0.0", "--no-open"))
     assert "anyone who has the address with its token could read the whole corpus" in said
