@@ -103,7 +103,8 @@ SECTIONS = {
     },
     "Look after a project": {
         "verify": _Place("health", "Read every byte of PROJECT, and say which artefact is not what was written."),
-        "doctor": _Place("health", "Say what to do about PROJECT: what is damaged, out of date, left over or missing."),
+        "doctor": _Place("health", "Say what to do about PROJECT, or without one about this installation: what is "
+                         "damaged, missing or out of date."),
     },
     "See it work": {
         "demo": _Place("demo", "Run the main job from corpus to report in the folder PROJECT, on Wikipedia's vital "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -39,13 +40,19 @@ def verify(project: Path, on: str, as_json: bool) -> None:
 
 
 @click.command()
-@PROJECT
+@click.argument("project", type=click.Path(file_okay=False, path_type=Path), required=False)
 @JSON
-def doctor(project: Path, as_json: bool) -> None:
-    """Say what to do about PROJECT: what is damaged, out of date, left over or missing.
+@click.pass_context
+def doctor(ctx: click.Context, project: Path | None, as_json: bool) -> None:
+    """Say what to do about PROJECT, or without one about this installation: what is damaged, missing or out of date.
 
-    Nothing is changed; every artefact is read to the last byte.
+    Nothing is changed. Of a project, every artefact is read to the last byte. Of the installation, versions, extras,
+    devices, caches and the current folder are shown, and it ends with 1 if something is missing that every command
+    needs.
     """
+    if project is None:
+        _doctor_of_the_installation(ctx, as_json)
+        return
     advice = open_project(project).doctor()
     if as_json:
         print_json([one._asdict() for one in advice])
@@ -56,3 +63,15 @@ def doctor(project: Path, as_json: bool) -> None:
         click.echo(plain(about))
         if run:
             click.echo(f"  run: {plain(run)}")
+
+
+def _doctor_of_the_installation(ctx: click.Context, as_json: bool) -> None:
+    from unweave.cli import installed
+    from unweave.installation.whole import installation
+
+    found = installation()
+    if as_json:
+        print_json(asdict(found) | {"advice": [one._asdict() for one in found.advice]})
+    else:
+        click.echo("\n".join(installed.lines(found)).lstrip())
+    ctx.exit(0 if found.works else 1)

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from unweave.base.packaged import REPORT
 from unweave.base.plain import plain
 from unweave.base.records import Hit
 
-FOLDER = Path(__file__).parent / "built"
 _TEXT_SHOWN = 500
 
 
@@ -30,7 +30,7 @@ class Built(NamedTuple):
     """Which scripts may run: this one, by its digest, or none."""
 
 
-def drawn(searches: Sequence[tuple[str, Sequence[Hit]]], folder: Path = FOLDER) -> Built:
+def drawn(searches: Sequence[tuple[str, Sequence[Hit]]], folder: Path = REPORT) -> Built:
     """The numbers of some searches, and what draws them."""
     script, style = (_read(folder / name) for name in ("report.js", "report.css"))
     numbers = [

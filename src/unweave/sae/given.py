@@ -16,13 +16,12 @@ from numpy.typing import NDArray
 
 from unweave.base.artifact import read_manifest
 from unweave.base.foreign import shown
+from unweave.base.packaged import DICTIONARY
 from unweave.config import PRETRAINED, THRESHOLD, SAEConfig
 from unweave.errors import MissingArtifact
 from unweave.sae.formats import import_sae, is_ours
 from unweave.sae.hub import download, is_repository
 from unweave.sae.model import SAE
-
-_PACKAGED = Path(__file__).parents[1] / PRETRAINED
 
 
 def located(name: str | Path, revision: str | None = None) -> Path:
@@ -37,8 +36,8 @@ def located(name: str | Path, revision: str | None = None) -> Path:
         ModelUnavailable: the hub cannot be reached, or has no such repository.
         ValueError: a revision of what is not on the hub was asked for.
     """
-    path = _PACKAGED if str(name) == PRETRAINED else Path(name)
-    if path == _PACKAGED and not path.is_dir():
+    path = DICTIONARY if str(name) == PRETRAINED else Path(name)
+    if path == DICTIONARY and not path.is_dir():
         raise MissingArtifact("this build of unweave carries no dictionary; give a folder or OWNER/NAME on the hub")
     if path.exists():
         if revision is not None:
@@ -58,9 +57,9 @@ def packaged_for(encoder: str) -> bool:
     Raises:
         CorruptArtifact: what it carries is damaged.
     """
-    if not encoder or not _PACKAGED.is_dir():
+    if not encoder or not DICTIONARY.is_dir():
         return False
-    return bool(read_manifest(_PACKAGED, "sae").settings["sae"]["encoder"] == encoder)
+    return bool(read_manifest(DICTIONARY, "sae").settings["sae"]["encoder"] == encoder)
 
 
 def read_sae(path: Path) -> SAE:

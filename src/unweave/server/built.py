@@ -12,11 +12,10 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from unweave.base.packaged import PAGES
 from unweave.server.guards import HEALTH
 from unweave.server.problems import problem
 
-FOLDER = Path(__file__).parent / "pages"
-"""Where Vite builds the pages; it travels in the wheel."""
 INDEX = "index.html"
 NOT_BUILT = (
     "The pages are not built in this checkout. Build them with: make web\nThe API answers all the same: /openapi.json\n"
@@ -39,7 +38,7 @@ class BuiltFile:
     """Its Cache-Control."""
 
 
-def built_files(folder: Path = FOLDER) -> dict[str, BuiltFile]:
+def built_files(folder: Path = PAGES) -> dict[str, BuiltFile]:
     """Every file below a folder, by the path that asks for it; none if the pages are not built."""
     found = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
     return {(name := f"/{path.relative_to(folder).as_posix()}"): _built(name, path) for path in found}
