@@ -12,7 +12,7 @@ WORKERS ?= 2
 WEB := $(ROOT)/web
 PAGES := $(ROOT)/src/unweave/server/pages/index.html
 
-.PHONY: demo test check check-web web pages test-slow faults screenshots lock clean
+.PHONY: demo test check check-web web pages docs test-slow faults screenshots lock clean
 
 demo: $(READY)
 	$(BIN)/unweave demo "$(DEMO)"
@@ -43,6 +43,10 @@ $(WEB)/node_modules/.package-lock.json: $(WEB)/package-lock.json
 check-web:
 	if $(HAS_NODE) 2>/dev/null && test -d "$(WEB)/node_modules"; then cd "$(WEB)" && npm run --silent check; fi
 
+# The documentation as static files in site/, which open from disk; a warning or a link that leads nowhere is an error.
+docs: $(READY)
+	cd "$(ROOT)" && $(BIN)/python docs/site/build.py
+
 # Minutes of work: the whole demo corpus, SciFact (with UNWEAVE_DATA=folder), the dense baseline computed directly.
 test-slow: $(READY)
 	cd "$(ROOT)" && $(BIN)/pytest -q -m slow
@@ -70,10 +74,10 @@ $(READY): $(wildcard $(ROOT)/requirements/*.txt) $(ROOT)/pyproject.toml
 CUDA := ^(cuda|nvidia|triton)
 lock:
 	cd "$(ROOT)/requirements" && cat lock.txt cuda.txt > all.txt  # what is pinned stays, unless it no longer fits
-	cd "$(ROOT)" && echo "torch==$(TORCH)" | uv pip compile pyproject.toml --extra demo --extra dev --universal \
+	cd "$(ROOT)" && echo "torch==$(TORCH)" | uv pip compile pyproject.toml --extra demo --extra dev --extra docs --universal \
 	  --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11 -q -c - -o requirements/all.txt
 	cd "$(ROOT)/requirements" && awk '/^[a-z]/ {cuda = ($$0 ~ /$(CUDA)/)} {print > (cuda ? "cuda.txt" : "lock.txt")}' all.txt
 	rm "$(ROOT)/requirements/all.txt"
 
 clean:
-	rm -rf "$(VENV)" "$(ROOT)/demo" "$(WEB)/node_modules" "$(ROOT)/src/unweave/server/pages"
+	rm -rf "$(VENV)" "$(ROOT)/demo" "$(ROOT)/site" "$(WEB)/node_modules" "$(ROOT)/src/unweave/server/pages"

@@ -174,7 +174,7 @@ class Explanation:
 
     @property
     def explained_share(self) -> float:
-        """1 - |residual| / (|residual| + |explained + bias|): 1 when nothing is left over; of a sum, over all parts."""
+        """`1 - |residual| / (|residual| + |explained + bias|)`: 1 if nothing is left over; of a sum, over all parts."""
         accounts = [self._account(), *(part.explanation._account() for part in self.parts if part.explanation)]
         accounted, left = (math.fsum(column) for column in zip(*accounts, strict=True))
         return accounted / (accounted + left) if accounted + left else 1.0
@@ -191,7 +191,7 @@ class Explanation:
 
     @property
     def named_share(self) -> float | None:
-        """The share of `named` parts in all parts, bias and residual included: sums of |value|.
+        """The share of `named` parts in all parts, bias and residual included: sums of `|value|`.
 
         None where no concept's name was judged, and of a sum of systems: each of its parts has its own.
         """
