@@ -27,7 +27,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-demo, render = (load_benchmark(name) for name in ("demo", "render"))
+demo, render, structure = (load_benchmark(name) for name in ("demo", "render", "structure"))
 PAGES = {page: page.read_text(encoding="utf-8") for page in render.pages()}
 WRITTEN = {**PAGES, ROOT / "CONTRIBUTING.md": CONTRIBUTING}
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)]+)\)")
@@ -238,6 +238,19 @@ def test_the_rooms_of_contributing_are_the_layers_in_their_order() -> None:
     told = [[room.strip("`") for _, room, _ in group] for _, group in groupby(rows, key=lambda row: row[0])]
     assert told == [layer.split(" | ") for layer in floors["layers"]]
     assert [int(floor) for floor, _ in groupby(row[0] for row in rows)] == list(range(len(told), 0, -1))
+
+
+def test_the_drawing_of_the_rooms_is_of_the_imports_as_they_are() -> None:
+    drawn = structure.picture()
+    assert structure.PICTURE.read_text(encoding="utf-8") == drawn, "run python benchmarks/structure.py"
+    assert f"]({structure.PICTURE.relative_to(ROOT)})" in CONTRIBUTING
+
+
+def test_every_room_imports_only_from_rooms_below_it() -> None:
+    floor_of = {room: number for number, floor in enumerate(structure.floors()) for room in floor}
+    for importer, imported in structure.imports():
+        if importer in floor_of and imported in floor_of:
+            assert floor_of[importer] < floor_of[imported], (importer, imported)
 
 
 def test_the_contracts_of_contributing_are_those_that_are_checked() -> None:

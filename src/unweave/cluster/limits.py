@@ -66,8 +66,9 @@ def of_plan(
         Limit("driver's memory, evidence", driver, memory, "B", "a smaller fan_in"),
         Limit("front's memory, counts of every shard", _COUNT_BYTES * sizes.n_latents * sizes.n_shards, memory, "B",
               "larger shards"),
-        Limit("front's network, hits of every shard", assumptions.queries_per_second * sizes.hits_bytes,
-              assumptions.network, "B/s", "larger shards, or more fronts"),
+        Limit("front's network, hits of every machine",
+              assumptions.queries_per_second * service.machines * sizes.answer_bytes, assumptions.network, "B/s",
+              "more fronts"),
         Limit("driver's memory, all evidence at once", sizes.n_shards * sizes.evidence_of_shard, memory, "B",
               f"merged {assumptions.fan_in} shards at a time", avoided=True),
     ]  # fmt: skip

@@ -132,10 +132,11 @@ def planned(order: Order, rates: Rates, assumptions: Assumptions | None = None, 
     if cores < machines:
         machines = cores  # no machine is without a core
     site = _Site(order, sizes, machines, cores, rates, assumptions, prices)
+    searching = max(1, min(machines // assumptions.replicas, sizes.n_shards))
     service = Service(
-        sizes.n_shards, max(1, min(machines // assumptions.replicas, sizes.n_shards)), cores / machines, rates["cores"],
+        sizes.n_shards, searching, cores / machines, rates["cores"],
         shard_seconds, rates.spread, assumptions.query_tokens * order.encoder.parameters / rates["embed"],
-        sizes.hits_bytes / assumptions.network,
+        searching * sizes.answer_bytes / assumptions.network,
         assumptions.queries_per_second / assumptions.replicas,
     )  # fmt: skip
     stages = (

@@ -8,8 +8,8 @@
   others, but never less than its slowest shard. Times are drawn from what was measured: a query's own factor, the same
   on all shards since a hard query is hard everywhere, and a factor for each shard.
 - Now and then a machine is slow for a reason of its own, and a message takes its time: both are assumptions.
-
-- The hits of all shards reach the process that was asked through its network, one after the other: gathering.
+- A machine merges the hits of its shards. The answers of all machines reach the process that was asked through its
+  network, one after the other: gathering.
 
 The slowest of M machines decides, so that what is rare on one is common on many (Dean and Barroso 2013, The tail at
 scale). Left out: sorting those hits, and machines that fail.
@@ -51,7 +51,7 @@ class Service:
     embedding_seconds: float
     """Of a query."""
     gathering_seconds: float
-    """In which the hits of all shards arrive where the query was asked."""
+    """In which the answers of all machines arrive where the query was asked."""
     queries_per_second: float
     """That reach one copy."""
 

@@ -56,8 +56,8 @@ class Sizes:
     most_evidence_passages: int
     concepts_bytes: float
     """Concepts with their examples, and the passages that they are named from with their embeddings."""
-    hits_bytes: float
-    """The ten best of every shard for one query, which all reach the process that was asked."""
+    answer_bytes: float
+    """The ten best of one machine's shards for one query, merged there, as they reach the front."""
     gram_is_stored: bool
     """Whether the cosines of all latents fit into what pursuit keeps of them; else codes take several times as long."""
 
@@ -107,6 +107,6 @@ def sizes_of(order: Order, rates: Rates, assumptions: Assumptions) -> Sizes:
         evidence_passages=min(n, evidence.passages),
         most_evidence_passages=evidence.passages,
         concepts_bytes=(n_latents * examples + gathered) * order.words * rates["text"] + gathered * 4.0 * encoder.d_in,
-        hits_bytes=_HITS * -(-n // shard_passages) * (_HIT_BYTES + rates["ids"]),
+        answer_bytes=_HITS * (_HIT_BYTES + rates["ids"]),
         gram_is_stored=4 * n_latents**2 <= MOST_GRAM_BYTES,
     )
