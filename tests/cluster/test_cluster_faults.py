@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from prepared import begun, faultless, made, toy_encoder  # noqa: F401 - fixtures
 
 from unweave.cli import main
-from unweave.cluster import store
+from unweave.cluster import gathering, store
 from unweave.cluster.scratch import Scratch
 from unweave.errors import BadData, CorruptArtifact, MissingArtifact
 
@@ -105,6 +105,25 @@ def test_what_was_damaged_is_found_and_made_again(faultless, made, file, how) ->
             break
         except (BadData, CorruptArtifact, MissingArtifact) as error:
             assert "unweave" in str(error)
+    assert same(made, faultless)
+
+
+def test_a_sample_is_not_taken_from_a_shard_twice(made, monkeypatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(store._Folder, "put", lambda *_: pytest.fail("a file is put"))
+        shutil.rmtree(made.project.path / "sample" / "corpus")  # what was taken is still in the store
+        sharded, settings = made.project.sharded(), made.project.settings
+        rows = gathering.drawn(int(sharded.catalogue.first[-1]), settings.shards.sample, settings.fit.seed)
+        sharded._gathered("sample", sharded.catalogue, rows, {})
+
+
+def test_a_flipped_digit_in_what_was_taken_is_said_and_taken_anew(faultless, made) -> None:
+    file = made.store / "gathered/sample/shards/000001-000000/embeddings/000000.npy"
+    file.write_bytes(ways(file.read_bytes())["flip"])
+    shutil.rmtree(made.project.path / "sample" / "corpus")
+    with pytest.raises(CorruptArtifact, match="run unweave fit, or name, once more"):
+        made.project.fit()
+    made.project.fit()
     assert same(made, faultless)
 
 

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from unweave import settings
 from unweave.base import progress
-from unweave.base.artifact import read_manifest
+from unweave.base.artifact import MANIFEST, read_manifest
 from unweave.base.digests import digest_of
 from unweave.base.records import Passage
 from unweave.cluster.scratch import Scratch
 from unweave.cluster.shards import folder_of
-from unweave.cluster.stages import Changes, mending, opened
+from unweave.cluster.stages import Changes, fingerprint_of, mending, opened
 from unweave.cluster.store import Store
 from unweave.cluster.workers import Workers, run
 from unweave.encode.embeddings import Embeddings, digests_of
@@ -56,19 +56,51 @@ class Taken:
 
     def _take(self, shard: str) -> str:
         rows = self.rows[shard]
+        settings_ = {"rows": digest_of(str(rows.tolist())), "shard": shard}
+        made_from = {name: fingerprint_of(self.store, shard, name) for name in ("corpus", "embeddings/passages")}
+        if (taken := self._taken_before(shard, settings_, made_from)) is not None:
+            return taken
         with opened(self.store, shard, ("embeddings/passages",), self.changes) as project:
-            settings_ = {"rows": digest_of(str(rows.tolist())), "shard": shard}
-            made_from = project.made_from("corpus", "embeddings/passages")
             there, corpus, embeddings = project.path / "taken", project.corpus, project.embedded("passages")
             made = Corpus.write(there, map(_placed, [shard] * len(rows), rows.tolist(), _at(corpus, rows)),
                                 settings=settings_, made_from=made_from)  # fmt: skip
             self.store.publish(there, Corpus.kind, self._place(shard, "corpus"))
             Embeddings.write(
                 project.path / "taken-embeddings", digests_of(Contents(made)), lambda at: embeddings.take(rows[at]),
-                label=f"passages of {shard}", settings=embeddings.manifest.settings, made_from={},
+                label=f"passages of {shard}", settings=embeddings.manifest.settings,
+                made_from={"corpus": made.manifest.fingerprint},
             )  # fmt: skip
             self.store.publish(project.path / "taken-embeddings", Embeddings.kind, self._place(shard, "embeddings"))
             return made.manifest.fingerprint
+
+    def _taken_before(self, shard: str, settings_: Mapping[str, Any], made_from: Mapping[str, str]) -> str | None:
+        """The fingerprint of these very passages, if they lie where they would be put; the embeddings came last."""
+        try:
+            corpus = self.store.manifest(self._place(shard, "corpus"), Corpus.kind)
+            embeddings = self.store.manifest(self._place(shard, "embeddings"), Embeddings.kind)
+        except (MissingArtifact, CorruptArtifact):
+            return None
+        same = corpus.settings == settings_ and corpus.made_from == made_from
+        there = (
+            self.store.is_whole(self._place(shard, "corpus"), Corpus.kind, corpus.fingerprint)
+            and self.store.is_whole(self._place(shard, "embeddings"), Embeddings.kind, embeddings.fingerprint)
+            and embeddings.made_from == {"corpus": corpus.fingerprint}
+        )
+        return corpus.fingerprint if same and there else None
+
+    def fetch(self, shard: str, into: Path) -> tuple[Corpus, Embeddings]:
+        """What was put there, copied into a folder.
+
+        Raises:
+            CorruptArtifact, MissingArtifact: it is not what was put there, and will be put there anew.
+        """
+        for what, kind in (("corpus", Corpus.kind), ("embeddings", Embeddings.kind)):
+            try:
+                self.store.fetch(self._place(shard, what), kind, into / what)
+            except (CorruptArtifact, MissingArtifact) as damage:
+                self.store.remove(f"{self._place(shard, what)}/{MANIFEST}")
+                raise type(damage)(f"{damage}; to have it taken anew, run unweave fit, or name, once more") from damage
+        return Corpus.load(into / "corpus"), Embeddings.load(into / "embeddings")
 
     def _place(self, shard: str, what: str) -> str:
         return f"gathered/{self.purpose}/{folder_of(shard)}/{what}"
@@ -114,9 +146,7 @@ def _fetched(taken: Taken, scratch: Path) -> list[tuple[Corpus, Embeddings]]:
     parts = []
     with progress.steps("fetching passages", total=len(taken.rows), unit="shards") as advance:
         for shard in taken.rows:
-            for what, kind in (("corpus", Corpus.kind), ("embeddings", Embeddings.kind)):
-                taken.store.fetch(taken._place(shard, what), kind, scratch / shard / what)
-            parts.append((Corpus.load(scratch / shard / "corpus"), Embeddings.load(scratch / shard / "embeddings")))
+            parts.append(taken.fetch(shard, scratch / shard))
             advance(1)
     return parts
 
