@@ -23,6 +23,7 @@ import effectiveness
 import explanations
 import gpu
 import growth
+import ideas
 import journeys
 import keywords
 import million
@@ -40,6 +41,7 @@ import stability
 import start
 import texts
 import training
+import tutorial
 import variants
 
 import adapters
@@ -48,6 +50,7 @@ import engines
 import faults
 from unweave.cli import main as commands
 from unweave.cli.show import table
+from unweave.evaluation.reproduction import DIFFERENCES
 from unweave.report.pictures import staircase
 
 ROOT = Path(__file__).parent.parent
@@ -71,14 +74,19 @@ def main() -> None:
     shown = blocks()
     for page in pages():
         page.write_text(renewed(page.read_text(encoding="utf-8"), shown), encoding="utf-8")
-    PICTURE.write_text(picture(), encoding="utf-8")
+    for path, drawn in pictures().items():
+        path.write_text(drawn, encoding="utf-8")
 
 
-def picture() -> str:
-    """The dense score of the demo's hit, from measured results: the picture of the front page."""
+def pictures() -> dict[Path, str]:
+    """The pictures that are drawn from measured results, by their files: of the front page, and of docs/ideas.md."""
     hit = demo.hit_of(results(demo.RESULTS)["hit"])
     assert hit.dense_explanation is not None
-    return staircase(hit.dense_explanation, f"Why \u201c{demo.QUERY}\u201d finds \u201c{hit.passage.title}\u201d")
+    title = f"Why \u201c{demo.QUERY}\u201d finds \u201c{hit.passage.title}\u201d"
+    of_ideas = ideas.pictures(hit.dense_explanation, results(related.RESULTS), results(readers_marks.RESULTS))
+    return {PICTURE: staircase(hit.dense_explanation, title)} | {
+        ROOT / "docs" / f"ideas-{name}.svg": drawn for name, drawn in of_ideas.items()
+    }
 
 
 def pages() -> list[Path]:
@@ -130,6 +138,7 @@ def blocks() -> dict[str, list[str]]:
         "audits": audits.summary(results(audits.RESULTS)),
         "serving": serving.summary(results(serving.RESULTS)),
         **models.summary(results(models.RESULTS)),
+        **tutorial.blocks(results(tutorial.RESULTS)),
         **results(related.RESULTS)["printed"],
         "difference": results(explanations.RESULTS)["shown"],
         "explanations": explanations.summary(results(explanations.RESULTS)),
@@ -144,7 +153,11 @@ def blocks() -> dict[str, list[str]]:
     printed |= journeys.blocks(results(journeys.RESULTS))
     fenced = {name: ["```text", *lines, "```"] for name, lines in printed.items()}
     fenced["developer_code"] = ["```python", *journeys.WHY.splitlines(), "```"]
-    return {**fenced, "commands": ["| command | what it does |", "| --- | --- |", *map(_command_line, every_command())]}
+    return {
+        **fenced,
+        "commands": ["| command | what it does |", "| --- | --- |", *map(_command_line, every_command())],
+        "differences": [f"- {difference}" for difference in DIFFERENCES],
+    }
 
 
 def front(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -27,7 +27,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-demo, render, structure = (load_benchmark(name) for name in ("demo", "render", "structure"))
+demo, render, structure, tutorial = (load_benchmark(name) for name in ("demo", "render", "structure", "tutorial"))
 PAGES = {page: page.read_text(encoding="utf-8") for page in render.pages()}
 WRITTEN = {**PAGES, ROOT / "CONTRIBUTING.md": CONTRIBUTING}
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)]+)\)")
@@ -66,9 +66,18 @@ def test_the_shown_explanations_add_up(results: dict[str, Any]) -> None:
     assert "text" not in results["hit"]
 
 
-def test_the_picture_is_drawn_from_the_measured_results() -> None:
-    assert render.PICTURE.read_text(encoding="utf-8") == render.picture()
-    assert f"]({render.PICTURE.relative_to(ROOT)})" in README
+def test_the_pictures_are_drawn_from_the_measured_results() -> None:
+    shown = "".join(PAGES.values())
+    for path, drawn in render.pictures().items():
+        assert path.read_text(encoding="utf-8") == drawn, f"{path.name}: run python benchmarks/render.py"
+        assert f"]({path.name})" in shown or f"]({path.relative_to(ROOT)})" in README
+
+
+def test_the_tutorial_shows_the_commands_that_were_run() -> None:
+    page = PAGES[ROOT / "docs" / "tutorial.md"]
+    lines = [line for block in _fenced(page, "sh") for line in block.splitlines()]
+    for name, command in tutorial.COMMANDS.items():
+        assert command in lines and f"<!-- begin tutorial_{name} -->" in page
 
 
 # What is said to exist.
@@ -156,7 +165,7 @@ def test_the_extras_are_those_of_the_package() -> None:
 def test_every_linked_file_is_there() -> None:
     for page, text in WRITTEN.items():
         for _, _, target in LINK.findall(text):
-            assert (page.parent / target).is_file(), (page.name, target)
+            assert target.startswith("https://") or (page.parent / target).is_file(), (page.name, target)
 
 
 def test_every_page_is_linked_from_the_front_page_and_from_the_index() -> None:
@@ -175,11 +184,11 @@ def test_every_public_name_is_there() -> None:
         assert getattr(uw, name) is not None
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/library.md"])
-def test_the_shown_python_runs(page: str, project_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("pages", ["README.md docs/tutorial.md docs/ideas.md", "docs/library.md"])
+def test_the_shown_python_runs(pages: str, project_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "demo").symlink_to(project_folder)
-    snippets = _fenced(PAGES[ROOT / page], "python")
-    assert snippets
+    snippets = [snippet for page in pages.split() for snippet in _fenced(PAGES[ROOT / page], "python")]
+    assert len(snippets) >= len(pages.split())
     # One process, so that what takes seconds is imported once; each snippet begins with no names.
     each = "import sys\nfor snippet in sys.argv[1:]: exec(compile(snippet, snippet, 'exec'), {'__name__': '__main__'})"
     ran = subprocess.run([sys.executable, "-c", each, *snippets], cwd=tmp_path, capture_output=True, text=True)

@@ -29,8 +29,9 @@ def build() -> ModuleType:
 
 
 def test_every_page_is_in_the_navigation_once() -> None:
-    listed = re.findall(r"^docs/(\w+)$", (SITE / "index.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
-    pages = [page.stem for page in (ROOT / "docs").glob("*.md") if page.name != "README.md"]
+    listed = re.findall(r"^(docs/[\w/]+)$", (SITE / "index.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    files = (page.relative_to(ROOT) for page in (ROOT / "docs").rglob("*.md") if SITE not in page.parents)
+    pages = [str(page.with_suffix("")) for page in files if page.name != "README.md"]
     assert sorted(listed) == sorted(pages)
 
 
@@ -59,8 +60,8 @@ def test_every_route_and_shape_is_described(tmp_path: Path) -> None:
 
 
 def test_every_benchmark_has_a_plot() -> None:
-    results = sorted(path.stem for path in (ROOT / "benchmarks" / "results").glob("*.json"))
-    assert sorted(importlib.import_module("plots").DRAWN) == results
+    results = {path.stem for path in (ROOT / "benchmarks" / "results").glob("*.json")}
+    assert results <= set(importlib.import_module("plots").DRAWN)
 
 
 def test_what_leads_nowhere_or_is_loaded_from_elsewhere_is_found(build: ModuleType, tmp_path: Path) -> None:

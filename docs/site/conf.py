@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import click
+from sphinx.application import Sphinx
+
 import unweave
 
 project = "unweave"
@@ -28,6 +31,17 @@ python_maximum_signature_line_length = 100
 
 html_theme = "furo"
 html_title = "unweave"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 html_show_sphinx = False
 html_copy_source = False
 html_theme_options = {"light_css_variables": {"color-brand-primary": "#1f5fa8", "color-brand-content": "#1f5fa8"}}
+
+
+def setup(app: Sphinx) -> None:
+    """Help is plain text, in which an asterisk is one."""
+    app.connect("sphinx-click-process-description", _plain)
+
+
+def _plain(_app: Sphinx, _context: click.Context, lines: list[str]) -> None:
+    lines[:] = [line.replace("*", "\\*") for line in lines]

@@ -18,7 +18,8 @@ _DIRECTIVE = """```{{eval-rst}}
 ```
 
 """
-_OF_CLASSES = ":members:\n   :undoc-members:"
+_OF_CLASSES = ":members:\n   :undoc-members:\n   :inherited-members: object, tuple, list, Mapping, Exception"
+"""Members of what Python itself brings along are not ours to describe."""
 
 
 def write(folder: Path) -> None:

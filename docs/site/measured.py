@@ -24,6 +24,7 @@ _MORE = {
     "rates": ("plan_1m", "plan_msmarco", "plan_100m", "plan_10b"),
     "related": ("related_pursuit", "related_steering", "related_paths", "related_labels", "related_cycle"),
     "ablations": (),
+    "tutorial": ("tutorial_search", "tutorial_difference", "tutorial_steered", "tutorial_counterfactual"),
 }
 """The blocks of a benchmark, where that is not one of its own name."""
 _INDEX = """# The benchmarks, and their plots
@@ -64,16 +65,17 @@ def _shown(docs: Path) -> dict[str, Block]:
     """Every block of the pages, by its name."""
     return {
         name: Block(page, text)
-        for page in sorted([*docs.glob("*.md"), docs.parent / "README.md"])
+        for page in sorted([*docs.rglob("*.md"), docs.parent / "README.md"])
         for name, text in _BLOCK.findall(page.read_text(encoding="utf-8"))
     }
 
 
 def _told(script: Path) -> tuple[str, str]:
-    """What a benchmark asks, and how it answers: the first line of its docstring, and the rest."""
+    """What a benchmark asks, and how it answers: the first sentence of its docstring, and the rest."""
     told = ast.get_docstring(ast.parse(script.read_text(encoding="utf-8"))) or ""
-    title, _, method = told.partition("\n")
-    return title.strip(), method.strip("\n")
+    first, _, method = told.partition("\n")
+    title, more = re.match(r"(.*?[?.:])(?: (.*)|$)", first).groups()  # type: ignore[union-attr]
+    return title.rstrip("."), "\n\n".join(filter(None, (more, method.strip("\n"))))
 
 
 def _page(name: str, title: str, method: str, found: Any, blocks: list[Block], drawn: str) -> Iterator[str]:

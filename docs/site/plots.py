@@ -344,6 +344,20 @@ def _start(found: Found, path: Path) -> str:
     return "How long somebody waits for the first answers."
 
 
+@_of("tutorial")
+def _tutorial(found: Found, path: Path) -> str:
+    of = found["cpu_s"]
+    rows(path, list(of), {"s": list(of.values())}, "seconds of a processor, with the start of the program", zero=True)
+    return "What each command of the tutorial takes."
+
+
+@_of("journeys")
+def _journeys(found: Found, path: Path) -> str:
+    of = {name.replace("_", " "): sum(step["seconds"] for step in steps) for name, steps in found["journeys"].items()}
+    rows(path, list(of), {"s": list(of.values())}, "seconds, all commands one after the other", zero=True)
+    return "How long somebody waits in each journey."
+
+
 @_of("faults")
 def _faults(found: Found, path: Path) -> str:
     kinds = found["kinds"]
