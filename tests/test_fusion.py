@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from unweave.base.records import Explanation
 from unweave.index.hits import Hits
 from unweave.index.query import Counted, explain_concepts
-from unweave.retrieval.fusion import by_normalized_score, by_reciprocal_rank, explain_part, scale_of
+from unweave.retrieval.fusion import Scale, by_normalized_score, by_reciprocal_rank, explain_part, of_scores, scale_of
 
 
 def hits(*pairs):
@@ -74,6 +75,31 @@ def test_an_explanation_still_adds_up_to_its_part():
     assert part.score == pytest.approx(0.5 * (4 - 1) / (6 - 1))
     assert part.bias == pytest.approx(-0.1)
     assert [c.value for c in part.contributions] == pytest.approx([0.2, 0.2])
+    assert [c.query * c.passage for c in part.contributions] == pytest.approx(
+        [0.2, 0.2]
+    )  # 0.1 of 1 and 2, times 2 and 1
+
+
+def test_what_is_left_over_is_stretched_too_and_nothing_is_taken_off_it():
+    whole = Explanation("dense", 5.0, (), bias=3.0, residual=2.0)
+    part = explain_part(whole, Scale(0.5, 1.0))
+    assert (part.score, part.bias, part.residual) == (2.0, 1.0, 1.0)  # (5 - 1) / 2 = (3 - 1) / 2 + 2 / 2
+
+
+def test_a_system_that_counts_from_zero_is_stretched_from_there():
+    found = hits((1, 6.0), (2, 4.0))
+    assert scale_of(found) == (0.5, 4.0)
+    assert scale_of(found, lowest=0.0) == (pytest.approx(1 / 6), 0.0)
+    fused = by_normalized_score([found], 10)
+    assert fused.scores.tolist() == [1.0, 0.0]
+    np.testing.assert_allclose(of_scores(found, scale_of(found, lowest=0.0)), [1, 4 / 6])
+
+
+def test_scores_that_do_not_differ_tell_nothing():
+    assert scale_of(NOTHING) == (0.0, 0.0)
+    assert scale_of(hits((1, 3.0), (2, 3.0))) == (0.0, 3.0)
+    assert scale_of(hits((1, 0.0)), lowest=0.0) == (0.0, 0.0)
+    assert scale_of(hits((1, -2.0)), lowest=0.0) == (0.0, 0.0)  # it lies below what has nothing of the query
 
 
 @pytest.mark.parametrize("weights", [[1.0], [1.0, 2.0, 3.0]])
