@@ -12,7 +12,7 @@ WORKERS ?= 2
 WEB := $(ROOT)/web
 PAGES := $(ROOT)/src/unweave/server/pages/index.html
 
-.PHONY: demo test check check-web web pages docs test-slow faults screenshots lock clean
+.PHONY: demo test check check-web web pages docs test-slow faults mutation screenshots lock clean
 
 demo: $(READY)
 	$(BIN)/unweave demo "$(DEMO)"
@@ -55,6 +55,10 @@ test-slow: $(READY)
 # It needs Linux and a C compiler.
 faults: $(READY)
 	cd "$(ROOT)" && $(BIN)/python benchmarks/faults.py
+
+# Whether the tests notice small faults in the formulas.
+mutation: $(READY)
+	cd "$(ROOT)" && $(BIN)/python benchmarks/mutation.py
 
 # Every package is pinned with its hashes; pip refuses a file that is not among them. PyTorch's CPU build is taken
 # where pip can find it, and first, since a file without a listed hash comes last among several; its build for CUDA,

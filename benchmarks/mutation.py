@@ -1,0 +1,199 @@
+"""Would the tests notice a fault in a formula?
+
+    python benchmarks/mutation.py [MODULE …]
+
+Seeds the modules of `SEEDED` with small faults, one at a time (see mutants.py), and runs the tests that stand beside
+each module until one fails. A mutant that no test fails on has survived. Survivors that compute the same as before, for
+every input that the program can give them, or choose as well, are judged by hand, each with its reason, in
+mutation_equivalents.json; they count as neither caught nor survived. Writes results/mutation.json, of the modules that
+were tried whole; its last line is one JSON object: mutants, caught, equivalent and the share that is caught.
+
+A mutant takes as long as its tests, since nothing is imported for it (see trials.py). What was found of a module is
+kept in `benchmarks/.cache` until the module changes; survivors are tried anew each time, with the tests of that time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from environments import CACHE
+from measuring import about
+from mutants import Mutant, mutants
+from trials import trials
+
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "src"
+RESULTS = Path(__file__).parent / "results" / "mutation.json"
+EQUIVALENTS = Path(__file__).parent / "mutation_equivalents.json"
+FOUND = CACHE / "mutation"
+_MARKS = tuple(
+    f"test_judges.py::{name}"
+    for name in (
+        "test_a_name_holds_if_the_low_end_is_above_nearly_all_nulls", "test_from_which_activation_a_name_holds",
+        "test_what_came_with_a_dictionary_is_kept_as_what_was_found_elsewhere",
+        "test_a_readers_name_is_shown_unless_another_is_surely_better",
+    )
+)  # fmt: skip
+SEEDED: dict[str, tuple[str, ...]] = {
+    "retrieval/fusion.py": ("test_fusion.py",),
+    "evaluation/significance.py": ("test_significance.py",),
+    "base/contributions.py": ("test_groups.py", "test_explanation.py"),
+    "explaining/accounting.py": ("test_explanation.py",),
+    "explaining/two_sided.py": ("test_two_sided.py",),
+    "explaining/difference.py": ("test_difference.py",),
+    "index/scoring.py": ("test_scoring.py",),
+    "index/hits.py": ("test_fusion.py", "test_scoring.py"),
+    "concepts/concept.py": (*_MARKS, "test_concepts.py"),
+    "evaluation/measures.py": ("test_evaluation.py", "test_nonsense.py"),
+    "base/records.py": ("test_groups.py", "test_explanation.py"),
+    "explaining/counterfactual.py": ("test_counterfactual.py",),
+    "retrieval/sums.py": ("test_systems.py",),
+    "sae/model.py": ("test_sae.py",),
+    "sae/pursuit.py": ("test_pursuit.py",),
+}
+"""The modules below src/unweave, and the tests below tests/ that hold each."""
+IMPORTED = (
+    "pytest", "hypothesis", "click.testing", "numba", "scipy.sparse", "scipy.stats", "torch", "safetensors.torch",
+    "ir_measures", "pytrec_eval", "tomlkit", "tqdm",
+)  # fmt: skip
+"""What tests import beside unweave, so that it is imported once for all modules."""
+INTERPRETED = frozenset({"sae/pursuit.py"})
+"""Modules of compiled kernels, which are tried without the compiler."""
+
+
+def main() -> None:
+    chosen = [word for word in sys.argv[1:] if not word.startswith("--")] or list(SEEDED)
+    _import_everything_else()
+    for module in chosen:
+        found = tried(module)
+        print(f"{module}: {len(found)} mutants, {sum(bool(by) for by in found.values())} caught", flush=True)
+        for fault, by in found.items():
+            if not by and fault not in equivalents(module):
+                print(f"  survived: {fault}", flush=True)
+    results = {
+        "about": about("numpy", "pytest"),
+        "modules": [summed_up(module) for module in SEEDED if _is_whole(module)],
+    }
+    RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print("\n".join(summary(results)))
+    print(json.dumps(total(results)))
+
+
+# --- one module -----------------------------------------------------------------------------------
+
+
+def tried(module: str) -> dict[str, str]:
+    """Which test caught each mutant of a module, by its fault; "" if none did."""
+    kept = _kept(module)
+    every = dict(named((SOURCE / "unweave" / module).read_text(encoding="utf-8")))
+    to_try = {fault: mutant.tree for fault, mutant in every.items() if not kept.get(fault)}
+    name = f"unweave.{module.removesuffix('.py').replace('/', '.')}"
+    for fault, failed in trials(name, SEEDED[module], to_try, interpreted=module in INTERPRETED):
+        kept[fault] = failed
+        _keep(module, kept)
+    return {fault: kept[fault] for fault in every}
+
+
+def named(source: str) -> Iterator[tuple[str, Mutant]]:
+    """Mutants by the text of their line and fault, which stay when other lines move; repeated ones are numbered."""
+    times: dict[str, int] = {}
+    lines = source.splitlines()
+    for mutant in mutants(source):
+        name = f"{lines[mutant.line - 1].strip()}  ⟦{mutant.fault}⟧"
+        times[name] = times.get(name, 0) + 1
+        yield name if times[name] == 1 else f"{name} ({times[name]})", mutant
+
+
+def _import_everything_else() -> None:
+    """Import what the tests import beside unweave, so that forks have it."""
+    sys.path[:0] = [str(SOURCE), str(ROOT / "tests")]
+    for name in IMPORTED:
+        importlib.import_module(name)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "unweave"]:
+        del sys.modules[name]  # forks import it anew
+
+
+# --- what was found -------------------------------------------------------------------------------
+
+
+def _digest(paths: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _kept(module: str) -> dict[str, str]:
+    """What was found of a module as it is: who caught each mutant, by its fault."""
+    path = FOUND / f"{module.replace('/', '-')}.json"
+    if not path.exists():
+        return {}
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    is_same = kept["source"] == _digest([SOURCE / "unweave" / module, Path(__file__).parent / "mutants.py"])
+    return dict(kept["found"]) if is_same else {}
+
+
+def _is_whole(module: str) -> bool:
+    """Whether every mutant of a module as it is was tried."""
+    kept = _kept(module)
+    return bool(kept) and all(
+        fault in kept for fault, _ in named((SOURCE / "unweave" / module).read_text(encoding="utf-8"))
+    )
+
+
+def _keep(module: str, found: Mapping[str, str]) -> None:
+    FOUND.mkdir(parents=True, exist_ok=True)
+    source = _digest([SOURCE / "unweave" / module, Path(__file__).parent / "mutants.py"])
+    path = FOUND / f"{module.replace('/', '-')}.json"
+    path.write_text(json.dumps({"source": source, "found": found}, indent=0, ensure_ascii=False), encoding="utf-8")
+
+
+def equivalents(module: str) -> dict[str, str]:
+    """Faults of a module after which it is as right, and why."""
+    return dict(json.loads(EQUIVALENTS.read_text(encoding="utf-8")).get(module, {}))
+
+
+def summed_up(module: str) -> dict[str, Any]:
+    """What became of a module's mutants."""
+    found, same = _kept(module), equivalents(module)
+    survived = [fault for fault, by in found.items() if not by and fault not in same]
+    return {
+        "module": module,
+        "tests": list(SEEDED[module]),
+        "mutants": len(found),
+        "caught": sum(bool(by) for by in found.values()),
+        "equivalent": sum(not by and fault in same for fault, by in found.items()),
+        "survived": survived,
+    }
+
+
+def total(results: Mapping[str, Any]) -> dict[str, float]:
+    """Over all modules; the share is of mutants that compute something else."""
+    modules = results["modules"]
+    counts = {name: sum(one[name] for one in modules) for name in ("mutants", "caught", "equivalent")}
+    return {**counts, "share": round(counts["caught"] / max(1, counts["mutants"] - counts["equivalent"]), 3)}
+
+
+def summary(results: Mapping[str, Any]) -> list[str]:
+    """A line a module, and one for all."""
+    from unweave.cli.show import table
+
+    rows = []
+    for one in [*results["modules"], {"module": "all", **total(results)}]:
+        different = one["mutants"] - one["equivalent"]
+        rows.append({
+            "module": one["module"], "mutants": f"{one['mutants']:,}", "as right": one["equivalent"] or "",
+            "caught": f"{one['caught']:,}", "survived": different - one["caught"],
+            "share": f"{one['caught'] / max(1, different):.1%}",
+        })  # fmt: skip
+    return list(table(rows))
+
+
+if __name__ == "__main__":
+    main()
