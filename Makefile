@@ -12,7 +12,7 @@ WORKERS ?= 2
 WEB := $(ROOT)/web
 PAGES := $(ROOT)/src/unweave/server/pages/index.html
 
-.PHONY: demo test check check-web web pages docs test-slow faults mutation screenshots lock clean
+.PHONY: demo test check check-web web pages docs test-slow test-lowest faults mutation screenshots lock dist sbom clean
 
 demo: $(READY)
 	$(BIN)/unweave demo "$(DEMO)"
@@ -51,6 +51,16 @@ docs: $(READY)
 test-slow: $(READY)
 	cd "$(ROOT)" && $(BIN)/pytest -q -m slow
 
+# The oldest packages that pyproject.toml allows, in an environment of their own, with what stands on them tested.
+# PyTorch is the one exception: older CPU builds than this for Linux are not to be had from the index.
+LOWEST := $(ROOT)/.venv-lowest
+test-lowest:
+	$(PYTHON) -m venv "$(LOWEST)"
+	$(LOWEST)/bin/pip install -q --disable-pip-version-check --no-deps --require-hashes \
+	  -r "$(ROOT)/requirements/torch-cpu.txt" -r "$(ROOT)/requirements/lowest.txt"
+	$(LOWEST)/bin/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e "$(ROOT)"
+	cd "$(ROOT)" && OMP_NUM_THREADS=1 $(LOWEST)/bin/pytest -q $(shell cat "$(ROOT)/requirements/lowest-tests.txt")
+
 # An hour of faults: kills, full disks, power cuts, commands at once, flipped bits, links, strangers' projects.
 # It needs Linux and a C compiler.
 faults: $(READY)
@@ -82,6 +92,24 @@ lock:
 	  --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11 -q -c - -o requirements/all.txt
 	cd "$(ROOT)/requirements" && awk '/^[a-z]/ {cuda = ($$0 ~ /$(CUDA)/)} {print > (cuda ? "cuda.txt" : "lock.txt")}' all.txt
 	rm "$(ROOT)/requirements/all.txt"
+	cd "$(ROOT)" && echo "torch==$(TORCH)" | uv pip compile pyproject.toml requirements/lowest.in --extra all -c - \
+	  --resolution lowest-direct --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11 -q | \
+	  awk '/^[a-z]/ {left_out = ($$0 ~ /$(CUDA)|^torch==/)} !left_out' > requirements/lowest.txt
+
+# Wheel and source distribution, the same bytes each time of one commit, with the pages in them.
+dist: $(READY) web
+	cd "$(ROOT)" && SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m hatchling build
+
+# Lists of parts, in CycloneDX: of the JavaScript that the wheel carries, which travels in it, and of the packages that a
+# bare installation stands on.
+CYCLONEDX := cyclonedx-bom==7.5.0
+SBOM := $(ROOT)/dist/.sbom
+sbom: dist
+	cd "$(WEB)" && npm sbom --sbom-format=cyclonedx --package-lock-only | $(BIN)/python "$(ROOT)/release/parts.py"
+	$(PYTHON) -m venv "$(SBOM)/tool" && "$(SBOM)/tool/bin/pip" install -q $(CYCLONEDX)
+	$(PYTHON) -m venv --clear "$(SBOM)/alone" && "$(SBOM)/alone/bin/pip" install -q "$(ROOT)"/dist/*.whl
+	"$(SBOM)/tool/bin/cyclonedx-py" environment "$(SBOM)/alone" --pyproject "$(ROOT)/pyproject.toml" \
+	  --output-reproducible --of JSON -o "$(ROOT)/dist/unweave.cdx.json"
 
 clean:
-	rm -rf "$(VENV)" "$(ROOT)/demo" "$(ROOT)/site" "$(WEB)/node_modules" "$(ROOT)/src/unweave/server/pages"
+	rm -rf "$(VENV)" "$(LOWEST)" "$(ROOT)/dist" "$(ROOT)/demo" "$(ROOT)/site" "$(WEB)/node_modules" "$(ROOT)/src/unweave/server/pages"

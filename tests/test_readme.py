@@ -9,6 +9,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from importlib import util
+from inspect import cleandoc
 from itertools import groupby
 from pathlib import Path
 from types import ModuleType
@@ -119,14 +120,29 @@ def _command(words: list[str]) -> tuple[click.Command, list[str]]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_every_shown_command_exists_with_its_options_and_arguments(page: Path) -> None:
     for line, to_type in _shown_commands(PAGES[page]):
-        command, words = _command(shlex.split(line)[1:])
-        try:
-            given, more, _ = command.make_parser(click.Context(command)).parse_args(words)
-        except click.UsageError as error:
-            pytest.fail(f"{line}: {error.format_message()}")
-        assert not more, f"{line}: {more} are too many"
-        missing = [p.name for p in command.params if isinstance(p, click.Argument) and not given.get(p.name or "")]
-        assert not (to_type and missing), f"{line}: {missing} are missing"
+        _check_typed(line, to_type)
+
+
+def _check_typed(line: str, to_type: bool) -> None:
+    """Fail unless a command line is one: of a command that is there, with options and arguments that it takes."""
+    command, words = _command(shlex.split(line)[1:])
+    try:
+        given, more, _ = command.make_parser(click.Context(command)).parse_args(words)
+    except click.UsageError as error:
+        pytest.fail(f"{line}: {error.format_message()}")
+    assert not more, f"{line}: {more} are too many"
+    missing = [
+        p.name for p in command.params if isinstance(p, click.Argument) and p.required and not given.get(p.name or "")
+    ]
+    assert not (to_type and missing), f"{line}: {missing} are missing"
+
+
+def test_every_help_has_examples_of_its_own_command_that_are_taken() -> None:
+    for name, command in render.every_command():
+        lines = [line.strip() for line in cleandoc(command.help or "").partition("\b\nExamples:\n")[2].splitlines()]
+        assert lines and all(line.startswith(name) for line in lines), name
+        for line in lines:
+            _check_typed(line, to_type=True)
 
 
 def test_the_commands_of_the_front_page_are_looked_at() -> None:
@@ -151,7 +167,11 @@ def test_every_shown_benchmark_is_there_with_its_options() -> None:
 
 def test_the_extras_are_those_of_the_package() -> None:
     extras = PYPROJECT["project"]["optional-dependencies"]
-    listed = [name for names, _ in _rows(README, "| extra |") for name in re.findall(r"`([\w-]+)`", names)]
+    listed = [
+        name
+        for names, _ in _rows(PAGES[ROOT / "docs" / "install.md"], "| extra |")
+        for name in re.findall(r"`([\w-]+)`", names)
+    ]
     assert sorted([*listed, "all"]) == sorted(extras)
     (all_of_them,) = extras["all"]
     within = set(re.findall(r"[\w-]+", all_of_them)) - {"unweave"}
@@ -159,7 +179,7 @@ def test_the_extras_are_those_of_the_package() -> None:
     engines = ["qdrant-edge", "qdrant", "postgresql", "milvus", "elasticsearch", "opensearch", "vespa"]
     assert sorted(set(listed) - within - {"demo", "dev", "docs"}) == sorted(
         [*adapters, *engines, "cluster", "local-model", "mteb"]
-    )  # as README.md says
+    )  # as docs/install.md says
 
 
 def test_every_linked_file_is_there() -> None:

@@ -16,8 +16,9 @@ PAGES = "unweave/server/pages"
 @pytest.fixture
 def checkout(tmp_path, monkeypatch) -> Path:
     """As much of the repository as a wheel needs."""
-    for name in ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE", ".gitignore"):
+    for name in ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE", "THIRD_PARTY.md", ".gitignore"):
         shutil.copy(ROOT / name, tmp_path / name)
+    shutil.copytree(ROOT / "release", tmp_path / "release")
     (tmp_path / "src" / "unweave").mkdir(parents=True)
     shutil.copy(ROOT / "src" / "unweave" / "__init__.py", tmp_path / "src" / "unweave")
     monkeypatch.chdir(tmp_path)

@@ -9,12 +9,13 @@ import click
 from unweave.base import progress
 from unweave.base.plain import plain
 from unweave.cli.bars import Bars
+from unweave.cli.complete import SYSTEM
 from unweave.cli.options import JSON, PROJECT, open_project, print_json
 
 
 @click.command()
 @PROJECT
-@click.option("--system", default="dense", show_default=True, help="The system to audit, or a sum of some.")
+@click.option("--system", type=SYSTEM, default="dense", show_default=True, help="The system to audit, or a sum.")
 @click.option(
     "--run",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -38,6 +39,10 @@ def audit(
 
     Tested are concepts that speak for failures, bias by length, position, repetition and literal match, the exposure
     of groups, hubs, boilerplate, markup, personal data and leaked questions. Printed is what holds.
+
+    \b
+    Examples:
+      unweave audit demo --system dense
     """
     from unweave.audits.page import counterfactual_of, counts_of, effect_of
     from unweave.stages.audit import PAGE

@@ -63,6 +63,12 @@ def init(
 
     With --store the corpus is cut into shards, which many machines can work on; --corpus then names files or a folder
     of files, such as 'FOLDER/*.parquet'.
+
+    \b
+    Examples:
+      unweave init mine --corpus my_folder
+      unweave init mine --corpus texts.jsonl --queries queries.jsonl --qrels test.qrels
+      unweave init scifact --corpus irds:beir/scifact/test
     """
     from unweave.project import Project
     from unweave.texts.open import open_collection
@@ -106,6 +112,10 @@ def add(
     New passages stand after the old ones. One whose id is there already takes the old one's place, as in a search
     engine, and is counted. A query or a judgement that says something else than the one that is there is refused. Then
     embed, fit, name and index again: each does what is new, and names and edits of concepts stay.
+
+    \b
+    Examples:
+      unweave add mine --corpus more.jsonl
     """
     from unweave.cli import show
     from unweave.texts.open import open_collection
@@ -154,6 +164,12 @@ def embed(
     With --model, brought embeddings are checked to be that model's, and texts can be searched for. Without it, it is
     not known what made them: search by --query-id or --query-vector. A row may have 65,536 numbers, and the largest of
     each lies between 1e-15 and 1e15.
+
+    \b
+    Examples:
+      unweave embed mine
+      unweave embed mine --model intfloat/e5-small-v2 --query-prefix "query: " --passage-prefix "passage: "
+      unweave embed mine --passages vectors.npy --passage-ids ids.txt
     """
     by_encoder = encoder["model"] is not None
     with opened_with(project, encoder=encoder, embed={"sentences": sentences, "language": language}) as opened:
@@ -176,6 +192,12 @@ def fit(project: Path, on: str, as_json: bool, **options: Any) -> None:
     """Train the sparse autoencoder, and encode the passages with it.
 
     On several GPUs or machines: torchrun --nproc-per-node 2 -m unweave fit PROJECT
+
+    \b
+    Examples:
+      unweave fit mine
+      unweave fit mine --n-latents 4096 --k 32 --twin
+      unweave fit mine --dictionary pretrained
     """
     with opened_with(project, fit=options) as opened:
         show_outcomes(opened.fit(on=on), as_json)
@@ -216,6 +238,11 @@ def name(
 
     Names of several namers stand side by side; the one that detection trusts most is shown. See: unweave judge. When
     the SAE was trained on, a concept keeps its names, their judgement and people's edits unless its latent moved.
+
+    \b
+    Examples:
+      unweave name mine
+      unweave name mine --namer language-model --dry-run
     """
     if dry_run and namer != "language-model":
         raise click.BadParameter("only a language model costs anything; give --namer language-model")
@@ -252,6 +279,10 @@ def pretrain(
     The dictionary lies in PROJECT/dictionary, a folder that `unweave decompose`, `unweave fit --dictionary` and
     `unweave sae push` take. What was broken off goes on where it stopped when the same command is run again. How long
     it takes is said before it begins. The project that --texts makes begins with --consensus 3 and --least-cosine 0.95.
+
+    \b
+    Examples:
+      unweave pretrain dictionary --texts texts.jsonl --dry-run
     """
     from unweave.cli import show
     from unweave.stages import pretrain as stage
@@ -281,7 +312,12 @@ def index() -> None:
 @ON
 @JSON
 def build(project: Path, on: str, as_json: bool) -> None:
-    """Build the concept index, once for each scoring profile."""
+    """Build the concept index, once for each scoring profile.
+
+    \b
+    Examples:
+      unweave index build mine
+    """
     with opened_with(project) as opened:
         show_outcomes(opened.index(on=on), as_json)
 
@@ -290,7 +326,12 @@ def build(project: Path, on: str, as_json: bool) -> None:
 @PROJECT
 @JSON
 def compact(project: Path, as_json: bool) -> None:
-    """Merge the segments of the indexes, without their deleted passages. Others may search meanwhile."""
+    """Merge the segments of the indexes, without their deleted passages. Others may search meanwhile.
+
+    \b
+    Examples:
+      unweave index compact mine
+    """
 
     compacted = open_project(project).compact()
     if as_json:
@@ -309,7 +350,12 @@ def compact(project: Path, as_json: bool) -> None:
               help="Which index is searched.")  # fmt: skip
 @JSON
 def recall(project: Path, efforts: tuple[float, ...], system: str, as_json: bool) -> None:
-    """Measure approximate search: what share of the exact results it finds, and its time, over the queries."""
+    """Measure approximate search: what share of the exact results it finds, and its time, over the queries.
+
+    \b
+    Examples:
+      unweave index recall mine
+    """
     from unweave.cli import show
 
     rows = open_project(project).recall(efforts, system=system)
@@ -329,6 +375,10 @@ def tokens(project: Path, on: str, as_json: bool, **options: Any) -> None:
     """Learn concepts of single tokens, name them by their words, and index them beside those of whole texts.
 
     They keep the words that one vector a text cannot: unweave search PROJECT QUERY --system "tokens + codes"
+
+    \b
+    Examples:
+      unweave tokens mine
     """
     with opened_with(project, tokens=options) as opened:
         show_outcomes(opened.tokens(on=on), as_json)

@@ -11,6 +11,7 @@ import click
 from unweave.base.plain import plain
 from unweave.base.records import RETURNS, Trust
 from unweave.cli import concept_card as card
+from unweave.cli.complete import CONCEPT
 from unweave.cli.options import JSON, PROJECT, open_project, print_json
 
 if TYPE_CHECKING:
@@ -25,8 +26,7 @@ _BY = {
     "activation": "how strongly the text activates them",
 }  # fmt: skip
 """What concepts are sorted by: the columns of `concepts.listing`, in words."""
-_NUMBER = click.IntRange(min=0)
-_LATENT = click.argument("latent", type=_NUMBER)
+_LATENT = click.argument("latent", type=CONCEPT)
 
 
 @click.group()
@@ -56,7 +56,13 @@ def list_(
     project: Path, top: int, trust: tuple[str, ...], returns: bool | None, remark: str | None, flagged: bool | None,
     words: str, text: str | None, sort: str | None, ascending: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """List concepts, the most frequent first."""
+    """List concepts, the most frequent first.
+
+    \b
+    Examples:
+      unweave concepts list demo
+      unweave concepts list demo --text wind
+    """
     from unweave.cli.show import RETURNS_MEANS
     from unweave.concepts.listing import Filter, activated, in_order, listed
 
@@ -94,7 +100,12 @@ def _activation(row: Listed) -> dict[str, float]:
               "average its tokens, as the default one does.")  # fmt: skip
 @JSON
 def show(project: Path, latent: int, words: bool, as_json: bool) -> None:
-    """Show all that is known of the concept of LATENT: its names and scores, examples, and related concepts."""
+    """Show all that is known of the concept of LATENT: its names and scores, examples, and related concepts.
+
+    \b
+    Examples:
+      unweave concepts show demo 2413
+    """
     from unweave.concepts.edits import no_concept
 
     opened = open_project(project)
@@ -117,10 +128,15 @@ def show(project: Path, latent: int, words: bool, as_json: bool) -> None:
 
 @concepts.command()
 @PROJECT
-@click.option("--latent", type=_NUMBER, help="Only the edits of this one.")
+@click.option("--latent", type=CONCEPT, help="Only the edits of this one.")
 @JSON
 def history(project: Path, latent: int | None, as_json: bool) -> None:
-    """Show what people changed, the first change first, with the numbers that undo takes."""
+    """Show what people changed, the first change first, with the numbers that undo takes.
+
+    \b
+    Examples:
+      unweave concepts history demo
+    """
     from unweave.concepts import edits
 
     made = edits.history(open_project(project).concepts.database, latent)
@@ -143,7 +159,12 @@ def history(project: Path, latent: int | None, as_json: bool) -> None:
 @click.option("--description", default="", help="A sentence more; left out, there is none.")
 @JSON
 def rename(project: Path, latent: int, name: str, description: str, as_json: bool) -> None:
-    """Give LATENT the name NAME, which no namer replaces."""
+    """Give LATENT the name NAME, which no namer replaces.
+
+    \b
+    Examples:
+      unweave concepts rename demo 2413 "wind"
+    """
     from unweave.concepts import edits
 
     _show_edit(edits.rename(_database(project), latent, name, description), as_json)
@@ -154,7 +175,12 @@ def rename(project: Path, latent: int, name: str, description: str, as_json: boo
 @_LATENT
 @JSON
 def lock(project: Path, latent: int, as_json: bool) -> None:
-    """Confirm the name that LATENT has, so that no namer replaces it."""
+    """Confirm the name that LATENT has, so that no namer replaces it.
+
+    \b
+    Examples:
+      unweave concepts lock demo 2413
+    """
     from unweave.concepts import edits
 
     _show_edit(edits.lock(_database(project), latent), as_json)
@@ -165,7 +191,12 @@ def lock(project: Path, latent: int, as_json: bool) -> None:
 @_LATENT
 @JSON
 def unlock(project: Path, latent: int, as_json: bool) -> None:
-    """Take the name that a person gave or confirmed from LATENT, so that a namer's is shown again."""
+    """Take the name that a person gave or confirmed from LATENT, so that a namer's is shown again.
+
+    \b
+    Examples:
+      unweave concepts unlock demo 2413
+    """
     from unweave.concepts import edits
 
     _show_edit(edits.unlock(_database(project), latent), as_json)
@@ -178,7 +209,12 @@ def unlock(project: Path, latent: int, as_json: bool) -> None:
 @click.option("--clear", is_flag=True, help="Take the remark away.")
 @JSON
 def flag(project: Path, latent: int, remark: str | None, clear: bool, as_json: bool) -> None:
-    """Leave the remark REMARK on the concept of LATENT, in place of the one that is there."""
+    """Leave the remark REMARK on the concept of LATENT, in place of the one that is there.
+
+    \b
+    Examples:
+      unweave concepts flag demo 2413 "two meanings"
+    """
     from unweave.concepts import edits
 
     if (remark is None) != clear:
@@ -189,10 +225,15 @@ def flag(project: Path, latent: int, remark: str | None, clear: bool, as_json: b
 @concepts.command()
 @PROJECT
 @_LATENT
-@click.argument("into", type=_NUMBER)
+@click.argument("into", type=CONCEPT)
 @JSON
 def merge(project: Path, latent: int, into: int, as_json: bool) -> None:
-    """Say that LATENT means the same as the latent INTO, whose name it has from now on."""
+    """Say that LATENT means the same as the latent INTO, whose name it has from now on.
+
+    \b
+    Examples:
+      unweave concepts merge demo 5960 1684
+    """
     from unweave.concepts import edits
 
     _show_edit(edits.merge(_database(project), latent, into), as_json)
@@ -203,7 +244,12 @@ def merge(project: Path, latent: int, into: int, as_json: bool) -> None:
 @click.option("--number", type=click.IntRange(min=1), help="Of the edit, as history shows it; else the last one.")
 @JSON
 def undo(project: Path, number: int | None, as_json: bool) -> None:
-    """Take back an edit, the last one that stands if none is named."""
+    """Take back an edit, the last one that stands if none is named.
+
+    \b
+    Examples:
+      unweave concepts undo demo
+    """
     from unweave.concepts import edits
 
     _show_edit(edits.undo(_database(project), number), as_json)
@@ -217,7 +263,12 @@ def undo(project: Path, number: int | None, as_json: bool) -> None:
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @JSON
 def export(project: Path, file: Path, as_json: bool) -> None:
-    """Write all concepts to FILE, .csv or .jsonl, to review them in a spreadsheet."""
+    """Write all concepts to FILE, .csv or .jsonl, to review them in a spreadsheet.
+
+    \b
+    Examples:
+      unweave concepts export demo names.csv
+    """
     from unweave.concepts import exchange
     from unweave.concepts.store import Concepts
     from unweave.errors import EarlierVersion
@@ -251,6 +302,10 @@ def import_(project: Path, file: Path, dry_run: bool, curated: bool, as_json: bo
 
     Its column latent, and those of name, description, flag and merged_into that it has, are read. An empty name
     leaves the name as it is; an empty flag or description takes that away.
+
+    \b
+    Examples:
+      unweave concepts import demo names.csv
     """
     from unweave.concepts import exchange
 
@@ -277,6 +332,10 @@ def adopt(project: Path, other: Path, as_json: bool) -> None:
 
     Both projects have to read with the same dictionary. People's names become edits here, the others are judged by the
     next `unweave name`; what was named in the same way here already stays.
+
+    \b
+    Examples:
+      unweave concepts adopt mine demo
     """
     from unweave.stages.across import adopt_names
 

@@ -28,6 +28,11 @@ def demo(ctx: click.Context, project: Path, corpus: str) -> None:
     """Run the main job from corpus to report in the folder PROJECT, on Wikipedia's vital articles.
 
     Steps that are done are not done again; a stopped run goes on where it was.
+
+    \b
+    Examples:
+      unweave demo
+      unweave demo mine --corpus my_folder
     """
     steps = Steps(ctx, project)
     if not (project / "unweave.toml").exists():

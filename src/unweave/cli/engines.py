@@ -67,13 +67,14 @@ def _command(name: str, said: str, to: click.Option | None) -> click.Command:
                 if name in _EITHER and to is None and not as_json:
                     click.echo(f"{name} was not asked: this is what it will find, by what it makes of the numbers")
 
-    run.__doc__ = f"Write the passages of PROJECT to the folder OUT as {said}.\n\n{_REST}"
+    rest = f"{_REST}\n\n\b\nExamples:\n  unweave export {name} demo out --dry-run"
+    run.__doc__ = f"Write the passages of PROJECT to the folder OUT as {said}.\n\n{rest}"
     if name in _EITHER:
         run.__doc__ = (
-            f"Put the passages of PROJECT into another engine: {said}; OUT is a folder.\n\n{_NOT_RUN}\n\n{_REST}"
+            f"Put the passages of PROJECT into another engine: {said}; OUT is a folder.\n\n{_NOT_RUN}\n\n{rest}"
         )
     elif to is not None:
-        run.__doc__ = f"Put the passages of PROJECT into another engine: {said}; OUT is a folder.\n\n{_REST}"
+        run.__doc__ = f"Put the passages of PROJECT into another engine: {said}; OUT is a folder.\n\n{rest}"
     for option in (
         JSON,
         click.option("--dry-run", is_flag=True, help="Say what would be written, and what becomes of the numbers."),

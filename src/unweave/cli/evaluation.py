@@ -11,6 +11,7 @@ import click
 
 from unweave.base.files import write_atomically
 from unweave.base.plain import plain
+from unweave.cli.complete import SYSTEM
 from unweave.cli.options import JSON, PROJECT, open_project, print_json
 
 if TYPE_CHECKING:
@@ -38,6 +39,10 @@ def leaderboard(
 
     ▲ and ▼: better or worse than the system given by --against, by a sign-flip test with Holm's correction over the
     whole table.
+
+    \b
+    Examples:
+      unweave leaderboard scifact nfcorpus
     """
     from unweave.cli import show
     from unweave.evaluation import leaderboard as boards
@@ -59,7 +64,7 @@ def leaderboard(
 
 @click.command()
 @click.argument("project", type=_PATH)
-@click.argument("systems", nargs=-1)
+@click.argument("systems", type=SYSTEM, nargs=-1)
 @click.option(
     "--run",
     "runs",
@@ -76,6 +81,10 @@ def compare(
     """Show on which queries of PROJECT the first of two SYSTEMS beats the second, and on which it loses.
 
     Systems are given as `unweave evaluate` names them, e.g. "CL-SR rescored" dense.
+
+    \b
+    Examples:
+      unweave compare demo CL-SR BM25
     """
     from unweave.evaluation.significance import shown_p
 
@@ -108,7 +117,7 @@ def compare(
 
 @click.command()
 @PROJECT
-@click.option("--system", default="dense", show_default=True, help="Whose explanations: dense, codes, CL-SR …")
+@click.option("--system", type=SYSTEM, default="dense", show_default=True, help="Whose explanations: dense, codes …")
 @click.option("--most", default=200, show_default=True, type=click.IntRange(min=2),
               help="Queries of PROJECT to ask, at most.")  # fmt: skip
 @JSON
@@ -118,6 +127,10 @@ def faithfulness(project: Path, system: str, most: int, as_json: bool) -> None:
     Of the ten first hits of each query, the share that leaves the ten without the concepts that add most to it, without
     as many others of as much activation drawn at random, and that stays by those concepts alone; each with the interval
     in which 95 % of resampled queries have it.
+
+    \b
+    Examples:
+      unweave faithfulness demo
     """
     from unweave.cli.show import table
 
@@ -153,6 +166,10 @@ def stability(
     Of what an account's five largest concepts add, the share that is among the changed account's five; of all that
     either account holds, what both do; and the rank correlation of what the concepts of both add. Each has the interval
     in which 95 % of resampled queries have it, and below it stands what another text gives in the changed one's place.
+
+    \b
+    Examples:
+      unweave stability demo
     """
     from unweave.cli.show import table
     from unweave.texts.rephrasing import read_paraphrases

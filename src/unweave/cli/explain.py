@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from unweave.cli.complete import SYSTEM
 from unweave.cli.options import JSON, PROJECT, SVG, draw, open_project, print_json
 from unweave.cli.search import factors, read_vector, show_hits
 
@@ -24,7 +25,8 @@ _DICTIONARY = click.option("--dictionary", help="Without PROJECT, what is read w
 
 
 _TOP = click.option("--top", default=10, show_default=True, type=click.IntRange(min=1), help="Concepts to show.")
-_SYSTEM = click.option("--system", help="With PROJECT, whose score: CL-SR, BM25 …, or a sum.  [default: dense]")
+_SYSTEM = click.option("--system", type=SYSTEM, help="With PROJECT, whose score: CL-SR, BM25 …, or a sum.  "
+                       "[default: dense]")  # fmt: skip
 _BOOST = click.option("--boost", "boosts", multiple=True, metavar="CONCEPT=FACTOR", help="With PROJECT, the score in a "
                       "search with a concept's weight multiplied. May be given several times.")  # fmt: skip
 
@@ -63,6 +65,12 @@ def explain(
 
     With PROJECT, PASSAGE is the id of one of its passages. Without, both are texts, and nothing else is needed. With
     --hits and --query, the hits of any engine are explained, by PROJECT's concepts or by those of the dictionary.
+
+    \b
+    Examples:
+      unweave explain "electricity from wind" "a wind turbine"
+      unweave explain demo "electricity from wind" Wind_power --by-words
+      unweave explain demo --hits hits.jsonl --query "electricity from wind"
     """
     if hits is not None:
         if account is not None or system is not None or svg is not None or boosts:
@@ -118,6 +126,10 @@ def difference(
 
     With PROJECT, FIRST and SECOND are ids of its passages. Without, all three are texts. Below stands the smallest
     change of one concept's weight in the query that makes both scores equal.
+
+    \b
+    Examples:
+      unweave difference demo "electricity from wind" Wind_power Windmill
     """
     from unweave.cli import accounts, show
 
@@ -150,7 +162,9 @@ def difference(
 @click.option("--in-query", is_flag=True, help="Change the query in place of the passage, and rank all passages by it.")
 @click.option("--cut", "latent", type=click.IntRange(min=0), metavar="CONCEPT", help="Leave out the sentence of the "
               "passage that carries a concept, and embed the rest anew.")  # fmt: skip
-@click.option("--system", default="dense", show_default=True, help="Whose scores and ranks: dense, CL-SR, codes …")
+@click.option(
+    "--system", type=SYSTEM, default="dense", show_default=True, help="Whose scores and ranks: dense, CL-SR …"
+)
 @click.option("--cutoff", "-k", default=10, show_default=True, type=click.IntRange(min=1), help="Passages to show.")
 @SVG
 @JSON
@@ -161,6 +175,10 @@ def counterfactual(
     """Show what scores and ranks would be with a concept of PASSAGE_ID weaker, stronger, gone or added.
 
     Or with --in-query, of QUERY; or with --cut, without the sentence of the passage that carries it.
+
+    \b
+    Examples:
+      unweave counterfactual demo "electricity from wind" Wind_power --scale 2413=0
     """
     from unweave.cli import accounts
 
@@ -195,6 +213,10 @@ def decompose(words: tuple[str, ...], dictionary: str | None, top: int, as_json:
     """Show what the embedding of TEXT is made of: the share of each concept, and what no concept accounts for.
 
     With PROJECT, its own concepts are shown. Without, nothing but the text is needed.
+
+    \b
+    Examples:
+      unweave decompose "a wind turbine makes electricity"
     """
     project, (text,) = _project_and(words, 1)
     _show_explanation({"text": text}, _opened(project, dictionary).decompose(text), top, as_json)

@@ -26,6 +26,10 @@ def atlas(project: Path, out: Path, as_json: bool) -> None:
     Then: embedding-atlas OUT --text text --x map_x --y map_y --features features, with a DuckDB below 2. In its list
     of features a source says whether a concept's name holds for a passage (named), the concept is too weak there
     (traces), or no name holds (unnamed). The map has to be there: unweave map PROJECT. It needs the extra parquet.
+
+    \b
+    Examples:
+      unweave export atlas demo concepts.parquet
     """
     with opened_with(project) as opened:
         done = opened.export_atlas(out)

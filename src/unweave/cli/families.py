@@ -11,6 +11,7 @@ import click
 
 from unweave.base.plain import plain
 from unweave.base.records import Trust
+from unweave.cli.complete import CONCEPT
 from unweave.cli.options import JSON, PROJECT, SVG, draw, open_project, print_json
 
 if TYPE_CHECKING:
@@ -29,7 +30,12 @@ _SHOWN_MEMBERS = 12
 @click.option("--top", default=20, show_default=True, type=click.IntRange(min=1), help="Families to show.")
 @JSON
 def families(project: Path, top: int, as_json: bool) -> None:
-    """Show the families of concepts that are active together, the largest first."""
+    """Show the families of concepts that are active together, the largest first.
+
+    \b
+    Examples:
+      unweave families demo
+    """
 
     opened = open_project(project)
     names, found = opened.concepts, opened.families()
@@ -68,7 +74,12 @@ def _for_all(names: Concepts, head: int) -> Trust:
 @click.argument("passage_id")
 @JSON
 def paths(project: Path, passage_id: str, as_json: bool) -> None:
-    """Show the concepts of the passage PASSAGE_ID as paths from coarse to fine, the strongest first."""
+    """Show the concepts of the passage PASSAGE_ID as paths from coarse to fine, the strongest first.
+
+    \b
+    Examples:
+      unweave paths demo Wind_power
+    """
 
     opened = open_project(project)
     names, found = opened.concepts, opened.paths(passage_id)
@@ -103,7 +114,12 @@ def paths(project: Path, passage_id: str, as_json: bool) -> None:
 @click.option("--top", default=10, show_default=True, type=click.IntRange(min=1), help="Concepts to show.")
 @JSON
 def prevalent(project: Path, query: str, cutoff: int, top: int, as_json: bool) -> None:
-    """Search PROJECT for QUERY and show what the found passages are about, each concept with passages as proof."""
+    """Search PROJECT for QUERY and show what the found passages are about, each concept with passages as proof.
+
+    \b
+    Examples:
+      unweave prevalent demo "electricity from wind"
+    """
 
     opened = open_project(project)
     hits = opened.search(query, cutoff)
@@ -143,6 +159,10 @@ def contrast(one: Path, other: Path, top: int, svg: Path | None, as_json: bool) 
 
     Both have to read with the same dictionary, as with `unweave fit --dictionary`; concepts that a corpus has learned
     beside it are not compared. Shown is what is at least twice as frequent, beyond the luck of a draw.
+
+    \b
+    Examples:
+      unweave contrast demo mine
     """
     from unweave.stages.across import contrast as set_apart
 
@@ -210,10 +230,15 @@ def _percents(of: Interval) -> str:
 @click.command()
 @PROJECT
 @click.argument("passage_id")
-@click.argument("concept", type=int)
+@click.argument("concept", type=CONCEPT)
 @JSON
 def carrying(project: Path, passage_id: str, concept: int, as_json: bool) -> None:
-    """Show which sentence of the passage PASSAGE_ID carries CONCEPT, a concept's number."""
+    """Show which sentence of the passage PASSAGE_ID carries CONCEPT, a concept's number.
+
+    \b
+    Examples:
+      unweave carrying demo Wind_power 2413
+    """
 
     opened = open_project(project)
     found = opened.carrying(passage_id, concept)

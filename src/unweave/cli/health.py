@@ -19,6 +19,10 @@ def verify(project: Path, on: str, as_json: bool) -> None:
     """Read every byte of PROJECT, and say which artefact is not what was written.
 
     It ends with 1 if one is damaged.
+
+    \b
+    Examples:
+      unweave verify demo
     """
     opened = open_project(project)
     found = opened.verify(on=on)
@@ -49,6 +53,11 @@ def doctor(ctx: click.Context, project: Path | None, as_json: bool) -> None:
     Nothing is changed. Of a project, every artefact is read to the last byte. Of the installation, versions, extras,
     devices, caches and the current folder are shown, and it ends with 1 if something is missing that every command
     needs.
+
+    \b
+    Examples:
+      unweave doctor
+      unweave doctor demo
     """
     if project is None:
         _doctor_of_the_installation(ctx, as_json)

@@ -14,7 +14,7 @@ from unweave.installation.whole import Advice, Installation
 
 Rows = list[tuple[str, str]]
 _WIDEST = 100
-_LISTED = 7
+_LISTED = 8
 """Packages of an extra that are shown one by one."""
 
 
@@ -75,7 +75,7 @@ def _extra(name: str, extra: Extra) -> tuple[str, str]:
         return name, f"all of its {len(extra.packages)} packages"
     more = f", and {len(missing) - _LISTED} more" if len(missing) > _LISTED else ""
     listed = ", ".join(map(_package, missing[:_LISTED]))
-    return name, f"{len(missing)} of its {len(extra.packages)} packages do not fit: {listed}{more}"
+    return name, f"{len(missing)} of its {len(extra.packages)} packages are missing or do not fit: {listed}{more}"
 
 
 def _package(package: Package) -> str:

@@ -32,6 +32,10 @@ def judge(
     """Judge names by texts that no namer has seen, and show how far each namer is to be trusted.
 
     What is found is stored beside each name and decides its mark and which of several names is shown.
+
+    \b
+    Examples:
+      unweave judge demo
     """
     from unweave.concepts.judges.verdicts import marks as marks_of
     from unweave.config import EncoderConfig
@@ -62,6 +66,10 @@ def phrases(project: Path, text: str, top: int | None, as_json: bool) -> None:
     """Write the embedding of TEXT in phrases of the project's lexicon: what sets it apart from the mean passage.
 
     It needs no SAE, and no concepts. The lexicon is made by: unweave name --namer lexicon PROJECT
+
+    \b
+    Examples:
+      unweave phrases demo "a wind turbine makes electricity"
     """
     from unweave.base.plain import plain
 

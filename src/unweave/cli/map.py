@@ -17,6 +17,10 @@ def map(project: Path, as_json: bool) -> None:  # noqa: A001 - a command is call
 
     Passages stand amid their concepts. `unweave serve` shows the map, and `unweave export atlas` writes it for another
     tool. What is close is alike; how far apart two distant concepts stand says nothing.
+
+    \b
+    Examples:
+      unweave map demo
     """
     with opened_with(project) as opened:
         show_outcomes([opened.map()], as_json)

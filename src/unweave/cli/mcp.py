@@ -21,6 +21,10 @@ def mcp(project: Path, http: bool, port: int) -> None:
 
     An agent's host starts this command itself, as its configuration says: the command unweave, with the arguments mcp
     and the path of PROJECT. Nothing is changed by it. It needs the extra mcp.
+
+    \b
+    Examples:
+      unweave mcp demo
     """
     from unweave.base.extras import require
     from unweave.errors import NotTrusted

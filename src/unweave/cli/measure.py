@@ -16,7 +16,12 @@ from unweave.cli.options import JSON, KEPT, PROJECT, opened_with, print_json, st
 @stage_options("evaluate")
 @JSON
 def evaluate(project: Path, as_json: bool, **options: Any) -> None:
-    """Compare BM25, dense search and CL-SR on the project's judged queries."""
+    """Compare BM25, dense search and CL-SR on the project's judged queries.
+
+    \b
+    Examples:
+      unweave evaluate demo
+    """
     from unweave.cli import show
     from unweave.evaluation.table import table
 
@@ -35,7 +40,12 @@ def evaluate(project: Path, as_json: bool, **options: Any) -> None:
 @click.option("--query", "queries", multiple=True, help="A search to show explained; give it several times.")
 @JSON
 def report(project: Path, queries: tuple[str, ...], as_json: bool) -> None:
-    """Write PROJECT/report.html: one file that opens from disk."""
+    """Write PROJECT/report.html: one file that opens from disk.
+
+    \b
+    Examples:
+      unweave report demo --query wind
+    """
     with opened_with(project) as opened:
         path = opened.report(queries)
     if as_json:

@@ -34,6 +34,10 @@ def models(one: Path, other: Path, top: int, as_json: bool) -> None:
     ONE and OTHER are projects of one corpus, with other encoders or other dictionaries. Concepts are matched by when
     they are active on the passages that both have. Each query whose first dense hit is another one is shown with the
     concepts that put it there.
+
+    \b
+    Examples:
+      unweave models small large
     """
     from unweave.cli import show
     from unweave.stages.models import compare_models

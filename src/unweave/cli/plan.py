@@ -64,6 +64,10 @@ def plan(
 
     Arithmetic from measured rates, which are shown with their day, machine and script; what nobody measured is assumed,
     and shown as such. The last stage, search, is simulated query by query.
+
+    \b
+    Examples:
+      unweave plan --passages 100M --gpus 8
     """
     from unweave.cluster.assumptions import Assumptions, read_assumptions
     from unweave.cluster.encoders import shape_of

@@ -41,6 +41,10 @@ def cl_sr(
       unweave init mine --corpus BEIR/msmarco
       unweave embed mine --model intfloat/simlm-base-msmarco-finetuned --pooling cls --sentences 0 --device cuda
       unweave reproduce cl-sr mine --device cuda --split dev
+
+    \b
+    Examples:
+      unweave reproduce cl-sr demo
     """
     from unweave.cli import show
     from unweave.config import ReproduceConfig

@@ -39,6 +39,10 @@ def import_(
     """Read an SAE of another tool, SOURCE, and save it as FOLDER.
 
     Nothing in its files is run. Settings, and the header in front of tensors, may have 1,048,576 bytes.
+
+    \b
+    Examples:
+      unweave sae import their_sae my_sae
     """
     from unweave.dictionaries.labels import read_labels
     from unweave.dictionaries.latents import read_latents, save
@@ -66,6 +70,10 @@ def export(folder: Path, out: Path, kind: str, as_top_k: bool, labels: Path | No
     """Write the SAE in FOLDER, an SAE's or a project's, to the folder OUT, for another tool.
 
     The names of its latents go with it where the format has room for them, and `import` reads them again.
+
+    \b
+    Examples:
+      unweave sae export demo out --format saelens
     """
     from unweave.dictionaries.labels import check_labels, write_labels
     from unweave.errors import BadData, MissingArtifact, StaleArtifact
@@ -93,7 +101,12 @@ def export(folder: Path, out: Path, kind: str, as_top_k: bool, labels: Path | No
 @click.argument("repo")
 @click.option("--private", is_flag=True, help="Make the repository private, if it is to be made.")
 def push(folder: Path, repo: str, private: bool) -> None:
-    """Upload the SAE in FOLDER, with a model card, to the hub's repository REPO (OWNER/NAME)."""
+    """Upload the SAE in FOLDER, with a model card, to the hub's repository REPO (OWNER/NAME).
+
+    \b
+    Examples:
+      unweave sae push demo me/my-sae
+    """
     from unweave.sae.hub import push_to_hub
 
     click.echo(plain(push_to_hub(folder, repo, private=private)))
@@ -107,6 +120,10 @@ def pull(repo: str, folder: Path, revision: str | None) -> None:
     """Download the SAE in the hub's repository REPO (OWNER/NAME, or OWNER/NAME/FOLDER) to FOLDER.
 
     One of another tool is read as by `import`, names of latents included. Its files may have 64 GiB together.
+
+    \b
+    Examples:
+      unweave sae pull me/my-sae my_sae
     """
     from unweave.dictionaries.pull import pull_from_hub
 
@@ -127,6 +144,10 @@ def compare(one: Path, other: Path, on: Path | None, fail_under: float | None, a
 
     Latents are matched one to one; one returns if its partner's directions, the encoder's and the decoder's, have a
     cosine of at least .7 with its own. At most 20,000 passages are read, drawn evenly.
+
+    \b
+    Examples:
+      unweave sae compare demo mine
     """
     from unweave.cli import show
     from unweave.stages.agree import compare_saes

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from unweave.base.plain import plain
+from unweave.cli.complete import SYSTEM
 from unweave.cli.options import JSON, ON, PROJECT, open_project, print_json
 
 if TYPE_CHECKING:
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
 @click.option("--query-id", help="Search for one of the project's own queries, by its id, in place of QUERY.")
 @click.option("--query-vector", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="Search for an embedding, a .npy file of one row, in place of QUERY.")  # fmt: skip
-@click.option("--system", default="CL-SR", show_default=True, help="What searches: CL-SR, CL-SR rescored, codes, "
-              "tokens, dense, BM25 …, or a sum such as 'BM25 + 2 codes', or 'BM25 + codes by rank'.")  # fmt: skip
+@click.option("--system", type=SYSTEM, default="CL-SR", show_default=True, help="What searches: CL-SR, "
+              "CL-SR rescored, codes, tokens, dense, BM25 …, or a sum such as 'BM25 + 2 codes', or "
+              "'BM25 + codes by rank'.")  # fmt: skip
 @click.option("--cutoff", "-k", default=10, show_default=True, type=click.IntRange(min=1), help="Passages to show.")
 @click.option("--explain", is_flag=True, help="Show which concepts make up each score.")
 @click.option("--by-words", is_flag=True, help="Show the words that the dense score of each hit is made of, below it; "
@@ -66,7 +68,14 @@ def search(
     on: str,
     as_json: bool,
 ) -> None:
-    """Search PROJECT for QUERY. A concept is given by its number, as --explain shows it."""
+    """Search PROJECT for QUERY. A concept is given by its number, as --explain shows it.
+
+    \b
+    Examples:
+      unweave search demo "electricity from wind" --explain
+      unweave search demo wind --system "BM25 + 2 codes" --cutoff 5
+      unweave search demo wind --ban 2413 --boost 1684=2
+    """
     from unweave.retrieval.steering import Steering
 
     shown, asked = _asked(query, query_id, query_vector)
@@ -111,13 +120,19 @@ def _search_shards(
 @click.command("search-all")
 @PROJECT
 @click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--system", default="CL-SR", show_default=True, help="What searches, as for: unweave search.")
+@click.option(
+    "--system", type=SYSTEM, default="CL-SR", show_default=True, help="What searches, as for: unweave search."
+)
 @click.option("--cutoff", "-k", default=100, show_default=True, type=click.IntRange(min=1), help="Hits a query.")
 @JSON
 def search_all(project: Path, out: Path, system: str, cutoff: int, as_json: bool) -> None:
     """Search for all of the project's queries, and write a run in TREC's format.
 
     OUT is a file of six columns, which trec_eval and ir_measures read.
+
+    \b
+    Examples:
+      unweave search-all demo run.trec --system codes
     """
     from unweave.base.files import write_atomically
     from unweave.evaluation.runs import write_run

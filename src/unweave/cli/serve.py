@@ -26,6 +26,10 @@ def serve(project: Path, port: int, host: str, other_hosts: bool, opens: bool, r
 
     The printed address holds a token that nobody else knows. It is served until ctrl-c, and what others change in the
     project meanwhile is seen at once. It needs the extra serve.
+
+    \b
+    Examples:
+      unweave serve demo
     """
     from unweave.base.extras import require
     from unweave.errors import NotTrusted

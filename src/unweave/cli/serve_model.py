@@ -18,6 +18,11 @@ def serve_model(model: Path | None, host: str, port: int, context: int) -> None:
     """Serve a language model on this machine, for: unweave name --namer language-model
 
     It speaks the OpenAI API and ends with ctrl-c. It needs the extra local-model, which compiles llama.cpp.
+
+    \b
+    Examples:
+      unweave serve-model
+      unweave serve-model --model model.gguf
     """
     from unweave.language.local import serve
 

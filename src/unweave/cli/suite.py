@@ -32,6 +32,10 @@ def suite(
 
     SUITE is beir-small, beir, trec-dl or classic, which ir_datasets downloads, or a folder of judged collections in
     BEIR's layout. Steps that are done are not done again; a stopped run goes on where it was.
+
+    \b
+    Examples:
+      unweave suite beir-small suites
     """
     from unweave.evaluation.measures import parse
     from unweave.project import Project

@@ -18,6 +18,10 @@ def trust(project: Path, as_json: bool) -> None:
     It is for projects that come from others, or whose unweave.toml was written by hand: what is given as an option is
     allowed by that. Each value is kept in your own configuration (~/.config/unweave/trusted.toml); when it changes, it
     is asked for again.
+
+    \b
+    Examples:
+      unweave trust theirs
     """
     found = open_project(project).trust()
     if as_json:
