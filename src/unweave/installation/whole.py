@@ -10,7 +10,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
-import unweave
 from unweave.installation import kept, machine, packages
 from unweave.installation.kept import Cache, Part
 from unweave.installation.machine import Accelerators, Folder, Processor
@@ -60,7 +59,7 @@ def installation() -> Installation:
     parts, caches, folder = kept.parts(), kept.caches(), machine.folder(Path.cwd())
     advice = [*_about_packages(core, extras, python_fits), *_about_parts(parts), *_about_places(caches, folder)]
     return Installation(
-        version=unweave.__version__,
+        version=metadata.version(OURS),
         package=str(Path(unweave.__file__).parent),
         python=f"{platform.python_implementation()} {platform.python_version()}",
         executable=sys.executable,

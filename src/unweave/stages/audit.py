@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from unweave import __version__
 from unweave.audits import page
 from unweave.audits.audit import Audit, audit_of
 from unweave.audits.audited import DEPTH, Audited, Positions
@@ -184,7 +184,7 @@ def _encoder(project: Workspace) -> Encoder | None:
 def _about(project: Workspace, of: Audited, system: str | None, run: Path | None) -> dict[str, Any]:
     """What was audited."""
     return {
-        "unweave": __version__,
+        "unweave": metadata.version("unweave"),
         "project": project.path.resolve().name,
         "corpus": project.manifest("corpus").fingerprint,
         "passages": len(of.passages),
