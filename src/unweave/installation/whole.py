@@ -60,7 +60,7 @@ def installation() -> Installation:
     advice = [*_about_packages(core, extras, python_fits), *_about_parts(parts), *_about_places(caches, folder)]
     return Installation(
         version=metadata.version(OURS),
-        package=str(Path(unweave.__file__).parent),
+        package=str(Path(__file__).parent.parent),
         python=f"{platform.python_implementation()} {platform.python_version()}",
         executable=sys.executable,
         platform=platform.platform(),
