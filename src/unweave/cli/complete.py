@@ -30,10 +30,8 @@ _CONCEPTS = """
 """
 
 
-class System(click.ParamType):
+class System(click.types.StringParamType):
     """The name of a system, or a sum of some, which only the project can check."""
-
-    name = "text"
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """The single systems whose names begin so."""
