@@ -27,7 +27,7 @@ REQUIRES = [
 @pytest.fixture
 def made_up(monkeypatch):
     """Metadata that can be read by eye, and the versions that are there."""
-    versions = {"click": "8.0", "numpy": "2.0", "torch": "2.7.0+cpu"}
+    versions = {"unweave": "0.1", "click": "8.0", "numpy": "2.0", "torch": "2.7.0+cpu"}
 
     def version(name: str) -> str:
         if name not in versions:

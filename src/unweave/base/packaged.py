@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-_PACKAGE = Path(__file__).parents[1]
-DICTIONARY = _PACKAGE / "pretrained"
+PACKAGE = Path(__file__).parents[1]
+"""The folder that the code is in."""
+DICTIONARY = PACKAGE / "pretrained"
 """The dictionary for the default encoder; a build may be without it."""
-PAGES = _PACKAGE / "server" / "pages"
+PAGES = PACKAGE / "server" / "pages"
 """The explorer's pages, as Vite builds them; a checkout may be without them."""
-REPORT = _PACKAGE / "report" / "built"
+REPORT = PACKAGE / "report" / "built"
 """What a report holds of those pages; a checkout may be without it too."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 from click.shell_completion import CompletionItem
+from click.types import StringParamType
 
 from unweave.base.plain import plain
 from unweave.errors import UnweaveError
@@ -30,7 +31,7 @@ _CONCEPTS = """
 """
 
 
-class System(click.types.StringParamType):
+class System(StringParamType):
     """The name of a system, or a sum of some, which only the project can check."""
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

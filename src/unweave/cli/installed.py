@@ -20,8 +20,11 @@ _LISTED = 8
 
 def lines(found: Installation) -> Iterator[str]:
     """All of an installation, and last what to do."""
-    here = [("unweave", f"{found.version}, in {found.package}"), ("Python", f"{found.python}, {found.executable}"),
-            ("platform", found.platform)]  # fmt: skip
+    here = [
+        ("unweave", f"{found.version or 'not installed'}, in {found.package}"),
+        ("Python", f"{found.python}, {found.executable}"),
+        ("platform", found.platform),
+    ]
     yield from _section("Versions", here)
     yield from _section("Core", [] if found.core is None else [_extra("needed", found.core)])
     for title, whole in (("Extras that are here", True), ("Extras that are not, or not in full", False)):
@@ -41,7 +44,7 @@ def lines(found: Installation) -> Iterator[str]:
 def _advice(advice: Sequence[Advice]) -> Iterator[str]:
     """What to do, each with its command, which is never wrapped."""
     if not advice:
-        yield "\nall is well: what unweave needs is here, and nothing is broken"
+        yield "\nall is well: the core is whole"
         return
     yield "\nWhat to do"
     for about, run in advice:

@@ -79,7 +79,7 @@ def caches() -> tuple[Cache, ...]:
 def _kernels(xdg: Path) -> tuple[Path, str]:
     """Where numba keeps this package's kernels: as it is told, beside their source, or among the user's caches."""
     told = os.environ.get("NUMBA_CACHE_DIR")
-    beside = packaged.DICTIONARY.parent
+    beside = packaged.PACKAGE
     return Path(told) if told else beside if os.access(beside, os.W_OK) else xdg / "numba", "NUMBA_CACHE_DIR"
 
 

@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
+from unweave.base import packaged
 from unweave.installation import kept, machine, packages
 from unweave.installation.kept import Cache, Part
 from unweave.installation.machine import Accelerators, Folder, Processor
@@ -28,7 +29,8 @@ class Advice(NamedTuple):
 class Installation:
     """What is installed here and what this machine has."""
 
-    version: str
+    version: str | None
+    """None if it is on the path without being installed."""
     package: str
     """The folder that the code is in."""
     python: str
@@ -59,8 +61,8 @@ def installation() -> Installation:
     parts, caches, folder = kept.parts(), kept.caches(), machine.folder(Path.cwd())
     advice = [*_about_packages(core, extras, python_fits), *_about_parts(parts), *_about_places(caches, folder)]
     return Installation(
-        version=metadata.version(OURS),
-        package=str(Path(__file__).parent.parent),
+        version=None if core is None else metadata.version(OURS),
+        package=str(packaged.PACKAGE),
         python=f"{platform.python_implementation()} {platform.python_version()}",
         executable=sys.executable,
         platform=platform.platform(),
