@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -244,8 +245,9 @@ def _run(command: str, folder: Path) -> str:
 
 
 def _lasting(output: str) -> str:
-    """The lines of an output but for those of bars, which a terminal writes over, and empty ones before and after."""
-    return "".join(line for line in output.splitlines(keepends=True) if not re.search(r"\d+%\|", line)).strip("\n")
+    """The lines of an output but for those of bars, which a terminal writes over; never two empty ones together."""
+    lines = [line.rstrip() for line in output.splitlines() if not re.search(r"\d+%\|", line)]
+    return "\n".join(line for before, line in pairwise(["", *lines]) if line or before).strip("\n")
 
 
 def blocks(results: dict[str, Any]) -> dict[str, list[str]]:
@@ -260,9 +262,11 @@ def blocks(results: dict[str, Any]) -> dict[str, list[str]]:
 def _transcript(step: Mapping[str, Any]) -> Iterator[str]:
     lines, seconds = step["shown"], step["seconds"]
     yield f"$ {step['command']}"
-    yield from lines[:LINES]
     if len(lines) > LINES:
-        yield f"… and {len(lines) - LINES} more lines"
+        begin, end = LINES // 3, LINES - LINES // 3
+        yield from (*lines[:begin], f"… {len(lines) - LINES} lines more …", *lines[-end:])
+    else:
+        yield from lines
     yield f"# {seconds:.0f} s" if seconds >= 10 else f"# {seconds:.1f} s"
 
 

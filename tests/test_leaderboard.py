@@ -156,6 +156,13 @@ def test_a_run_of_another_system_is_compared_by_its_path(two_projects, theirs):
     assert project.compare(theirs, theirs).whole.difference == 0
 
 
+def test_a_run_of_the_same_systems_name_is_told_by_its_path(two_projects, tmp_path):
+    run = tmp_path / "dense.trec"
+    run.write_bytes((two_projects[1] / "evaluation" / "runs" / "dense.trec").read_bytes())
+    diff = Project.open(two_projects[1]).compare("dense", run)
+    assert (diff.first, diff.second) == ("dense", str(run))
+
+
 def test_runs_are_compared_on_the_command_line(two_projects, theirs):
     words = ["compare", str(two_projects[0])]
     done = CliRunner().invoke(main, [*words, "BM25", "--run", str(theirs)])

@@ -76,7 +76,10 @@ def compare_systems(project: Workspace, first: str | Path, second: str | Path, n
     asked = {trec_id(query.query_id): query for query in project.queries.all}
     queries = [Difference(asked[q].query_id, asked[q].text, value, theirs[q]) for q, value in ours.items()]
     queries.sort(key=lambda query: (-query.value, query.query_id))
-    return Diff(_label(first), _label(second), name, compare(ours, theirs), queries, notes)
+    labels = _label(first), _label(second)
+    if labels[0] == labels[1]:  # another project's run of the same system
+        labels = str(first), str(second)
+    return Diff(*labels, name, compare(ours, theirs), queries, notes)
 
 
 def leaderboard(
