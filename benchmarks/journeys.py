@@ -71,14 +71,14 @@ with open("articles.csv", "w", newline="") as file:
 
 WHY = f'''"""Which concepts carry the hits of a query, together?"""
 
-from collections import Counter
+from collections import defaultdict
 from pathlib import Path
 
 import unweave as uw
 
 
-def carried(project: uw.Project, query: str, cutoff: int = 10) -> Counter[str]:
-    total: Counter[str] = Counter()
+def carried(project: uw.Project, query: str, cutoff: int = 10) -> dict[str, float]:
+    total: dict[str, float] = defaultdict(float)
     for hit in project.search(query, cutoff, system="dense", explain=True):
         explanation: uw.Explanation | None = hit.explanation
         assert explanation is not None
@@ -90,7 +90,8 @@ def carried(project: uw.Project, query: str, cutoff: int = 10) -> Counter[str]:
 
 
 if __name__ == "__main__":
-    for name, score in carried(uw.Project.open(Path("demo")), "{QUERY}").most_common(5):
+    total = carried(uw.Project.open(Path("demo")), "{QUERY}")
+    for name, score in sorted(total.items(), key=lambda pair: -pair[1])[:5]:
         print(f"{{score:+.3f}}  {{name}}")
 '''
 
@@ -170,7 +171,7 @@ JOURNEYS: dict[str, Journey] = {
     "developer": Journey(
         (
             Step("python why.py", ("+0.",)),
-            Step("mypy --strict why.py", ("Success: no issues found",)),
+            Step("mypy --strict why.py", ("Success: no issues found",), long=True),
         ),
         {"why.py": WHY},
     ),
