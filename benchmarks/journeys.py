@@ -3,9 +3,8 @@
     python benchmarks/journeys.py [--demo FOLDER] [--folder FOLDER] [--only JOURNEY …]
 
 The first journey makes the demo's project, unless --demo names a finished one; each other journey begins with a copy of
-it, in a folder of its own. A journey that is done is not walked again. Nothing else should run meanwhile, since seconds
-are measured. Writes results/journeys.json, from which render.py writes the pages; a test walks the same commands on a
-small project.
+it, in a folder of its own. Nothing else should run meanwhile, since seconds are measured. Writes results/journeys.json,
+from which render.py writes the pages; a test walks the same commands on a small project.
 """
 
 from __future__ import annotations
