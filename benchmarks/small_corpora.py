@@ -7,7 +7,8 @@ them. Of one passage each, drawn by lot too, the five strongest concepts are pri
 and of every passage it is counted whether a name stands twice among its five strongest. Whether a concept fits its
 passage is for a reader to say.
 
-Writes results/small_corpora.json, where the counts of --dictionary own stand beside those of the packaged one.
+Writes results/small_corpora.json, without the passages' texts, which are not ours to copy. The counts of --dictionary own
+stand there beside those of the packaged one.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def main() -> None:
         for size in options.sizes:
             rows.append(read(options.folder / options.dictionary / f"{name}-{size}", name, size, options.dictionary))
             print("\n".join(shown(rows[-1])), flush=True)
-    found[options.dictionary] = rows
+    found[options.dictionary] = [{key: of for key, of in row.items() if key != "text"} for row in rows]
     found["about"] = about("numpy", "torch")
     text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
     write_atomically(RESULTS, lambda aside: aside.write_text(text, encoding="utf-8"))
