@@ -7,8 +7,8 @@ them. Of one passage each, drawn by lot too, the five strongest concepts are pri
 and of every passage it is counted whether a name stands twice among its five strongest. Whether a concept fits its
 passage is for a reader to say.
 
-Writes results/small_corpora.json, without the passages' texts, which are not ours to copy. The counts of --dictionary own
-stand there beside those of the packaged one.
+Writes results/small_corpora.json, without the passages' texts, which are not ours to copy. The counts of
+--dictionary own stand there beside those of the packaged one.
 """
 
 from __future__ import annotations
