@@ -281,8 +281,10 @@ def test_an_encoder_that_is_not_there_is_named_with_the_way_out(project, tmp_pat
     offline = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "cache")}
     before = set(files(project))
     arguments = ["--model", "no/such-model", "--sentences", "0"]
-    line = error(unweave_process("embed", project, *arguments, **offline))
-    assert "encoder 'no/such-model' could not be loaded" in line
+    done = unweave_process("embed", project, *arguments, **offline)
+    looked, line = done.stderr.strip().splitlines()
+    assert done.returncode == 1 and "loading no/such-model from the hub's cache, or from the hub" in looked
+    assert line.startswith("Error: encoder 'no/such-model' could not be loaded")
     assert "Give the path of a folder, or use the default 'sentence-transformers/all-MiniLM-L6-v2'" in line
     assert set(files(project)) == before
 
