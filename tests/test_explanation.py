@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 
 from unweave.base.records import Contribution, Explanation
 from unweave.errors import AccountingError, BadData, DimensionMismatch
-from unweave.explaining.accounting import explain
+from unweave.explaining.accounting import explain, explain_rescored
 from unweave.index.scoring import PROFILES
 from unweave.retrieval.searcher import ConceptSearcher
 
@@ -59,6 +59,14 @@ def test_contributions_come_largest_first_whatever_their_sign(identity_sae):
     explanation = explain(np.array([1.0, -2.0, 1.0]), np.array([1.0, 2.0, 3.0]), identity_sae)
     assert [c.value for c in explanation.contributions] == [-4, 3, 1]
     assert explanation.explained_share == 1.0
+
+
+def test_a_boosted_score_of_a_code_by_hand(identity_sae):
+    # Query (1, 5, 4), code 2 of latent 0 and 3 of latent 2, which is boosted by a half: 2 * 1 + 3 * (4 / 2) = 8.
+    code = np.array([0, 2]), np.array([2.0, 3.0], np.float32)
+    (explanation,) = explain_rescored([8.0], np.array([1.0, 5.0, 4.0]), [code], identity_sae, boosts={2: 0.5})
+    assert [(c.latent, c.query, c.value) for c in explanation.contributions] == [(2, 2.0, 6.0), (0, 1.0, 2.0)]
+    explanation.check()
 
 
 def test_a_passage_without_latents_is_all_bias_and_residual(identity_sae):

@@ -20,9 +20,11 @@ from unweave.concepts.concept import (
     CURATED,
     DETECTION,
     HOLDS_FROM,
+    HOLDS_FROM_ELSEWHERE,
     ITSELF,
     OF_FAMILY,
     OVER_NULLS,
+    OVER_NULLS_ELSEWHERE,
     PERSON,
     Concept,
     Naming,
@@ -259,6 +261,13 @@ def test_the_texts_of_another_sae_are_the_same_texts(evidence):
 def test_a_name_holds_if_the_low_end_is_above_nearly_all_nulls(scores, expected):
     assert trust_of("keyphrases", scores) is expected
     assert trust_of(PERSON, scores) is Trust.CONFIRMED
+
+
+def test_what_came_with_a_dictionary_is_kept_as_what_was_found_elsewhere():
+    over, holds = came_with(0.97, 0.15, 0.18)
+    assert over == Score(OVER_NULLS_ELSEWHERE, 0.97, 0.97, 1.0, 0)
+    assert holds == Score(HOLDS_FROM_ELSEWHERE, 0.18, 0.18, 0.18, 0)  # not below the median activation there
+    assert list(came_with(None, None, 0.18)) == []
 
 
 # --- how far a name holds ---------------------------------------------------------------------------

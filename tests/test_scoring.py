@@ -18,6 +18,7 @@ from unweave.index.hits import best
 from unweave.index.scoring import (
     DOT,
     PROFILES,
+    TOKENS,
     Scoring,
     inverse_document_frequency,
     query_weights,
@@ -100,6 +101,19 @@ def test_saturation_starts_at_zero_is_one_at_one_and_stays_below_k_plus_one():
     np.testing.assert_allclose(
         saturation(np.array([0, 1, 2, 1000], np.float32), 3), [0, 1, 1.6, 4000 / 1003], rtol=1e-6
     )
+
+
+def test_a_constant_of_zero_counts_that_a_latent_is_there_and_not_how_strongly(index_of):
+    # z (0 + 1) / (z + 0) = 1, for a passage as for a query.
+    there = replace(DOT, k1=0.0, k2=0.0)
+    np.testing.assert_allclose(impacts_in(index_of(PASSAGES, there)), PASSAGES > 0)
+    np.testing.assert_allclose(query_weights(np.array([0.5, 4], np.float32), np.ones(2, np.float32), there), [1, 1])
+
+
+def test_the_papers_constants_are_the_papers():
+    assert (PAPER.max_latents, PAPER.k1, PAPER.k2, PAPER.b, PAPER.root) == (24, 0.6, 1.5, 2.0, False)
+    assert (DEFAULT.max_latents, TOKENS.max_latents, TOKENS.k1, TOKENS.k2, TOKENS.b) == (48, 256, 1.2, 1.2, 0.7)
+    assert TOKENS.root and DEFAULT.root
 
 
 def test_a_latent_that_no_passage_has_weighs_nothing():
