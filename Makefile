@@ -12,7 +12,7 @@ WORKERS ?= 2
 WEB := $(ROOT)/web
 PAGES := $(ROOT)/src/unweave/server/pages/index.html
 
-.PHONY: demo test check check-web web pages docs test-slow test-lowest faults mutation screenshots lock dist sbom clean
+.PHONY: demo test check check-web web pages docs test-slow test-lowest faults mutation coverage soak screenshots lock dist sbom clean
 
 demo: $(READY)
 	$(BIN)/unweave demo "$(DEMO)"
@@ -67,6 +67,13 @@ faults: $(READY)
 	cd "$(ROOT)" && $(BIN)/python benchmarks/faults.py
 
 # Whether the tests notice small faults in the formulas.
+coverage: $(READY)
+	cd "$(ROOT)" && $(BIN)/python benchmarks/covered.py
+
+# An hour of serving, writing and reading at once.
+soak: $(READY)
+	cd "$(ROOT)" && $(BIN)/python benchmarks/soak.py
+
 mutation: $(READY)
 	cd "$(ROOT)" && $(BIN)/python benchmarks/mutation.py
 
