@@ -66,7 +66,7 @@ test-lowest:
 faults: $(READY)
 	cd "$(ROOT)" && $(BIN)/python benchmarks/faults.py
 
-# Whether the tests notice small faults in the formulas.
+# Which lines and branches the tests run, by room: half an hour of both cores.
 coverage: $(READY)
 	cd "$(ROOT)" && $(BIN)/python benchmarks/covered.py
 
@@ -74,6 +74,7 @@ coverage: $(READY)
 soak: $(READY)
 	cd "$(ROOT)" && $(BIN)/python benchmarks/soak.py
 
+# Whether the tests notice small faults in the formulas.
 mutation: $(READY)
 	cd "$(ROOT)" && $(BIN)/python benchmarks/mutation.py
 
