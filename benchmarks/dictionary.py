@@ -30,6 +30,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ import retrievers
 import texts
 from dictionaries import training_texts
 from judged import COLLECTIONS, Collection, Measured, collection
-from measuring import about
+from measuring import about, kept
 from numpy.typing import NDArray
 
 from unweave.base.files import write_atomically
@@ -187,17 +188,13 @@ def finds(sae: SAE, folder: Path, collections: list[str]) -> dict[str, Any]:
     """nDCG@10 of dense, and of both ways to search by concepts, with and without own latents."""
     found = {}
     for name in collections:
-        path = folder / "finds" / f"{name}.json"
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            measured = json.dumps(of_collection(sae, collection(name, texts.MINILM)))
-            write_atomically(path, lambda aside, text=measured: aside.write_text(text, encoding="utf-8"))
-        found[name] = json.loads(path.read_text(encoding="utf-8"))
+        found[name] = kept(folder / "finds" / f"{name}.json", partial(of_collection, sae, name))
         print(name, found[name], flush=True)
     return found
 
 
-def of_collection(sae: SAE, of: Collection) -> dict[str, Any]:
+def of_collection(sae: SAE, name: str) -> dict[str, Any]:
+    of = collection(name, texts.MINILM)
     rows = training_texts(of.name, texts.MINILM)
     plan = planned_beside(sae.config, FitConfig(), len(rows))
     saes = {"never seen": sae}
@@ -209,15 +206,12 @@ def of_collection(sae: SAE, of: Collection) -> dict[str, Any]:
 
 def by_own_dictionary(of: Collection, rows: Floats, encoder: str) -> dict[str, float]:
     """By what the collection trains for itself, which is the same beside every other dictionary, so trained once."""
-    path = texts.CACHE / "own-dictionary" / f"{of.name}.json"
-    if not path.exists():
+
+    def measure() -> dict[str, float]:
         plan = planned(FitConfig(), *rows.shape, encoder)
-        sae = run_training(rows, rows[:2000], plan.sae, plan.training).sae
-        path.parent.mkdir(parents=True, exist_ok=True)
-        measured = json.dumps(by_dictionaries(of, {OWN: sae}))
-        write_atomically(path, lambda aside: aside.write_text(measured, encoding="utf-8"))
-    found: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+        return by_dictionaries(of, {OWN: run_training(rows, rows[:2000], plan.sae, plan.training).sae})
+
+    return kept(texts.CACHE / "own-dictionary" / f"{of.name}.json", measure)
 
 
 def by_dictionaries(of: Collection, saes: dict[str, SAE]) -> dict[str, float]:

@@ -55,6 +55,8 @@ class Journey(NamedTuple):
 
     steps: tuple[Step, ...]
     files: Mapping[str, str] = {}
+    before: str = ""
+    """What makes another of them, and is no part of the transcript."""
 
 
 ARTICLES = """import csv
@@ -166,6 +168,7 @@ JOURNEYS: dict[str, Journey] = {
             Step("unweave export atlas mine concepts.parquet", ("concepts.parquet",), long=True),
         ),
         {"articles.py": ARTICLES},
+        before="python articles.py",
     ),
     "developer": Journey(
         (
@@ -189,10 +192,7 @@ def main() -> None:
     results |= {"about": about("torch", "numpy"), "journeys": results.get("journeys", {})}
     demo = options.demo or folder / "first_minute" / "demo"
     for name in options.only:
-        if name == "first_minute":
-            walked = walk(JOURNEYS[name], folder / name)
-        else:
-            walked = walk(JOURNEYS[name], folder / name, demo)
+        walked = walk(JOURNEYS[name], folder / name, None if name == "first_minute" else demo)
         results["journeys"][name] = walked
         RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         print(name, f"{sum(step['seconds'] for step in walked):.0f} s", flush=True)
@@ -210,8 +210,8 @@ def walk(journey: Journey, folder: Path, demo: Path | None = None, *, long: bool
         shutil.copytree(demo, folder / "demo")
     for name, text in journey.files.items():
         (folder / name).write_text(text, encoding="utf-8")
-    if "articles.py" in journey.files:
-        _run(f"{sys.executable} articles.py", folder)
+    if journey.before:
+        _run(journey.before, folder)
     walked = []
     for step in journey.steps:
         if step.long and not long:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import os
 import platform
 import subprocess
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from peers.adapter import memory
 from scipy.sparse import csr_array
 
+from unweave.base.files import write_atomically
 from unweave.sae.model import SAE
 
 
@@ -34,6 +36,16 @@ def about(*packages: str) -> dict[str, Any]:
         "load_before": os.getloadavg()[0],
         "versions": {name: version(name) for name in packages},
     }
+
+
+def kept(path: Path, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What a file keeps of a measurement, which is made if there is none: a run that was broken off goes on there."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(measure())
+        write_atomically(path, lambda aside: aside.write_text(text, encoding="utf-8"))
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
 
 
 def peak_bytes(work: Callable[[], object]) -> int:

@@ -29,6 +29,7 @@ import argparse
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ from typing import Any
 import numpy as np
 import texts
 from judged import Collection, collection
-from measuring import about
+from measuring import about, kept
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 from scipy.stats import spearmanr
@@ -44,7 +45,6 @@ from sklearn.cluster import MiniBatchKMeans
 
 import unweave as uw
 from unweave.base.contributions import Label
-from unweave.base.files import write_atomically
 from unweave.base.records import Group, Passage, Trust
 from unweave.base.vectors import unit_rows
 from unweave.cli.show import table
@@ -94,7 +94,8 @@ def main() -> None:
         options.collections, options.directions = ["medline"], options.directions // 10
     results: dict[str, Any] = {"about": about("numpy", "scikit-learn", "wordllama"), "collections": {}}
     for name in options.collections:
-        results["collections"][name] = kept_or_measured(name, options.directions, options.folder)
+        measure = partial(measured, name, options.directions)
+        results["collections"][name] = kept(options.folder / f"{name}.json", measure) if options.folder else measure()
         print(name, json.dumps(results["collections"][name]["names"][SHOWN]), flush=True)
     results["reading"] = {reading: read(reading) for reading in (FIRST, SECOND)}
     results["reading"][SECOND]["read"] = dict(read_again())
@@ -107,21 +108,9 @@ def main() -> None:
 # --- one collection -------------------------------------------------------------------------------
 
 
-def kept_or_measured(name: str, n: int, folder: Path | None) -> dict[str, Any]:
-    """What a folder keeps of a collection, if there is one; else what is measured, and kept there from then on."""
-    if folder is None:
-        return measured(collection(name, texts.MINILM), n)
-    path = folder / f"{name}.json"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        figures = json.dumps(measured(collection(name, texts.MINILM), n))
-        write_atomically(path, lambda aside: aside.write_text(figures, encoding="utf-8"))
-    kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return kept
-
-
-def measured(of: Collection, n: int) -> dict[str, Any]:
+def measured(name: str, n: int) -> dict[str, Any]:
     """Names of the packaged dictionary's latents and of controls, judged on one collection."""
+    of = collection(name, texts.MINILM)
     dictionary = from_pretrained()
     evidence = evidence_of(of, dictionary.sae)
     namer, spaces = KeyphraseNamer(evidence, KeyphraseConfig()), spaces_of(evidence)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from itertools import product
 from pathlib import Path
 
@@ -38,6 +39,7 @@ def floors() -> list[list[str]]:
     return [[room.strip() for room in layer.split("|")] for layer in layers]
 
 
+@cache
 def imports() -> Counter[tuple[str, str]]:
     """How many modules of one room import from another one, by both rooms; imports for types alone count."""
     graph = grimp.build_graph("unweave")

@@ -80,13 +80,14 @@ class Taken:
             embeddings = self.store.manifest(self._place(shard, "embeddings"), Embeddings.kind)
         except (MissingArtifact, CorruptArtifact):
             return None
-        same = corpus.settings == settings_ and corpus.made_from == made_from
         there = (
-            self.store.is_whole(self._place(shard, "corpus"), Corpus.kind, corpus.fingerprint)
-            and self.store.is_whole(self._place(shard, "embeddings"), Embeddings.kind, embeddings.fingerprint)
+            corpus.settings == settings_
+            and corpus.made_from == made_from
             and embeddings.made_from == {"corpus": corpus.fingerprint}
+            and self.store.is_whole(self._place(shard, "corpus"), Corpus.kind, corpus.fingerprint)
+            and self.store.is_whole(self._place(shard, "embeddings"), Embeddings.kind, embeddings.fingerprint)
         )
-        return corpus.fingerprint if same and there else None
+        return corpus.fingerprint if there else None
 
     def fetch(self, shard: str, into: Path) -> tuple[Corpus, Embeddings]:
         """What was put there, copied into a folder.
