@@ -31,6 +31,7 @@ import models
 import naming
 import pursuit
 import rates
+import readable
 import readers_marks
 import refit
 import related
@@ -125,6 +126,7 @@ def blocks() -> dict[str, list[str]]:
         "dictionary_choices": dictionary_choices.summary(results(dictionary_choices.RESULTS)),
         "refit": refit.summary(results(refit.RESULTS)),
         "small_corpora": small_corpora.summary(results(small_corpora.RESULTS)),
+        "readable": readable.summary(results(readable.RESULTS)),
         "search": search.summary(results(search.RESULTS)),
         "faults": faults.summary(results(faults.RESULTS)),
         "cluster": cluster.summary(results(cluster.RESULTS)),

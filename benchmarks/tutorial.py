@@ -27,8 +27,8 @@ QUERY = "how money loses its value"
 COMMANDS = {
     "search": f'unweave search demo "{QUERY}" --system dense --cutoff 4',
     "difference": f'unweave difference demo "{QUERY}" Market_failure Inflation --top 5',
-    "steered": f'unweave search demo "{QUERY}" --system dense --cutoff 4 --boost 5351=0',
-    "counterfactual": f'unweave counterfactual demo "{QUERY}" Market_failure --scale 5351=0 --cutoff 4',
+    "steered": f'unweave search demo "{QUERY}" --system dense --cutoff 4 --boost 825=0',
+    "counterfactual": f'unweave counterfactual demo "{QUERY}" Market_failure --scale 825=0 --cutoff 4',
     "decompose": 'unweave decompose "Banks lend money to people who buy houses." --top 5',
 }
 """The commands of the tutorial, by the name of what they show."""

@@ -313,26 +313,20 @@ def test_names_beside_an_sae_that_the_project_trained_are_nobodys(project):
 
 
 @pytest.mark.parametrize(
-    ("changes", "encoder", "n_texts", "before", "chosen"),
+    ("changes", "encoder", "chosen"),
     [
-        ({}, DEFAULT_MODEL, 9_999, None, "pretrained"),
-        ({}, DEFAULT_MODEL, 10_000, None, "own"),
-        ({"own_latents": 0, "seed": 3}, DEFAULT_MODEL, 9, None, "pretrained"),
-        ({"n_latents": 512}, DEFAULT_MODEL, 9, None, "own"),
-        ({"k": 16}, DEFAULT_MODEL, 9, "pretrained", "own"),
-        ({"k": 16, "dictionary": "pretrained"}, DEFAULT_MODEL, 10**6, "own", "pretrained"),
-        ({"dictionary": "own"}, DEFAULT_MODEL, 9, "pretrained", "own"),
-        ({}, "someone/encoder", 9, "pretrained", "own"),
-        ({}, "", 9, None, "own"),
-        ({}, DEFAULT_MODEL, 10**6, "pretrained", "pretrained"),  # texts were added: concepts keep their numbers
-        ({}, DEFAULT_MODEL, 9, "own", "own"),
-        ({}, DEFAULT_MODEL, 9, "someone/dictionary", "pretrained"),
+        ({}, DEFAULT_MODEL, "pretrained"),
+        ({"own_latents": 0, "seed": 3}, DEFAULT_MODEL, "pretrained"),
+        ({"n_latents": 512}, DEFAULT_MODEL, "own"),
+        ({"k": 16}, DEFAULT_MODEL, "own"),
+        ({"k": 16, "dictionary": "pretrained"}, DEFAULT_MODEL, "pretrained"),
+        ({"dictionary": "own"}, DEFAULT_MODEL, "own"),
+        ({}, "someone/encoder", "own"),
+        ({}, "", "own"),
     ],
 )
-def test_the_packaged_dictionary_is_taken_for_few_texts_of_its_encoder_if_no_own_one_is_described(
-    changes, encoder, n_texts, before, chosen
-):
-    assert chosen_dictionary(FitConfig(**changes), encoder, n_texts, before) == chosen
+def test_the_packaged_dictionary_is_taken_for_texts_of_its_encoder_if_no_own_one_is_described(changes, encoder, chosen):
+    assert chosen_dictionary(FitConfig(**changes), encoder) == chosen
 
 
 def test_embeddings_of_the_packaged_encoder_pooled_otherwise_get_a_dictionary_of_their_own(tmp_path):
@@ -453,27 +447,6 @@ def test_a_width_and_a_name_that_cannot_be_had_are_their_own_errors(project, ran
         Project.open(project, {"fit": {"dictionary": str(tmp_path / "narrow")}}).fit()
     with pytest.raises(MissingArtifact):
         located("nowhere")
-
-
-def test_texts_that_are_added_do_not_change_the_dictionary(tmp_path, monkeypatch):
-    # The limit lies between the texts of before and those of after; both kinds of project keep what they have.
-    def written(name, numbers):
-        rows = [f"{i},Dish {i},Recipe {i} needs {'rye' if i % 2 else 'tea'} and some patience." for i in numbers]
-        (tmp_path / name).write_text("id,title,text\n" + "\n".join(rows), encoding="utf-8")
-        return tmp_path / name
-
-    def fitted(folder):
-        unweave("embed", folder)
-        return unweave("fit", folder)
-
-    for before, limit in (("pretrained", 1_000), ("own", 1)):
-        folder = tmp_path / before
-        monkeypatch.setattr("unweave.stages.given.ENOUGH_FOR_AN_OWN_ONE", limit)
-        unweave("init", folder, "--corpus", written("some.csv", range(40)))
-        assert f"dictionary {before}: " in fitted(folder)
-        monkeypatch.setattr("unweave.stages.given.ENOUGH_FOR_AN_OWN_ONE", 1 if before == "pretrained" else 1_000)
-        unweave("add", folder, "--corpus", written("more.csv", range(40, 60)))
-        assert f"dictionary {before}: " in fitted(folder)
 
 
 # --- seen and unseen -------------------------------------------------------------------------------

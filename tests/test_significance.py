@@ -61,6 +61,14 @@ def test_sums_that_are_equal_but_for_rounding_are_as_far_from_zero():
     assert compare(by_query([0.1, 0.3, 0.0]), by_query([0.0, 0.0, 0.1])).p == 0.75
 
 
+@pytest.mark.parametrize("unit", [1e-14, 1.0, 1.1e9])
+def test_in_which_unit_a_measure_is_changes_no_p(unit):
+    # Rounding is measured by the differences themselves; of the eight flips above, six are still as far from 0.
+    first, second = (np.array(of) * unit for of in ([0.1, 0.3, 0.0], [0.0, 0.0, 0.1]))
+    assert compare(by_query(first), by_query(second)).p == 0.75
+    assert sampled_p(np.zeros(4), 99) == 1.0  # nothing is as far from 0 as nothing
+
+
 def test_every_flip_counts_once_however_many_are_drawn_at_a_time():
     # A sum of 0 is as near to 0 as any: each of the 29,999 flips of 3,000 queries is as far from it, and counted once.
     assert sampled_p(np.tile([1.0, -1.0], 1_500), 29_999) == 1.0

@@ -146,6 +146,23 @@ def _small_corpora(found: Found, path: Path) -> str:
     return "Mean of five collections, from the least to the most: the packaged dictionary and one of the corpus's own."
 
 
+@_of("readable")
+def _readable(found: Found, path: Path) -> str:
+    read = {k: [pair["fits"] for pair in found["read"] if pair["dictionary"] == k] for k in ("pretrained", "own")}
+    of = {
+        kind: [100 * value for value in (mean(fits), found[kind]["named"], found[kind]["twice"], found[kind]["codes"])]
+        for kind, fits in read.items()
+    }
+    labels = [
+        "names that fit, by a reader",
+        "of a dense score named",
+        "passages with a name twice",
+        "dense kept by codes",
+    ]
+    rows(path, labels, of, "%")
+    return "The demo by the packaged dictionary with own latents beside it, and by one trained on its articles alone."
+
+
 # Names and explanations.
 
 

@@ -53,7 +53,7 @@ class FitConfig:
     """How the SAE is trained; what is not set is chosen from the number of texts and their width."""
 
     dictionary: str | None = reaches(None, "the dictionary is fetched from the hub, or read from there", DICTIONARY)
-    """Which SAE: own trains one; or pretrained, a folder, OWNER/NAME; by default pretrained if that fits, else own."""
+    """Which SAE: own trains one; or pretrained, a folder, OWNER/NAME; by default pretrained if it reads the encoder."""
     own_latents: int | None = None
     """Latents to train on what such a dictionary leaves over; by default as many as the texts support; 0: none."""
     refit: str = one_of((CONTINUE, ANEW), CONTINUE)

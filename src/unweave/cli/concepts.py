@@ -104,7 +104,7 @@ def show(project: Path, latent: int, words: bool, as_json: bool) -> None:
 
     \b
     Examples:
-      unweave concepts show demo 2413
+      unweave concepts show demo 1826
     """
     from unweave.concepts.edits import no_concept
 
@@ -163,7 +163,7 @@ def rename(project: Path, latent: int, name: str, description: str, as_json: boo
 
     \b
     Examples:
-      unweave concepts rename demo 2413 "wind"
+      unweave concepts rename demo 1826 "wind"
     """
     from unweave.concepts import edits
 
@@ -179,7 +179,7 @@ def lock(project: Path, latent: int, as_json: bool) -> None:
 
     \b
     Examples:
-      unweave concepts lock demo 2413
+      unweave concepts lock demo 1826
     """
     from unweave.concepts import edits
 
@@ -195,7 +195,7 @@ def unlock(project: Path, latent: int, as_json: bool) -> None:
 
     \b
     Examples:
-      unweave concepts unlock demo 2413
+      unweave concepts unlock demo 1826
     """
     from unweave.concepts import edits
 
@@ -213,7 +213,7 @@ def flag(project: Path, latent: int, remark: str | None, clear: bool, as_json: b
 
     \b
     Examples:
-      unweave concepts flag demo 2413 "two meanings"
+      unweave concepts flag demo 1826 "two meanings"
     """
     from unweave.concepts import edits
 
@@ -232,7 +232,7 @@ def merge(project: Path, latent: int, into: int, as_json: bool) -> None:
 
     \b
     Examples:
-      unweave concepts merge demo 5960 1684
+      unweave concepts merge demo 765 586
     """
     from unweave.concepts import edits
 

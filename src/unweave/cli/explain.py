@@ -178,7 +178,7 @@ def counterfactual(
 
     \b
     Examples:
-      unweave counterfactual demo "electricity from wind" Wind_power --scale 2413=0
+      unweave counterfactual demo "electricity from wind" Wind_power --scale 1826=0
     """
     from unweave.cli import accounts
 

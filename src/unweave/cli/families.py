@@ -237,7 +237,7 @@ def carrying(project: Path, passage_id: str, concept: int, as_json: bool) -> Non
 
     \b
     Examples:
-      unweave carrying demo Wind_power 2413
+      unweave carrying demo Wind_power 1826
     """
 
     opened = open_project(project)

@@ -74,7 +74,7 @@ def search(
     Examples:
       unweave search demo "electricity from wind" --explain
       unweave search demo wind --system "BM25 + 2 codes" --cutoff 5
-      unweave search demo wind --ban 2413 --boost 1684=2
+      unweave search demo wind --ban 1826 --boost 586=2
     """
     from unweave.retrieval.steering import Steering
 

@@ -113,10 +113,9 @@ def macro_interval(collections: Sequence[NDArray[np.float64]], seed: int = 0) ->
     random = np.random.default_rng(seed)
     means = np.zeros(RESAMPLES)
     for values in collections:
-        for start in range(0, RESAMPLES, 1000):
-            rows = min(1000, RESAMPLES - start)
-            drawn = random.integers(len(values), size=(rows, len(values)))
-            means[start : start + rows] += values[drawn].mean(axis=1) / len(collections)
+        for some in np.array_split(means, 10):  # which are drawn at a time
+            drawn = random.integers(len(values), size=(len(some), len(values)))
+            some += values[drawn].mean(axis=1) / len(collections)
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
     return float(low), float(high)

@@ -91,7 +91,7 @@ def fit_sae(project: Workspace, folder: Path) -> Outcome | None:
         raise BadData(f"held_out = {config.held_out:g} of {len(project.corpus):,} passages leaves none to train on")
     texts = _texts(project, drawn.trained)
     sample = texts.sample(_CHECKED, config.seed)
-    given = given_dictionary(project, sample, len(texts))
+    given = given_dictionary(project, sample)
     last = last_sae(project, folder, made_from, given, sample)
     plan, settings = _planned(project, texts, given, last)
     fresh = is_stale(folder, "sae", settings, made_from)
@@ -258,10 +258,11 @@ def _measured(project: Workspace, sae: SAE, rows: Mapping[str, NDArray[np.int64]
 def _say_choices(config: FitConfig, encoder: str, given: Given | None, plan: Plan | None, n_texts: int) -> None:
     if given is None and config.dictionary is None and packaged_for(encoder):
         said = ", ".join(of_an_own_one(config))
-        progress.say(f"dictionary own: {f'{said} as set' if said else f'there are {n_texts:,} texts to train on'}")
+        progress.say(f"dictionary own: {f'{said} as set' if said else 'the packaged one is of another pooling'}")
     if given is not None:
         shared = given.sae.config.n_latents
-        progress.say(f"dictionary {plain(given.dictionary, 120)}: its {shared:,} latents are taken as they are")
+        other = "" if config.dictionary else "; --dictionary own trains one, to search rather than to read"
+        progress.say(f"dictionary {plain(given.dictionary, 120)}: its {shared:,} latents are taken as they are{other}")
     if plan is None:
         progress.say(f"own_latents 0: {_why_none(config, given, n_texts)}")
         return

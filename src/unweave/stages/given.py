@@ -9,20 +9,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from unweave.base.artifact import damaged, read_manifest
 from unweave.base.plain import plain
 from unweave.base.stored import defaults_of
 from unweave.config import OWN, PRETRAINED, FitConfig
 from unweave.dictionaries.latents import Latent, read_latents
-from unweave.errors import BadData, CorruptArtifact, DimensionMismatch, MissingArtifact
+from unweave.errors import BadData, DimensionMismatch
 from unweave.sae.given import fingerprint, located, packaged_for, read_sae
 from unweave.sae.model import SAE
 from unweave.stages.workspace import Workspace
 
 logger = logging.getLogger(__name__)
 
-ENOUGH_FOR_AN_OWN_ONE = 10_000
-"""Texts from which on a project trains a dictionary of its own if nothing else is said."""
 EXPLAINS_NOTHING = 0.9
 """An NMSE from which on a dictionary is taken to be another encoder's; random directions have .75."""
 
@@ -48,23 +45,16 @@ class Given(NamedTuple):
 _OF_AN_OWN_ONE = ("n_latents", "k", "variant", "texts_per_latent", "retrieval_weight", "consensus")
 
 
-def chosen_dictionary(config: FitConfig, encoder: str, n_texts: int, before: str | None = None) -> str:
-    """What `[fit] dictionary` stands for: itself, or where it is left out what serves so many texts best.
+def chosen_dictionary(config: FitConfig, encoder: str) -> str:
+    """What `[fit] dictionary` stands for: itself, or where it is left out what reads best.
 
-    Few texts are learned by heart, so that what is learned from them reads badly: `benchmarks/small_corpora.py` shows
-    both dictionaries. To search, an own one is the better one at any size: `benchmarks/dictionary.py`.
-
-    Args:
-        n_texts: passages, sentences and queries to train on.
-        before: the dictionary of the SAE that is there. Texts that are added do not change it.
+    A dictionary of the project's own has learned its few texts by heart, and its names say less of them:
+    `benchmarks/small_corpora.py` and `benchmarks/readable.py` show both. To search, an own one is the better one:
+    `benchmarks/dictionary.py`.
     """
     if config.dictionary is not None:
         return config.dictionary
-    if of_an_own_one(config) or not packaged_for(encoder):
-        return OWN
-    if before in (OWN, PRETRAINED):
-        return before
-    return PRETRAINED if n_texts < ENOUGH_FOR_AN_OWN_ONE else OWN
+    return OWN if of_an_own_one(config) or not packaged_for(encoder) else PRETRAINED
 
 
 def of_an_own_one(config: FitConfig) -> list[str]:
@@ -73,12 +63,11 @@ def of_an_own_one(config: FitConfig) -> list[str]:
     return [name for name in _OF_AN_OWN_ONE if getattr(config, name) != defaults[name]]
 
 
-def given_dictionary(project: Workspace, sample: NDArray[np.float32], n_texts: int) -> Given | None:
+def given_dictionary(project: Workspace, sample: NDArray[np.float32]) -> Given | None:
     """The dictionary that the project takes over; None if it trains its own.
 
     Args:
         sample: some of the project's embeddings, (n, d_in), to see whether it reads them.
-        n_texts: how many texts there are to train on.
 
     Raises:
         BadData: it is the project's own SAE, or explains next to nothing of these embeddings.
@@ -88,7 +77,7 @@ def given_dictionary(project: Workspace, sample: NDArray[np.float32], n_texts: i
     encoder = project.encoder_of_embeddings
     otherwise = project.manifest("embeddings/passages").settings["encoder"].get("pooling")  # than the model says itself
     read_by = "" if otherwise else encoder
-    name = chosen_dictionary(project.confirmed("fit"), read_by, n_texts, _dictionary_before(project))
+    name = chosen_dictionary(project.confirmed("fit"), read_by)
     if name == OWN:
         return None
     if Path(name).exists() and Path(name).resolve() == (project.path / "sae").resolve():
@@ -100,18 +89,6 @@ def given_dictionary(project: Workspace, sample: NDArray[np.float32], n_texts: i
     _check_width(name, sae, sample.shape[1])
     _check_encoder(name, sae, encoder, sample)
     return Given(name, sae, read_latents(folder, sae.config.n_latents))
-
-
-def _dictionary_before(project: Workspace) -> str | None:
-    """The dictionary of the SAE that is there; None if there is none that says so."""
-    folder = project.path / "sae"
-    try:
-        there = read_manifest(folder, "sae")
-        with damaged(f"{folder} does not state how it was trained ({{}})"):
-            given = there.settings.get("given")
-            return OWN if given is None else str(given["dictionary"])
-    except (MissingArtifact, CorruptArtifact):
-        return None
 
 
 def _check_width(name: str, sae: SAE, d_in: int) -> None:
