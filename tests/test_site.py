@@ -12,6 +12,7 @@ from types import ModuleType
 import pytest
 
 import unweave as uw
+from unweave.settings import write_new
 
 ROOT = Path(__file__).parent.parent
 SITE = ROOT / "docs" / "site"
@@ -57,6 +58,25 @@ def test_every_route_and_shape_is_described(tmp_path: Path) -> None:
     places = {heading.lower() for heading in re.findall(r"^### (\w+)$", written, flags=re.MULTILINE)}
     assert places == {name.lower() for name in document["components"]["schemas"]}
     assert set(re.findall(r"\]\(#(\w+)\)", written)) <= places
+
+
+def test_every_setting_and_every_file_of_a_project_is_described(tmp_path: Path) -> None:
+    stored, project = importlib.import_module("stored"), ROOT / "tests" / "kept" / "project"
+    stored.write(tmp_path, project)
+    settings = (tmp_path / "settings.md").read_text(encoding="utf-8")
+    write_new(tmp_path / "unweave.toml", {})
+    new = (tmp_path / "unweave.toml").read_text(encoding="utf-8")
+    names = re.findall(r"^(?:# )?(\w+) =", new, flags=re.MULTILINE)
+    assert names and re.findall(r"^\| `(\w+)` \|", settings, flags=re.MULTILINE) == names
+    for artefact, modules in stored.WRITTEN_BY.items():
+        told = " ".join(stored.told_by(f"unweave.{module}") for module in modules)
+        files = [path.name for path in (project / artefact).rglob("*") if path.is_file()]
+        of_runs = (".trec", ".tsv")  # named after systems and splits
+        assert [
+            name
+            for name in files
+            if not name.endswith(of_runs) and name not in ("config.json", ".unweave", "sums.npy") and name not in told
+        ] == [], artefact
 
 
 def test_every_benchmark_has_a_plot() -> None:

@@ -3,9 +3,9 @@
     python docs/site/build.py [OUT]
 
 What Sphinx reads is laid out in a temporary folder as the repository is, so that a link works in both places: the pages
-of docs/, beside them those that are generated: reference/ from docstrings, commands and routes, and measured/ from the
-results of the benchmarks. At the end every link inside of the site is followed, and a page that would load anything
-from elsewhere is an error. OUT is the folder `site` unless another is given.
+of docs/, beside them those that are generated: reference/ from docstrings, commands, routes, settings and a project's
+files, and measured/ from the results of the benchmarks. At the end every link inside of the site is followed, and a
+page that would load anything from elsewhere is an error. OUT is the folder `site` unless another is given.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from urllib.parse import unquote, urlsplit
 import library
 import measured
 import routes
+import stored
 from sphinx.cmd.build import build_main
 
 HERE = Path(__file__).parent
@@ -67,6 +68,7 @@ def lay_out(source: Path) -> None:
     shutil.copy(HERE / "commands.md", source / "reference")
     library.write(source / "reference")
     routes.write(source / "reference")
+    stored.write(source / "reference", ROOT / "tests" / "kept" / "project")
     measured.write(source / "measured", ROOT)
 
 

@@ -2,6 +2,8 @@
 
 Several namers may name one latent: their names stand side by side, each with where it came from and its scores. The
 one that is shown is a person's, or else the one that detection trusts most; where nobody judged, `NAMERS` decides.
+
+    concepts.sqlite  the tables; beside it lie the directions that the names belong to, see `identity`
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""The table of an evaluation, as it is stored and shown."""
+"""The table of an evaluation, as it is stored and shown.
+
+evaluation.json     a row a system, what the SAE explains, and which concepts were useful
+runs/SYSTEM.trec    what each system found, in TREC's six columns; runs/qrels.trec the judgements, in four
+"""
 
 from __future__ import annotations
 

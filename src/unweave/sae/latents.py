@@ -3,6 +3,7 @@
 offsets.npy      (n_texts + 1,) int64
 latents.npy      (n_active,) int32, ascending within a row
 activations.npy  (n_active,) float32, > 0
+sums.npy         the sums of the pages of these three, see `base.pages`
 """
 
 from __future__ import annotations

@@ -5,6 +5,10 @@
 `select` keeps what exceeds a threshold, or the k strongest of a text. However an SAE was trained, one embedding
 always gets the same latents: BatchTopK (Bussmann et al. 2024, arXiv 2412.06410) keeps the k * batch strongest
 activations of a batch in training, and one calibrated threshold replaces the batch afterwards.
+
+    model.safetensors  W_enc, W_dec (n_latents, d_in); b_enc (n_latents,); b_pre (d_in,); threshold (n_latents,) or (1,)
+    history.jsonl      what training reported, an object a report
+    latents.jsonl      of a dictionary that is to be passed on: what it says of its latents, see `dictionaries.latents`
 """
 
 from __future__ import annotations

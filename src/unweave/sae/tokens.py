@@ -9,6 +9,9 @@ so that a term that comes twice counts twice, as in a bag of words, and the scor
 normalisation hold it back. One vector cannot keep what each word was; its tokens do. What comes out are latents like
 those of pooled embeddings: the same index, scoring and explanations read them.
 Source: "Latent Terms", arXiv 2605.29384.
+
+    model.safetensors  an SAE's, see `sae.model`
+    words.json         each latent's words and how much they activate it, the most first
 """
 
 from __future__ import annotations
