@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 
 from unweave.base.records import Contribution, Explanation
 from unweave.errors import AccountingError, BadData, DimensionMismatch
-from unweave.explaining.accounting import explain, explain_rescored
+from unweave.explaining.accounting import explain, explain_dense, explain_rescored
 from unweave.index.scoring import PROFILES
 from unweave.retrieval.searcher import ConceptSearcher
 
@@ -67,6 +67,13 @@ def test_a_boosted_score_of_a_code_by_hand(identity_sae):
     (explanation,) = explain_rescored([8.0], np.array([1.0, 5.0, 4.0]), [code], identity_sae, boosts={2: 0.5})
     assert [(c.latent, c.query, c.value) for c in explanation.contributions] == [(2, 2.0, 6.0), (0, 1.0, 2.0)]
     explanation.check()
+
+
+def test_passages_explained_together_are_explained_as_each_is_alone(identity_sae):
+    query, passages = np.array([1.0, -2.0, 1.0]), np.array([[1.0, 2.0, 3.0], [0.25, 0.0, 0.5], [0.0, 4.0, 1.0]])
+    together = explain_dense([float(query @ passage) for passage in passages], query, passages, identity_sae)
+    assert together == [explain(query, passage, identity_sae) for passage in passages]
+    assert explain_dense([], query, passages[:0], identity_sae) == explain_rescored([], query, [], identity_sae) == []
 
 
 def test_a_passage_without_latents_is_all_bias_and_residual(identity_sae):

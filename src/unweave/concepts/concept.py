@@ -277,7 +277,7 @@ def shown_first(namings: Iterable[Naming], scores: Mapping[str, Sequence[Score]]
         chosen = by_reader and found is not None and found.high >= most
         trust = _RANKS.index(trust_of(naming.namer, scores.get(naming.namer, ())))
         place = NAMERS.index(naming.namer) if naming.namer in NAMERS else len(NAMERS)
-        told = -1.0 if found is None else -found.low
+        told = -1.0 if found is None else -found.low  # of equal trust without detection is what was judged elsewhere
         return naming.name is None, naming.namer != PERSON, not chosen, trust, told, place, naming.namer
 
     return tuple(sorted(given, key=rank))

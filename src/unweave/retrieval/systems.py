@@ -216,28 +216,34 @@ class Reconstructed(_Alone):
 
 
 @dataclass(frozen=True, eq=False)
-class CLSR(_Alone):
+class _Listed(_Alone):
+    """What systems have in common that look through the inverted lists of one index."""
+
+    searcher: ConceptSearcher
+
+    @property
+    def ids(self) -> Ids:
+        return self.searcher.index.ids
+
+    def having(self, latents: Sequence[int]) -> NDArray[np.bool_]:
+        return self.searcher.listed_with(latents)
+
+
+@dataclass(frozen=True, eq=False)
+class CLSR(_Listed):
     """Concept-Level Sparse Retrieval over one index."""
 
     needs: ClassVar[frozenset[str]] = frozenset({VECTOR})
     steers: ClassVar[frozenset[str]] = CONCEPTS
     lowest: ClassVar[float | None] = None
 
-    searcher: ConceptSearcher
     names: Names | None = None
     name: str = "CL-SR"
-
-    @property
-    def ids(self) -> Ids:
-        return self.searcher.index.ids
 
     @property
     def bytes_per_passage(self) -> float:
         index = self.searcher.index
         return index.bytes(forward=True) / max(1, index.n_passages)
-
-    def having(self, latents: Sequence[int]) -> NDArray[np.bool_]:
-        return self.searcher.listed_with(latents)
 
     def search(self, query: EmbeddedQuery, cutoff: int = 10, steering: Steering = AS_IT_IS) -> Hits:
         return self.searcher.search(self._read(query), cutoff, steering)
@@ -263,7 +269,7 @@ class TokenConcepts(CLSR):
 
 
 @dataclass(frozen=True, eq=False)
-class RescoredCLSR(_Alone):
+class RescoredCLSR(_Listed):
     """CL-SR whose best candidates are ordered anew by the dense query and their stored codes; boosts bend both."""
 
     name: ClassVar[str] = "CL-SR rescored"
@@ -271,17 +277,9 @@ class RescoredCLSR(_Alone):
     steers: ClassVar[frozenset[str]] = CANDIDATES
     lowest: ClassVar[float | None] = None
 
-    searcher: ConceptSearcher
     candidates: int
     bytes_per_passage: float
     names: Names | None = None
-
-    @property
-    def ids(self) -> Ids:
-        return self.searcher.index.ids
-
-    def having(self, latents: Sequence[int]) -> NDArray[np.bool_]:
-        return self.searcher.listed_with(latents)
 
     def search(self, query: EmbeddedQuery, cutoff: int = 10, steering: Steering = AS_IT_IS) -> Hits:
         self.check(steering)
@@ -292,14 +290,13 @@ class RescoredCLSR(_Alone):
 
 
 @dataclass(frozen=True, eq=False)
-class DenseRescored(_Alone):
+class DenseRescored(_Listed):
     """The dense model's ranking of what concepts find: its scores, without reading every vector. Boosts bend both."""
 
     name: ClassVar[str] = "CL-SR then dense"
     needs: ClassVar[frozenset[str]] = frozenset({VECTOR})
     lowest: ClassVar[float | None] = None
 
-    searcher: ConceptSearcher
     candidates: int
     dense: Dense
     bytes_per_passage: float
@@ -307,13 +304,6 @@ class DenseRescored(_Alone):
     @property
     def steers(self) -> frozenset[str]:
         return CANDIDATES if "boosts" in self.dense.steers else CANDIDATES - {"boosts"}
-
-    @property
-    def ids(self) -> Ids:
-        return self.searcher.index.ids
-
-    def having(self, latents: Sequence[int]) -> NDArray[np.bool_]:
-        return self.searcher.listed_with(latents)
 
     def search(self, query: EmbeddedQuery, cutoff: int = 10, steering: Steering = AS_IT_IS) -> Hits:
         self.check(steering)
