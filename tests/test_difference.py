@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import unweave as uw
-from unweave.base.records import Contribution, Explanation, Group, Trust
+from unweave.base.records import Contribution, Explanation, Group, Part, Trust
 from unweave.cli import accounts, main
 from unweave.errors import AccountingError, BadData
 from unweave.explaining.accounting import explain
@@ -48,6 +48,24 @@ def test_a_difference_by_hand():
     with pytest.raises(AccountingError, match="differences"):
         replace(found, concepts=found.concepts[1:]).check()
     assert json.loads(json.dumps(found.to_dict()))["concepts"][1]["only"] == "second"
+
+
+def test_one_concept_that_differs_is_enough_for_a_swap():
+    # .6 + .3 against .2 + .3: concept 1 is the same in both. Alone, concept 0 is weakened until it is gone.
+    assert difference(scored(0.6, 0.3), scored(0.2, 0.3)).swap == (0, pytest.approx(0.0))
+    assert difference(scored(0.6), scored(0.2)).swap == (0, pytest.approx(0.0))
+
+
+def test_a_part_that_found_only_one_of_two_passages_has_no_account_of_its_own():
+    part = Part("codes", 0.7, 1, scored(0.6))
+    one, other = (
+        Explanation("sum", of.value, (), parts=(of,)) for of in (part, part._replace(value=0.2, explanation=None))
+    )
+    found = difference(one, other)
+    assert found.parts == (("codes", 0.7, 0.2, None),)
+    assert found.to_dict()["parts"] == [{"system": "codes", "first": 0.7, "second": 0.2, "account": None}]
+    assert "parts" not in difference(scored(0.6), scored(0.2)).to_dict()
+    assert difference(one, one).to_dict()["parts"][0]["account"]["first"] == pytest.approx(0.7)
 
 
 def test_a_concept_is_named_if_its_name_holds_for_one_of_both():

@@ -12,14 +12,16 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.sparse import csr_array
 
+from unweave.base.records import Contribution, Explanation
 from unweave.errors import BadData, DimensionMismatch, ScoringUndefined
 from unweave.index.activations import rounded
-from unweave.index.hits import best
+from unweave.index.hits import IndexHit, best
 from unweave.index.scoring import (
     DOT,
     PROFILES,
     TOKENS,
     Scoring,
+    impacts_of,
     inverse_document_frequency,
     query_weights,
     saturation,
@@ -119,6 +121,11 @@ def test_the_papers_constants_are_the_papers():
 def test_a_latent_that_no_passage_has_weighs_nothing():
     for scoring in PROFILES.values():
         assert inverse_document_frequency(np.array([0, 1]), 4, scoring)[0] == 0
+    assert inverse_document_frequency(np.array([0, 1]), 4, DOT).tolist() == [0, 1]
+
+
+def test_without_a_formula_a_passage_has_its_activations():
+    assert impacts_of(np.array([2.0, 0.5], np.float32), 7.0, DOT).tolist() == [2.0, 0.5]
 
 
 def test_a_passage_keeps_only_its_strongest_latents_and_its_length_counts_only_those(index_of):
@@ -204,6 +211,12 @@ def test_the_best_candidates_are_those_of_a_full_sort(scores, cutoff):
     hits = best(scores, candidates, cutoff)
     assert hits.passages.tolist() == expected
     assert hits.scores.tolist() == scores[expected].tolist()
+
+
+def test_a_hit_of_an_index_is_shown_with_the_pieces_of_its_score_or_without():
+    why = Explanation("concepts", 2.0, (Contribution(3, "rye", 1.0, 2.0, 2.0),))
+    assert IndexHit(1, 2.0, "p7").shown() == (1, 2.0, "p7", "", ())
+    assert IndexHit(1, 2.0, "p7", why).shown() == (1, 2.0, "p7", "", why.pieces()) and why.pieces()
 
 
 # --- from query vector to hits ---------------------------------------------------------------------

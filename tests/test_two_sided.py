@@ -103,6 +103,12 @@ def test_both_ways_are_of_one_score():
     assert both.sums["crossing"] > 0.1, "different concepts of one subject add to a score too"
 
 
+def test_parts_that_miss_the_score_are_said_with_what_they_add_up_to():
+    found = explain_both(np.array([0.1, 0.0]), np.array([-1.0, -1.0]), by_hand())
+    with pytest.raises(AccountingError, match=r"add up to -?\d[\d.e-]*, not to 7"):
+        replace(found, score=7.0).check()
+
+
 def test_a_vector_of_another_width_is_refused():
     with pytest.raises(DimensionMismatch, match="expected one vector of 2 values"):
         explain_both(np.ones(3), np.ones(2), by_hand())

@@ -119,7 +119,7 @@ def explain_rescored(
         boosts: the factors by latent, of w_j . q, that the scores were steered by.
     """
     q = np.asarray(query, dtype=np.float64)
-    held = np.concatenate([np.empty(0, np.int64), *(latents for latents, _ in passages)])
+    held = np.array([latent for latents, _ in passages for latent in latents.tolist()], np.int64)
     products, bias, labels = _products(sae, held, q, boosts), float(sae.b_pre @ q), labels_of(names)
     return [
         Explanation(
