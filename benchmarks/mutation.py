@@ -49,7 +49,7 @@ SEEDED: dict[str, tuple[str, ...]] = {
     "explaining/difference.py": ("test_difference.py",),
     "index/scoring.py": ("test_scoring.py",),
     "index/hits.py": ("test_fusion.py", "test_scoring.py"),
-    "concepts/concept.py": (*_MARKS, "test_concepts.py"),
+    "concepts/concept.py": (*_MARKS, "test_concept.py", "test_concepts.py"),
     "evaluation/measures.py": ("test_evaluation.py", "test_nonsense.py"),
     "base/records.py": ("test_groups.py", "test_explanation.py"),
     "explaining/counterfactual.py": ("test_counterfactual.py",),
