@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from unweave.base.records import Trust
 from unweave.concepts.concept import (
+    CURATED,
     DETECTION,
     FAILED,
     HOLDS_FROM,
@@ -12,9 +13,11 @@ from unweave.concepts.concept import (
     OF_FAMILY,
     OVER_NULLS,
     Concept,
+    Example,
     Naming,
     Score,
     came_with,
+    shown_first,
 )
 
 TOLD = (
@@ -61,3 +64,22 @@ def test_a_dictionarys_name_holds_from_where_it_did_or_from_the_median():
     assert [score.value for score in came_with(None, 0.3, None)] == [0.3]
     assert [score.value for score in came_with(None, 0.3, 0.4)] == [0.4]
     assert list(came_with(None, None, 0.4)) == []
+
+
+def test_where_no_judge_decides_namers_have_an_order():
+    namers = ("lexicon", "somebody's", "keyphrases", "language-model")
+    shown = shown_first([Naming(namer, "rye") for namer in namers], {})
+    assert [naming.namer for naming in shown] == ["language-model", "keyphrases", "lexicon", "somebody's"]
+
+
+def test_a_reader_is_surely_worse_only_below_what_another_is_at_least():
+    namings = [Naming("keyphrases", "grain"), Naming(CURATED, "rye")]
+    least, most = TOLD[0].low, TOLD[0]._replace(value=0.6, low=0.4)
+    for high, first in ((least, CURATED), (least - 0.01, "keyphrases")):
+        scores = {"keyphrases": TOLD, CURATED: (most._replace(high=high), NOT_TOLD[1])}
+        assert shown_first(namings, scores)[0].namer == first
+
+
+def test_examples_are_told_by_their_band():
+    top, near = Example("passages", 3, 0.4), Example("passages", 5, 0.0, "near-miss")
+    assert Concept(7, 12, 0.4, examples=(top, near)).band("near-miss") == (near,)
