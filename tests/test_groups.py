@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 
 import unweave as uw
 from unweave.base.contributions import Label
-from unweave.base.records import Contribution, Explanation, Group, Trust
+from unweave.base.records import Contribution, Explanation, Group, Part, Trust
 from unweave.cli import show
 from unweave.index.scoring import PROFILES
 from unweave.retrieval.searcher import ConceptSearcher
@@ -136,3 +136,12 @@ def test_an_account_of_the_index_groups_by_activation_too_and_not_by_impact(rand
         for c in why.contributions:
             assert c.group is (Group.NAMED if activations[c.latent] >= holds_from else Group.TRACES)
         assert math.fsum(why.groups.values()) == pytest.approx(why.score, rel=1e-5, abs=1e-9)
+
+
+def test_a_sum_is_drawn_by_its_systems_with_their_ranks():
+    parts = (Part("BM25", 0.7, 3, None), Part("codes", 0.2, None, None))
+    drawn = Explanation("sum", 0.9, (), parts=parts).pieces()
+    assert [(piece.label, piece.value, piece.note) for piece in drawn[:2]] == [
+        ("BM25", 0.7, "rank 3"),
+        ("codes", 0.2, ""),
+    ]
