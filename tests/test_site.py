@@ -61,15 +61,15 @@ def test_every_route_and_shape_is_described(tmp_path: Path) -> None:
 
 
 def test_every_setting_and_every_file_of_a_project_is_described(tmp_path: Path) -> None:
-    stored, project = importlib.import_module("stored"), ROOT / "tests" / "kept" / "project"
-    stored.write(tmp_path, project)
+    artefacts, project = importlib.import_module("artefacts"), ROOT / "tests" / "kept" / "project"
+    artefacts.write(tmp_path, project)
     settings = (tmp_path / "settings.md").read_text(encoding="utf-8")
     write_new(tmp_path / "unweave.toml", {})
     new = (tmp_path / "unweave.toml").read_text(encoding="utf-8")
     names = re.findall(r"^(?:# )?(\w+) =", new, flags=re.MULTILINE)
     assert names and re.findall(r"^\| `(\w+)` \|", settings, flags=re.MULTILINE) == names
-    for artefact, modules in stored.WRITTEN_BY.items():
-        told = " ".join(stored.told_by(f"unweave.{module}") for module in modules)
+    for artefact, modules in artefacts.WRITTEN_BY.items():
+        told = " ".join(artefacts.told_by(f"unweave.{module}") for module in modules)
         files = [path.name for path in (project / artefact).rglob("*") if path.is_file()]
         of_runs = (".trec", ".tsv")  # named after systems and splits
         assert [

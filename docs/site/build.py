@@ -18,10 +18,10 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import artefacts
 import library
 import measured
 import routes
-import stored
 from sphinx.cmd.build import build_main
 
 HERE = Path(__file__).parent
@@ -68,7 +68,7 @@ def lay_out(source: Path) -> None:
     shutil.copy(HERE / "commands.md", source / "reference")
     library.write(source / "reference")
     routes.write(source / "reference")
-    stored.write(source / "reference", ROOT / "tests" / "kept" / "project")
+    artefacts.write(source / "reference", ROOT / "tests" / "kept" / "project")
     measured.write(source / "measured", ROOT)
 
 
