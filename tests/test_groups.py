@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ import unweave as uw
 from unweave.base.contributions import Label
 from unweave.base.records import Contribution, Explanation, Group, Part, Trust
 from unweave.cli import show
+from unweave.errors import AccountingError
 from unweave.index.scoring import PROFILES
 from unweave.retrieval.searcher import ConceptSearcher
 
@@ -145,3 +147,35 @@ def test_a_sum_is_drawn_by_its_systems_with_their_ranks():
         ("BM25", 0.7, "rank 3"),
         ("codes", 0.2, ""),
     ]
+
+
+def test_a_sum_with_its_parts_survives_json_and_is_checked_part_by_part():
+    why = Explanation("dense", 0.7, (contribution(0.4, Group.NAMED),), bias=0.2, residual=0.1)
+    of_sum = Explanation("sum", 0.9, (), parts=(Part("dense", 0.7, 1, why), Part("BM25", 0.2, None, None)))
+    of_sum.check()
+    record = json.loads(json.dumps(of_sum.to_dict()))
+    assert Explanation.from_dict(record) == of_sum
+    assert [part["explanation"] is None for part in record["parts"]] == [False, True]
+    assert "parts" not in why.to_dict()
+    wrong = replace(of_sum, parts=(Part("dense", 0.7, 1, replace(why, bias=0.5)), of_sum.parts[1]))
+    with pytest.raises(AccountingError, match="the parts of this dense score"):
+        wrong.check()
+
+
+def test_shares_take_every_part_as_positive():
+    # |1| + |-3| + |2| = 6 of which 1 is named; explained and bias are 1 - 3 = -2, as much as the residual of 2.
+    one = contribution(1.0, Group.NAMED)
+    explanation = Explanation("dense", 0.0, (one,), bias=-3.0, residual=2.0)
+    assert explanation.named_share == pytest.approx(1 / 6)
+    assert explanation.explained_share == 0.5
+    drawn = {piece.label: piece.plain for piece in explanation.pieces()}
+    assert (drawn["bias"], drawn["residual"]) == (True, True)
+
+
+def test_what_is_not_known_of_all_is_told_of_those_of_which_it_is_known():
+    unscored = contribution(1.0, Group.UNNAMED, latent=1)._replace(trust=Trust.UNSCORED)
+    explanation = Explanation("dense", 2.0, (contribution(1.0, Group.NAMED), unscored))
+    assert (explanation.named_share, explanation.named_returning_share) == (0.5, None)
+    assert Explanation("dense", 1.0, (unscored,)).named_share is None
+    returns = replace(explanation, contributions=(contribution(1.0, Group.NAMED, returns=True), unscored))
+    assert returns.named_returning_share == 0.5
