@@ -38,6 +38,7 @@ import related
 import search
 import serving
 import small_corpora
+import soak
 import stability
 import start
 import texts
@@ -56,6 +57,7 @@ from unweave.report.pictures import staircase
 
 ROOT = Path(__file__).parent.parent
 PICTURE = ROOT / "docs" / "hit.svg"
+SOAKED = ROOT / "docs" / "soak.svg"
 _FRONT = {
     "BM25 + tokens + codes 32": "BM25 + tokens + codes",
     "BM25 + dense": "BM25 + dense",
@@ -85,9 +87,8 @@ def pictures() -> dict[Path, str]:
     assert hit.dense_explanation is not None
     title = f"Why \u201c{demo.QUERY}\u201d finds \u201c{hit.passage.title}\u201d"
     of_ideas = ideas.pictures(hit.dense_explanation, results(related.RESULTS), results(readers_marks.RESULTS))
-    return {PICTURE: staircase(hit.dense_explanation, title)} | {
-        ROOT / "docs" / f"ideas-{name}.svg": drawn for name, drawn in of_ideas.items()
-    }
+    drawn = {PICTURE: staircase(hit.dense_explanation, title), SOAKED: soak.picture(results(soak.RESULTS))}
+    return drawn | {ROOT / "docs" / f"ideas-{name}.svg": drawn for name, drawn in of_ideas.items()}
 
 
 def pages() -> list[Path]:
@@ -129,6 +130,7 @@ def blocks() -> dict[str, list[str]]:
         "readable": readable.summary(results(readable.RESULTS)),
         "search": search.summary(results(search.RESULTS)),
         "faults": faults.summary(results(faults.RESULTS)),
+        "soak": soak.summary(results(soak.RESULTS)),
         "cluster": cluster.summary(results(cluster.RESULTS)),
         "million": million.summary(results(million.RESULTS)),
         "start": start.summary(results(start.RESULTS)),

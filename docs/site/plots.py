@@ -384,6 +384,13 @@ def _faults(found: Found, path: Path) -> str:
     return "Faults that were tried, by kind, and those after which something was lost, wrong or a traceback."
 
 
+@_of("soak")
+def _soak(found: Found, path: Path) -> str:
+    of = found["minutes"]
+    curves(path, {"resident memory": (list(range(len(of))), [one["memory_mb"] for one in of])}, "minutes", "MB")
+    return "The server's memory over the hour."
+
+
 @_of("adapters")
 def _adapters(found: Found, path: Path) -> str:
     of = found["adapters"]
