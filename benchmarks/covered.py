@@ -92,8 +92,7 @@ def measured(folder: Path, tests: Iterable[str]) -> dict[str, Any]:
 
 def _tested(words: list[str], environment: Mapping[str, str]) -> int:
     """With what the tests ended; what failed on a busy machine may pass by itself."""
-    durations = ["--durations=0", "--durations-min=1"]
-    run = [sys.executable, "-m", "pytest", "-q", *durations, *words]
+    run = [sys.executable, "-m", "pytest", "-q", *words]
     return subprocess.run(run, cwd=ROOT, env=environment, check=False).returncode
 
 

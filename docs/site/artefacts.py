@@ -17,10 +17,13 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 import numpy as np
+from routes import cell
 from safetensors import safe_open
 
+from unweave.base.artifact import MANIFEST, MARK
 from unweave.settings import Settings, choices_of, default_of, documentation, value_type
 from unweave.stages.places import ARTIFACTS
+from unweave.texts.corpus import Corpus
 
 _SETTINGS = """# Settings
 
@@ -51,15 +54,15 @@ WRITTEN_BY = {
     "evaluation": ("evaluation.table",),
 }
 """One artefact of each kind, and the modules that say what its files mean."""
-_OWN = {".unweave", "config.json"}
+_OWN = {MARK, MANIFEST}
 _MOST_KEYS = 12
 
 
 def write(folder: Path, project: Path) -> None:
     """Write the page of settings and the page of files, of which `project` is the example."""
     (folder / "settings.md").write_text(_SETTINGS + "\n".join(settings()) + "\n", encoding="utf-8")
-    n = len(np.load(project / "corpus" / "offsets.npy")) - 1
-    head = _FILES.format(n=n, manifest=like(project / "corpus" / "config.json").removeprefix("JSON: "))
+    n = len(Corpus.load(project / "corpus"))
+    head = _FILES.format(n=n, manifest=like(project / "corpus" / MANIFEST).removeprefix("JSON: "))
     (folder / "files.md").write_text(head + "\n".join(files(project)) + "\n", encoding="utf-8")
 
 
@@ -75,7 +78,7 @@ def settings() -> Iterator[str]:
             kind = ", ".join(f"`{choice}`" for choice in choices_of(setting) if choice)
             default = default_of(setting)
             shown = "" if default is None or default == "" else f"`{json.dumps(default)}`"
-            meaning = meanings[setting.name].replace("|", "\\|")
+            meaning = cell(meanings[setting.name])
             yield f"| `{setting.name}` | {kind or value_type(config, setting.name).__name__} | {shown} | {meaning} |"
         yield ""
 

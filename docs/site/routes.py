@@ -51,7 +51,7 @@ def _route(method: str, path: str, route: Schema) -> Iterator[str]:
     ]
     if rows:
         yield "| parameter | where | type | |\n| --- | --- | --- | --- |"
-        yield from (f"| `{name}` | {where} | {_type(of)} | {_cell(said)} |" for name, where, of, said in rows)
+        yield from (f"| `{name}` | {where} | {_type(of)} | {cell(said)} |" for name, where, of, said in rows)
         yield ""
     if "requestBody" in route:
         yield f"Body: {_type(_json(route['requestBody']))}.\n"
@@ -71,7 +71,7 @@ def _shape(name: str, schema: Schema) -> Iterator[str]:
         yield "| field | type | |\n| --- | --- | --- |"
         for field, of in fields.items():
             optional = "" if field in needed else ", optional"
-            yield f"| `{field}` | {_type(of)}{optional} | {_cell(of.get('description', ''))} |"
+            yield f"| `{field}` | {_type(of)}{optional} | {cell(of.get('description', ''))} |"
         yield ""
 
 
@@ -106,5 +106,6 @@ def _bounds(of: Schema) -> str:
     return f" ({', '.join(said)})" if said else ""
 
 
-def _cell(said: str) -> str:
+def cell(said: str) -> str:
+    """What is said, as it may stand in a cell of a table."""
     return " ".join(said.split()).replace("|", "\\|")
