@@ -10,6 +10,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -42,10 +43,19 @@ from unweave.texts.collection import Collection
 from unweave.texts.vital_articles import vital_articles
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER")
+IN_MEMORY = Path("/dev/shm")
+ROOM = 8 * 2**30
+"""Bytes that must be free for temporary folders to lie in memory; all tests take less than 3 GB of them."""
 
 # The same examples in every run: a test that fails here fails everywhere.
 settings.register_profile("unweave", deadline=None, max_examples=50, derandomize=True)
 settings.load_profile("unweave")
+
+
+def pytest_configure() -> None:
+    """Temporary folders lie in memory where there is room: thousands of files are written down to the disk else."""
+    if not WORKER and "TMPDIR" not in os.environ and IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free > ROOM:
+        os.environ["TMPDIR"] = tempfile.tempdir = str(IN_MEMORY)
 
 
 # --- what workers do once for all of them -------------------------------------------------------
