@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from unweave.base.records import Explanation
 from unweave.index.hits import Hits
 from unweave.index.query import Counted, explain_concepts
-from unweave.retrieval.fusion import Scale, by_normalized_score, by_reciprocal_rank, explain_part, of_scores, scale_of
+from unweave.retrieval.fusion import Scale, explain_part, fused, of_ranks, of_scores, scale_of
 
 
 def hits(*pairs):
@@ -28,25 +28,34 @@ rankings = st.lists(
 )
 
 
+def by_reciprocal_rank(found, cutoff):
+    return fused(found, [of_ranks(one, 1.0) for one in found], cutoff)
+
+
+def by_normalized_score(found, cutoff, weights=None):
+    each = zip(found, weights or [1.0] * len(found), strict=True)
+    return fused(found, [of_scores(one, scale_of(one, weight)) for one, weight in each], cutoff)
+
+
 def test_ranks_are_fused_as_their_reciprocals():
-    fused = by_reciprocal_rank([hits((7, 0.9), (3, 0.8)), hits((3, 12.0), (5, 2.0))], cutoff=2)
-    assert fused.passages.tolist() == [3, 7]
-    np.testing.assert_allclose(fused.parts, [[1 / 62, 1 / 61], [1 / 61, 0]], rtol=1e-6)
+    both = by_reciprocal_rank([hits((7, 0.9), (3, 0.8)), hits((3, 12.0), (5, 2.0))], cutoff=2)
+    assert both.passages.tolist() == [3, 7]
+    np.testing.assert_allclose(both.parts, [[1 / 62, 1 / 61], [1 / 61, 0]], rtol=1e-6)
 
 
 def test_scores_are_stretched_to_one_before_they_are_added():
-    fused = by_normalized_score([hits((1, 3.0), (2, 2.0), (3, 1.0)), hits((3, 50.0), (2, 40.0))], 10, [1.0, 0.5])
-    assert fused.passages.tolist() == [1, 2, 3]  # 1, .5 and .5: equal scores keep corpus order
-    np.testing.assert_allclose(fused.parts, [[1, 0], [0.5, 0], [0, 0.5]])
+    both = by_normalized_score([hits((1, 3.0), (2, 2.0), (3, 1.0)), hits((3, 50.0), (2, 40.0))], 10, [1.0, 0.5])
+    assert both.passages.tolist() == [1, 2, 3]  # 1, .5 and .5: equal scores keep corpus order
+    np.testing.assert_allclose(both.parts, [[1, 0], [0.5, 0], [0, 0.5]])
 
 
 @pytest.mark.parametrize("fuse", [by_reciprocal_rank, by_normalized_score])
 @given(found=rankings)
 def test_parts_add_up_to_the_score_and_best_come_first(fuse, found):
-    fused = fuse(found, 5)
-    np.testing.assert_allclose(fused.parts.sum(axis=1), fused.scores, rtol=1e-5, atol=1e-6)
-    assert (np.diff(fused.scores) <= 0).all()
-    assert len(fused.passages) == min(5, len({p for one in found for p in one.passages.tolist()}))
+    both = fuse(found, 5)
+    np.testing.assert_allclose(both.parts.sum(axis=1), both.scores, rtol=1e-5, atol=1e-6)
+    assert (np.diff(both.scores) <= 0).all()
+    assert len(both.passages) == min(5, len({p for one in found for p in one.passages.tolist()}))
 
 
 @given(found=rankings)
@@ -55,14 +64,14 @@ def test_reciprocal_ranks_are_what_a_loop_gives(found):
     for one in found:
         for rank, passage in enumerate(one.passages.tolist(), start=1):
             slow[passage] = slow.get(passage, 0) + 1 / (60 + rank)
-    fused = by_reciprocal_rank(found, 100)
-    assert dict(zip(fused.passages.tolist(), fused.scores.tolist(), strict=True)) == pytest.approx(slow)
+    both = by_reciprocal_rank(found, 100)
+    assert dict(zip(both.passages.tolist(), both.scores.tolist(), strict=True)) == pytest.approx(slow)
 
 
 def test_what_a_system_did_not_find_gets_nothing_of_it():
-    fused = by_normalized_score([NOTHING, hits((4, 2.0), (9, 1.0))], 10)
-    assert fused.passages.tolist() == [4, 9]
-    np.testing.assert_allclose(fused.parts[:, 0], 0)
+    both = by_normalized_score([NOTHING, hits((4, 2.0), (9, 1.0))], 10)
+    assert both.passages.tolist() == [4, 9]
+    np.testing.assert_allclose(both.parts[:, 0], 0)
 
 
 def test_an_explanation_still_adds_up_to_its_part():
@@ -90,8 +99,8 @@ def test_a_system_that_counts_from_zero_is_stretched_from_there():
     found = hits((1, 6.0), (2, 4.0))
     assert scale_of(found) == (0.5, 4.0)
     assert scale_of(found, lowest=0.0) == (pytest.approx(1 / 6), 0.0)
-    fused = by_normalized_score([found], 10)
-    assert fused.scores.tolist() == [1.0, 0.0]
+    both = by_normalized_score([found], 10)
+    assert both.scores.tolist() == [1.0, 0.0]
     np.testing.assert_allclose(of_scores(found, scale_of(found, lowest=0.0)), [1, 4 / 6])
 
 
@@ -100,14 +109,3 @@ def test_scores_that_do_not_differ_tell_nothing():
     assert scale_of(hits((1, 3.0), (2, 3.0))) == (0.0, 3.0)
     assert scale_of(hits((1, 0.0)), lowest=0.0) == (0.0, 0.0)
     assert scale_of(hits((1, -2.0)), lowest=0.0) == (0.0, 0.0)  # it lies below what has nothing of the query
-
-
-@pytest.mark.parametrize("weights", [[1.0], [1.0, 2.0, 3.0]])
-def test_each_system_needs_one_weight(weights):
-    with pytest.raises(ValueError, match="expected one each"):
-        by_reciprocal_rank([NOTHING, NOTHING], 10, weights)
-
-
-def test_nothing_cannot_be_fused():
-    with pytest.raises(ValueError, match="nothing to fuse"):
-        by_normalized_score([], 10)

@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 
 import unweave as uw
 from unweave.base.contributions import Label
-from unweave.base.records import Contribution, Explanation, Group, Part, Trust
+from unweave.base.records import Contribution, Explanation, Group, Hit, HitList, Part, Passage, Trust, adds_up
 from unweave.cli import show
 from unweave.errors import AccountingError
 from unweave.index.scoring import PROFILES
@@ -179,3 +179,59 @@ def test_what_is_not_known_of_all_is_told_of_those_of_which_it_is_known():
     assert Explanation("dense", 1.0, (unscored,)).named_share is None
     returns = replace(explanation, contributions=(contribution(1.0, Group.NAMED, returns=True), unscored))
     assert returns.named_returning_share == 0.5
+
+
+# --- hits, as a notebook and a program have them -----------------------------------------------------
+
+WIND = Explanation("concepts", 2.0, (Contribution(3, "wind", 1.0, 2.0, 2.0, Trust.HOLDS),))
+PASSAGE = Passage("p1", "Wind turbine", "It turns wind into power.")
+
+
+def test_a_hit_is_a_row_with_its_title_and_the_parts_of_its_score():
+    row = Hit(2, 2.0, PASSAGE, WIND).shown()
+    assert (row.rank, row.score, row.passage_id, row.text) == (2, 2.0, "Wind turbine", PASSAGE.text)
+    assert [piece.label for piece in row.pieces] == ["wind ● #3", "bias", "residual"]
+    assert Hit(1, 2.0, PASSAGE._replace(title="")).shown() == (1, 2.0, "p1", PASSAGE.text, ())
+
+
+def test_a_hit_as_json_has_the_explanations_that_it_has():
+    record = {"rank": 1, "score": 2.0, "passage_id": "p1", "title": "Wind turbine", "text": PASSAGE.text}
+    assert Hit(1, 2.0, PASSAGE).to_dict() == record
+    both = Hit(1, 2.0, PASSAGE, WIND, replace(WIND, of="dense")).to_dict()
+    assert both == record | {"explanation": WIND.to_dict(), "dense_explanation": WIND.to_dict() | {"of": "dense"}}
+
+
+def test_a_name_has_its_mark_and_a_latent_without_one_has_only_its_number():
+    judged, unnamed = Contribution(3, "wind", 1.0, 2.0, 2.0, Trust.VAGUE), Contribution(5, None, 1, 1, 1, Trust.HOLDS)
+    pieces = Explanation("concepts", 3.0, (judged, unnamed)).pieces()
+    assert [piece.label for piece in pieces[:2]] == ["wind ◐ #3", "#5"]
+
+
+def test_parts_without_an_account_and_concepts_without_a_group_survive_json():
+    unknown = Explanation("sum", 3.0, (), parts=(Part("BM25", 1.0, None, None), Part("CL-SR", 2.0, 1, WIND)))
+    assert Explanation.from_dict(json.loads(json.dumps(unknown.to_dict()))) == unknown
+    named = replace(WIND, contributions=(WIND.contributions[0]._replace(group=Group.NAMED),))
+    assert Explanation.from_dict(named.to_dict()) == named
+
+
+@pytest.mark.parametrize(
+    ("whole", "rtol", "holds"),
+    [(2.5, 0.125, True), (2.53125, 0.125, False), (0.0, 0.0, False), (2.0, 0.0, True), (2 + 5e-10, 0.0, True)],
+)
+def test_parts_may_miss_their_whole_by_a_share_of_all_of_them_taken_as_positive(whole, rtol, holds):
+    assert adds_up([3.0, -1.0], whole, rtol) == holds  # 2 of parts that are 4 in all: 4 / 8 is allowed
+
+
+def test_what_a_console_shows_of_hits_and_of_an_account():
+    hit = Hit(1, 2.0, PASSAGE, WIND)
+    assert repr(hit) == "Hit(1, 2, 'p1', 'Wind turbine')"
+    assert repr(hit) == repr(Hit(1, 2.0, PASSAGE._replace(title="", text="Wind turbine")))
+    assert repr(HitList([])) == "HitList(0 hits)"
+    assert repr(HitList([hit] * 3)) == f"HitList(3 hits: {hit!r}, {hit!r}, {hit!r})"
+    assert repr(HitList([hit] * 4)) == f"HitList(4 hits: {hit!r}, {hit!r}, {hit!r}, …)"
+    strongest = (*WIND.contributions, *(Contribution(n, None, 1.0, 1.0, 1.0) for n in (5, 6, 7)))
+    said = "concepts score 5 = 4 concepts 5 + bias 0.5 + residual -0.5; strongest: wind 2, #5 1, #6 1"
+    assert repr(Explanation("concepts", 5.0, strongest, 0.5, -0.5)) == f"Explanation({said})"
+    assert repr(Explanation("concepts", 0.0, ())) == "Explanation(concepts score 0 = nothing)"
+    parts = (Part("BM25", 0.7, 3, None), Part("codes", 0.2, None, None))
+    assert repr(Explanation("sum", 0.9, (), parts=parts)) == "Explanation(sum score 0.9 = BM25 0.7 + codes 0.2)"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -321,9 +321,9 @@ class Hit:
     """1 for the best."""
     score: float
     passage: Passage
-    explanation: Explanation | None = field(default=None, repr=False)
+    explanation: Explanation | None = None
     """The score as a sum of named concepts."""
-    dense_explanation: Explanation | None = field(default=None, repr=False)
+    dense_explanation: Explanation | None = None
     """The dense retriever's own score of the same pair, as named concepts, bias and residual."""
 
     def __repr__(self) -> str:

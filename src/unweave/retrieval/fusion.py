@@ -43,29 +43,6 @@ class Scale(NamedTuple):
     lowest: float
 
 
-def by_reciprocal_rank(found: Sequence[Hits], cutoff: int, weights: Sequence[float] | None = None) -> Fused:
-    """Fuse by rank alone: scores of different kinds need not be comparable.
-
-    Args:
-        found: each system's hits.
-        weights: one a system; by default 1 each.
-    """
-    weights = _weights(found, weights)
-    return fused(found, [of_ranks(hits, weight) for hits, weight in zip(found, weights, strict=True)], cutoff)
-
-
-def by_normalized_score(found: Sequence[Hits], cutoff: int, weights: Sequence[float] | None = None) -> Fused:
-    """Fuse by scores, each system's hits stretched to 0 to 1.
-
-    Args:
-        found: each system's hits.
-        weights: one a system; by default 1 each.
-    """
-    weights = _weights(found, weights)
-    scales = [scale_of(hits, weight) for hits, weight in zip(found, weights, strict=True)]
-    return fused(found, [of_scores(hits, scale) for hits, scale in zip(found, scales, strict=True)], cutoff)
-
-
 def of_ranks(hits: Hits, weight: float) -> NDArray[np.float64]:
     """What one system's hits are worth by rank, (n_hits,)."""
     return weight / (RANK_OFFSET + np.arange(1, len(hits.passages) + 1))
@@ -111,13 +88,3 @@ def fused(found: Sequence[Hits], parts: Sequence[NDArray[np.float64]], cutoff: i
         of_system[np.searchsorted(passages, hits.passages), nth] = part
     chosen = best(of_system.sum(axis=1).astype(np.float32), np.arange(len(passages)), cutoff)
     return Fused(passages[chosen.passages], chosen.scores, of_system[chosen.passages].astype(np.float32))
-
-
-def _weights(found: Sequence[Hits], weights: Sequence[float] | None) -> Sequence[float]:
-    if not found:
-        raise ValueError("there is nothing to fuse: no system's hits came in")
-    if weights is None:
-        return [1.0] * len(found)
-    if len(weights) != len(found):
-        raise ValueError(f"{len(weights)} weights came in for {len(found)} systems; expected one each")
-    return weights
