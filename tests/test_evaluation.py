@@ -85,7 +85,7 @@ def test_measures_by_hand():
 
 def test_a_query_without_judgements_does_not_count():
     measured = measure({"a": [("y", 1.0)], "unjudged": [("y", 1.0)]}, {"a": {"y": 1}})
-    assert measured["R@100"].per_query == {"a": 1.0}
+    assert measured["R@100"] == (1.0, {"a": 1.0})
 
 
 # --- runs on disk ----------------------------------------------------------------------------------

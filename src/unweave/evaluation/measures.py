@@ -44,7 +44,7 @@ def parse(name: str) -> Any:
         for parameter in ("cutoff", "rel"):  # below 1 they end the whole process, in trec_eval's code
             value = measure.params.get(parameter, 1)
             if type(value) is not int or not 1 <= value <= _LARGEST:
-                raise ValueError(f"{parameter} must be a whole number from 1 on, got {value!r}")
+                raise ValueError(f"{parameter} must be a whole number from 1 to {_LARGEST:,}, got {value!r}")
         list(ir_measures.iter_calc([measure], {"q": {"d": 1}}, {"q": {"d": 1.0}}))
     except Exception as error:  # of many kinds, from ir_measures and what it calls
         raise BadData(
