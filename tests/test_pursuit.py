@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import gc
+import importlib
+import os
+import subprocess
+import sys
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from numba.core.dispatcher import Dispatcher
 from scipy.optimize import nnls
 
+import unweave
 from unweave.config import SAEConfig
 from unweave.errors import BadData, DimensionMismatch
 from unweave.sae import model
@@ -328,3 +335,44 @@ def test_an_embedding_that_is_not_finite_is_named(identity_sae, value):
 def test_a_zero_vector_is_named(identity_sae):
     with pytest.raises(BadData, match="row 1 is a zero vector"):
         pursue(identity_sae, np.array([[1.0, 0, 0], [0, 0, 0]]))
+
+
+# --- the same in every process --------------------------------------------------------------------
+
+# Sums of a few directions of +-1/8 tie often, so that the rounding of a correlation decides which latent is chosen.
+TIES = """
+import hashlib
+import numpy as np
+from unweave.config import SAEConfig
+from unweave.sae.model import SAE, pursue
+random = np.random.default_rng(0)
+U, zeros = random.choice([-1 / 8, 1 / 8], (1024, 64)).astype(np.float32), np.zeros(1024, np.float32)
+sae = SAE(SAEConfig(d_in=64, n_latents=1024, k=16), U, zeros, U, zeros[:64], zeros)
+codes = pursue(sae, U[random.integers(1024, size=(512, 12))].sum(axis=1), 16)
+print(hashlib.sha256(codes.indices.tobytes() + codes.data.tobytes()).hexdigest())
+"""
+
+
+@pytest.mark.slow
+def test_a_process_that_compiles_finds_what_one_finds_that_reads_the_compiled(tmp_path):
+    fresh = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "OPENBLAS_NUM_THREADS": "1"}
+    found = {subprocess.check_output([sys.executable, "-c", TIES], env=fresh, text=True) for _ in range(2)}
+    assert len(found) == 1
+
+
+def kernels() -> list[Dispatcher]:
+    """Every compiled function of the package."""
+    source = Path(unweave.__file__).parent
+    paths = [path.relative_to(source.parent) for path in source.rglob("*.py") if "njit" in path.read_text("utf-8")]
+    modules = [importlib.import_module(".".join(path.with_suffix("").parts)) for path in paths]
+    return [value for module in modules for value in vars(module).values() if isinstance(value, Dispatcher)]
+
+
+def test_a_kernel_whose_sums_may_be_reordered_is_inlined_where_another_calls_it():
+    called = {
+        id(caller.py_func.__globals__.get(name)) for caller in kernels() for name in caller.py_func.__code__.co_names
+    }
+    free = [kernel for kernel in kernels() if kernel.targetoptions.get("fastmath")]
+    assert len(free) > 15
+    for kernel in free:
+        assert kernel.targetoptions.get("forceinline") or id(kernel) not in called, kernel

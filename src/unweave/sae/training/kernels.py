@@ -12,24 +12,26 @@ from numba import njit
 
 _CHUNK = 32
 # Sums may be reordered, so that they use vector instructions; NaN and infinities keep their meaning.
-_kernel = njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"})
+_FREE = {"reassoc", "contract", "nsz"}
+_kernel = njit(nogil=True, cache=True, fastmath=_FREE)
+_part = njit(nogil=True, cache=True, fastmath=_FREE, forceinline=True)  # of other kernels: see `pursuit` for why
 
 
-@_kernel
+@_part
 def _add(out, weight, row):
     """out += weight * row"""
     for j in range(len(out)):
         out[j] += weight * row[j]
 
 
-@_kernel
+@_part
 def _add_four(out, w0, row0, w1, row1, w2, row2, w3, row3):
     """Four rows in one pass over `out`: four reads from far memory are under way at once."""
     for j in range(len(out)):
         out[j] += w0 * row0[j] + w1 * row1[j] + w2 * row2[j] + w3 * row3[j]
 
 
-@_kernel
+@_part
 def _dot(left, right):
     total = left[0] * right[0]
     for j in range(1, len(left)):
@@ -37,7 +39,7 @@ def _dot(left, right):
     return total
 
 
-@_kernel
+@_part
 def _dot_four(left, row0, row1, row2, row3):
     a, b, c, d = left[0] * row0[0], left[0] * row1[0], left[0] * row2[0], left[0] * row3[0]
     for j in range(1, len(left)):
@@ -48,7 +50,7 @@ def _dot_four(left, row0, row1, row2, row3):
     return a, b, c, d
 
 
-@_kernel
+@_part
 def _dots(left, table, places, out):
     """out[i] = left . table[places[i]]"""
     whole = len(places) // 4 * 4
@@ -60,7 +62,7 @@ def _dots(left, table, places, out):
         out[i] = _dot(left, table[places[i]])
 
 
-@_kernel
+@_part
 def _add_all(out, weights, table, places):
     """out += sum_i weights[i] * table[places[i]]"""
     whole = len(places) // 4 * 4
@@ -209,7 +211,7 @@ def by_latent(columns, n_latents):
     return starts, order
 
 
-@_kernel
+@_part
 def latent_gradient(latent, starts, order, rows, values, planes, dz, G, centred, g_enc, g_dec):
     """One latent's rows of dL/dW_enc and dL/dW_dec, each (d_in,)."""
     g_enc[:] = 0
@@ -237,7 +239,7 @@ def latent_gradients(start, stop, starts, order, rows, values, planes, dz, G, ce
         latent_gradient(latent, starts, order, rows, values, planes, dz, G, centred, W_enc[latent], W_dec[latent])
 
 
-@_kernel
+@_part
 def adam_row(w, gradient, mean, square, beta1, beta2, step_size, root_scale, epsilon):
     """One row of Adam (Kingma & Ba 2015): step_size = lr / (1 - beta1^t), root_scale = 1 / sqrt(1 - beta2^t)."""
     for j in range(len(w)):
@@ -246,7 +248,7 @@ def adam_row(w, gradient, mean, square, beta1, beta2, step_size, root_scale, eps
         w[j] -= step_size * mean[j] / (np.sqrt(square[j]) * root_scale + epsilon)
 
 
-@_kernel
+@_part
 def adam_latent(latent, g_enc, g_dec, W_enc, W_dec, moments, adam):
     """Adam on one latent's encoder row and direction; the direction moves along the sphere and stays of length 1."""
     beta1, beta2, step_size, root_scale, epsilon = adam
