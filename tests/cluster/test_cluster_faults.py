@@ -121,7 +121,7 @@ def test_a_flipped_digit_in_what_was_taken_is_said_and_taken_anew(faultless, mad
     file = made.store / "gathered/sample/shards/000001-000000/embeddings/000000.npy"
     file.write_bytes(ways(file.read_bytes())["flip"])
     shutil.rmtree(made.project.path / "sample" / "corpus")
-    with pytest.raises(CorruptArtifact, match="run unweave fit, or name, once more"):
+    with pytest.raises(CorruptArtifact, match="to have it taken anew, run: unweave fit"):
         made.project.fit()
     made.project.fit()
     assert same(made, faultless)
@@ -137,6 +137,18 @@ def test_every_byte_is_read_by_verify(faultless, made, name) -> None:
         assert len(found) == 1 and "unweave index build" in found[0].said
         made.project.index()
         assert path.read_bytes() == content and same(made, faultless)
+
+
+@pytest.mark.parametrize("what", ["corpus/sums.npy", "corpus/passages.jsonl", "embeddings/000000.npy"])
+def test_what_was_taken_is_read_by_verify_too(faultless, made, what) -> None:
+    path = made.store / "gathered/sample/shards/000001-000000" / what
+    path.write_bytes(ways(path.read_bytes())["flip"])
+    (found,) = [one for one in made.project.verify() if one.state == "damaged"]
+    assert found.artifact == f"gathered/sample/shards/000001-000000/{what.partition('/')[0]}"
+    assert "to have it taken anew, run: unweave fit PROJECT" in found.said
+    made.project.fit()
+    assert same(made, faultless)
+    assert {one.state for one in made.project.verify()} == {"whole"}
 
 
 def test_a_stage_makes_again_what_it_finds_damaged(faultless, made) -> None:

@@ -1,13 +1,19 @@
-"""Every byte of what was made of shards, compared with what was written; what is damaged is made again if asked."""
+"""Every byte of what was made of shards and taken from them, compared with what was written.
+
+What is damaged is made again by the command that made it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
-from unweave.cluster.shards import read_note
-from unweave.cluster.stages import CUT, SHARED, STAGES, Damaged, found_damaged, kind_of, place_of
+from unweave.base.artifact import Manifest
+from unweave.cluster import gathering
+from unweave.cluster.shards import folder_of, read_note
+from unweave.cluster.stages import CUT, SHARED, STAGES, found_damaged, kind_of, place_of
 from unweave.cluster.store import Store
 from unweave.cluster.workers import Workers, run
 from unweave.errors import CorruptArtifact, MissingArtifact
@@ -16,9 +22,10 @@ from unweave.stages.places import ARTIFACTS
 
 
 class Checked(NamedTuple):
-    """An artefact of a shard that was read."""
+    """An artefact that was read."""
 
-    artifact: str
+    place: str
+    """In the store."""
     n_bytes: int
     said: str
     """What is wrong with it; empty if it is whole."""
@@ -26,7 +33,7 @@ class Checked(NamedTuple):
 
 @dataclass(frozen=True)
 class Check:
-    """Reads all that was made of a shard; what made something that is damaged is no longer noted."""
+    """Reads all that was made of a shard or taken from it; what is damaged is no longer noted as made."""
 
     store: Store
 
@@ -36,17 +43,24 @@ class Check:
             for stage, of in STAGES.items() if (note := read_note(self.store, shard, stage)) is not None
             for name in of.makes
         }  # fmt: skip
-        return [self._read(shard, name, fingerprint) for name, fingerprint in noted.items()]
+        reads: dict[str, Callable[[], Manifest]] = {
+            place_of(shard, name): partial(self._read, shard, name, fingerprint) for name, fingerprint in noted.items()
+        }
+        return [_of(place, read) for place, read in {**reads, **gathering.checks(self.store, shard)}.items()]
 
-    def _read(self, shard: str, name: str, fingerprint: str | None) -> Checked:
-        try:
-            with found_damaged(self.store, shard, name):
-                manifest = self.store.check(place_of(shard, name), kind_of(name))
-                if fingerprint not in (None, manifest.fingerprint):
-                    raise CorruptArtifact(f"{place_of(shard, name)} is not what was made")
-        except Damaged as error:
-            return Checked(name, 0, str(error))
-        return Checked(name, manifest.bytes, "")
+    def _read(self, shard: str, name: str, fingerprint: str | None) -> Manifest:
+        with found_damaged(self.store, shard, name):
+            manifest = self.store.check(place_of(shard, name), kind_of(name))
+            if fingerprint not in (None, manifest.fingerprint):
+                raise CorruptArtifact(f"{place_of(shard, name)} is not what was made")
+        return manifest
+
+
+def _of(place: str, read: Callable[[], Manifest]) -> Checked:
+    try:
+        return Checked(place, read().bytes, "")
+    except CorruptArtifact as error:
+        return Checked(place, 0, str(error))
 
 
 def checked(workers: Workers, store: Store, shards: Sequence[str]) -> list[Found]:
@@ -64,8 +78,8 @@ def checked(workers: Workers, store: Store, shards: Sequence[str]) -> list[Found
     for shard, every in run(workers, Check(store), shards, "reading shards").items():
         for one in every:
             if one.said:
-                damaged.append(Found(place_of(shard, one.artifact), "damaged", 0, one.said))
+                damaged.append(Found(one.place, "damaged", 0, one.said))
             else:
-                key = f"shards/*/{one.artifact}"
+                key = one.place.replace(folder_of(shard), "shards/*")
                 whole[key] = whole.get(key, 0) + one.n_bytes
     return [*damaged, *(Found(name, "whole", n_bytes, "") for name, n_bytes in whole.items())]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,9 @@ from numpy.typing import NDArray
 
 from unweave import settings
 from unweave.base import progress
-from unweave.base.artifact import MANIFEST, read_manifest
+from unweave.base.artifact import MANIFEST, Manifest, read_manifest
 from unweave.base.digests import digest_of
+from unweave.base.plain import plain
 from unweave.base.records import Passage
 from unweave.cluster.scratch import Scratch
 from unweave.cluster.shards import folder_of
@@ -28,6 +31,11 @@ from unweave.texts.queries import QuerySet
 
 SHARD, ROW = "shard", "row"
 """Metadata of a gathered passage: where it comes from."""
+SAMPLE, READING = "sample", "reading"
+"""What passages are gathered for, and the projects that they become: to train on, and to name from."""
+_COMMANDS = {SAMPLE: "fit", READING: "name"}
+_KINDS = {"corpus": Corpus.kind, "embeddings": Embeddings.kind}
+"""What is taken of a shard."""
 
 
 def drawn(n_passages: int, most: int, seed: int) -> NDArray[np.int64]:
@@ -93,18 +101,50 @@ class Taken:
         """What was put there, copied into a folder.
 
         Raises:
-            CorruptArtifact, MissingArtifact: it is not what was put there, and will be put there anew.
+            CorruptArtifact: it is not what was put there, and will be put there anew.
         """
-        for what, kind in (("corpus", Corpus.kind), ("embeddings", Embeddings.kind)):
-            try:
-                self.store.fetch(self._place(shard, what), kind, into / what)
-            except (CorruptArtifact, MissingArtifact) as damage:
-                self.store.remove(f"{self._place(shard, what)}/{MANIFEST}")
-                raise type(damage)(f"{damage}; to have it taken anew, run unweave fit, or name, once more") from damage
+        for what, kind in _KINDS.items():
+            place = self._place(shard, what)
+            with _taken_anew(self.store, place, self.purpose):
+                self.store.fetch(place, kind, into / what)
         return Corpus.load(into / "corpus"), Embeddings.load(into / "embeddings")
 
     def _place(self, shard: str, what: str) -> str:
-        return f"gathered/{self.purpose}/{folder_of(shard)}/{what}"
+        return _place_of(self.purpose, shard, what)
+
+
+def _place_of(purpose: str, shard: str, what: str) -> str:
+    return f"gathered/{purpose}/{folder_of(shard)}/{what}"
+
+
+def checks(store: Store, shard: str) -> dict[str, Callable[[], Manifest]]:
+    """What was taken of a shard, by its place in the store, each to be read whole.
+
+    A check raises CorruptArtifact where something is not what was put there, and will be put there anew.
+    """
+
+    def check(purpose: str, place: str, kind: str) -> Manifest:
+        with _taken_anew(store, place, purpose):
+            return store.check(place, kind)
+
+    places = {
+        _place_of(purpose, shard, what): partial(check, purpose, _place_of(purpose, shard, what), kind)
+        for purpose in _COMMANDS
+        for what, kind in _KINDS.items()
+    }
+    return {place: read for place, read in places.items() if f"{place}/{MANIFEST}" in store.sizes(place)}
+
+
+@contextmanager
+def _taken_anew(store: Store, place: str, purpose: str) -> Iterator[None]:
+    """What is not whole when it is read is said with the command that takes it anew, which then does."""
+    try:
+        yield
+    except (CorruptArtifact, MissingArtifact) as error:
+        with suppress(OSError):  # who only reads may not
+            store.remove(f"{place}/{MANIFEST}")
+        said = f"{plain(str(error), 300)}; to have it taken anew, run: unweave {_COMMANDS[purpose]} PROJECT"
+        raise CorruptArtifact(said) from error
 
 
 def gather(

@@ -29,6 +29,7 @@ from unweave.base.progress import Stopwatch
 from unweave.base.records import Explanation, Hit, HitList
 from unweave.cluster import gathering
 from unweave.cluster.checking import checked
+from unweave.cluster.gathering import READING, SAMPLE
 from unweave.cluster.scratch import Scratch
 from unweave.cluster.searching import DEADLINE, ShardSearch
 from unweave.cluster.shards import Catalogue, Shard, Source
@@ -64,7 +65,6 @@ from unweave.stages.ensure import Outcome
 from unweave.stages.tokens import fit_tokens
 from unweave.stages.workspace import Workspace
 
-SAMPLE, READING = "sample", "reading"
 SYSTEMS = {"CL-SR": "default", "tokens": "tokens"}
 """What shards are searched by, and the scoring profile of its index."""
 _ITS_OWN = frozenset({"shards"})
