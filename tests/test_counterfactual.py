@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -12,11 +14,15 @@ from hypothesis import strategies as st
 
 from unweave.base.records import Passage
 from unweave.cli import main
+from unweave.config import SAEConfig
+from unweave.encode.words import InWords, Word
 from unweave.errors import BadData
 from unweave.explaining.accounting import explain
 from unweave.explaining.counterfactual import activations, cut, moved
+from unweave.explaining.sentences import sentences_of
 from unweave.project import Project
 from unweave.retrieval.steering import Steering
+from unweave.sae.model import SAE
 from unweave.stages.asked import QueryId
 
 
@@ -140,6 +146,52 @@ def test_a_sentence_cut_out_by_hand(identity_sae):
     assert (found.concept_before, found.concept_after) == (pytest.approx(0.707, abs=2e-3), 0)
     assert found.foretold == pytest.approx(0, abs=2e-3)  # both sentences have six words
     json.dumps(found.to_dict())
+
+
+def test_sentences_count_by_their_words_where_the_encoder_shows_none(identity_sae):
+    # The title, one word, and the text, six, are 1 (0, 1, 0) + 6 (1, 0, 0): the second of seven parts is 1 / sqrt(37).
+    query, passage = np.array([0.0, 1, 0]), Passage("p", "bbb", "The moon is aaa on high.")
+    found = cut(query, passage, 1, "b", Letters(), identity_sae, "en")
+    assert (found.sentence.text, found.sentence.start) == ("bbb", None)
+    assert found.before == pytest.approx(0.707, abs=2e-3) and found.after == pytest.approx(0, abs=1e-3)
+    assert found.foretold - found.before == pytest.approx(-1 / 37**0.5, abs=2e-3)
+
+
+class Mean(Letters):
+    """The mean of the letters' axes: a text's embedding is a sum over its words, and none of these reads another."""
+
+    def in_words(self, texts, *, of_queries=False):
+        found = []
+        for text in texts:
+            words = [Word(match.group(), match.start()) for match in re.finditer(r"\S+", text)]
+            rows = np.array([[word.text.count(letter) for letter in "abc"] for word in words], float)
+            read = np.vstack([np.full(3, 1e-3), rows])  # of the beginning, which has no place in the text
+            found.append(InWords((Word("[CLS]", None), *words), read / np.linalg.norm(read.sum(axis=0))))
+        return found
+
+
+TWICE = "Moon is aaa on high. Sun is bbbb on high. Moon is aaa on high. Fog is c."
+
+
+@pytest.mark.parametrize(
+    ("title", "text"),
+    [("", "The moon is aa on high. The sun is bb on high."), ("The bbb", "The moon is aa. It is c."), ("bb", "aa c."),
+     ("A long title about cc", TWICE), ("", f"  {TWICE}"), (" cc", TWICE), ("bb bb bb", f"bb. {TWICE}")],
+)  # fmt: skip
+def test_what_is_foretold_of_words_that_do_not_read_each_other_is_what_comes(title, text):
+    axes, zeros = np.eye(3, dtype=np.float32), np.zeros(3, np.float32)
+    sae = SAE(SAEConfig(d_in=3, n_latents=3, k=1), axes, zeros, axes, zeros, threshold=np.array([0.01], np.float32))
+    for latent, query in enumerate(np.eye(3)):
+        passage = Passage("p", title, text)
+        if "abc"[latent] in passage.content and len(sentences_of(passage, latent, Mean(), sae, "en")) > 1:
+            found = cut(query, passage, latent, None, Mean(), sae, "en")
+            assert found.foretold == pytest.approx(found.after, abs=1e-6)
+
+
+@pytest.mark.parametrize(("value", "fits"), [(1e6, True), (-1e6, True), (1e6 + 0.5, False), (-2e6, False)])
+def test_a_factor_has_a_bound(value, fits, sae_with_biases):
+    with nullcontext() if fits else pytest.raises(BadData, match="expected a number from -1,000,000 to 1,000,000"):
+        moved(np.array([3.0, 4.0]), {0: value}, {}, sae_with_biases)
 
 
 def test_what_has_no_carrier_or_one_sentence_is_refused(identity_sae):

@@ -205,6 +205,8 @@ def _foretold(
 
 def _words_of(sentence: Sentence, passage: Passage, words: InWords) -> NDArray[np.bool_]:
     """Which words begin in a sentence, (n_words,)."""
-    start = 0 if sentence.start is None else passage.content.find(sentence.text, sentence.start)
+    joined = f"{passage.title} {passage.text}"  # which is read without the blanks around it
+    start = 0 if sentence.start is None else len(passage.title) + 1 + sentence.start
+    start -= len(joined) - len(joined.lstrip())
     starts = np.array([-1 if word.start is None else word.start for word in words.words])
-    return np.asarray((starts >= start) & (starts < start + len(sentence.text)))
+    return np.asarray((starts >= max(0, start)) & (starts < start + len(sentence.text)))

@@ -7,7 +7,7 @@ sentence activates the concept alone, because the passage does only as a whole, 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,9 +15,6 @@ from unweave.base.records import Passage
 from unweave.encode.encoder import Encoder
 from unweave.sae.model import SAE
 from unweave.texts.sentences import split
-
-if TYPE_CHECKING:
-    pass
 
 
 class Sentence(NamedTuple):
