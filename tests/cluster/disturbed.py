@@ -87,7 +87,7 @@ class Proxy:
                 thread = threading.Thread(target=self._serve, args=(near, far), daemon=True)
                 with self._changing:
                     self._connections[near] = self._connections[far] = thread
-                thread.start()
+                    thread.start()  # before anybody can wait for its end
 
     def _serve(self, near: socket.socket, far: socket.socket) -> None:
         with near, far:

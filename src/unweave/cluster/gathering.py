@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -127,12 +128,12 @@ def checks(store: Store, shard: str) -> dict[str, Callable[[], Manifest]]:
         with _taken_anew(store, place, purpose):
             return store.check(place, kind)
 
-    places = {
-        _place_of(purpose, shard, what): partial(check, purpose, _place_of(purpose, shard, what), kind)
-        for purpose in _COMMANDS
-        for what, kind in _KINDS.items()
-    }
-    return {place: read for place, read in places.items() if f"{place}/{MANIFEST}" in store.sizes(place)}
+    found = {}
+    for purpose, (what, kind) in product(_COMMANDS, _KINDS.items()):
+        place = _place_of(purpose, shard, what)
+        if f"{place}/{MANIFEST}" in store.sizes(place):
+            found[place] = partial(check, purpose, place, kind)
+    return found
 
 
 @contextmanager

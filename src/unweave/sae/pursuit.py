@@ -50,7 +50,7 @@ _CHUNK = 1024
 """Correlations that are updated at a time: they stay in the first-level cache meanwhile."""
 _FAST = {"contract", "nnan", "nsz", "reassoc"}
 """What the compiler may do with sums: all are finite, and their order is free."""
-_fast = njit(nogil=True, cache=True, fastmath=_FAST, forceinline=True)
+_part = njit(nogil=True, cache=True, fastmath=_FAST, forceinline=True)
 """Of kernels that others call. A call would be answered by whichever copy was compiled first: by the part's own in the
 process that compiles, by the caller's in one that reads its work from the disk, and the two round differently."""
 
@@ -213,7 +213,7 @@ def _lower_without_gram(x, residual, now, directions, support, z, t):  # type: i
     return _correlate(directions, residual, now)
 
 
-@_fast
+@_part
 def _extend(fit, t):  # type: ignore[no-untyped-def]
     """Add row t to L^-1 and to y; False if the latent's direction lies in the span of those before it."""
     # With g the new row of G_SS, that of L is (v, d): v = L^-1 g, d^2 = g_t - v.v; that of L^-1 is (-v L^-1, 1) / d.
@@ -369,7 +369,7 @@ def _gram_row(j, directions, gram, others, row):  # type: ignore[no-untyped-def]
         row[place] = gram[j, i] if len(gram) else _dot(directions[j], directions[i])
 
 
-@_fast
+@_part
 def _dot(left, right):  # type: ignore[no-untyped-def]
     total = np.float32(0)
     for d in range(len(left)):
@@ -388,7 +388,7 @@ def _correlate(directions, residual, now):  # type: ignore[no-untyped-def]
     return best
 
 
-@_fast
+@_part
 def _lower(start, now, table, places, weights, t):  # type: ignore[no-untyped-def]
     """now = start - sum_i weights_i table[places_i], i < t. Returns the place of its highest value.
 
@@ -442,7 +442,7 @@ def _lower(start, now, table, places, weights, t):  # type: ignore[no-untyped-de
     return where
 
 
-@_fast
+@_part
 def _subtract(now, weight, row):  # type: ignore[no-untyped-def]
     """now -= weight row. Returns the place of its highest value."""
     highest, where = np.float32(-np.inf), 0
