@@ -20,11 +20,12 @@ demo: $(READY)
 test: $(READY) pages check
 
 # A process of tests computes with one thread, since there are as many as processors.
-# The browser's tests run after all others and by themselves: a browser and a server need both cores of a small machine.
+# The browser's tests run after all others, each worker with a browser and a server of its own.
 # Each worker goes through neighbours, which share what is made for them, until it takes some of another's.
 check: check-web
 	cd "$(ROOT)" && $(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports && \
-	  OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(WORKERS) --dist worksteal --ignore=tests/explorer && $(BIN)/pytest -q tests/explorer
+	  OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(WORKERS) --dist worksteal --ignore=tests/explorer && \
+	  $(BIN)/pytest -q -n $(WORKERS) --dist loadfile tests/explorer
 
 # The pages of the explorer, which need Node to be built and nothing to be shown. Where there is no Node that is new
 # enough, what tests them is skipped and says so.
