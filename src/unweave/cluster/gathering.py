@@ -128,7 +128,7 @@ def checks(store: Store, shard: str) -> dict[str, Callable[[], Manifest]]:
         with _taken_anew(store, place, purpose):
             return store.check(place, kind)
 
-    found = {}
+    found: dict[str, Callable[[], Manifest]] = {}
     for purpose, (what, kind) in product(_COMMANDS, _KINDS.items()):
         place = _place_of(purpose, shard, what)
         if f"{place}/{MANIFEST}" in store.sizes(place):
