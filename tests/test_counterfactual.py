@@ -188,6 +188,14 @@ def test_what_is_foretold_of_words_that_do_not_read_each_other_is_what_comes(tit
             assert found.foretold == pytest.approx(found.after, abs=1e-6)
 
 
+@given(st.text(" ab", max_size=5), st.text(" ab", min_size=1, max_size=8))
+def test_a_text_begins_where_its_passage_says_in_what_the_encoder_reads(title, text):
+    passage = Passage("p", title, text)
+    for place, letter in enumerate(text.rstrip()):
+        if passage.text_start + place >= 0:
+            assert passage.content[passage.text_start + place] == letter
+
+
 @pytest.mark.parametrize(("value", "fits"), [(1e6, True), (-1e6, True), (1e6 + 0.5, False), (-2e6, False)])
 def test_a_factor_has_a_bound(value, fits, sae_with_biases):
     with nullcontext() if fits else pytest.raises(BadData, match="expected a number from -1,000,000 to 1,000,000"):

@@ -27,6 +27,12 @@ class Passage(NamedTuple):
         """What the encoder reads: title and text joined by a blank, as BEIR does."""
         return f"{self.title} {self.text}".strip()
 
+    @property
+    def text_start(self) -> int:
+        """Where the text begins in `content`, in characters; below 0 by as many blanks as were left out before it."""
+        joined = f"{self.title} {self.text}"
+        return len(self.title) + 1 - (len(joined) - len(joined.lstrip()))
+
 
 class Query(NamedTuple):
     """One question put to a corpus."""

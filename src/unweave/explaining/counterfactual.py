@@ -205,8 +205,6 @@ def _foretold(
 
 def _words_of(sentence: Sentence, passage: Passage, words: InWords) -> NDArray[np.bool_]:
     """Which words begin in a sentence, (n_words,)."""
-    joined = f"{passage.title} {passage.text}"  # which is read without the blanks around it
-    start = 0 if sentence.start is None else len(passage.title) + 1 + sentence.start
-    start -= len(joined) - len(joined.lstrip())
+    start = passage.text_start + (-len(passage.title) - 1 if sentence.start is None else sentence.start)
     starts = np.array([-1 if word.start is None else word.start for word in words.words])
     return np.asarray((starts >= max(0, start)) & (starts < start + len(sentence.text)))
