@@ -12,20 +12,26 @@ WORKERS ?= 2
 WEB := $(ROOT)/web
 PAGES := $(ROOT)/src/unweave/server/pages/index.html
 
-.PHONY: demo test check check-web web pages docs test-slow test-lowest faults mutation coverage soak screenshots lock dist sbom clean
+.PHONY: demo test check lint check-web web pages docs test-slow test-lowest faults mutation coverage soak screenshots lock dist sbom clean
 
 demo: $(READY)
 	$(BIN)/unweave demo "$(DEMO)"
 
-test: $(READY) pages check
+# What needs the network waits for it, so the environment and the pages are made at once.
+test:
+	$(MAKE) --no-print-directory -j 2 "$(READY)" pages
+	$(MAKE) --no-print-directory check
 
 # A process of tests computes with one thread, since there are as many as processors.
 # The browser's tests run after all others, each worker with a browser and a server of its own.
 # Each worker goes through neighbours, which share what is made for them, until it takes some of another's.
-check: check-web
-	cd "$(ROOT)" && $(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports && \
-	  OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(WORKERS) --dist worksteal --ignore=tests/explorer && \
+check:
+	$(MAKE) --no-print-directory -j 2 lint check-web
+	cd "$(ROOT)" && OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(WORKERS) --dist worksteal --ignore=tests/explorer && \
 	  $(BIN)/pytest -q -n $(WORKERS) --dist loadfile tests/explorer
+
+lint:
+	cd "$(ROOT)" && $(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
 
 # The pages of the explorer, which need Node to be built and nothing to be shown. Where there is no Node that is new
 # enough, what tests them is skipped and says so.
@@ -81,8 +87,9 @@ mutation: $(READY)
 
 # Every package is pinned with its hashes; pip refuses a file that is not among them. PyTorch's CPU build is taken
 # where pip can find it, and first, since a file without a listed hash comes last among several; its build for CUDA,
-# which PyPI has for Linux, needs the packages of cuda.txt.
-PIP := $(BIN)/pip install -q --disable-pip-version-check --no-deps
+# which PyPI has for Linux, needs the packages of cuda.txt. What is installed is compiled at the end by all cores; pip
+# would take one for it, which is half of its time.
+PIP := $(BIN)/pip install -q --disable-pip-version-check --no-deps --no-compile
 $(READY): $(wildcard $(ROOT)/requirements/*.txt) $(ROOT)/pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "unweave needs Python 3.11 or newer; set PYTHON=")'
 	test -x "$(BIN)/python" || $(PYTHON) -m venv "$(VENV)"
@@ -91,6 +98,7 @@ $(READY): $(wildcard $(ROOT)/requirements/*.txt) $(ROOT)/pyproject.toml
 	$(PIP) --require-hashes -r "$(ROOT)/requirements/lock.txt" -r "$(ROOT)/requirements/data.txt"
 	$(BIN)/pip list --format=freeze | grep -q '^torch==.*+cpu' || $(PIP) --require-hashes -r "$(ROOT)/requirements/cuda.txt"
 	$(PIP) --no-build-isolation -e "$(ROOT)"
+	-$(BIN)/python -m compileall -qq -j 0 -x '/tests?/' "$(VENV)/lib"
 	touch "$(READY)"
 
 # Renew the pins, with uv; those of torch-cpu.txt, PyTorch's own CPU build for Linux, by hand.

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -72,12 +73,13 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def compiled_once(shared_folder):
-    """A kernel is compiled by one worker; another that needs it waits and reads it from numba's cache."""
+    """A kernel is compiled by one worker; another that needs the same waits and reads it from numba's cache."""
     compile_now, turn, depth = Dispatcher.compile, threading.RLock(), 0
 
     def compile_in_turn(dispatcher: Any, signature: Any) -> Any:
         nonlocal depth
-        with turn, nullcontext() if depth else locked(shared_folder / "compiling.lock"):
+        kernel = f"{dispatcher.py_func.__module__}.{dispatcher.py_func.__name__}"
+        with turn, nullcontext() if depth else locked(shared_folder / "compiling" / kernel):
             depth += 1
             try:
                 return compile_now(dispatcher, signature)
@@ -272,7 +274,8 @@ def unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
 
 # --- a real project -----------------------------------------------------------------------------
 
-N_ARTICLES = 350
+N_ARTICLES, LENGTH = 350, 240
+"""Articles, and characters of each: to embed all of them whole takes a core half a minute, in test after test."""
 SMALL = {
     "fit": ["--steps", "80", "--n-latents", "768", "--k", "32", "--batch-size", "128"],
     "embed": ["--sentences", "300"],
@@ -280,9 +283,10 @@ SMALL = {
 
 
 def small_collection() -> Collection:
-    """Every 29th article, and wind turbines, with the queries that describe them."""
+    """Where every 29th article begins, and that on wind turbines, with the queries that describe them."""
     whole = vital_articles()
     passages = [p for i, p in enumerate(whole.passages) if i % 29 == 0 or p.passage_id == "Wind_turbine"][:N_ARTICLES]
+    passages = [p._replace(text=textwrap.shorten(p.text, LENGTH, placeholder="")) for p in passages]
     ids = {p.passage_id for p in passages}
     qrels = {
         split: {q: judged for q, judged in of_split.items() if set(judged) <= ids}
@@ -294,7 +298,7 @@ def small_collection() -> Collection:
 
 @pytest.fixture(scope="session")
 def project_folder(request, shared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The whole path on real text with the real encoder: 350 articles, their sentences and descriptions."""
+    """The whole path on real text with the real encoder: 350 articles' beginnings, their sentences and descriptions."""
     made, own = shared_folder / "project", tmp_path_factory.mktemp("real") / "project"
     try:
         return made_once(made, make_project, own, wait=False)

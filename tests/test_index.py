@@ -429,6 +429,24 @@ def test_a_first_search_that_has_to_compile_says_so(index_of, monkeypatch, tmp_p
     assert told == ["compiling the search, once after installation: some seconds"]
 
 
+def test_no_kernel_of_a_search_is_compiled_twice(tmp_path):
+    """Each takes seconds; an index in memory and on disk, with and without deletions or a filter, need the same."""
+    rows = some_rows(20, 0)
+    writer = IndexWriter.create(tmp_path / "index", N_LATENTS, DEFAULT)
+    for index in (
+        ConceptIndex.build(csr_array(rows)),
+        writer.add([str(i) for i in range(20)], csr_array(rows)),
+        writer.delete(["3"]),
+        writer.add(["more"], csr_array(rows[:1])),
+    ):
+        for weights in (np.ones(2, np.float32), np.ones(2)):
+            weights.flags.writeable = weights.dtype != np.float32
+            index.hits(np.array([0, 1]), weights, 3)
+            index.hits(np.array([0, 1], np.int32), weights, 3, allowed=np.arange(index.n_positions) > 4)
+    for kernel in (kernels.search_one, kernels.scan, kernels.begin, kernels.score_all):
+        assert len(kernel.signatures) == 1, kernel
+
+
 # --- in memory -------------------------------------------------------------------------------------
 
 

@@ -20,6 +20,7 @@ import unweave as uw
 from unweave.base.records import Part, Trust
 from unweave.concepts.concept import DETECTION, Concept, Example, Naming
 from unweave.concepts.judges.detection import IN_SPACE
+from unweave.concepts.judges.embedding import ACTIVATES
 from unweave.errors import BadData, CorruptArtifact, DimensionMismatch
 from unweave.index.hits import IndexHit
 from unweave.index.scoring import query_weights
@@ -150,6 +151,21 @@ def test_names_are_judged_in_another_space_and_with_an_encoder_in_its_own_too(co
     assert all(without.concept(latent).score(IN_SPACE) is None for latent in without)
 
 
+def test_a_name_of_which_the_encoder_knows_no_word_is_told_by_chance():
+    def knows_one_word_of_a_theme(texts: list[str]) -> NDArray[np.float32]:
+        known = [" ".join(words.split()[:1]) for words in THEMES.values()]
+        return np.array([np.isin(known, text.split()) for text in texts], np.float32)
+
+    texts = [text for text in TEXTS if knows_one_word_of_a_theme([text]).any()]
+    rows = knows_one_word_of_a_theme(texts)
+    names = uw.name(uw.train(rows, k=1, n_latents=8, steps=100), texts, rows, encoder=knows_one_word_of_a_theme)
+    unknown = [j for j, name in names.items() if not knows_one_word_of_a_theme([name]).any()]
+    assert unknown
+    for concept in map(names.concept, unknown):
+        assert concept.score(IN_SPACE).value == 0.5
+        assert concept.score(ACTIVATES).value == 0
+
+
 def test_texts_and_embeddings_that_do_not_fit_are_refused(sae):
     with pytest.raises(BadData, match=r"599 text.s. came with 600 embedding"):
         uw.name(sae, TEXTS[:-1], X)
@@ -275,8 +291,7 @@ def test_each_noun_says_in_one_line_what_it_holds(sae, concepts, index, tiny_pro
     assert repr(hits).startswith("HitList(10 hits: IndexHit(1, ")
     explanation = uw.Explanation("dense", 2.5, (uw.Contribution(4, "sea", 2.0, 1.0, 2.0),), bias=0.75, residual=-0.25)
     assert (
-        repr(explanation)
-        == "Explanation(dense score 2.5 = 1 concepts 2 + bias 0.75 + residual -0.25; strongest: sea 2)"
+        repr(explanation) == "Explanation(dense score 2.5 = 1 concept 2 + bias 0.75 + residual -0.25; strongest: sea 2)"
     )
     for noun in (sae, concepts, index, project, hits, hits[0], explanation, concepts.concept(next(iter(concepts)))):
         assert "\n" not in repr(noun) and len(repr(noun)) < 400

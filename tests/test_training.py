@@ -402,37 +402,42 @@ def test_a_window_smaller_than_the_data_still_mixes_far_texts():
 # --- several processes -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("variant", ["batch_topk", "jumprelu", "matching_pursuit"])
-def test_two_processes_train_the_sae_that_one_trains(texts, tmp_path, variant):
+def test_two_processes_train_the_sae_that_one_trains(texts, tmp_path):
     # The same batches, so the same gradients but for the order of their sums; ten steps keep the difference small.
     np.save(tmp_path / "texts.npy", texts)
     script = tmp_path / "train.py"
     script.write_text(_TRAINED_UNDER_TORCHRUN)
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    config = TrainConfig(steps=10, batch_size=64, lr=1e-2, variant=variant, dead_after=64, retrieval_weight=0.1)
-    saes = {1: run_training(texts[:1000], texts[1000:], SMALL, config).sae}
-    for n in (1, 2) if variant == "batch_topk" else (2,):  # one process of its own does what this one does
-        command = [*launch, "--nproc-per-node", str(n), str(script), str(tmp_path), str(n), variant]
+    variants = ("batch_topk", "jumprelu", "matching_pursuit")
+    for n in (1, 2):
+        command = [*launch, "--nproc-per-node", str(n), str(script), str(tmp_path), str(n), *variants]
         done = subprocess.run(command, capture_output=True, text=True, timeout=200)
         assert done.returncode == 0, done.stderr
-        saes[n] = SAE.load(tmp_path / f"sae-{n}-0")
-    other = SAE.load(tmp_path / "sae-2-1")
-    for name in ("W_enc", "b_enc", "W_dec", "b_pre", "threshold"):
-        np.testing.assert_allclose(getattr(saes[2], name), getattr(saes[1], name), atol=2e-5, err_msg=name)
-        np.testing.assert_array_equal(getattr(saes[2], name), getattr(other, name), err_msg=name)
+    for variant in variants:
+        config = TrainConfig(steps=10, batch_size=64, lr=1e-2, variant=variant, dead_after=64, retrieval_weight=0.1)
+        here = run_training(texts[:1000], texts[1000:], SMALL, config).sae
+        alone, first, second = (SAE.load(tmp_path / f"{variant}-{name}") for name in ("1-0", "2-0", "2-1"))
+        for name in ("W_enc", "b_enc", "W_dec", "b_pre", "threshold"):
+            what = f"{variant}: {name}"
+            np.testing.assert_allclose(getattr(alone, name), getattr(here, name), atol=2e-5, err_msg=what)
+            np.testing.assert_allclose(getattr(first, name), getattr(here, name), atol=2e-5, err_msg=what)
+            np.testing.assert_array_equal(getattr(first, name), getattr(second, name), err_msg=what)
 
 
 _TRAINED_UNDER_TORCHRUN = """
 import os, pathlib, sys
 import numpy as np
 from unweave.config import SAEConfig, TrainConfig
+from unweave.sae.training.parallel import world_of
 from unweave.sae.training.run import run_training
 
-folder, n, variant = pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+folder, n, variants = pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3:]
 texts = np.load(folder / "texts.npy")
-config = TrainConfig(steps=10, batch_size=64, lr=1e-2, variant=variant, dead_after=64, retrieval_weight=0.1)
-sae = run_training(texts[:1000], texts[1000:], SAEConfig(d_in=16, n_latents=32, k=2), config).sae
-sae.save(folder / f"sae-{n}-{os.environ['RANK']}")
+with world_of("cpu"):
+    for variant in variants:
+        config = TrainConfig(steps=10, batch_size=64, lr=1e-2, variant=variant, dead_after=64, retrieval_weight=0.1)
+        sae = run_training(texts[:1000], texts[1000:], SAEConfig(d_in=16, n_latents=32, k=2), config).sae
+        sae.save(folder / f"{variant}-{n}-{os.environ['RANK']}")
 """
 
 

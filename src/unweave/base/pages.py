@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from unweave.base.arrays import save_array
 from unweave.base.artifact import Manifest, checked_array, typed_array
-from unweave.base.words import U, word_at
+from unweave.base.words import U, read_only, word_at
 from unweave.errors import CorruptArtifact
 
 PAGE_BITS = 12
@@ -95,7 +95,8 @@ class Checked:
 
 def in_memory(array: NDArray[Any]) -> Checked:
     """An array that was just made, of which there is nothing to compare."""
-    found = Checked(np.ascontiguousarray(array), np.zeros(n_pages(array.nbytes), np.uint64), Path(), "")
+    sums = np.zeros(n_pages(array.nbytes), np.uint64)
+    found = Checked(read_only(np.ascontiguousarray(array)), read_only(sums), Path(), "")
     found.paged.seen[:] = 1
     return found
 

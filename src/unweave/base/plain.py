@@ -1,4 +1,4 @@
-"""Untrusted text made safe to print."""
+"""Text as it is printed: what is untrusted made safe, and how many there are of something."""
 
 from __future__ import annotations
 
@@ -36,3 +36,8 @@ def printable(text: str) -> str:
     return "".join(
         c for c in spaced if c in _ALLOWED_FORMAT or unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Co", "Cn"}
     )
+
+
+def number_of(n: int, noun: str) -> str:
+    """`1 concept`, `1,000 concepts`."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from unweave.base import notebook
-from unweave.base.plain import plain
+from unweave.base.plain import number_of, plain
 from unweave.base.stored import read_record
 from unweave.errors import AccountingError
 
@@ -142,7 +142,7 @@ class Explanation:
     """What each system of a sum adds, in the sum's order; everything else explains one system's score."""
 
     def __repr__(self) -> str:
-        sums = [f"{len(self.contributions)} concepts {self.explained:.4g}"] if self.contributions else []
+        sums = [f"{number_of(len(self.contributions), 'concept')} {self.explained:.4g}"] if self.contributions else []
         sums += [f"{name} {value:.4g}" for name, value in (("bias", self.bias), ("residual", self.residual)) if value]
         sums += [f"{plain(part.system, 40)} {part.value:.4g}" for part in self.parts]
         first = [f"{plain(c.name or f'#{c.latent}', 40)} {c.value:.4g}" for c in self.contributions[:3]]

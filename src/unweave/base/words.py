@@ -1,14 +1,28 @@
-"""Reading bytes as words, for kernels."""
+"""What kernels read: bytes as words, and arrays that they are not to write to."""
 
 from __future__ import annotations
+
+from typing import TypeVar
 
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
+from numpy.typing import NDArray
 
 U = np.uint64
 """Places in arrays are unsigned in the kernels, which spares a check for negative ones at every access."""
+_Number = TypeVar("_Number", bound=np.generic)
+
+
+def read_only(array: NDArray[_Number]) -> NDArray[_Number]:
+    """The same numbers, which cannot be written to.
+
+    A kernel is compiled for arrays of a file and for those in memory apart, each for seconds, unless both come so.
+    """
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 @intrinsic

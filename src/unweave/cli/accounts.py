@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from unweave.base.plain import plain
+from unweave.base.plain import number_of, plain
 from unweave.cli import show
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def two_sided(found: TwoSided, top: int = 5) -> Iterator[str]:
     """A score with both texts in concepts: the sum of each kind of part, and below it the largest of them."""
     yield f"dense score {found.score:.4f} ="
     sums = found.sums
-    yield f"  {sums['shared']:+9.4f}  {len(found.shared)} concepts that both share"
+    yield f"  {sums['shared']:+9.4f}  {number_of(len(found.shared), 'concept')} that both share"
     for one in found.shared[:top]:
         yield f"    {one.value:+9.4f}  {show.concept(one)}"
     yield f"  {sums['crossing']:+9.4f}  {len(found.crossing):,} pairs of different concepts, query \u00d7 passage"

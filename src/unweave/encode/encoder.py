@@ -79,10 +79,12 @@ class CallableEncoder:
         return {"model": f"callable {self._name}"}
 
     def encode_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """What the function gives, (n_texts, d_in).
+        """What the function gives, (n_texts, d_in); zeros for a text of which it knows nothing.
+
+        Whoever needs a direction refuses zeros.
 
         Raises:
-            BadData: not one row of numbers a text, rows of another width than before, or one zero or not finite.
+            BadData: not one row of numbers a text, rows of another width than before, or one that is not finite.
         """
         try:
             rows = np.asarray(self.embed(list(texts)), dtype=np.float32)
@@ -98,7 +100,8 @@ class CallableEncoder:
         self._width = self._width or rows.shape[1]
         if rows.shape[1] != self._width:
             raise BadData(f"the encoder {self._name} gave rows {rows.shape[1]} wide, and {self._width} wide before")
-        refuse_unusable(rows, f"the encoder {self._name}")
+        known = np.flatnonzero(rows.any(axis=1))
+        refuse_unusable(rows[known], f"the encoder {self._name}", known)
         return rows
 
     encode_queries = encode_passages

@@ -200,12 +200,14 @@ def search_one(  # type: ignore[no-untyped-def]
     can_be_meant, plan = begin(latents, weights, document_frequency, scales, formula, effort, cutoff, scratch)
     if not can_be_meant:
         return BAD_QUERY, none
-    ended = scan(postings, forward, formula, 0, n_passages, scales, plan, banned, allowed, scratch)
+    ended = scan(postings, forward, formula, np.int64(0), n_passages, scales, plan, banned, allowed, scratch)
     if ended != DONE:
         return ended, none
     n = drop_unneeded(scratch, plan)
     positions, scores = scratch.positions[:n], scratch.values[:n]
-    if not plan.at_once and not score_all(forward, formula, 0, positions, n_passages, scratch.weights, scores):
+    if not plan.at_once and not score_all(
+        forward, formula, np.int64(0), positions, n_passages, scratch.weights, scores
+    ):
         return BAD_FORWARD, none
     keys = sort_keys(scores, positions)
     end(plan, scratch)
@@ -348,7 +350,7 @@ def _score_now(forward, formula, position, n_passages, weights):  # type: ignore
     """The score of one passage of a segment, and how many latents it shares with the query; -1: see `score_of`."""
     one, start, length = np.empty(1, np.uint64), np.empty(1, np.uint64), np.empty(1, np.int64)
     one[0] = position
-    if not find_rows(forward, 0, one, n_passages, formula.id_bytes, start, length):
+    if not find_rows(forward, np.int64(0), one, n_passages, formula.id_bytes, start, length):
         return 0.0, np.int64(-1)
     return score_of(forward.rows.data, start[0], length[0], formula, weights)
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unweave.base import progress
+from unweave.base.words import read_only
 from unweave.errors import BadData
 from unweave.index import kernels
 from unweave.index.hits import Hits
@@ -48,9 +49,10 @@ class Whole:
             first: (n_segments + 1,) the position of each segment's first passage.
             document_frequency: (n_latents,) how many passages have each latent.
         """
-        self._segments, self._first, self._document_frequency = segments, first, document_frequency
+        self._segments, self._first = segments, first
+        self._document_frequency = read_only(document_frequency)
         no_scales = np.zeros((1, len(document_frequency)), np.float32)
-        self._scales = np.max([s.scales for s in segments] or no_scales, axis=0)
+        self._scales = read_only(np.max([s.scales for s in segments] or no_scales, axis=0))
 
     def search(self, asked: Asked, formula: Formula) -> Hits:
         """The best passages, as `ConceptIndex.search` says."""
@@ -109,9 +111,9 @@ class Whole:
     def _may_be_found(self, nth: int, allowed: NDArray[np.bool_] | None) -> NDArray[np.uint64]:
         live = self._segments[nth].live
         if allowed is None:
-            return live
+            return read_only(live)
         bits = kernels.allowed_bits(allowed[self._first[nth] : self._first[nth + 1]])
-        return bits & live if len(live) else bits
+        return read_only(bits & live if len(live) else bits)
 
     # --- what cannot be meant ---------------------------------------------------------------------
 
@@ -166,7 +168,8 @@ def by_segment(first: NDArray[np.int64], positions: NDArray[Any]) -> Iterator[tu
 
 def _contiguous(asked: Asked) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """A query as kernels read it."""
-    return np.ascontiguousarray(asked.latents, np.int64), np.ascontiguousarray(asked.weights, np.float32)
+    latents, weights = np.ascontiguousarray(asked.latents, np.int64), np.ascontiguousarray(asked.weights, np.float32)
+    return read_only(latents), read_only(weights)
 
 
 def _banned(asked: Asked) -> NDArray[np.uint32]:

@@ -33,6 +33,7 @@ from unweave.base.arrays import ArrayWriter, save_array
 from unweave.base.artifact import Manifest, check_file, load_array
 from unweave.base.cores import spans
 from unweave.base.foreign import shown
+from unweave.base.words import read_only
 from unweave.errors import BadData, CorruptArtifact, ScoringUndefined
 from unweave.index import build_kernels, kernels
 from unweave.index.activations import ACTIVATION_BYTES
@@ -178,7 +179,10 @@ class Segment:
             CorruptArtifact: the ids are not those that were written.
         """
         found = np.empty(len(ids.offsets) - 1, np.int64)
-        if not build_kernels.find_ids(self._ids, self._id_offsets, self._id_order, *ids, self.live, found):
+        wanted = IdBytes(read_only(ids.data), read_only(ids.offsets))
+        if not build_kernels.find_ids(
+            self._ids, self._id_offsets, self._id_order, *wanted, read_only(self.live), found
+        ):
             raise CorruptArtifact(f"{self.folder}: the ids do not match their checksums: {pages.WHAT_TO_DO}")
         return found
 
@@ -213,7 +217,7 @@ class Segment:
         starts, lengths = self._found(places)
         starts = starts.astype(np.int64)
         ends = starts + lengths * (formula.id_bytes + ACTIVATION_BYTES)
-        found = build_kernels.kept_entries(self.forward.rows.data, starts, ends, formula)
+        found = build_kernels.kept_entries(self.forward.rows.data, read_only(starts), read_only(ends), formula)
         return Indexed([self.id(place) for place in places.tolist()], self._as_rows(*found))
 
     def _found(self, places: NDArray[np.int64]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from unweave.base.artifact import Manifest
 from unweave.base.files import write_atomically
-from unweave.base.plain import plain
+from unweave.base.plain import number_of, plain
 from unweave.base.records import NO_NAME_HOLDS, RETURNS, Contribution, Explanation, Hit, Trust, marks, traces_of
 from unweave.concepts import store
 from unweave.concepts.concept import Concept
@@ -253,7 +253,7 @@ def _rows(explanation: Explanation | None) -> list[Row]:
     shown, others = whole[:_ROWS_SHOWN], whole[_ROWS_SHOWN:]
     parts: list[tuple[str, int | None, float]] = [(_label(c), c.latent, c.value) for c in shown]
     if others:
-        parts.append((f"{len(others)} more concepts", None, sum(c.value for c in others)))
+        parts.append((number_of(len(others), "more concept"), None, sum(c.value for c in others)))
     if traces:
         said, value = traces_of(traces)
         parts.append((said, None, value))

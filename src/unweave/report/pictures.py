@@ -13,7 +13,7 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
-from unweave.base.plain import plain
+from unweave.base.plain import number_of, plain
 from unweave.base.records import NO_NAME_HOLDS, Contribution, Explanation, Trust, marks, traces_of
 from unweave.encode.words import Word
 from unweave.explaining.counterfactual import Counterfactual, Standing
@@ -59,7 +59,7 @@ def staircase(explanation: Explanation, title: str) -> str:
     whole, traces = explanation.folded()
     steps = [(_label(c), c.value) for c in whole[:_STEPS]]
     if others := whole[_STEPS:]:
-        steps.append((f"{len(others):,} more concepts", math.fsum(c.value for c in others)))
+        steps.append((number_of(len(others), "more concept"), math.fsum(c.value for c in others)))
     steps += [traces_of(traces)] if traces else []
     steps += [(part.system, part.value) for part in explanation.parts]
     rest = (("bias", explanation.bias), ("residual", explanation.residual))
@@ -75,7 +75,7 @@ def waterfall(found: Difference, first: str, second: str) -> str:
     """
     steps = [(_label(one), one.difference) for one in found.concepts[:_STEPS]]
     if others := found.concepts[_STEPS:]:
-        steps.append((f"{len(others):,} more concepts", math.fsum(one.difference for one in others)))
+        steps.append((number_of(len(others), "more concept"), math.fsum(one.difference for one in others)))
     steps += [(part.system, part.first - part.second) for part in found.parts]
     steps += [(name, value) for name, value in (("bias", found.bias), ("residual", found.residual)) if value]
     start, end = (

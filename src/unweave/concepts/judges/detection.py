@@ -121,13 +121,14 @@ def lexical(evidence: Evidence) -> Space:
 def embedded(encoder: Encoder, names: Sequence[str]) -> NDArray[np.float32]:
     """Embeddings of names, (n_names, d), from the mean of all: short phrases are alike for being short.
 
-    Of few names no mean is taken.
+    Of few names no mean is taken. A name of which the encoder knows nothing stays a row of zeros, unlike every text.
     """
     different = sorted(set(names))
     place = {name: row for row, name in enumerate(different)}
     vectors = np.concatenate([encoder.encode_passages(some) for some in _some(different)])
-    if len(different) >= _ENOUGH_FOR_A_MEAN:
-        vectors = vectors - vectors.mean(axis=0)
+    known = vectors.any(axis=1)
+    if np.count_nonzero(known) >= _ENOUGH_FOR_A_MEAN:
+        vectors[known] -= vectors[known].mean(axis=0)
     return np.asarray(vectors[[place[name] for name in names]], np.float32)
 
 

@@ -111,13 +111,16 @@ def _retrieved(evidence: Evidence, vectors: Mapping[int, NDArray[np.float32]]) -
 
 
 def _activates(evidence: Evidence, names: Mapping[int, str | None]) -> dict[int, bool]:
-    """Whether each name, embedded as a text, activates its latent."""
+    """Whether each name, embedded as a text, activates its latent; one of which the encoder knows nothing does not."""
     named = [(latent, name) for latent, name in names.items() if name is not None]
-    activates = {}
+    activates = dict.fromkeys((latent for latent, _ in named), False)
     for start in range(0, len(named), _ENCODED):
         some = named[start : start + _ENCODED]
-        codes = evidence.sae.encode(evidence.encoder.encode_passages([name for _, name in some])).tocsr()
-        for row, (latent, _) in enumerate(some):
+        vectors = evidence.encoder.encode_passages([name for _, name in some])
+        known = vectors.any(axis=1)
+        codes = evidence.sae.encode(vectors[known])
+        for row, place in enumerate(np.flatnonzero(known).tolist()):
+            latent, _ = some[place]
             activates[latent] = latent in codes.indices[codes.indptr[row] : codes.indptr[row + 1]]
     return activates
 
