@@ -98,7 +98,7 @@ $(READY): $(wildcard $(ROOT)/requirements/*.txt) $(ROOT)/pyproject.toml
 	$(PIP) --require-hashes -r "$(ROOT)/requirements/lock.txt" -r "$(ROOT)/requirements/data.txt"
 	$(BIN)/pip list --format=freeze | grep -q '^torch==.*+cpu' || $(PIP) --require-hashes -r "$(ROOT)/requirements/cuda.txt"
 	$(PIP) --no-build-isolation -e "$(ROOT)"
-	-$(BIN)/python -m compileall -qq -j 0 -x '/tests?/' "$(VENV)/lib"
+	$(BIN)/python -m compileall -qq -j 0 -x '/tests?/' "$(VENV)/lib" || true  # some packages carry files that are no Python
 	touch "$(READY)"
 
 # Renew the pins, with uv; those of torch-cpu.txt, PyTorch's own CPU build for Linux, by hand.

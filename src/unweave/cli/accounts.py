@@ -88,19 +88,18 @@ def difference(found: Difference, top: int = 10, words: Sequence[ByWords] = ()) 
         for which, of in zip(("first", "second"), words, strict=False):
             yield from _words_of(one, which, of)
     if others := found.concepts[top:]:
-        more = f"{len(others)} more {kind[: -1 if len(others) == 1 else None]}"
-        yield f"  {sum(one.difference for one in others):+9.4f}  {more}"
+        yield f"  {sum(one.difference for one in others):+9.4f}  {number_of(len(others), f'more {kind}')}"
     if found.bias:
         yield f"  {found.bias:+9.4f}  bias"
     yield f"  {found.residual:+9.4f}  residual: what the concepts leave over of each"
-    if found.swap is not None and kind == "concepts":
+    if found.swap is not None and kind == "concept":
         one = found.concepts[0]
         weight = f"{show.named(one.latent, one.name, one.trust, one.returns)} times {found.swap.factor:.2f}"
         yield f"the smallest change that makes them equal: in the query, {weight}"
 
 
 def _differing(one: Differing, kind: str) -> str:
-    said = f'"{plain(one.name or "", 60)}"' if kind == "terms" else show.named(
+    said = f'"{plain(one.name or "", 60)}"' if kind == "term" else show.named(
         one.latent, one.name, one.trust, one.returns
     )  # fmt: skip
     return f"{said}: {one.first:+.4f} - {one.second:+.4f}".replace("- -", "+ ").replace("- +", "- ") + _ONLY[one.only]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from unweave.base.plain import plain
+from unweave.base.plain import number_of, plain
 from unweave.cli.options import JSON, open_project, print_json
 from unweave.concepts.relations.kinds import LEAST_TEXTS, SAME, Kind
 
@@ -166,7 +166,7 @@ def _lead(lead: Lead, fates: Mapping[int, Fate]) -> Iterator[str]:
     for one in (*gains[:_FOR], *losses[:_AGAINST]):
         yield f"  {one.difference:+.4f}  {_marked(one)}   {_fate(fates.get(one.latent))}"
     if others:
-        more = f"{len(others)} more concept{'s' if len(others) > 1 else ''}"
+        more = number_of(len(others), "more concept")
         yield f"  {math.fsum(one.difference for one in others):+.4f}  {more}"
     yield f"  {found.residual:+.4f}  residual"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from unweave.base.plain import plain
+from unweave.base.plain import number_of, plain
 from unweave.cli.options import JSON, config_of, open_project, print_json
 
 if TYPE_CHECKING:
@@ -161,8 +161,8 @@ def _asked(found: Plan) -> Iterator[str]:
     )
     cards = f", {order.gpus} GPU{'s' * (order.gpus > 1)}" if order.gpus else ", no GPU"
     yield (
-        f"{_many(found.machines, 'machine')}, {_many(found.cores, 'core')}{cards}; "
-        f"{_many(sizes.n_shards, 'shard')} of {sizes.shard_passages:,}; {sizes.n_latents:,} latents"
+        f"{number_of(found.machines, 'machine')}, {number_of(found.cores, 'core')}{cards}; "
+        f"{number_of(sizes.n_shards, 'shard')} of {sizes.shard_passages:,}; {sizes.n_latents:,} latents"
     )
 
 
@@ -181,7 +181,7 @@ def _stages(found: Plan) -> Iterator[str]:
         {
             "stage": stage.name,
             "machines": f"{stage.machines:,}",
-            "on": _many(stage.workers, stage.on),
+            "on": number_of(stage.workers, stage.on),
             "time": "runs on" if stage.hours is None else _time(stage.hours),
             "bound by": stage.bound_by,
             "disk": _bytes(stage.disk_bytes),
@@ -224,7 +224,7 @@ def _search(found: Plan) -> Iterator[str]:
     copies = f", {assumptions.replicas} copies" if assumptions.replicas > 1 else ""
     yield (
         f"Search, simulated: {assumptions.queries_per_second:g} queries a second, each to "
-        f"{_many(service.n_shards, 'shard')} on {_many(service.machines, 'machine')}{copies}"
+        f"{number_of(service.n_shards, 'shard')} on {number_of(service.machines, 'machine')}{copies}"
     )
     yield (
         f"  a query takes {_seconds(service.core_seconds)} of cores in all; machines are busy "
@@ -308,10 +308,6 @@ def columns(rows: Sequence[dict[str, str]], left: Sequence[str]) -> Iterator[str
 
 def _seconds(seconds: float) -> str:
     return f"{seconds:,.1f} s" if seconds >= 1 else f"{1e3 * seconds:.3g} ms"
-
-
-def _many(n: int, what: str) -> str:
-    return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 def _time(hours: float) -> str:

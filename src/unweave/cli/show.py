@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from unweave.base.plain import plain, printable
+from unweave.base.plain import number_of, plain, printable
 from unweave.base.records import NO_NAME_HOLDS, RETURNS, Contribution, Explanation, Hit, Trust, marks, traces_of
 from unweave.evaluation.reproduction import Reproduction
 from unweave.evaluation.reproduction import table as reproduced_rows
@@ -35,19 +35,19 @@ _UNITS = {
 
 
 _LABELS = {
-    "concepts": ("concept score", "concepts"),
-    "dense": ("dense score", "concepts"),
-    "rescored": ("score by codes", "concepts"),
-    "embedding": ("squared length", "concepts"),
-    "terms": ("BM25", "terms"),
-    "sum": ("sum", "systems"),
-    "distance": ("distance", "concepts"),
+    "concepts": ("concept score", "concept"),
+    "dense": ("dense score", "concept"),
+    "rescored": ("score by codes", "concept"),
+    "embedding": ("squared length", "concept"),
+    "terms": ("BM25", "term"),
+    "sum": ("sum", "system"),
+    "distance": ("distance", "concept"),
 }
-"""By what an explanation is of: how its score and its parts are called."""
+"""By what an explanation is of: how its score and one of its parts are called."""
 
 
 def label(of: str) -> tuple[str, str]:
-    """How a score of a kind and its parts are called."""
+    """How a score of a kind and one of its parts are called."""
     return _LABELS[of]
 
 
@@ -217,13 +217,13 @@ def explain(explanation: Explanation, top: int = 5, words: ByWords | None = None
         return
     whole, traces = explanation.folded()
     for contribution in whole[:top]:
-        shown = f'"{plain(contribution.name or "", 60)}"' if kind == "terms" else concept(contribution)
+        shown = f'"{plain(contribution.name or "", 60)}"' if kind == "term" else concept(contribution)
         yield f"  {contribution.value:+9.4f}  {shown}"
         if words is not None:
             number = explanation.contributions.index(contribution)
             yield f"             {of_words(words.of(number), float(words.of_no_word[number]))}"
     if others := whole[top:]:
-        yield f"  {sum(c.value for c in others):+9.4f}  {len(others)} more {kind[: -1 if len(others) == 1 else None]}"
+        yield f"  {sum(c.value for c in others):+9.4f}  {number_of(len(others), f'more {kind}')}"
     if traces:
         said, value = traces_of(traces)
         yield f"  {value:+9.4f}  {said}"

@@ -367,8 +367,8 @@ def quieten() -> None:
     from transformers.utils import logging as of_transformers
 
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
-    of_transformers.disable_progress_bar()  # type: ignore[no-untyped-call]
-    of_transformers.set_verbosity_error()  # type: ignore[no-untyped-call]
+    of_transformers.disable_progress_bar()
+    of_transformers.set_verbosity_error()
 
 
 def _first_line(error: Exception) -> str:
