@@ -54,7 +54,8 @@ check-web:
 docs: $(READY)
 	cd "$(ROOT)" && $(BIN)/python docs/site/build.py
 
-# Minutes of work: the whole demo corpus, SciFact (with UNWEAVE_DATA=folder), the dense baseline computed directly.
+# Minutes of work: the whole demo corpus, SciFact (with UNWEAVE_DATA=folder), the dense baseline computed directly, every
+# command in Python's strictest mode, some faults of each kind.
 test-slow: $(READY)
 	cd "$(ROOT)" && $(BIN)/pytest -q -m slow
 

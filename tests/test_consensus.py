@@ -118,6 +118,7 @@ def test_of_its_runs_the_one_that_found_a_latent_least_marks_it(texts, trained):
     assert np.nanmax(trained.sae.twin) < 1  # an average is none of its members
 
 
+@pytest.mark.slow  # five whole trainings
 def test_it_finds_more_of_what_texts_are_made_of_than_one_run(sparse_data):
     data = sparse_data(n=3000, active=2)
 

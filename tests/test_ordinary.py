@@ -110,6 +110,7 @@ COMMANDS = (
 )  # fmt: skip
 
 
+@pytest.mark.slow  # every command, in a Python that checks its own memory
 def test_no_command_warns_under_pythons_strictest_mode(kept_copy):
     """`python -X dev -W error`: unclosed files, deprecated calls and the like are errors."""
     words = [[str(kept_copy) + w[1:] if w[:1] == "P" else w for w in command.split()] for command in COMMANDS]

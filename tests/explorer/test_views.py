@@ -60,6 +60,7 @@ def test_queries_are_brushed_by_the_keyboard_opened_and_gone_on_with_in_the_sear
     n = sum(one["first"] - one["second"] >= 0.5 - 1e-9 for one in queries)
     assert 0 < n < len(queries)
     expect(page.locator(".listed").get_by_role("status")).to_contain_text(str(n))
+    expect(page.locator("table.by-query")).to_have_attribute("aria-rowcount", str(n + 1))  # the others are gone
     row = page.locator("table.by-query tbody tr").first
     query = page.locator("table.by-query td.name button").first
     text = query.inner_text()

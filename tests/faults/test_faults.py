@@ -103,6 +103,7 @@ def test_an_old_folder_that_is_removed_before_the_new_one_is_synced_may_leave_ne
 # --- faults -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow  # a minute; `make faults` tries thousands
 @needs_compiler
 def test_nothing_is_lost_wrong_or_a_traceback_after_a_few_faults_of_each_kind():
     done = subprocess.run([sys.executable, HERE / "run.py", "--quick", "--jobs", "1"], capture_output=True, text=True)
