@@ -6,7 +6,7 @@ Runs all tests, or those that are named, under coverage.py, which is installed b
 Commands that tests start in processes of their own are counted, but for processes that a test kills. Compiled kernels
 are not: what numba has compiled is out of coverage's sight, and mutation.py tries it instead.
 
-A whole run takes half an hour of two cores; it writes results/coverage.json, by room. A run of named tests writes
+A whole run takes half an hour of two cores; it writes results/covered.json, by room. A run of named tests writes
 nothing and prints what those tests alone cover. The last line is one JSON object: the shares of lines and of branches.
 """
 
@@ -27,7 +27,7 @@ from measuring import about
 from unweave.cli.show import table
 
 ROOT = Path(__file__).parent.parent
-RESULTS = Path(__file__).parent / "results" / "coverage.json"
+RESULTS = Path(__file__).parent / "results" / "covered.json"
 PACKAGE = "coverage==7.17.5"
 SETTINGS = """[run]
 branch = true

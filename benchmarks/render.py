@@ -16,6 +16,7 @@ from typing import Any
 
 import audits
 import click
+import covered
 import demo
 import dictionary
 import dictionary_choices
@@ -130,6 +131,7 @@ def blocks() -> dict[str, list[str]]:
         "readable": readable.summary(results(readable.RESULTS)),
         "search": search.summary(results(search.RESULTS)),
         "faults": faults.summary(results(faults.RESULTS)),
+        "covered": covered.summary(results(covered.RESULTS)),
         "soak": soak.summary(results(soak.RESULTS)),
         "cluster": cluster.summary(results(cluster.RESULTS)),
         "million": million.summary(results(million.RESULTS)),

@@ -391,6 +391,17 @@ def _soak(found: Found, path: Path) -> str:
     return "The server's memory over the hour."
 
 
+@_of("covered")
+def _covered(found: Found, path: Path) -> str:
+    of = found["rooms"]
+    shares = {
+        kind: [100 * one[ran] / max(1, one[whole]) for one in of]
+        for kind, ran, whole in (("lines", "ran", "lines"), ("branches", "taken", "branches"))
+    }
+    rows(path, [one["room"] for one in of], shares, "% that tests run")
+    return "Lines and branches that the tests run, by room."
+
+
 @_of("adapters")
 def _adapters(found: Found, path: Path) -> str:
     of = found["adapters"]
