@@ -54,7 +54,7 @@ def test_each_step_of_a_staircase_begins_where_the_one_above_ends():
         pytest.approx(450 * 10 / 58, abs=0.02),
         pytest.approx(450 * 9 / 58, abs=0.02),
     ]
-    assert "1 more concept" in drawn and "-8.0000" in drawn
+    assert "1 more concept<" in drawn and "-8.0000" in drawn
 
 
 def test_a_waterfall_leads_from_the_second_score_to_the_first():

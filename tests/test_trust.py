@@ -249,8 +249,11 @@ def test_a_strangers_project_fetches_nothing(tmp_path):
             assert "[encoder] model = 'evil/model' (the model is fetched from the hub" in done.stderr
             assert (done.returncode, asked) == (1, [])
         # By the user's word it is asked for: the recording would have noticed.
-        assert (run("trust").returncode, run("embed").returncode) == (0, 1)
-        assert any("evil/model" in path for path in asked)
+        assert run("trust").returncode == 0
+        for command in ("embed", "tokens"):
+            asked.clear()
+            assert run(command).returncode == 1
+            assert any("evil/model" in path for path in asked)
 
 
 EMBEDS = """

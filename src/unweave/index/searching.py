@@ -111,7 +111,7 @@ class Whole:
     def _may_be_found(self, nth: int, allowed: NDArray[np.bool_] | None) -> NDArray[np.uint64]:
         live = self._segments[nth].live
         if allowed is None:
-            return read_only(live)
+            return live
         bits = kernels.allowed_bits(allowed[self._first[nth] : self._first[nth + 1]])
         return read_only(bits & live if len(live) else bits)
 

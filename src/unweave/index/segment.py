@@ -126,7 +126,8 @@ class Segment:
         ):
             raise CorruptArtifact(f"{self.folder}: a scale or a document frequency is out of range")
         words = (self.n_passages + 63) // 64
-        self.live = self.small(f"live{suffix}", np.uint64, (words,)) if deletion else np.zeros(0, np.uint64)
+        live = self.small(f"live{suffix}", np.uint64, (words,)) if deletion else np.zeros(0, np.uint64)
+        self.live = read_only(live)
         """A bit for each passage that is not deleted, (n_passages / 64,) words; empty: none is."""
 
     def small(self, name: str, dtype: Any, shape: tuple[int, ...] | None = None) -> NDArray[Any]:
@@ -180,9 +181,7 @@ class Segment:
         """
         found = np.empty(len(ids.offsets) - 1, np.int64)
         wanted = IdBytes(read_only(ids.data), read_only(ids.offsets))
-        if not build_kernels.find_ids(
-            self._ids, self._id_offsets, self._id_order, *wanted, read_only(self.live), found
-        ):
+        if not build_kernels.find_ids(self._ids, self._id_offsets, self._id_order, *wanted, self.live, found):
             raise CorruptArtifact(f"{self.folder}: the ids do not match their checksums: {pages.WHAT_TO_DO}")
         return found
 
