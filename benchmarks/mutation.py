@@ -54,7 +54,10 @@ SEEDED: dict[str, tuple[str, ...]] = {
         "test_evaluation.py", "test_nonsense.py::test_a_measure_is_known_by_its_name",
         "test_nonsense.py::test_what_is_no_measure_is_refused",
     ),
-    "base/records.py": ("test_groups.py", "test_explanation.py"),
+    "base/records.py": (
+        "test_groups.py", "test_explanation.py",
+        "test_counterfactual.py::test_a_text_begins_where_its_passage_says_in_what_the_encoder_reads",
+    ),
     "explaining/counterfactual.py": ("test_counterfactual.py",),
     "retrieval/sums.py": ("test_systems.py",),
     "sae/model.py": ("test_sae.py",),

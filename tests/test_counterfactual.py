@@ -163,7 +163,7 @@ class Mean(Letters):
     def in_words(self, texts, *, of_queries=False):
         found = []
         for text in texts:
-            words = [Word(match.group(), match.start()) for match in re.finditer(r"\S+", text)]
+            words = [Word(match.group(), match.start()) for match in re.finditer(r"[^\s。]+", text)]
             rows = np.array([[word.text.count(letter) for letter in "abc"] for word in words], float)
             read = np.vstack([np.full(3, 1e-3), rows])  # of the beginning, which has no place in the text
             found.append(InWords((Word("[CLS]", None), *words), read / np.linalg.norm(read.sum(axis=0))))
@@ -176,7 +176,8 @@ TWICE = "Moon is aaa on high. Sun is bbbb on high. Moon is aaa on high. Fog is c
 @pytest.mark.parametrize(
     ("title", "text"),
     [("", "The moon is aa on high. The sun is bb on high."), ("The bbb", "The moon is aa. It is c."), ("bb", "aa c."),
-     ("A long title about cc", TWICE), ("", f"  {TWICE}"), (" cc", TWICE), ("bb bb bb", f"bb. {TWICE}")],
+     ("A long title about cc", TWICE), ("", f"  {TWICE}"), (" cc", TWICE), ("bb bb bb", f"bb. {TWICE}"),
+     ("bb b", "The moon is aa on high."), ("", "Moon is on aaa。Sun is on bbb。Fog is on ccc。")],
 )  # fmt: skip
 def test_what_is_foretold_of_words_that_do_not_read_each_other_is_what_comes(title, text):
     axes, zeros = np.eye(3, dtype=np.float32), np.zeros(3, np.float32)
