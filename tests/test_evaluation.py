@@ -16,7 +16,7 @@ from hypothesis.extra.numpy import arrays
 
 from unweave.config import DEEPEST_MEASURE, EvaluateConfig
 from unweave.errors import BadData
-from unweave.evaluation.measures import MEASURES, measure
+from unweave.evaluation.measures import MEASURES, measure, parse
 from unweave.evaluation.runs import read_run, trec_id, trec_qrels, write_run, write_trec_qrels
 from unweave.index.scoring import PROFILES
 from unweave.retrieval.query import EmbeddedQuery
@@ -24,6 +24,19 @@ from unweave.retrieval.searcher import ConceptSearcher
 from unweave.retrieval.systems import CLSR, Dense, DenseRescored, Reconstructed, RescoredCLSR
 
 # --- measures --------------------------------------------------------------------------------------
+
+BY_NAME = {
+    "nDCG@10": ir_measures.nDCG @ 10,
+    "R@100": ir_measures.R @ 100,
+    "MRR@10": ir_measures.RR @ 10,
+    "AP": ir_measures.AP,
+    "P@5": ir_measures.P @ 5,
+    "R(rel=2)@50": ir_measures.R(rel=2) @ 50,
+    "P(rel=2, cutoff=7)": ir_measures.P(rel=2, cutoff=7),
+    "SetF(beta=0.5)": ir_measures.SetF(beta=0.5),
+    "nDCG(dcg='log2')@20": ir_measures.nDCG(dcg="log2") @ 20,
+    "Judged@ 10": ir_measures.Judged @ 10,
+}
 
 
 def random_run_and_qrels(seed: int):
@@ -66,13 +79,15 @@ def test_our_measures_are_trec_evals(seed):
 @pytest.mark.parametrize("seed", range(4))
 def test_our_means_are_those_of_ir_measures(seed):
     run, qrels = random_run_and_qrels(seed)
-    names = [*MEASURES, "AP", "P@5", "R(rel=2)@50"]
     scored = {q: dict(hits) for q, hits in run.items() if hits}
-    expected = ir_measures.calc_aggregate([ir_measures.parse_measure(name) for name in names], qrels, scored)
-    ours = measure(run, qrels, names)
-    assert {name: ours[name].mean for name in names} == pytest.approx(
-        {str(m): v for m, v in expected.items()}, abs=1e-9
-    )
+    expected = ir_measures.calc_aggregate(BY_NAME.values(), qrels, scored)
+    ours = measure(run, qrels, BY_NAME)
+    assert {BY_NAME[name]: found.mean for name, found in ours.items()} == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_a_measure_is_read_from_its_name(name):
+    assert parse(name) == BY_NAME[name]
 
 
 def test_measures_by_hand():

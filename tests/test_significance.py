@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import permutation_test
 
 from unweave.errors import BadData
-from unweave.evaluation.significance import RESAMPLES, compare, holm, interval, macro_interval, sampled_p
+from unweave.evaluation.significance import RESAMPLES, compare, holm, interval, macro_interval, sampled_p, shown_p
 
 values = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=9)
 
@@ -157,3 +157,10 @@ def test_other_queries_or_none_cannot_be_compared():
         compare({"q0": 1.0, "q1": 1.0}, {"q0": 1.0})
     with pytest.raises(BadData, match="no query"):
         compare({}, {})
+
+
+@pytest.mark.parametrize(
+    ("p", "shown"), [(0.01234, "= 0.0123"), (1.0, "= 1.0000"), (0.0001, "= 0.0001"), (0.000099, "< .0001")]
+)
+def test_how_a_p_is_written(p, shown):
+    assert shown_p(p) == shown

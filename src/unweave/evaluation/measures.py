@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -39,7 +40,7 @@ def parse(name: str) -> Any:
     except ImportError as error:
         raise MissingExtra("evaluating", "evaluate") from error
     try:
-        measure = ir_measures.parse_measure(name)
+        measure = _read(name, ir_measures.measures.registry)
         for parameter in ("cutoff", "rel"):  # below 1 they end the whole process, in trec_eval's code
             value = measure.params.get(parameter, 1)
             if type(value) is not int or value < 1:
@@ -51,6 +52,20 @@ def parse(name: str) -> Any:
             f"such as {', '.join(MEASURES)} or AP"
         ) from error
     return measure
+
+
+def _read(name: str, registry: Mapping[str, Any]) -> Any:
+    """`Name(parameter=value)@cutoff`: up to its release 0.4.3, `ir_measures` cannot read it on Python 3.14."""
+    node = ast.parse(name, mode="eval").body
+    at, parameters = None, dict[str, Any]()
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult):
+        at, node = ast.literal_eval(node.right), node.left
+    if isinstance(node, ast.Call) and not node.args:
+        parameters, node = {str(word.arg): ast.literal_eval(word.value) for word in node.keywords}, node.func
+    if not isinstance(node, ast.Name) or node.id not in registry:
+        raise ValueError(f"it is not one of {', '.join(sorted(registry))}")
+    found = registry[node.id](**parameters)
+    return found if at is None else found @ at
 
 
 def measure(run: Run, qrels: Qrels, names: Iterable[str] = MEASURES) -> dict[str, Judged]:
