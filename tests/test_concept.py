@@ -12,12 +12,14 @@ from unweave.concepts.concept import (
     KEPT,
     OF_FAMILY,
     OVER_NULLS,
+    OVER_NULLS_ELSEWHERE,
     Concept,
     Example,
     Naming,
     Score,
     came_with,
     shown_first,
+    trust_of,
 )
 
 TOLD = (
@@ -78,6 +80,21 @@ def test_a_reader_is_surely_worse_only_below_what_another_is_at_least():
     for high, first in ((least, CURATED), (least - 0.01, "keyphrases")):
         scores = {"keyphrases": TOLD, CURATED: (most._replace(high=high), NOT_TOLD[1])}
         assert shown_first(namings, scores)[0].namer == first
+
+
+def test_of_names_that_hold_one_that_held_elsewhere_is_shown_before_one_told_here():
+    here, elsewhere = Naming("keyphrases", "grain"), Naming("lexicon", "rye")
+    scores = {
+        "keyphrases": (Score(DETECTION, 1, 0.99, 1, 40), TOLD[1]),
+        "lexicon": (Score(OVER_NULLS_ELSEWHERE, 1, 1, 1, 300),),
+    }
+    assert {trust_of(namer, found) for namer, found in scores.items()} == {Trust.HOLDS}
+    assert shown_first([here, elsewhere], scores)[0] == elsewhere
+
+
+def test_without_a_name_comes_last():
+    nameless, named = Naming("language-model", None), Naming("lexicon", "rye")
+    assert shown_first([nameless, named], {}) == (named, nameless)
 
 
 def test_examples_are_told_by_their_band():
