@@ -36,7 +36,7 @@ def test_the_entrance_says_what_there_is_and_searches(visit, explored):
 
 
 def test_the_leaderboard_sorts_by_measure_and_compares_two_systems(visit, explored):
-    page = visit(explored, "/evaluation?a=codes&b=CL-SR")  # a system cannot be compared with itself
+    page = visit(explored, "/evaluation?a=codes&b=CL-SR")
     board = asked(page, "/api/evaluation")
     measure = board["measures"][1]
     table = page.locator("table.board")
@@ -47,6 +47,8 @@ def test_the_leaderboard_sorts_by_measure_and_compares_two_systems(visit, explor
     table.get_by_role("radio", name="Compare BM25", exact=True).check()
     table.get_by_role("radio", name="Compare with dense", exact=True).check()
     expect(page.get_by_role("heading", name="BM25 against dense, query by query")).to_be_visible()
+    table.get_by_role("radio", name="Compare dense", exact=True).check()  # stands on the other side: both change places
+    expect(page.get_by_role("heading", name="dense against BM25, query by query")).to_be_visible()
 
 
 def test_queries_are_brushed_by_the_keyboard_opened_and_gone_on_with_in_the_search(visit, explored):

@@ -73,8 +73,8 @@ export function Leaderboard({ board, state, verdicts, onChoose, onMeasure }: Pro
       <tbody>
         {rows.map((row) => (
           <tr key={row.system} class={row.system === state.a || row.system === state.b ? "sel" : ""}>
-            <Pick of="a" row={row.system} chosen={state.a} other={state.b} onChoose={onChoose} />
-            <Pick of="b" row={row.system} chosen={state.b} other={state.a} onChoose={onChoose} />
+            <Pick of="a" row={row.system} chosen={state.a} onChoose={onChoose} />
+            <Pick of="b" row={row.system} chosen={state.b} onChoose={onChoose} />
             <td class="system">
               <bdi>{row.system}</bdi>
             </td>
@@ -111,22 +111,15 @@ interface PickProps {
   of: "a" | "b";
   row: string;
   chosen: string;
-  other: string;
   onChoose: Props["onChoose"];
 }
 
-function Pick({ of, row, chosen, other, onChoose }: PickProps) {
+function Pick({ of, row, chosen, onChoose }: PickProps) {
   const said = of === "a" ? `Compare ${row}` : `Compare with ${row}`;
   return (
     <td class="pick">
       <label>
-        <input
-          type="radio"
-          name={`system-${of}`}
-          checked={row === chosen}
-          disabled={row === other}
-          onChange={() => onChoose(of, row)}
-        />
+        <input type="radio" name={`system-${of}`} checked={row === chosen} onChange={() => onChoose(of, row)} />
         <span class="vh">{said}</span>
       </label>
     </td>

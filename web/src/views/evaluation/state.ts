@@ -48,6 +48,12 @@ function nextTo(system: string, rows: Shape<"SystemMeasures">[], measure: string
   return (others.find((row) => row.measures[measure] !== value) ?? others[0])?.system ?? system;
 }
 
+/** Both sides once a system is chosen for one of them: the one that stands on the other side changes places. */
+export function withChosen({ a, b }: State, of: "a" | "b", system: string): { a: string; b: string } {
+  if (of === "a") return { a: system, b: system === b ? a : b };
+  return { a: system === a ? b : a, b: system };
+}
+
 /** The system that all others are compared with: the retriever's own, if it was measured. */
 export function baselineOf(board: Board): string | null {
   const measured = board.rows.filter((row) => Object.keys(row.measures).length > 0).map((row) => row.system);

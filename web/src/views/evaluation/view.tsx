@@ -12,7 +12,7 @@ import { Blank, Failed, Lines } from "../../parts/states";
 import { useProject } from "../../project";
 import { Leaderboard } from "./leaderboard";
 import { QueryByQuery } from "./queries";
-import { baselineOf, stateOf } from "./state";
+import { baselineOf, stateOf, withChosen } from "./state";
 
 export function EvaluationView() {
   const board = useLoaded("leaderboard", (signal) => asked(api.GET("/api/evaluation", { signal })));
@@ -82,7 +82,7 @@ function Found({ board }: { board: Shape<"Leaderboard"> }) {
             board={board}
             state={state}
             verdicts={verdicts}
-            onChoose={(of, system) => go(changed({ [of]: system, query: null }))}
+            onChoose={(of, system) => go(changed({ ...withChosen(state, of, system), query: null }))}
             onMeasure={(measure) => go(changed({ measure, query: null }))}
           />
         </Scrolls>
