@@ -40,6 +40,15 @@ _MARKS = tuple(
         "test_a_readers_name_is_shown_unless_another_is_surely_better",
     )
 )  # fmt: skip
+_SUMS = tuple(
+    f"test_steering.py::{name}"
+    for name in (
+        "test_a_passage_that_is_banned_is_found_by_no_system_of_a_sum",
+        "test_boosts_go_to_the_systems_of_a_sum_that_take_them",
+        "test_a_sum_bans_what_its_search_by_concepts_bans_alone",
+        "test_a_sum_of_two_kinds_of_concepts_takes_no_numbers_of_them",
+    )
+)
 SEEDED: dict[str, tuple[str, ...]] = {
     "retrieval/fusion.py": ("test_fusion.py",),
     "evaluation/significance.py": ("test_significance.py",),
@@ -59,7 +68,7 @@ SEEDED: dict[str, tuple[str, ...]] = {
         "test_counterfactual.py::test_a_text_begins_where_its_passage_says_in_what_the_encoder_reads",
     ),
     "explaining/counterfactual.py": ("test_counterfactual.py",),
-    "retrieval/sums.py": ("test_systems.py",),
+    "retrieval/sums.py": (*_SUMS, "test_systems.py"),
     "sae/model.py": ("test_sae.py",),
     "sae/pursuit.py": ("test_pursuit.py",),
 }  # fmt: skip
