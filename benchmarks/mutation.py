@@ -40,15 +40,26 @@ _MARKS = tuple(
         "test_a_readers_name_is_shown_unless_another_is_surely_better",
     )
 )  # fmt: skip
-_SUMS = tuple(
-    f"test_steering.py::{name}"
-    for name in (
-        "test_a_passage_that_is_banned_is_found_by_no_system_of_a_sum",
-        "test_boosts_go_to_the_systems_of_a_sum_that_take_them",
-        "test_a_sum_bans_what_its_search_by_concepts_bans_alone",
-        "test_a_sum_of_two_kinds_of_concepts_takes_no_numbers_of_them",
-    )
-)
+_SUMS = (
+    *(
+        f"test_systems.py::{name}"
+        for name in (
+            "test_a_sum_is_read_from_its_name", "test_a_sums_name_says_what_it_is", "test_a_sum_by_rank_by_hand",
+            "test_what_a_sum_says_of_itself",
+            "test_the_only_passage_with_a_rare_word_gets_all_of_bm25s_weight",
+        )
+    ),
+    *(
+        f"test_steering.py::{name}"
+        for name in (
+            "test_a_passage_that_is_banned_is_found_by_no_system_of_a_sum",
+            "test_boosts_go_to_the_systems_of_a_sum_that_take_them",
+            "test_a_sum_bans_what_its_search_by_concepts_bans_alone",
+            "test_a_sum_of_two_kinds_of_concepts_takes_no_numbers_of_them",
+        )
+    ),
+)  # fmt: skip
+"""The quick ones first: the others embed a corpus for each fault."""
 SEEDED: dict[str, tuple[str, ...]] = {
     "retrieval/fusion.py": ("test_fusion.py",),
     "evaluation/significance.py": ("test_significance.py",),

@@ -237,16 +237,43 @@ def test_a_part_that_is_wrong_is_found_however_small_the_rest():
 TEXTS = ["the theremin is played without touch", "a violin and a bow", "a drum", "a flute of silver"]
 
 
-def test_the_only_passage_with_a_rare_word_gets_all_of_bm25s_weight(tmp_path):
+VECTORS = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.9, 0.1, 0.0], [0.8, 0.2, 0.0]], np.float32)
+THEREMIN = EmbeddedQuery("theremin", np.array([1.0, 0.0, 0.0], np.float32))
+
+
+@pytest.fixture
+def words_and_vectors(tmp_path, identity_sae):
+    return {"BM25": Lexical(BM25.write(tmp_path / "words", TEXTS, 4)), "dense": Dense(VECTORS, identity_sae)}
+
+
+def test_the_only_passage_with_a_rare_word_gets_all_of_bm25s_weight(words_and_vectors):
     # Dense prefers all others; the found minimum would make a system's only hit worth as much as none.
-    vectors = np.array([[0.0, 1.0], [1.0, 0.0], [0.9, 0.1], [0.8, 0.2]], np.float32)
-    both = Sum(
-        "BM25 + dense", {"BM25": Lexical(BM25.write(tmp_path / "words", TEXTS, 4)), "dense": Dense(vectors)}, (1.0, 1.0)
-    )
-    hits = both.search(EmbeddedQuery("theremin", np.array([1.0, 0.0], np.float32)), 4)
+    hits = Sum("BM25 + dense", words_and_vectors, (1.0, 1.0)).search(THEREMIN, 4)
     # theremin: BM25 1/2 of 1, dense 1/2 of 0. violin: dense 1/2 of 1. Equal scores keep the corpus's order.
     assert hits.passages.tolist()[:2] == [0, 1]
     np.testing.assert_allclose(hits.scores[:2], [0.5, 0.5])
+
+
+def test_a_sum_by_rank_by_hand(words_and_vectors):
+    # Half of 1 / (60 + rank) each. The theremin is BM25's only hit and dense's last.
+    both = Sum("BM25 + dense by rank", words_and_vectors, (1.0, 1.0), by="rank")
+    hits = both.search(THEREMIN, 4)
+    assert hits.passages.tolist() == [0, 1, 2, 3]
+    np.testing.assert_allclose(hits.scores, [(1 / 61 + 1 / 64) / 2, 1 / 61 / 2, 1 / 62 / 2, 1 / 63 / 2])
+    first, *others = both.explain(THEREMIN, hits)
+    assert [(part.system, part.rank) for part in first.parts] == [("BM25", 1), ("dense", 4)]
+    assert [part.value for part in first.parts] == pytest.approx([1 / 61 / 2, 1 / 64 / 2])
+    of_words = words_and_vectors["BM25"].search(THEREMIN, 4).scores.tolist()
+    assert [part.explanation.score for part in first.parts] == [*of_words, 0.0], "each system's own score"
+    assert [why.parts[0] for why in others] == [Part("BM25", 0.0, None, None)] * 3
+
+
+def test_what_a_sum_says_of_itself(words_and_vectors):
+    both = Sum("BM25 + dense", words_and_vectors, (1.0, 1.0))
+    assert both.bytes_per_passage == words_and_vectors["BM25"].bytes_per_passage + 12
+    assert both.lowest == 0
+    many = Dense(np.repeat(VECTORS, 3, axis=0))
+    assert len(Sum("dense + dense", {"one": many, "other": many}, (1.0, 1.0)).search(THEREMIN).passages) == 10
 
 
 def test_a_word_that_one_passage_has_finds_it(project):
