@@ -80,7 +80,7 @@ SEEDED: dict[str, tuple[str, ...]] = {
     ),
     "explaining/counterfactual.py": ("test_counterfactual.py",),
     "retrieval/sums.py": (*_SUMS, "test_systems.py"),
-    "sae/model.py": ("test_sae.py",),
+    "sae/model.py": ("test_sae.py", "test_stopping.py", "test_pursuit.py", "test_returns.py"),
     "sae/pursuit.py": ("test_pursuit.py",),
 }  # fmt: skip
 """The modules below src/unweave, and the tests below tests/ that hold each."""

@@ -29,6 +29,7 @@ import journeys
 import keywords
 import million
 import models
+import mutation
 import naming
 import pursuit
 import rates
@@ -131,6 +132,7 @@ def blocks() -> dict[str, list[str]]:
         "readable": readable.summary(results(readable.RESULTS)),
         "search": search.summary(results(search.RESULTS)),
         "faults": faults.summary(results(faults.RESULTS)),
+        "mutation": mutation.summary(results(mutation.RESULTS)),
         "covered": covered.summary(results(covered.RESULTS)),
         "soak": soak.summary(results(soak.RESULTS)),
         "cluster": cluster.summary(results(cluster.RESULTS)),

@@ -391,6 +391,14 @@ def _soak(found: Found, path: Path) -> str:
     return "The server's memory over the hour."
 
 
+@_of("mutation")
+def _mutation(found: Found, path: Path) -> str:
+    of = found["modules"]
+    shares = [100 * one["caught"] / max(1, one["mutants"] - one["equivalent"]) for one in of]
+    rows(path, [one["module"] for one in of], {"caught": shares}, "% of faults that tests notice")
+    return "Faults that the tests notice, by the module they were put into."
+
+
 @_of("covered")
 def _covered(found: Found, path: Path) -> str:
     of = found["rooms"]
