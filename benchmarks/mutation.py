@@ -60,6 +60,22 @@ _SUMS = (
     ),
 )  # fmt: skip
 """The quick ones first: the others embed a corpus for each fault."""
+_PURSUITS = tuple(
+    f"test_pursuit.py::test_{name}"
+    for name in (
+        "the_first_choice_is_the_highest_correlation", "matching_adds_the_correlation_of_the_residual",
+        "orthogonal_solves_for_both_coefficients", "gradient_steps_as_far_as_the_error_falls",
+        "matching_chooses_a_latent_again_and_adds_its_coefficients",
+        "a_coefficient_that_would_turn_negative_leaves_the_support", "only_positive_parts_are_chosen",
+        "directions_of_any_length_give_the_same_reconstruction", "of_equal_directions_the_first_is_taken",
+        "an_embedding_at_b_pre_has_no_latents", "no_embeddings_have_no_latents",
+        "rows_are_the_same_on_both_sides_of_a_block_border", "pursuit_leaves_its_input_as_it_was",
+        "sums_of_orthogonal_directions_are_recovered", "looking_at_every_latent_equals_the_obvious_pursuit",
+        "one_by_one_equals_batched", "codes_are_positive_sorted_and_no_longer_than_k",
+        "more_latents_never_reconstruct_worse", "without_a_gram_matrix_the_codes_are_the_same",
+    )
+)  # fmt: skip
+"""Those that take seconds without the compiler, the quick ones first."""
 SEEDED: dict[str, tuple[str, ...]] = {
     "retrieval/fusion.py": ("test_fusion.py",),
     "evaluation/significance.py": ("test_significance.py",),
@@ -85,7 +101,7 @@ SEEDED: dict[str, tuple[str, ...]] = {
         "test_returns.py::test_it_is_kept_and_read_with_the_weights",
         "test_returns.py::test_what_is_no_agreement_of_each_latent_is_refused", "test_stopping.py", "test_pursuit.py",
     ),
-    "sae/pursuit.py": ("test_pursuit.py",),
+    "sae/pursuit.py": _PURSUITS,
 }  # fmt: skip
 """The modules below src/unweave, and the tests below tests/ that hold each."""
 IMPORTED = (
