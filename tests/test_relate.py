@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import closing
 
 import click
 import numpy as np
@@ -202,7 +203,7 @@ def test_relations_of_a_small_project_by_hand(project):
 
 def test_relating_again_changes_nothing(project):
     def dump() -> list[str]:
-        with sqlite3.connect(project.concepts.database) as db:
+        with closing(sqlite3.connect(project.concepts.database)) as db, db:
             return list(db.iterdump())
 
     relate(project)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import get_args
 
@@ -92,7 +93,7 @@ def test_a_language_without_a_list_has_no_function_words():
 
 def test_a_concept_that_the_sae_does_not_have_is_told_as_damage(edited):
     (client, project), beyond = edited, 10**6
-    with sqlite3.connect(project.concepts.database) as db:
+    with closing(sqlite3.connect(project.concepts.database)) as db, db:
         db.execute("INSERT INTO concepts VALUES (?, 3, 1.0, NULL, NULL)", (beyond,))
     for path in ("", "/words", "/passages"):
         answer = client.get(f"/api/concepts/{beyond}{path}")
@@ -104,7 +105,7 @@ def test_a_concept_that_the_sae_does_not_have_is_told_as_damage(edited):
 
 def test_a_family_without_a_head_is_told_as_damage(edited):
     client, project = edited
-    with sqlite3.connect(project.concepts.database) as db:
+    with closing(sqlite3.connect(project.concepts.database)) as db, db:
         (latent,) = db.execute("SELECT min(latent) FROM concepts").fetchone()
         db.execute("INSERT INTO related VALUES (?, 'family', 1000000, 1.0)", (latent,))
     for path in ("families", f"concepts/{latent}"):

@@ -31,7 +31,9 @@ _COMPRESSED_FROM = 2_048
 
 def make_app() -> FastAPI:
     """The application without a project: enough for its OpenAPI document."""
-    problems: dict[int | str, dict[str, Any]] = {status: {"model": Problem} for status in STATUSES}
+    problems: dict[int | str, dict[str, Any]] = {
+        status: {"model": Problem, "description": said} for status, said in STATUSES.items()
+    }
     app = FastAPI(
         title="unweave", version=__version__, responses=problems, docs_url=None, redoc_url=None, lifespan=_few_threads
     )

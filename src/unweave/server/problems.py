@@ -34,7 +34,21 @@ _STATUS = {
     NotTrusted: 403, AccountingError: 500,
 }  # fmt: skip
 """By class of error, the first that fits; `CONFLICT` of all others."""
-STATUSES = (400, 401, 403, 404, 405, 408, CONFLICT, 413, 414, 415, 422, 500, 503)
+STATUSES = {
+    400: "What came in cannot be answered.",
+    401: "The server asks for its token.",
+    403: "This server does not do that, or not for who asks.",
+    404: "What was asked for is not there.",
+    405: "The address is not asked so.",
+    408: "The request took too long to come in.",
+    CONFLICT: "The project has to be mended: something is missing, out of date, damaged, in use or not installed.",
+    413: "More came in than is read.",
+    414: "The address is too long.",
+    415: "The body is not JSON.",
+    422: "A parameter is missing, or has no such value.",
+    500: "A bug, or an account that does not add up.",
+    503: "The server is busy, is ending, or took too long.",
+}
 """All that a request may be answered with instead of what it asked for."""
 
 
