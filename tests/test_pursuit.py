@@ -147,6 +147,33 @@ def test_a_coefficient_that_would_turn_negative_leaves_the_support():
     np.testing.assert_allclose(pursue(sae, embedding, 3).toarray(), [[1, 1, 0]], atol=1e-6)
 
 
+def test_of_coefficients_that_would_turn_negative_the_first_to_reach_zero_leaves_alone():
+    # Two would turn negative at once; without both of them less is explained.
+    sae = sae_of([[4, -1, 0], [5, -2, -2], [-2, -1, 5], [1, 0, 1], [-1, 1, 4]])
+    embedding = np.array([6, 2, 1])
+    code = pursue(sae, embedding, 3, exact=True)
+    np.testing.assert_allclose(code.toarray()[0], slowly(sae, embedding, 3, ORTHOGONAL), atol=1e-5)
+    assert code.indices.tolist() == [0, 3]
+
+
+def test_a_direction_in_the_span_of_those_before_it_is_not_taken():
+    # a and b are chosen first; c lies within 1e-3 of their plane, and it would take thousands of c to explain the rest.
+    sae = sae_of([[1, 0, 0], [0, 1, 0], [1, 1, 5e-4]])
+    code = pursue(sae, np.array([1, 0.3, 1]), 3, exact=True)
+    np.testing.assert_allclose(code.toarray(), [[1, 0.3, 0]], atol=1e-6)
+
+
+@every_method
+@pytest.mark.parametrize("scale", [1e-7, 1e7])
+def test_of_a_longer_embedding_there_is_more_of_the_same(method, scale):
+    random = np.random.default_rng(1)
+    sae, embeddings = sae_of(random.normal(size=(9, 4))), random.normal(size=(20, 4))
+    expected = pursue(sae, embeddings, 3, method)
+    found = pursue(sae, embeddings * scale, 3, method)
+    np.testing.assert_array_equal(found.indices, expected.indices)
+    np.testing.assert_allclose(found.data / scale, expected.data, rtol=1e-4)
+
+
 @every_method
 def test_only_positive_parts_are_chosen(identity_sae, method):
     code = pursue(identity_sae, np.array([-3.0, 2.0, -1.0]), 3, method)
@@ -258,6 +285,7 @@ def test_sums_of_orthogonal_directions_are_recovered(method):
     b_pre = random.normal(size=40)
     codes = pursue(sae_of(rotation, b_pre), activations @ rotation + b_pre, 40, method)
     np.testing.assert_allclose(codes.toarray(), activations, atol=1e-5)
+    assert codes.nnz == np.count_nonzero(activations), "what is left by rounding is not pursued"
 
 
 def test_orthogonal_needs_no_more_latents_than_there_are_dimensions(any_lengths, gaussian):
