@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import re
 import subprocess
 import sys
 
@@ -132,6 +133,15 @@ def test_nmse_l0_and_live_latents_by_hand(identity_sae):
     assert measured.n_texts == 2
 
 
+def test_a_cosine_by_hand_and_one_of_a_text_without_latents(identity_sae):
+    # Of (3, 0.4, 0) the first part is kept: 9 / (3.0265 * 3). Of (0.3, 0, 0) nothing is, which counts 0.
+    first, both = [3.0, 0.4, 0.0], [[3.0, 0.4, 0.0], [0.3, 0.0, 0.0]]
+    assert identity_sae.measure(np.array([first])).cosine == pytest.approx(3 / np.hypot(3, 0.4), rel=1e-6)
+    assert identity_sae.measure(np.array(both)).cosine == pytest.approx(3 / np.hypot(3, 0.4) / 2, rel=1e-6)
+    again = identity_sae.measure(np.array([first, first]))
+    assert (again.l0, again.live_latents) == (1, 1), "one latent, active in both texts"
+
+
 # --- what it refuses -------------------------------------------------------------------------------
 
 
@@ -242,6 +252,42 @@ def test_a_missing_tensor_is_named(identity_sae, tmp_path, tamper, name):
     tamper(path, save(tensors))
     with pytest.raises(CorruptArtifact, match=f"is not a whole SAE .*{name}"):
         SAE.load(tmp_path / "sae")
+
+
+@pytest.mark.parametrize("name", ["W_enc", "b_enc", "W_dec", "b_pre", "threshold"])
+@pytest.mark.parametrize(("wrong", "said"), [("double", "not float32"), ("NaN", "NaN or infinite values")])
+def test_a_tensor_of_other_numbers_is_refused(identity_sae, tmp_path, tamper, name, wrong, said):
+    identity_sae.save(tmp_path / "sae")
+    path = tmp_path / "sae" / WEIGHTS
+    tensors = load_file(path)
+    if wrong == "double":
+        tensors[name] = tensors[name].astype(np.float64)
+    else:
+        tensors[name].flat[-1] = np.nan  # one of many
+    tamper(path, save(tensors))
+    with pytest.raises(CorruptArtifact, match=said):
+        SAE.load(tmp_path / "sae")
+
+
+@pytest.mark.parametrize(("shape", "fits"), [((1,), True), ((3,), True), ((2,), False), ((3, 3), False), ((), False)])
+def test_a_threshold_is_one_number_or_one_of_each_latent(identity_sae, tmp_path, tamper, shape, fits):
+    identity_sae.save(tmp_path / "sae")
+    path = tmp_path / "sae" / WEIGHTS
+    tamper(path, save({**load_file(path), "threshold": np.full(shape, 0.5, np.float32)}))
+    if fits:
+        assert SAE.load(tmp_path / "sae").threshold.shape == shape
+    else:
+        with pytest.raises(CorruptArtifact, match=re.escape(f"the threshold has the shape {shape}")):
+            SAE.load(tmp_path / "sae")
+
+
+def test_an_sae_takes_the_place_of_one_that_is_there_unless_told_otherwise(identity_sae, sae_with_biases, tmp_path):
+    identity_sae.save(tmp_path / "sae")
+    sae_with_biases.save(tmp_path / "sae")
+    assert SAE.load(tmp_path / "sae").config == sae_with_biases.config
+    with pytest.raises(BadData, match="there"):
+        identity_sae.save(tmp_path / "sae", replace=False)
+    assert SAE.load(tmp_path / "sae").config == sae_with_biases.config
 
 
 @pytest.mark.parametrize("change", [{"n_latents": 4}, {"d_in": 2}])
