@@ -75,7 +75,10 @@ _PURSUITS = tuple(
         "rows_are_the_same_on_both_sides_of_a_block_border", "pursuit_leaves_its_input_as_it_was",
         "sums_of_orthogonal_directions_are_recovered", "looking_at_every_latent_equals_the_obvious_pursuit",
         "one_by_one_equals_batched", "codes_are_positive_sorted_and_no_longer_than_k",
-        "more_latents_never_reconstruct_worse", "without_a_gram_matrix_the_codes_are_the_same",
+        "more_latents_never_reconstruct_worse",
+        "with_more_latents_than_are_lowered_at_a_time_the_obvious_ones_are_found",
+        "of_random_directions_the_candidates_find_what_looking_at_every_latent_finds",
+        "without_a_gram_matrix_the_codes_are_the_same",
     )
 )  # fmt: skip
 """Those that take seconds without the compiler, the quick ones first."""

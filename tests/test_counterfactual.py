@@ -193,7 +193,7 @@ def test_what_is_foretold_of_words_that_do_not_read_each_other_is_what_comes(tit
 def test_a_text_begins_where_its_passage_says_in_what_the_encoder_reads(title, text):
     passage = Passage("p", title, text)
     for place, letter in enumerate(text.rstrip()):
-        if passage.text_start + place >= 0:
+        if letter != " " or passage.text_start + place >= 0:  # blanks before all letters are left out
             assert passage.content[passage.text_start + place] == letter
 
 

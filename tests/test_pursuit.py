@@ -221,6 +221,24 @@ def test_looking_at_every_latent_equals_the_obvious_pursuit(any_lengths, gaussia
 
 
 @every_method
+def test_with_more_latents_than_are_lowered_at_a_time_the_obvious_ones_are_found(method):
+    random = np.random.default_rng(2)
+    sae, embeddings = sae_of(random.normal(size=(3000, 16))), random.normal(size=(3, 16)).astype(np.float32)
+    expected = [slowly(sae, embedding, 4, method) for embedding in embeddings]
+    for most_gram_bytes in (model.MOST_GRAM_BYTES, 0):
+        for exact in (True, False):
+            codes = pursue(sae, embeddings, 4, method, exact=exact, most_gram_bytes=most_gram_bytes)
+            np.testing.assert_allclose(codes.toarray(), expected, atol=1e-4)
+    assert {int(latent) // 1024 for latent in codes.indices} == {0, 1, 2}
+
+
+@pytest.mark.parametrize("method", [ORTHOGONAL, GRADIENT])
+def test_of_random_directions_the_candidates_find_what_looking_at_every_latent_finds(any_lengths, gaussian, method):
+    quick, exact = (pursue(any_lengths, gaussian, 10, method, exact=exact).toarray() for exact in (False, True))
+    np.testing.assert_allclose(quick, exact, atol=1e-4)
+
+
+@every_method
 @pytest.mark.parametrize("exact", [True, False])
 def test_without_a_gram_matrix_the_codes_are_the_same(any_lengths, gaussian, method, exact):
     with_gram = pursue(any_lengths, gaussian, 20, method, exact=exact)
