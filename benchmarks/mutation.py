@@ -95,6 +95,7 @@ SEEDED: dict[str, tuple[str, ...]] = {
     "evaluation/measures.py": (
         "test_evaluation.py", "test_nonsense.py::test_a_measure_is_known_by_its_name",
         "test_nonsense.py::test_what_is_no_measure_is_refused",
+        "test_nonsense.py::test_what_is_no_measure_is_told_those_that_there_are",
     ),
     "base/records.py": (
         "test_groups.py", "test_explanation.py",

@@ -104,6 +104,11 @@ def test_a_measure_is_known_by_its_name(name):
     assert parse(name) is parse(name)
 
 
+def test_what_is_no_measure_is_told_those_that_there_are():
+    with pytest.raises(BadData, match=r"'foo@10' is no measure .*\(it is not one of AP, AP_IA"):
+        parse("foo@10")
+
+
 # Some of these end the whole process in trec_eval's code, some raise when they are calculated.
 @pytest.mark.parametrize(
     "name",
