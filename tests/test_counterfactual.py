@@ -182,7 +182,7 @@ TWICE = "Moon is aaa on high. Sun is bbbb on high. Moon is aaa on high. Fog is c
 def test_what_is_foretold_of_words_that_do_not_read_each_other_is_what_comes(title, text):
     axes, zeros = np.eye(3, dtype=np.float32), np.zeros(3, np.float32)
     sae = SAE(SAEConfig(d_in=3, n_latents=3, k=1), axes, zeros, axes, zeros, threshold=np.array([0.01], np.float32))
-    for latent, query in enumerate(np.eye(3)):
+    for latent, query in enumerate(np.eye(3) + 0.5):
         passage = Passage("p", title, text)
         if "abc"[latent] in passage.content and len(sentences_of(passage, latent, Mean(), sae, "en")) > 1:
             found = cut(query, passage, latent, None, Mean(), sae, "en")
