@@ -177,7 +177,7 @@ TWICE = "Moon is aaa on high. Sun is bbbb on high. Moon is aaa on high. Fog is c
     ("title", "text"),
     [("", "The moon is aa on high. The sun is bb on high."), ("The bbb", "The moon is aa. It is c."), ("bb", "aa c."),
      ("A long title about cc", TWICE), ("", f"  {TWICE}"), (" cc", TWICE), ("bb bb bb", f"bb. {TWICE}"),
-     ("bb b", "The moon is aa on high."), ("", "aaa is on high。bbb is on high。cc is on high。")],
+     ("bb b", "The moon is aa on high."), ("", "Aaaa is on high。Bbbb is on high。Ccc is on high。")],
 )  # fmt: skip
 def test_what_is_foretold_of_words_that_do_not_read_each_other_is_what_comes(title, text):
     axes, zeros = np.eye(3, dtype=np.float32), np.zeros(3, np.float32)
