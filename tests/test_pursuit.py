@@ -232,6 +232,15 @@ def test_with_more_latents_than_are_lowered_at_a_time_the_obvious_ones_are_found
     assert {int(latent) // 1024 for latent in codes.indices} == {0, 1, 2}
 
 
+def test_where_correlations_are_close_only_looking_at_every_latent_is_exact():
+    random = np.random.default_rng(3)
+    sae, embeddings = sae_of(random.normal(size=(60, 24))), random.normal(size=(10, 24)).astype(np.float32)
+    quick, exact = (pursue(sae, embeddings, 16, GRADIENT, exact=exact).toarray() for exact in (False, True))
+    expected = [slowly(sae, embedding, 16, GRADIENT) for embedding in embeddings]
+    np.testing.assert_allclose(exact, expected, atol=1e-4)
+    assert np.abs(quick - expected).max() > 1e-3
+
+
 @pytest.mark.parametrize("method", [ORTHOGONAL, GRADIENT])
 def test_of_random_directions_the_candidates_find_what_looking_at_every_latent_finds(any_lengths, gaussian, method):
     quick, exact = (pursue(any_lengths, gaussian, 10, method, exact=exact).toarray() for exact in (False, True))

@@ -148,7 +148,9 @@ def test_what_is_no_agreement_of_each_latent_is_refused(marked, tmp_path, tamper
     marked.save(tmp_path / "sae")
     tensors = load_file(tmp_path / "sae" / WEIGHTS)
     tamper(tmp_path / "sae" / WEIGHTS, save({**tensors, "twin": np.asarray(value)}))
-    with pytest.raises(CorruptArtifact, match=r"twin is .*; expected a cosine or NaN of each of the 3 latents"):
+    with pytest.raises(
+        CorruptArtifact, match=rf"{WEIGHTS}: twin is .*; expected a cosine or NaN of each of the 3 latents"
+    ):
         SAE.load(tmp_path / "sae")
 
 

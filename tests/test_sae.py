@@ -8,6 +8,7 @@ import pickle
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -138,6 +139,7 @@ def test_a_cosine_by_hand_and_one_of_a_text_without_latents(identity_sae):
     first, both = [3.0, 0.4, 0.0], [[3.0, 0.4, 0.0], [0.3, 0.0, 0.0]]
     assert identity_sae.measure(np.array([first])).cosine == pytest.approx(3 / np.hypot(3, 0.4), rel=1e-6)
     assert identity_sae.measure(np.array(both)).cosine == pytest.approx(3 / np.hypot(3, 0.4) / 2, rel=1e-6)
+    assert identity_sae.measure(np.array([[0.6, 0.6, 0.0]])).cosine == pytest.approx(1), "short ones have a cosine too"
     again = identity_sae.measure(np.array([first, first]))
     assert (again.l0, again.live_latents) == (1, 1), "one latent, active in both texts"
 
@@ -187,6 +189,17 @@ def test_saving_and_loading_changes_nothing(random_sae, tmp_path):
     manifest = json.loads((tmp_path / "sae" / MANIFEST).read_text())
     assert manifest["settings"]["training"] == {"lr": 0.1}
     assert manifest["results"] == {"nmse": 0.2}
+
+
+def test_directions_kept_in_half_precision_are_read_in_full(random_sae, tmp_path, tamper):
+    sae = replace(random_sae(1), twin=np.full(24, -1, np.float32))
+    sae.save(tmp_path / "sae")
+    sae.write_weights(tmp_path / "half", half=True)
+    tamper(tmp_path / "sae" / WEIGHTS, (tmp_path / "half").read_bytes())
+    loaded, expected = SAE.load(tmp_path / "sae"), sae.in_half_precision()
+    for name in ("W_enc", "b_enc", "W_dec", "b_pre", "threshold", "twin"):
+        np.testing.assert_array_equal(getattr(loaded, name), getattr(expected, name), strict=True)
+    assert not np.array_equal(loaded.W_dec, sae.W_dec)
 
 
 def test_an_sae_folder_holds_safetensors_and_json_alone(identity_sae, tmp_path):

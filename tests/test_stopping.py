@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from unweave.errors import BadData
+from unweave.sae import model
 from unweave.sae.given import fingerprint
-from unweave.sae.model import SAE
+from unweave.sae.model import SAE, pursue
 from unweave.sae.stopping import pursue_until
 
 SHORT = np.array([[0.9, 0], [0, 0.9]], np.float32)
@@ -77,6 +78,21 @@ def test_one_by_one_equals_batched_and_a_limit_is_kept(stopping):
     np.testing.assert_allclose(single, whole, rtol=1e-5, atol=1e-6)
     assert (np.diff(stopping.encode(texts, max_latents=2).indptr) <= 2).all()
     assert stopping.encode(texts[:0]).shape == (0, 24)
+
+
+def test_texts_are_the_same_on_both_sides_of_a_block_border(stopping, monkeypatch):
+    texts = np.random.default_rng(1).normal(size=(20, 8)).astype(np.float32)
+    whole = stopping.encode(texts).toarray()
+    monkeypatch.setattr(model, "_PURSUIT_FLOATS", 1)
+    monkeypatch.setattr(model, "_PURSUED_AT_ONCE", 7)
+    np.testing.assert_allclose(stopping.encode(texts).toarray(), whole, rtol=1e-5, atol=1e-6)
+
+
+def test_one_that_does_not_stop_by_itself_takes_its_k_steps(stopping):
+    config, texts = replace(stopping.config, most_steps=None), np.random.default_rng(1).normal(size=(20, 8))
+    found = replace(stopping, config=config, threshold=np.array([9.0], np.float32)).encode(texts)
+    np.testing.assert_array_equal(found.toarray(), pursue(stopping, texts, method="matching").toarray())
+    assert np.diff(found.indptr).max() == config.k > 1
 
 
 def test_how_it_stops_is_saved_and_is_part_of_what_it_computes(stopping, tmp_path):
