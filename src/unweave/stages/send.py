@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -119,16 +120,15 @@ def export_engine(
         found = read_record(Agreement, there.results["agreement"], out)
         return Sent(engine, out, index.n_passages, index.n_passages, there.seconds, found)
     with build(out, KIND, settings=stated, made_from=made_from) as made:
-        target = _opened(engine, made.path, to, dense)
-        resumed_at = send(
-            index, target, shape_of(index, json.dumps(stated), _width(project, dense), texts),
-            _fields(project) if texts else no_fields, made.checkpoint, _vectors(project) if dense else None,
-        )  # fmt: skip
-        queries = _queries(project, index, n_queries)
-        _write_beside(project, index, made.path)
-        _write_requests(made.path, target, _question(project, queries, texts, dense))
-        found = agreement(index, target, queries, CUTOFF)
-        target.close()
+        with closing(_opened(engine, made.path, to, dense)) as target:
+            resumed_at = send(
+                index, target, shape_of(index, json.dumps(stated), _width(project, dense), texts),
+                _fields(project) if texts else no_fields, made.checkpoint, _vectors(project) if dense else None,
+            )  # fmt: skip
+            queries = _queries(project, index, n_queries)
+            _write_beside(project, index, made.path)
+            _write_requests(made.path, target, _question(project, queries, texts, dense))
+            found = agreement(index, target, queries, CUTOFF)
         made.results.update(n_passages=index.n_passages, agreement=found._asdict(), numbers=target.numbers)
         seconds = made.seconds
     return Sent(engine, out, index.n_passages, resumed_at, seconds, found)
