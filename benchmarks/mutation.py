@@ -9,7 +9,8 @@ mutation_equivalents.json; they count as neither caught nor survived. Writes res
 were tried whole; its last line is one JSON object: mutants, caught, equivalent and the share that is caught.
 
 A mutant takes as long as its tests, since nothing is imported for it (see trials.py). What was found of a module is
-kept in `benchmarks/.cache` until the module changes; survivors are tried anew each time, with the tests of that time.
+kept in `benchmarks/.cache` until the module changes; survivors that were not judged are tried anew each time, with the
+tests of that time.
 """
 
 from __future__ import annotations
@@ -145,7 +146,8 @@ def tried(module: str) -> dict[str, str]:
     """Which test caught each mutant of a module, by its fault; "" if none did."""
     kept = _kept(module)
     every = dict(named((SOURCE / "unweave" / module).read_text(encoding="utf-8")))
-    to_try = {fault: mutant.tree for fault, mutant in every.items() if not kept.get(fault)}
+    judged = equivalents(module).keys() & kept.keys()
+    to_try = {fault: mutant.tree for fault, mutant in every.items() if not kept.get(fault) and fault not in judged}
     name = f"unweave.{module.removesuffix('.py').replace('/', '.')}"
     for fault, failed in trials(name, SEEDED[module], to_try, interpreted=module in INTERPRETED):
         kept[fault] = failed

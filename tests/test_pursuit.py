@@ -190,8 +190,14 @@ def test_directions_of_any_length_give_the_same_reconstruction(method):
 
 @every_method
 def test_of_equal_directions_the_first_is_taken(method):
-    code = pursue(sae_of([[0, 1], [1, 0], [1, 0], [3, 0]]), np.array([2, 1]), 4, method)
-    np.testing.assert_array_equal(code.toarray(), [[1, 2, 0, 0]])
+    for most_gram_bytes in (model.MOST_GRAM_BYTES, 0):
+        code = pursue(
+            sae_of([[0, 1], [1, 0], [1, 0], [3, 0]]), np.array([2, 1]), 4, method, most_gram_bytes=most_gram_bytes
+        )
+        np.testing.assert_array_equal(code.toarray(), [[1, 2, 0, 0]])
+        sae = sae_of([[0, 1], [0, 1], [1, 0]] * 1000)  # more than are lowered at a time
+        code = pursue(sae, np.array([2, 1]), 4, method, most_gram_bytes=most_gram_bytes)
+        assert (code.indices.tolist(), code.data.tolist()) == ([0, 2], [1, 2])
 
 
 @every_method
