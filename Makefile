@@ -9,6 +9,9 @@ READY := $(VENV)/.ready
 DEMO ?= $(ROOT)/demo
 TORCH := 2.13.0
 WORKERS ?= 2
+# What was installed is compiled by all cores, and not while tests run, which make an error of a warning about its code.
+# Some packages carry files that are no Python.
+COMPILE := -m compileall -qq -j 0 -x '/tests?/'
 WEB := $(ROOT)/web
 PAGES := $(ROOT)/src/unweave/server/pages/index.html
 
@@ -64,9 +67,10 @@ test-slow: $(READY)
 LOWEST := $(ROOT)/.venv-lowest
 test-lowest:
 	$(PYTHON) -m venv "$(LOWEST)"
-	$(LOWEST)/bin/pip install -q --disable-pip-version-check --no-deps --require-hashes \
+	$(LOWEST)/bin/pip install -q --disable-pip-version-check --no-deps --no-compile --require-hashes \
 	  -r "$(ROOT)/requirements/torch-cpu.txt" -r "$(ROOT)/requirements/lowest.txt"
 	$(LOWEST)/bin/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e "$(ROOT)"
+	$(LOWEST)/bin/python $(COMPILE) "$(LOWEST)/lib" || true
 	cd "$(ROOT)" && OMP_NUM_THREADS=1 $(LOWEST)/bin/pytest -q $(shell cat "$(ROOT)/requirements/lowest-tests.txt")
 
 # An hour of faults: kills, full disks, power cuts, commands at once, flipped bits, links, strangers' projects.
@@ -99,7 +103,7 @@ $(READY): $(wildcard $(ROOT)/requirements/*.txt) $(ROOT)/pyproject.toml
 	$(PIP) --require-hashes -r "$(ROOT)/requirements/lock.txt" -r "$(ROOT)/requirements/data.txt"
 	$(BIN)/pip list --format=freeze | grep -q '^torch==.*+cpu' || $(PIP) --require-hashes -r "$(ROOT)/requirements/cuda.txt"
 	$(PIP) --no-build-isolation -e "$(ROOT)"
-	$(BIN)/python -m compileall -qq -j 0 -x '/tests?/' "$(VENV)/lib" || true  # some packages carry files that are no Python
+	$(BIN)/python $(COMPILE) "$(VENV)/lib" || true
 	touch "$(READY)"
 
 # Renew the pins, with uv; those of torch-cpu.txt, PyTorch's own CPU build for Linux, by hand.
